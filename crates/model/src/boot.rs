@@ -1,0 +1,1 @@
+//! The life of a machine: boot, run, shut down, end.

@@ -1,0 +1,1 @@
+//! busybox's /etc/inittab.

@@ -1,0 +1,8 @@
+//! The file and wire formats, one pure file each: `decode` and `encode`.
+
+pub mod cpio;
+pub mod inittab;
+pub mod mdev_conf;
+pub mod status;
+pub mod tai64n;
+pub mod uevent;

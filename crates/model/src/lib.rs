@@ -1,0 +1,14 @@
+//! What sunup decides, as pure code: state machines and file formats.
+//!
+//! No clock, no descriptor and no system call can be reached from here: the
+//! crate has no dependencies, no `std` and no `unsafe`. Time and the outcome of
+//! every effect come in as arguments; what is to be done goes out as values.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod boot;
+pub mod device;
+pub mod format;
+pub mod options;

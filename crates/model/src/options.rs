@@ -1,0 +1,255 @@
+//! Command lines: one const table per applet feeds the parser, `--help` and the
+//! check of the man page.
+//!
+//! The grammar is POSIX getopt's: single letters, clusters (`-vw5`), a value
+//! glued or in the next argument, `--` ends the options. `--help` and
+//! `--version` are the only long options, and count only before the first
+//! operand unless the applet permutes.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// One option of an applet.
+#[derive(Clone, Copy, Debug)]
+pub struct Opt {
+    /// The letter after `-`.
+    pub letter: u8,
+    /// Placeholder of its value, if it takes one.
+    pub value: Option<&'static str>,
+    /// One line for `--help`, without a final stop.
+    pub doc: &'static str,
+}
+
+/// Where options may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Options end at the first operand.
+    Posix,
+    /// Options and operands may mix, as GNU and busybox allow.
+    Permute,
+}
+
+/// The command line of an applet, as data.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec {
+    /// The applet's name.
+    pub name: &'static str,
+    /// What follows the name in the usage line.
+    pub synopsis: &'static str,
+    /// What it does, in one line without a final stop.
+    pub about: &'static str,
+    /// Its options, in the order of `--help`.
+    pub options: &'static [Opt],
+    /// Where options may stand.
+    pub order: Order,
+    /// Further lines of `--help`; may be empty.
+    pub notes: &'static str,
+    /// Exit code of a usage error.
+    pub usage_code: u8,
+}
+
+/// What a command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// The applet itself.
+    Run(Parsed<'a>),
+    /// `--help`.
+    Help,
+    /// `--version`.
+    Version,
+}
+
+/// Options in the order given, and operands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parsed<'a> {
+    /// Letter and value of each option given.
+    pub options: Vec<(u8, Option<&'a [u8]>)>,
+    /// What is not an option.
+    pub operands: Vec<&'a [u8]>,
+}
+
+impl<'a> Parsed<'a> {
+    /// Whether the option was given.
+    pub fn has(&self, letter: u8) -> bool {
+        self.count(letter) > 0
+    }
+
+    /// How often the option was given.
+    pub fn count(&self, letter: u8) -> usize {
+        self.options.iter().filter(|(l, _)| *l == letter).count()
+    }
+
+    /// The value of the last occurrence.
+    pub fn value(&self, letter: u8) -> Option<&'a [u8]> {
+        self.options
+            .iter()
+            .rev()
+            .find(|(l, _)| *l == letter)
+            .and_then(|(_, v)| *v)
+    }
+}
+
+/// Parses the arguments after the applet's name.
+///
+/// # Errors
+/// One line that says what is wrong, for the user.
+pub fn parse<'a>(spec: &Spec, args: &[&'a [u8]]) -> Result<Asked<'a>, String> {
+    let mut parsed = Parsed::default();
+    let mut rest = args.iter().copied();
+    while let Some(arg) = rest.next() {
+        match arg {
+            b"--" => {
+                parsed.operands.extend(rest);
+                break;
+            }
+            b"--help" => return Ok(Asked::Help),
+            b"--version" => return Ok(Asked::Version),
+            [b'-', b'-', ..] => return Err(format!("unknown option {}", arg.escape_ascii())),
+            [b'-', cluster @ ..] if !cluster.is_empty() => {
+                parse_cluster(spec, cluster, &mut rest, &mut parsed)?;
+            }
+            _ => {
+                parsed.operands.push(arg);
+                if spec.order == Order::Posix {
+                    parsed.operands.extend(rest);
+                    break;
+                }
+            }
+        }
+    }
+    Ok(Asked::Run(parsed))
+}
+
+fn parse_cluster<'a>(
+    spec: &Spec,
+    cluster: &'a [u8],
+    rest: &mut impl Iterator<Item = &'a [u8]>,
+    parsed: &mut Parsed<'a>,
+) -> Result<(), String> {
+    for (i, letter) in cluster.iter().enumerate() {
+        let Some(opt) = spec.options.iter().find(|o| o.letter == *letter) else {
+            return Err(format!("unknown option -{}", letter.escape_ascii()));
+        };
+        let Some(placeholder) = opt.value else {
+            parsed.options.push((*letter, None));
+            continue;
+        };
+        let glued = cluster.get(i + 1..).filter(|v| !v.is_empty());
+        let Some(value) = glued.or_else(|| rest.next()) else {
+            return Err(format!(
+                "option -{} needs a value: {placeholder}",
+                letter.escape_ascii()
+            ));
+        };
+        parsed.options.push((*letter, Some(value)));
+        break;
+    }
+    Ok(())
+}
+
+/// The usage line.
+pub fn usage(spec: &Spec) -> String {
+    format!("usage: {} {}", spec.name, spec.synopsis)
+        .trim_end()
+        .to_owned()
+}
+
+/// The text of `--help`.
+pub fn help(spec: &Spec) -> String {
+    let mut text = format!("{}\n\n{}: {}.\n", usage(spec), spec.name, spec.about);
+    if !spec.options.is_empty() {
+        text.push('\n');
+    }
+    for o in spec.options {
+        let left = match o.value {
+            Some(v) => format!("-{} {v}", char::from(o.letter)),
+            None => format!("-{}", char::from(o.letter)),
+        };
+        text.push_str(&format!("  {left:<14} {}\n", o.doc));
+    }
+    if !spec.notes.is_empty() {
+        text.push('\n');
+        text.push_str(spec.notes.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    const SPEC: Spec = Spec {
+        name: "demo",
+        synopsis: "[-v] [-w SEC] NAME",
+        about: "shows the grammar",
+        options: &[
+            Opt {
+                letter: b'v',
+                value: None,
+                doc: "say more",
+            },
+            Opt {
+                letter: b'w',
+                value: Some("SEC"),
+                doc: "wait",
+            },
+        ],
+        order: Order::Posix,
+        notes: "",
+        usage_code: 100,
+    };
+
+    fn run<'a>(spec: &Spec, args: &[&'a str]) -> Result<Parsed<'a>, String> {
+        let args: Vec<&[u8]> = args.iter().map(|a| a.as_bytes()).collect();
+        match parse(spec, &args)? {
+            Asked::Run(p) => Ok(p),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn clusters_values_and_operands() {
+        let p = run(&SPEC, &["-vvw5", "-w", "7", "up", "-v"]).unwrap();
+        assert_eq!(p.count(b'v'), 2);
+        assert_eq!(p.value(b'w'), Some(&b"7"[..]));
+        assert_eq!(p.operands, vec![&b"up"[..], b"-v"]);
+        let p = run(&SPEC, &["-w=5", "--", "-v", "-"]).unwrap();
+        assert_eq!(p.value(b'w'), Some(&b"=5"[..]));
+        assert_eq!(p.operands, vec![&b"-v"[..], b"-"]);
+    }
+
+    #[test]
+    fn permuting_applets_take_options_anywhere() {
+        let spec = Spec {
+            order: Order::Permute,
+            ..SPEC
+        };
+        let p = run(&spec, &["a", "-v", "b", "--", "-v"]).unwrap();
+        assert_eq!(p.count(b'v'), 1);
+        assert_eq!(p.operands, vec![&b"a"[..], b"b", b"-v"]);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert_eq!(run(&SPEC, &["-x"]).unwrap_err(), "unknown option -x");
+        assert_eq!(
+            run(&SPEC, &["--frob"]).unwrap_err(),
+            "unknown option --frob"
+        );
+        assert_eq!(
+            run(&SPEC, &["-w"]).unwrap_err(),
+            "option -w needs a value: SEC"
+        );
+    }
+
+    #[test]
+    fn help_lists_every_option() {
+        let text = help(&SPEC);
+        assert!(text.starts_with("usage: demo [-v] [-w SEC] NAME\n\ndemo: shows the grammar.\n"));
+        assert!(text.contains("\n  -w SEC         wait\n"));
+    }
+}

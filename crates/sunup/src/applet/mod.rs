@@ -1,0 +1,36 @@
+//! The applets: one file each, which never import each other.
+
+use model::options::{self, Parsed, Spec};
+
+use crate::say;
+
+pub mod init;
+
+/// One row of the table.
+pub struct Applet {
+    /// Its command line.
+    pub spec: &'static Spec,
+    /// Runs it; the result is the exit code.
+    pub run: fn(&Call) -> u8,
+}
+
+/// How an applet was called.
+pub struct Call<'a> {
+    /// The name it was called by, with its path.
+    pub argv0: &'a [u8],
+    /// Parsed arguments.
+    pub args: &'a Parsed<'a>,
+}
+
+/// Every applet, in the order of `sunup --list`.
+pub static APPLETS: &[Applet] = &[init::APPLET];
+
+/// Says what is wrong with a command line and how to learn more; returns the exit code.
+pub fn usage_error(spec: &Spec, mistake: &str) -> u8 {
+    say::line(spec.name, mistake);
+    say::line(
+        spec.name,
+        format_args!("{}; see `{} --help`", options::usage(spec), spec.name),
+    );
+    spec.usage_code
+}

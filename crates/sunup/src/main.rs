@@ -1,0 +1,145 @@
+//! sunup: one static binary, many applets.
+//!
+//! The applet is the base name of `argv[0]`, or the first argument when the
+//! binary is called by its own name. Each applet is one row of
+//! [`applet::APPLETS`].
+
+mod applet;
+mod say;
+mod sys;
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::process::ExitCode;
+
+use applet::{APPLETS, Applet, Call};
+use model::options::{self, Asked};
+
+fn main() -> ExitCode {
+    let args: Vec<Vec<u8>> = std::env::args_os().map(OsString::into_vec).collect();
+    let argv0 = args.first().map_or(&b"sunup"[..], Vec::as_slice);
+    let rest = args.get(1..).unwrap_or_default();
+    let code = match find(base_name(argv0)) {
+        Some(applet) => run(applet, argv0, rest),
+        // A kernel that was told `init=/bin/sunup` means init.
+        None if std::process::id() == 1 => run(&applet::init::APPLET, argv0, rest),
+        None => by_first_argument(rest),
+    };
+    ExitCode::from(code)
+}
+
+fn find(name: &[u8]) -> Option<&'static Applet> {
+    APPLETS.iter().find(|a| a.spec.name.as_bytes() == name)
+}
+
+/// The last component of `argv[0]`, without the dash of a login shell.
+fn base_name(argv0: &[u8]) -> &[u8] {
+    let base = argv0.rsplit(|b| *b == b'/').next().unwrap_or(argv0);
+    base.strip_prefix(b"-").unwrap_or(base)
+}
+
+fn by_first_argument(args: &[Vec<u8>]) -> u8 {
+    match args.first().map(Vec::as_slice) {
+        None | Some(b"--help") => {
+            say::print(&overview());
+            u8::from(args.is_empty())
+        }
+        Some(b"--version") => {
+            say::print(&version("sunup"));
+            0
+        }
+        Some(b"--list") => {
+            let names: String = APPLETS
+                .iter()
+                .map(|a| format!("{}\n", a.spec.name))
+                .collect();
+            say::print(&names);
+            0
+        }
+        Some(b"--install") => install(args.get(1)),
+        Some(name) => match find(name) {
+            Some(applet) => run(applet, name, args.get(1..).unwrap_or_default()),
+            None => {
+                say::line(
+                    "sunup",
+                    format_args!(
+                        "unknown applet {}; `sunup --list` shows them all",
+                        name.escape_ascii()
+                    ),
+                );
+                127
+            }
+        },
+    }
+}
+
+fn run(applet: &Applet, argv0: &[u8], args: &[Vec<u8>]) -> u8 {
+    let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+    match options::parse(applet.spec, &args) {
+        Ok(Asked::Run(parsed)) => (applet.run)(&Call {
+            argv0,
+            args: &parsed,
+        }),
+        Ok(Asked::Help) => {
+            say::print(&options::help(applet.spec));
+            0
+        }
+        Ok(Asked::Version) => {
+            say::print(&version(applet.spec.name));
+            0
+        }
+        Err(mistake) => applet::usage_error(applet.spec, &mistake),
+    }
+}
+
+fn version(name: &str) -> String {
+    format!("{name} (sunup) {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+fn overview() -> String {
+    let mut text = String::from(
+        "usage: sunup APPLET [ARGUMENT...]\n       \
+         sunup --list | --install DIR | --version\n\n\
+         sunup boots a Linux machine and keeps its services up. Applets:\n\n",
+    );
+    for a in APPLETS {
+        text.push_str(&format!("  {:<10} {}\n", a.spec.name, a.spec.about));
+    }
+    text.push_str("\n`sunup APPLET --help` says more.\n");
+    text
+}
+
+/// Makes a symbolic link for each applet in `dir`, replacing older links only.
+fn install(dir: Option<&Vec<u8>>) -> u8 {
+    let Some(dir) = dir else {
+        say::line("sunup", "--install needs a directory, for example /sbin");
+        return 100;
+    };
+    let dir = std::path::Path::new(std::ffi::OsStr::from_bytes(dir));
+    let binary = match std::env::current_exe() {
+        Ok(path) => path,
+        Err(e) => {
+            say::line(
+                "sunup",
+                format_args!("find my own path in /proc/self/exe: {e}"),
+            );
+            return 111;
+        }
+    };
+    let mut code = 0;
+    for a in APPLETS {
+        let link = dir.join(a.spec.name);
+        if let Err(e) = make_link(&binary, &link) {
+            say::line("sunup", format_args!("link {}: {e}", link.display()));
+            code = 111;
+        }
+    }
+    code
+}
+
+fn make_link(target: &std::path::Path, link: &std::path::Path) -> std::io::Result<()> {
+    if link.is_symlink() {
+        std::fs::remove_file(link)?;
+    }
+    std::os::unix::fs::symlink(target, link)
+}

@@ -1,0 +1,6 @@
+//! The only home of `unsafe`: what neither std nor rustix offers safely.
+
+pub mod clock;
+pub mod signal;
+pub mod spawn;
+pub mod stdio;

@@ -1,0 +1,125 @@
+//! Signals as a descriptor, and the dispositions that children must not inherit.
+
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+pub use libc::{
+    SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGPWR, SIGQUIT, SIGSTOP, SIGTERM,
+    SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
+};
+
+/// A signal number, as in signal(7).
+pub type Signal = i32;
+
+/// Blocks a set of signals and delivers them through a descriptor.
+pub struct SignalFd {
+    fd: OwnedFd,
+}
+
+/// One delivered signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// Which signal.
+    pub signal: Signal,
+    /// Pid of the sender as seen from here; 0 for the kernel or another namespace.
+    pub sender: u32,
+}
+
+impl SignalFd {
+    /// Blocks `signals` and opens the descriptor (non-blocking, close-on-exec).
+    pub fn new(signals: &[Signal]) -> io::Result<Self> {
+        let set = set_of(signals);
+        // SAFETY: `set` is initialised and outlives both calls; signalfd returns a new descriptor.
+        unsafe {
+            check(libc::sigprocmask(
+                libc::SIG_BLOCK,
+                &raw const set,
+                std::ptr::null_mut(),
+            ))?;
+            let fd = check(libc::signalfd(
+                -1,
+                &raw const set,
+                libc::SFD_NONBLOCK | libc::SFD_CLOEXEC,
+            ))?;
+            Ok(Self {
+                fd: OwnedFd::from_raw_fd(fd),
+            })
+        }
+    }
+
+    /// The next pending signal, if any; never blocks.
+    pub fn next(&self) -> Option<Delivered> {
+        let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
+        let size = size_of::<libc::signalfd_siginfo>();
+        // SAFETY: the buffer has `size` bytes; the record is read only after a full read.
+        unsafe {
+            let n = libc::read(self.fd.as_raw_fd(), info.as_mut_ptr().cast(), size);
+            (n == size as isize).then(|| {
+                let info = info.assume_init();
+                Delivered {
+                    signal: info.ssi_signo as Signal,
+                    sender: info.ssi_pid,
+                }
+            })
+        }
+    }
+}
+
+impl AsFd for SignalFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Gives every signal its default action and unblocks all: for a supervisor at
+/// its start (it may inherit ignored signals) and a forked child before exec.
+/// Async-signal-safe.
+pub fn reset_all() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL installs no handler; KILL, STOP and libc's own signals fail harmlessly.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    unblock_all();
+}
+
+/// Ignores SIGPIPE again after [`reset_all`], as std does: a write answers EPIPE.
+pub fn ignore_pipe() {
+    // SAFETY: SIG_IGN installs no handler.
+    unsafe { libc::signal(SIGPIPE, libc::SIG_IGN) };
+}
+
+/// Unblocks every signal. Async-signal-safe.
+pub fn unblock_all() {
+    let none = set_of(&[]);
+    // SAFETY: `none` is initialised and outlives the call.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };
+}
+
+/// Sends a signal to a process (or, negative, a group; -1: all). An error is
+/// the caller's to judge: a process that is gone is seldom a problem.
+pub fn kill(pid: i32, signal: Signal) -> io::Result<()> {
+    // SAFETY: kill has no memory effects.
+    check(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+fn set_of(signals: &[Signal]) -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: sigemptyset initialises the set, and sigaddset only changes it.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for s in signals {
+            libc::sigaddset(set.as_mut_ptr(), *s);
+        }
+        set.assume_init()
+    }
+}
+
+/// Turns libc's -1 into the error of `errno`.
+pub fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}

@@ -1,0 +1,318 @@
+//! Starting processes.
+//!
+//! [`vfork`] is for services: the child shares memory with the supervisor until
+//! it execs (`CLONE_VM | CLONE_VFORK`), so its cost does not grow with the
+//! supervisor, and a failed exec is known at once, with the step that failed.
+//! [`fork`] is for init and getty, whose children open terminals and ask
+//! questions first.
+//!
+//! A child must not hold its parent's signal mask or SIGPIPE disposition; both
+//! functions reset them. (std's `Command` hands a blocked mask on.)
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::io;
+use std::os::fd::RawFd;
+
+use super::signal;
+
+/// A process id; positive.
+pub type Pid = i32;
+
+/// In which session and process group the child runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// That of the supervisor.
+    Inherit,
+    /// A new one, whose leader is gone by the time the program runs. So it is
+    /// under `runsvdir -P` of runit, where runsv leads: the program itself is no
+    /// leader, and `exec setsid ...` in a run script does not fork.
+    Detached,
+}
+
+/// What a child becomes. Everything is prepared before the fork.
+pub struct Plan {
+    /// Directory to change to first, relative to the supervisor's.
+    pub cwd: CString,
+    /// Path of the program, relative to `cwd`.
+    pub program: CString,
+    /// Arguments, `argv[0]` included.
+    pub argv: Vec<CString>,
+    /// Descriptors that become 0, 1 and 2; `None` keeps the supervisor's.
+    pub stdio: [Option<RawFd>; 3],
+    /// Session and process group.
+    pub session: Session,
+    /// A file, relative to `cwd`, that the child fills with its own identity
+    /// just before the exec: text that the caller chose, then the child's pid
+    /// and its boot-clock time in nanoseconds.
+    pub record: Option<Record>,
+}
+
+/// See [`Plan::record`].
+pub struct Record {
+    /// Path of the file, which is created or cut to length.
+    pub path: CString,
+    /// What the record starts with.
+    pub prefix: Vec<u8>,
+}
+
+/// Why there is no child.
+#[derive(Debug)]
+pub enum SpawnError {
+    /// The kernel gave no process; try again later.
+    Fork(io::Error),
+    /// The named step failed in the child; there is nothing to wait for.
+    Step(&'static str, io::Error),
+}
+
+const STACK_BYTES: usize = 64 * 1024;
+
+/// What the child and the parent share: the parent sleeps until the child has
+/// exec'd or ended, so there is no race.
+struct Shared<'a> {
+    plan: &'a Plan,
+    argv: Vec<*const c_char>,
+    envp: *const *const c_char,
+    inner_stack: *mut c_void,
+    pid: Pid,
+    failed: Option<(&'static str, c_int)>,
+}
+
+/// Starts a program and returns its pid. The supervisor must be single-threaded
+/// and must have no signal handlers (it uses [`signal::SignalFd`]).
+pub fn vfork(plan: &Plan) -> Result<Pid, SpawnError> {
+    unsafe extern "C" {
+        static environ: *const *const c_char;
+    }
+    let mut argv: Vec<*const c_char> = plan.argv.iter().map(|a| a.as_ptr()).collect();
+    argv.push(std::ptr::null());
+    // Two stacks: the session leader runs on the first, the program's process on the second.
+    let mut stacks = vec![0_u128; 2 * STACK_BYTES / 16];
+    let middle = stacks.len() / 2;
+    let end = stacks.len();
+    let mut shared = Shared {
+        plan,
+        argv,
+        // SAFETY: `environ` is libc's; nothing in this single-threaded program changes it meanwhile.
+        envp: unsafe { environ },
+        // SAFETY: within the allocation, or one past its end, as a stack's top is.
+        inner_stack: unsafe { stacks.as_mut_ptr().add(end) }.cast(),
+        pid: 0,
+        failed: None,
+    };
+    let (entry, leader) = match plan.session {
+        Session::Inherit => (
+            program_process as extern "C" fn(*mut c_void) -> c_int,
+            false,
+        ),
+        Session::Detached => (leader_process as extern "C" fn(*mut c_void) -> c_int, true),
+    };
+    // SAFETY: the child runs `entry` on a stack of its own that outlives it: with CLONE_VFORK
+    // this thread sleeps until the child has exec'd or ended. `shared` outlives it likewise.
+    let pid = unsafe {
+        libc::clone(
+            entry,
+            stacks.as_mut_ptr().add(middle).cast(),
+            libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
+            (&raw mut shared).cast(),
+        )
+    };
+    if pid < 0 {
+        return Err(SpawnError::Fork(io::Error::last_os_error()));
+    }
+    // The leader has ended; a failed child has, too. Both must be reaped here.
+    if leader || shared.failed.is_some() {
+        reap(pid);
+    }
+    if leader && shared.failed.is_some() && shared.pid > 0 {
+        reap(shared.pid);
+    }
+    match shared.failed {
+        Some((FORK, e)) => Err(SpawnError::Fork(io::Error::from_raw_os_error(e))),
+        Some((step, e)) => Err(SpawnError::Step(step, io::Error::from_raw_os_error(e))),
+        None => Ok(if leader { shared.pid } else { pid }),
+    }
+}
+
+const FORK: &str = "fork";
+
+fn reap(pid: Pid) {
+    // SAFETY: waitpid writes no status through a null pointer.
+    while unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) } < 0 {
+        if io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
+            break;
+        }
+    }
+}
+
+fn errno() -> c_int {
+    io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+/// Leads a new session, starts the program in it as the supervisor's own child
+/// (`CLONE_PARENT`), and ends.
+extern "C" fn leader_process(arg: *mut c_void) -> c_int {
+    // SAFETY: `arg` is the `Shared` of `vfork`, whose thread sleeps.
+    let shared = unsafe { &mut *arg.cast::<Shared>() };
+    // SAFETY: setsid cannot fail in a fresh child; clone is as in `vfork`, on the second stack.
+    let pid = unsafe {
+        libc::setsid();
+        libc::clone(
+            program_process,
+            shared.inner_stack,
+            libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT | libc::SIGCHLD,
+            arg,
+        )
+    };
+    if pid < 0 {
+        shared.failed = Some((FORK, errno()));
+    } else {
+        shared.pid = pid;
+    }
+    0
+}
+
+/// Takes the steps of the plan and execs; comes back only on failure.
+extern "C" fn program_process(arg: *mut c_void) -> c_int {
+    // SAFETY: `arg` is the `Shared` of `vfork`, whose thread sleeps.
+    let shared = unsafe { &mut *arg.cast::<Shared>() };
+    if let Err(step) = become_program(shared) {
+        shared.failed = Some((step, errno()));
+    }
+    127
+}
+
+/// System calls only: no allocation, no lock, for the memory is the supervisor's.
+fn become_program(shared: &Shared) -> Result<(), &'static str> {
+    let plan = shared.plan;
+    // SAFETY: all pointers are into the plan, which outlives the child.
+    unsafe {
+        if libc::chdir(plan.cwd.as_ptr()) < 0 {
+            return Err("change to the directory");
+        }
+        for (to, from) in (0..).zip(plan.stdio) {
+            let Some(from) = from else { continue };
+            // dup2 onto itself would keep close-on-exec.
+            let done = if from == to {
+                libc::fcntl(to, libc::F_SETFD, 0)
+            } else {
+                libc::dup2(from, to)
+            };
+            if done < 0 {
+                return Err("set up standard input and output");
+            }
+        }
+        if let Some(record) = &plan.record {
+            write_record(record);
+        }
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        signal::unblock_all();
+        libc::execve(plan.program.as_ptr(), shared.argv.as_ptr(), shared.envp);
+    }
+    Err("start")
+}
+
+/// Writes `PREFIX PID BOOT_NS\n`. A failure costs only the adoption of this
+/// process by a later supervisor, so the service starts all the same.
+fn write_record(record: &Record) {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut text = [0_u8; 192];
+    // SAFETY: `now` is valid for writing; path and buffer are valid for the calls.
+    unsafe {
+        let pid = libc::getpid();
+        libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now);
+        let ns = (now.tv_sec as u64)
+            .wrapping_mul(1_000_000_000)
+            .wrapping_add(now.tv_nsec as u64);
+        let mut at = 0;
+        at = append(&mut text, at, &record.prefix);
+        at = append_number(&mut text, at, pid as u64);
+        at = append(&mut text, at, b" ");
+        at = append_number(&mut text, at, ns);
+        at = append(&mut text, at, b"\n");
+        let flags =
+            libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+        let fd = libc::open(record.path.as_ptr(), flags, 0o600);
+        if fd >= 0 {
+            libc::write(fd, text.as_ptr().cast(), at);
+            libc::close(fd);
+        }
+    }
+}
+
+/// Copies what fits and returns the new end.
+fn append(to: &mut [u8], at: usize, bytes: &[u8]) -> usize {
+    let room = to.get_mut(at..).unwrap_or_default();
+    for (slot, byte) in room.iter_mut().zip(bytes) {
+        *slot = *byte;
+    }
+    at + bytes.len().min(room.len())
+}
+
+fn append_number(to: &mut [u8], at: usize, mut n: u64) -> usize {
+    let mut digits = [0_u8; 20];
+    let mut start = digits.len();
+    loop {
+        start = start.saturating_sub(1);
+        if let Some(d) = digits.get_mut(start) {
+            *d = b'0' + (n % 10) as u8;
+        }
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    append(to, at, digits.get(start..).unwrap_or_default())
+}
+
+/// Forks and runs `child` in the new process, which ends with its result. Its
+/// signals are as at boot: default actions, none blocked. The caller must be
+/// single-threaded.
+pub fn fork(child: impl FnOnce() -> u8) -> io::Result<Pid> {
+    // SAFETY: with a single thread, the child may run any code: no lock is held by another.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            signal::reset_all();
+            let code = child();
+            // SAFETY: ends the child without running the parent's exit handlers.
+            unsafe { libc::_exit(c_int::from(code)) }
+        }
+        pid => Ok(pid),
+    }
+}
+
+/// Replaces this process: `path` is taken as it is, `env` is the whole
+/// environment, or the present one. Returns only on failure.
+pub fn exec(path: &CStr, argv: &[CString], env: Option<&[CString]>) -> io::Error {
+    let pointers = |list: &[CString]| -> Vec<*const c_char> {
+        list.iter()
+            .map(|s| s.as_ptr())
+            .chain([std::ptr::null()])
+            .collect()
+    };
+    let argv = pointers(argv);
+    // SAFETY: both arrays end with a null pointer and point to C strings that outlive the call.
+    unsafe {
+        match env {
+            Some(env) => libc::execve(path.as_ptr(), argv.as_ptr(), pointers(env).as_ptr()),
+            None => libc::execv(path.as_ptr(), argv.as_ptr()),
+        };
+    }
+    io::Error::last_os_error()
+}
+
+/// As [`exec`] with the present environment, but `argv[0]` is looked up in PATH
+/// when it holds no slash.
+pub fn exec_in_path(program: &CStr, argv: &[CString]) -> io::Error {
+    let argv: Vec<*const c_char> = argv
+        .iter()
+        .map(|s| s.as_ptr())
+        .chain([std::ptr::null()])
+        .collect();
+    // SAFETY: the array ends with a null pointer and points to C strings that outlive the call.
+    unsafe { libc::execvp(program.as_ptr(), argv.as_ptr()) };
+    io::Error::last_os_error()
+}

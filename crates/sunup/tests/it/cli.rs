@@ -1,0 +1,70 @@
+//! The command line as a face: `--help`, `--version`, `--list`, `--install`, mistakes.
+
+use std::process::{Command, Output};
+
+use super::common::{Fixture, sunup};
+
+fn run(args: &[&str]) -> Output {
+    Command::new(sunup()).args(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn applets() -> Vec<String> {
+    stdout(&run(&["--list"]))
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_applet_has_help_and_version() {
+    let names = applets();
+    assert!(names.contains(&"init".to_owned()));
+    for name in names {
+        let help = run(&[&name, "--help"]);
+        assert!(help.status.success(), "{name}");
+        let usage = format!("usage: {name}");
+        assert!(
+            stdout(&help).starts_with(&usage),
+            "{name}: {}",
+            stdout(&help)
+        );
+        let version = run(&[&name, "--version"]);
+        assert!(version.status.success(), "{name}");
+        assert!(stdout(&version).starts_with(&format!("{name} (sunup) ")));
+    }
+}
+
+#[test]
+fn every_applet_is_installed_as_a_link_that_works() {
+    let fixture = Fixture::new(&[]);
+    for name in applets() {
+        let output = Command::new(fixture.bin().join(&name))
+            .arg("--version")
+            .output()
+            .unwrap();
+        assert!(stdout(&output).starts_with(&name), "{name}");
+    }
+}
+
+#[test]
+fn an_unknown_applet_is_named() {
+    let output = run(&["frobnicate"]);
+    assert_eq!(output.status.code(), Some(127));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        text,
+        "sunup: unknown applet frobnicate; `sunup --list` shows them all\n"
+    );
+}
+
+#[test]
+fn an_unknown_option_is_named() {
+    let output = run(&["init", "-Z"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.starts_with("init: unknown option -Z\n"), "{text}");
+}

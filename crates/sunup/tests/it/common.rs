@@ -1,0 +1,107 @@
+//! What the tests share: fixtures as a map from path to content, and waiting for
+//! events instead of napping.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify;
+
+/// The binary under test.
+pub fn sunup() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_sunup"))
+}
+
+/// How long an event may take on a busy machine before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A directory that is removed with its value.
+pub struct Fixture {
+    dir: tempfile::TempDir,
+}
+
+impl Fixture {
+    /// Writes `files`: a name that ends in `/` is a directory, `NAME -> TARGET`
+    /// a symbolic link, and content that starts with `#!` is made executable.
+    pub fn new(files: &[(&str, &str)]) -> Self {
+        let fixture = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        for (name, content) in files {
+            fixture.add(name, content);
+        }
+        fixture
+    }
+
+    /// Adds one file, as in [`Fixture::new`].
+    pub fn add(&self, name: &str, content: &str) {
+        if let Some((name, target)) = name.split_once(" -> ") {
+            let link = self.path(name);
+            fs::create_dir_all(link.parent().unwrap()).unwrap();
+            return std::os::unix::fs::symlink(target, link).unwrap();
+        }
+        let path = self.path(name);
+        if name.ends_with('/') {
+            return fs::create_dir_all(path).unwrap();
+        }
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        if content.starts_with("#!") {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+
+    /// The path of `name` inside.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A directory `bin` with a link to the binary for each applet, to put into PATH.
+    pub fn bin(&self) -> PathBuf {
+        let bin = self.path("bin");
+        if !bin.exists() {
+            fs::create_dir(&bin).unwrap();
+            let done = std::process::Command::new(sunup())
+                .args(["--install".as_ref(), bin.as_os_str()])
+                .status()
+                .unwrap();
+            assert!(done.success());
+        }
+        bin
+    }
+}
+
+/// Waits until `check` gives a value, looking again whenever something changes
+/// in one of the directories (names or contents of their files).
+pub fn wait_for<T>(what: &str, dirs: &[&Path], mut check: impl FnMut() -> Option<T>) -> T {
+    let watch = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
+    let events = inotify::WatchFlags::CREATE
+        | inotify::WatchFlags::MOVED_TO
+        | inotify::WatchFlags::MOVED_FROM
+        | inotify::WatchFlags::DELETE
+        | inotify::WatchFlags::MODIFY
+        | inotify::WatchFlags::ATTRIB
+        | inotify::WatchFlags::CLOSE_WRITE;
+    for dir in dirs {
+        inotify::add_watch(&watch, *dir, events).unwrap();
+    }
+    let end = Instant::now() + PATIENCE;
+    loop {
+        // Watch first, then look: an event between the two is not lost.
+        if let Some(value) = check() {
+            return value;
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        assert!(!left.is_zero(), "no {what} within {PATIENCE:?}");
+        let timeout = Timespec {
+            tv_sec: left.as_secs() as i64,
+            tv_nsec: 0,
+        };
+        let mut fds = [PollFd::new(&watch, PollFlags::IN)];
+        if poll(&mut fds, Some(&timeout)).unwrap() > 0 {
+            rustix::io::read(&watch, &mut [0_u8; 4096]).unwrap();
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests of getty with real processes.

@@ -1,0 +1,1 @@
+//! Tests of mdev with real processes.

@@ -1,0 +1,1 @@
+//! Tests of runsv with real processes.

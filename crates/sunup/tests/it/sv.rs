@@ -1,0 +1,1 @@
+//! Tests of sv with real processes.

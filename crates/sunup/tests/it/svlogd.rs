@@ -1,0 +1,1 @@
+//! Tests of svlogd with real processes.
