@@ -9,6 +9,10 @@
 extern crate alloc;
 
 pub mod boot;
+pub mod command;
 pub mod device;
 pub mod format;
 pub mod options;
+pub mod scan;
+pub mod service;
+pub mod time;

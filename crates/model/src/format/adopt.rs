@@ -1,0 +1,140 @@
+//! `supervise/adopt`: who the service's process is, for a later supervisor.
+//!
+//! One line, `1 PHASE BOOT_ID PID_NAMESPACE PID BOOT_NS`: the format's version,
+//! `run` or `finish`, the kernel's boot id, the inode of the pid namespace in
+//! which the pid counts, the pid, and the boot clock's time (nanoseconds) at
+//! which the process wrote the line about itself, just before its exec. A
+//! process with that pid which started later than that moment is another one.
+//! The file exists while the service is supervised; a supervisor that ends the
+//! supervision removes it.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::status::Phase;
+use crate::time::Instant;
+
+/// Longest record that is looked at, in bytes.
+pub const BYTES_MAX: usize = 192;
+
+/// Where a pid counts: one boot of one kernel, one pid namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct World {
+    /// Text of /proc/sys/kernel/random/boot_id.
+    pub boot_id: String,
+    /// Inode of /proc/self/ns/pid.
+    pub pid_namespace: u64,
+}
+
+/// The decoded line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Run or finish.
+    pub phase: Phase,
+    /// Where the pid counts.
+    pub world: World,
+    /// The process.
+    pub pid: u32,
+    /// When it was certainly that process.
+    pub at: Instant,
+}
+
+/// The part that is known before the process exists. The process adds its pid,
+/// a space, its time and a newline.
+pub fn prefix(phase: Phase, world: &World) -> Vec<u8> {
+    let phase = match phase {
+        Phase::Finish => "finish",
+        Phase::Run | Phase::Down => "run",
+    };
+    format!("1 {phase} {} {} ", world.boot_id, world.pid_namespace).into_bytes()
+}
+
+/// Reads a record; `None` for anything that is not one, whole and in this form.
+pub fn decode(bytes: &[u8]) -> Option<Record> {
+    let line = core::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
+    let mut words = line.split(' ');
+    let mut next = || words.next();
+    if next()? != "1" {
+        return None;
+    }
+    let phase = match next()? {
+        "run" => Phase::Run,
+        "finish" => Phase::Finish,
+        _ => return None,
+    };
+    let record = Record {
+        phase,
+        world: World {
+            boot_id: next()?.into(),
+            pid_namespace: next()?.parse().ok()?,
+        },
+        pid: next()?
+            .parse()
+            .ok()
+            .filter(|pid| *pid > 1 && *pid <= i32::MAX as u32)?,
+        at: Instant(next()?.parse().ok()?),
+    };
+    next().is_none().then_some(record)
+}
+
+/// Start time, in clock ticks since boot, from the text of /proc/PID/stat
+/// (proc_pid_stat(5), field 22), and whether the process still lives (is
+/// neither a zombie nor dead). The name in parentheses may hold anything.
+pub fn start_ticks(stat: &[u8]) -> Option<(u64, bool)> {
+    let end = stat.iter().rposition(|b| *b == b')')?;
+    let mut fields = stat.get(end + 2..)?.split(|b| *b == b' ');
+    let state = fields.next()?;
+    let ticks = core::str::from_utf8(fields.nth(18)?).ok()?.parse().ok()?;
+    Some((ticks, !matches!(state, b"Z" | b"X" | b"x")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world() -> World {
+        World {
+            boot_id: "6ff0a7a2-0001".into(),
+            pid_namespace: 4_026_531_836,
+        }
+    }
+
+    #[test]
+    fn round_trip() {
+        let mut line = prefix(Phase::Finish, &world());
+        line.extend_from_slice(b"123 456789\n");
+        let record = decode(&line).unwrap();
+        assert_eq!(
+            (record.phase, record.pid, record.at),
+            (Phase::Finish, 123, Instant(456_789))
+        );
+        assert_eq!(record.world, world());
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for bad in [
+            &b""[..],
+            b"1 run b 5 12 3",
+            b"2 run b 5 12 3\n",
+            b"1 walk b 5 12 3\n",
+            b"1 run b 5 1 3\n",
+            b"1 run b 5 0 3\n",
+            b"1 run b 5 4294967295 3\n",
+            b"1 run b 5 12\n",
+            b"1 run b 5 12 3 4\n",
+            b"1 run b 5 12 \xff\n",
+        ] {
+            assert_eq!(decode(bad), None, "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn stat_with_a_hostile_name() {
+        let stat = b"77 (a) Z (b) S 1 77 77 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 998877 1 2\n";
+        assert_eq!(start_ticks(stat), Some((998_877, true)));
+        assert_eq!(start_ticks(b"77 (x) Z 1"), None);
+        assert_eq!(start_ticks(b""), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! The services that a scan directory asks for, against those that are
+//! supervised.
+//!
+//! A service is its directory, known by device and inode: two links to one
+//! directory are one service, and a directory that was replaced under the same
+//! name is another. (busybox compares the inode alone, and confuses services on
+//! different file systems.)
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// What tells one directory from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// Device number.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+}
+
+/// An entry's name: any bytes.
+pub type Name = Vec<u8>;
+
+/// What has to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// No entry leads to the service any more.
+    Remove(Identity),
+    /// The service goes by another name now.
+    Rename(Identity, Name),
+    /// A service that is not supervised.
+    Add(Identity, Name),
+}
+
+/// Whether an entry's name counts: runsvdir skips names that start with a dot.
+pub fn is_service_name(name: &[u8]) -> bool {
+    !name.is_empty() && name.first() != Some(&b'.')
+}
+
+/// Compares the supervised services with the directory's entries (names that
+/// lead to directories, in any order). Removals come first.
+pub fn diff(known: &BTreeMap<Identity, Name>, entries: &[(Name, Identity)]) -> Vec<Change> {
+    let mut found: BTreeMap<Identity, Vec<&Name>> = BTreeMap::new();
+    for (name, identity) in entries {
+        found.entry(*identity).or_default().push(name);
+    }
+    let mut changes = Vec::new();
+    for (identity, name) in known {
+        match found.remove(identity) {
+            None => changes.push(Change::Remove(*identity)),
+            Some(names) if names.contains(&name) => {}
+            Some(names) => {
+                if let Some(new) = names.into_iter().min() {
+                    changes.push(Change::Rename(*identity, new.clone()));
+                }
+            }
+        }
+    }
+    for (identity, names) in found {
+        if let Some(name) = names.into_iter().min() {
+            changes.push(Change::Add(identity, name.clone()));
+        }
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn id(dev: u64, ino: u64) -> Identity {
+        Identity { dev, ino }
+    }
+
+    #[test]
+    fn same_inode_on_two_devices_is_two_services() {
+        let entries = [(b"a".to_vec(), id(1, 7)), (b"b".to_vec(), id(2, 7))];
+        assert_eq!(
+            diff(&BTreeMap::new(), &entries),
+            vec![
+                Change::Add(id(1, 7), b"a".to_vec()),
+                Change::Add(id(2, 7), b"b".to_vec())
+            ]
+        );
+    }
+
+    #[test]
+    fn links_to_one_directory_are_one_service() {
+        let entries = [(b"b".to_vec(), id(1, 7)), (b"a".to_vec(), id(1, 7))];
+        assert_eq!(
+            diff(&BTreeMap::new(), &entries),
+            vec![Change::Add(id(1, 7), b"a".to_vec())]
+        );
+        let known = BTreeMap::from([(id(1, 7), b"b".to_vec())]);
+        assert_eq!(diff(&known, &entries), vec![]);
+        assert_eq!(
+            diff(&known, &entries[1..]),
+            vec![Change::Rename(id(1, 7), b"a".to_vec())]
+        );
+    }
+
+    #[test]
+    fn replaced_directory_is_removed_and_added() {
+        let known = BTreeMap::from([(id(1, 7), b"a".to_vec())]);
+        let entries = [(b"a".to_vec(), id(1, 8))];
+        assert_eq!(
+            diff(&known, &entries),
+            vec![
+                Change::Remove(id(1, 7)),
+                Change::Add(id(1, 8), b"a".to_vec())
+            ]
+        );
+    }
+
+    #[test]
+    fn hidden_entries_are_no_services() {
+        assert!(is_service_name(b"web"));
+        assert!(!is_service_name(b".web"));
+        assert!(!is_service_name(b""));
+    }
+}
