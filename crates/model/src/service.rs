@@ -35,6 +35,8 @@
 //! leaves the state to what really happens to the process, `./finish` can be
 //! signalled, and a pause ends with its process.
 
+use alloc::string::String;
+
 use crate::command::{Command, Sig};
 use crate::format::status::Phase;
 use crate::time::Instant;
@@ -52,7 +54,7 @@ pub const LOG_TERM_MS: u64 = 30_000;
 pub const FORK_RETRY_MS_MAX: u64 = 16_000;
 
 /// Whether the service has a logger's short life or a main service's full one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// `./run` and `./finish`, customized by `./control`.
     Main,
@@ -176,6 +178,8 @@ pub struct Service {
     role: Role,
     want: Want,
     state: State,
+    /// The supervisor ends: nothing is started any more.
+    retired: bool,
     /// Attempts in a row for which the kernel had no process.
     fork_failures: u8,
 }
@@ -239,7 +243,8 @@ pub enum Event {
         /// Whether the signal is not to be sent.
         handled: bool,
     },
-    /// The supervisor ends: what runs goes on, what ends stays down.
+    /// The supervisor ends: what runs goes on; what ends stays down, but is
+    /// still wanted up by the status that the next supervisor reads.
     Retire,
     /// Logger only: its service is gone and the supervisor closed its pipe.
     Drain,
@@ -295,6 +300,7 @@ impl Service {
             role,
             want,
             state,
+            retired: false,
             fork_failures: 0,
         }
     }
@@ -347,6 +353,11 @@ impl Service {
         matches!(self.state, State::Gone)
     }
 
+    /// Whether it is down, with nothing under way.
+    pub const fn is_idle(&self) -> bool {
+        matches!(self.state, State::Down { .. })
+    }
+
     /// The phase and pid (0: none) that the status record shows.
     pub const fn phase(&self) -> (Phase, Pid) {
         match self.state {
@@ -370,10 +381,39 @@ impl Service {
         matches!(self.state, State::Run(r) if r.got_term)
     }
 
+    /// The text of `supervise/stat`, as runit's runsv writes it.
+    pub fn stat(&self) -> String {
+        let mut text = String::from(match self.phase().0 {
+            Phase::Down => "down",
+            Phase::Run => "run",
+            Phase::Finish => "finish",
+        });
+        for (shown, words) in [
+            (self.paused(), ", paused"),
+            (self.got_term(), ", got TERM"),
+            (
+                self.phase().1 != 0 && self.want == Want::Down,
+                ", want down",
+            ),
+            (
+                self.phase().1 != 0 && self.want == Want::Exit,
+                ", want exit",
+            ),
+        ] {
+            if shown {
+                text.push_str(words);
+            }
+        }
+        text.push('\n');
+        text
+    }
+
     /// When to send a `Tick`; `None`: never, as far as this state goes.
     pub const fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Down { not_before } if matches!(self.want, Want::Up) => Some(not_before),
+            State::Down { not_before } if matches!(self.want, Want::Up) && !self.retired => {
+                Some(not_before)
+            }
             State::Run(Running {
                 ultimatum: Some((at, _)),
                 ..
@@ -401,11 +441,7 @@ impl Service {
             Event::ScriptEnded { sig, pid, handled } => {
                 self.script_ended(sig, pid, handled, &mut actions);
             }
-            Event::Retire => {
-                if self.want == Want::Up {
-                    self.want = Want::Down;
-                }
-            }
+            Event::Retire => self.retired = true,
             Event::Drain => self.drain(now, &mut actions),
         }
         self.settle(now, &mut actions);
@@ -418,7 +454,7 @@ impl Service {
             return;
         };
         match self.want {
-            Want::Up if not_before <= now => self.start(actions),
+            Want::Up if not_before <= now && !self.retired => self.start(actions),
             Want::Exit => self.state = State::Gone,
             Want::Up | Want::Down => {}
         }

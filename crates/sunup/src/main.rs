@@ -5,6 +5,7 @@
 //! [`applet::APPLETS`].
 
 mod applet;
+mod engine;
 mod say;
 mod sys;
 

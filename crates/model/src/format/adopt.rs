@@ -1,8 +1,9 @@
 //! `supervise/adopt`: who the service's process is, for a later supervisor.
 //!
-//! One line, `1 PHASE BOOT_ID PID_NAMESPACE PID BOOT_NS`: the format's version,
+//! One line, `1 PHASE BOOT_ID PID_NAMESPACE PIPE PID BOOT_NS`: the format's version,
 //! `run` or `finish`, the kernel's boot id, the inode of the pid namespace in
-//! which the pid counts, the pid, and the boot clock's time (nanoseconds) at
+//! which the pid counts, that of the pipe between service and logger (0: none),
+//! the pid, and the boot clock's time (nanoseconds) at
 //! which the process wrote the line about itself, just before its exec. A
 //! process with that pid which started later than that moment is another one.
 //! The file exists while the service is supervised; a supervisor that ends the
@@ -34,6 +35,8 @@ pub struct Record {
     pub phase: Phase,
     /// Where the pid counts.
     pub world: World,
+    /// Inode of the log pipe; 0 for none.
+    pub pipe: u64,
     /// The process.
     pub pid: u32,
     /// When it was certainly that process.
@@ -42,12 +45,16 @@ pub struct Record {
 
 /// The part that is known before the process exists. The process adds its pid,
 /// a space, its time and a newline.
-pub fn prefix(phase: Phase, world: &World) -> Vec<u8> {
+pub fn prefix(phase: Phase, world: &World, pipe: u64) -> Vec<u8> {
     let phase = match phase {
         Phase::Finish => "finish",
         Phase::Run | Phase::Down => "run",
     };
-    format!("1 {phase} {} {} ", world.boot_id, world.pid_namespace).into_bytes()
+    format!(
+        "1 {phase} {} {} {pipe} ",
+        world.boot_id, world.pid_namespace
+    )
+    .into_bytes()
 }
 
 /// Reads a record; `None` for anything that is not one, whole and in this form.
@@ -69,6 +76,7 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
             boot_id: next()?.into(),
             pid_namespace: next()?.parse().ok()?,
         },
+        pipe: next()?.parse().ok()?,
         pid: next()?
             .parse()
             .ok()
@@ -102,29 +110,29 @@ mod tests {
 
     #[test]
     fn round_trip() {
-        let mut line = prefix(Phase::Finish, &world());
+        let mut line = prefix(Phase::Finish, &world(), 9);
         line.extend_from_slice(b"123 456789\n");
         let record = decode(&line).unwrap();
         assert_eq!(
             (record.phase, record.pid, record.at),
             (Phase::Finish, 123, Instant(456_789))
         );
-        assert_eq!(record.world, world());
+        assert_eq!((record.world, record.pipe), (world(), 9));
     }
 
     #[test]
     fn anything_else_is_refused() {
         for bad in [
             &b""[..],
-            b"1 run b 5 12 3",
-            b"2 run b 5 12 3\n",
-            b"1 walk b 5 12 3\n",
-            b"1 run b 5 1 3\n",
-            b"1 run b 5 0 3\n",
-            b"1 run b 5 4294967295 3\n",
-            b"1 run b 5 12\n",
-            b"1 run b 5 12 3 4\n",
-            b"1 run b 5 12 \xff\n",
+            b"1 run b 5 0 12 3",
+            b"2 run b 5 0 12 3\n",
+            b"1 walk b 5 0 12 3\n",
+            b"1 run b 5 0 1 3\n",
+            b"1 run b 5 0 0 3\n",
+            b"1 run b 5 0 4294967295 3\n",
+            b"1 run b 5 0 12\n",
+            b"1 run b 5 0 12 3 4\n",
+            b"1 run b 5 0 12 \xff\n",
         ] {
             assert_eq!(decode(bad), None, "{}", bad.escape_ascii());
         }

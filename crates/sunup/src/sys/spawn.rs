@@ -41,6 +41,8 @@ pub struct Plan {
     pub stdio: [Option<RawFd>; 3],
     /// Session and process group.
     pub session: Session,
+    /// Soft limit of open files, if the supervisor raised its own.
+    pub files_soft: Option<u64>,
     /// A file, relative to `cwd`, that the child fills with its own identity
     /// just before the exec: text that the caller chose, then the child's pid
     /// and its boot-clock time in nanoseconds.
@@ -64,7 +66,7 @@ pub enum SpawnError {
     Step(&'static str, io::Error),
 }
 
-const STACK_BYTES: usize = 64 * 1024;
+const STACK_BYTES: usize = 32 * 1024;
 
 /// What the child and the parent share: the parent sleeps until the child has
 /// exec'd or ended, so there is no race.
@@ -77,60 +79,86 @@ struct Shared<'a> {
     failed: Option<(&'static str, c_int)>,
 }
 
-/// Starts a program and returns its pid. The supervisor must be single-threaded
-/// and must have no signal handlers (it uses [`signal::SignalFd`]).
+/// Starts programs; keeps the children's stacks between two starts.
+pub struct Spawner {
+    stacks: Vec<u128>,
+}
+
+impl Spawner {
+    /// Reserves the stacks.
+    pub fn new() -> Self {
+        // Two: the session leader runs on the first, the program's process on the second.
+        Self {
+            stacks: vec![0; 2 * STACK_BYTES / size_of::<u128>()],
+        }
+    }
+
+    /// Starts a program and returns its pid. The supervisor must be
+    /// single-threaded and must have no signal handlers (it uses
+    /// [`signal::SignalFd`]).
+    pub fn spawn(&mut self, plan: &Plan) -> Result<Pid, SpawnError> {
+        unsafe extern "C" {
+            static environ: *const *const c_char;
+        }
+        let (first, second) = self
+            .stacks
+            .as_mut_slice()
+            .split_at_mut(STACK_BYTES / size_of::<u128>());
+        let mut shared = Shared {
+            plan,
+            argv: pointers(&plan.argv),
+            // SAFETY: `environ` is libc's; nothing in this single-threaded program changes it meanwhile.
+            envp: unsafe { environ },
+            inner_stack: second.as_mut_ptr_range().end.cast(),
+            pid: 0,
+            failed: None,
+        };
+        let (entry, leader) = match plan.session {
+            Session::Inherit => (
+                program_process as extern "C" fn(*mut c_void) -> c_int,
+                false,
+            ),
+            Session::Detached => (leader_process as extern "C" fn(*mut c_void) -> c_int, true),
+        };
+        // SAFETY: the child runs `entry` on a stack of its own that outlives it: with CLONE_VFORK
+        // this thread sleeps until the child has exec'd or ended. `shared` outlives it likewise.
+        let pid = unsafe {
+            libc::clone(
+                entry,
+                first.as_mut_ptr_range().end.cast(),
+                libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
+                (&raw mut shared).cast(),
+            )
+        };
+        if pid < 0 {
+            return Err(SpawnError::Fork(io::Error::last_os_error()));
+        }
+        // The leader has ended; a failed child has, too. Both must be reaped here.
+        if leader || shared.failed.is_some() {
+            reap(pid);
+        }
+        if leader && shared.failed.is_some() && shared.pid > 0 {
+            reap(shared.pid);
+        }
+        match shared.failed {
+            Some((FORK, e)) => Err(SpawnError::Fork(io::Error::from_raw_os_error(e))),
+            Some((step, e)) => Err(SpawnError::Step(step, io::Error::from_raw_os_error(e))),
+            None => Ok(if leader { shared.pid } else { pid }),
+        }
+    }
+}
+
+/// As [`Spawner::spawn`], for a single start.
 pub fn vfork(plan: &Plan) -> Result<Pid, SpawnError> {
-    unsafe extern "C" {
-        static environ: *const *const c_char;
-    }
-    let mut argv: Vec<*const c_char> = plan.argv.iter().map(|a| a.as_ptr()).collect();
-    argv.push(std::ptr::null());
-    // Two stacks: the session leader runs on the first, the program's process on the second.
-    let mut stacks = vec![0_u128; 2 * STACK_BYTES / 16];
-    let middle = stacks.len() / 2;
-    let end = stacks.len();
-    let mut shared = Shared {
-        plan,
-        argv,
-        // SAFETY: `environ` is libc's; nothing in this single-threaded program changes it meanwhile.
-        envp: unsafe { environ },
-        // SAFETY: within the allocation, or one past its end, as a stack's top is.
-        inner_stack: unsafe { stacks.as_mut_ptr().add(end) }.cast(),
-        pid: 0,
-        failed: None,
-    };
-    let (entry, leader) = match plan.session {
-        Session::Inherit => (
-            program_process as extern "C" fn(*mut c_void) -> c_int,
-            false,
-        ),
-        Session::Detached => (leader_process as extern "C" fn(*mut c_void) -> c_int, true),
-    };
-    // SAFETY: the child runs `entry` on a stack of its own that outlives it: with CLONE_VFORK
-    // this thread sleeps until the child has exec'd or ended. `shared` outlives it likewise.
-    let pid = unsafe {
-        libc::clone(
-            entry,
-            stacks.as_mut_ptr().add(middle).cast(),
-            libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
-            (&raw mut shared).cast(),
-        )
-    };
-    if pid < 0 {
-        return Err(SpawnError::Fork(io::Error::last_os_error()));
-    }
-    // The leader has ended; a failed child has, too. Both must be reaped here.
-    if leader || shared.failed.is_some() {
-        reap(pid);
-    }
-    if leader && shared.failed.is_some() && shared.pid > 0 {
-        reap(shared.pid);
-    }
-    match shared.failed {
-        Some((FORK, e)) => Err(SpawnError::Fork(io::Error::from_raw_os_error(e))),
-        Some((step, e)) => Err(SpawnError::Step(step, io::Error::from_raw_os_error(e))),
-        None => Ok(if leader { shared.pid } else { pid }),
-    }
+    Spawner::new().spawn(plan)
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings
+        .iter()
+        .map(|s| s.as_ptr())
+        .chain([std::ptr::null()])
+        .collect()
 }
 
 const FORK: &str = "fork";
@@ -201,6 +229,9 @@ fn become_program(shared: &Shared) -> Result<(), &'static str> {
                 return Err("set up standard input and output");
             }
         }
+        if let Some(soft) = plan.files_soft {
+            lower_files_limit(soft);
+        }
         if let Some(record) = &plan.record {
             write_record(record);
         }
@@ -209,6 +240,21 @@ fn become_program(shared: &Shared) -> Result<(), &'static str> {
         libc::execve(plan.program.as_ptr(), shared.argv.as_ptr(), shared.envp);
     }
     Err("start")
+}
+
+/// Gives the child the soft limit that the supervisor was started with.
+fn lower_files_limit(soft: u64) {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is valid for both calls; the limits are the child's own.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = soft.min(limit.rlim_max);
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
 }
 
 /// Writes `PREFIX PID BOOT_NS\n`. A failure costs only the adoption of this
@@ -287,12 +333,6 @@ pub fn fork(child: impl FnOnce() -> u8) -> io::Result<Pid> {
 /// Replaces this process: `path` is taken as it is, `env` is the whole
 /// environment, or the present one. Returns only on failure.
 pub fn exec(path: &CStr, argv: &[CString], env: Option<&[CString]>) -> io::Error {
-    let pointers = |list: &[CString]| -> Vec<*const c_char> {
-        list.iter()
-            .map(|s| s.as_ptr())
-            .chain([std::ptr::null()])
-            .collect()
-    };
     let argv = pointers(argv);
     // SAFETY: both arrays end with a null pointer and point to C strings that outlive the call.
     unsafe {
@@ -307,11 +347,7 @@ pub fn exec(path: &CStr, argv: &[CString], env: Option<&[CString]>) -> io::Error
 /// As [`exec`] with the present environment, but `argv[0]` is looked up in PATH
 /// when it holds no slash.
 pub fn exec_in_path(program: &CStr, argv: &[CString]) -> io::Error {
-    let argv: Vec<*const c_char> = argv
-        .iter()
-        .map(|s| s.as_ptr())
-        .chain([std::ptr::null()])
-        .collect();
+    let argv = pointers(argv);
     // SAFETY: the array ends with a null pointer and points to C strings that outlive the call.
     unsafe { libc::execvp(program.as_ptr(), argv.as_ptr()) };
     io::Error::last_os_error()

@@ -1,0 +1,39 @@
+//! runsv: supervises one service directory (runsv(8)).
+//!
+//! Files: `DIR/run`, `finish`, `down`, `control/`, `log/`, `supervise/`.
+//! Signals: TERM acts as the control byte `x`. Exit codes: 0 when told to exit,
+//! 111 when the directory cannot be supervised, 100 for a wrong command line.
+
+use model::options::{Order, Spec};
+
+use super::{Applet, Call, usage_error};
+use crate::engine::Engine;
+use crate::say;
+use crate::sys::spawn::Session;
+
+/// The row of the table.
+pub const APPLET: Applet = Applet { spec: &SPEC, run };
+
+const SPEC: Spec = Spec {
+    name: "runsv",
+    synopsis: "DIR",
+    about: "supervises one service directory",
+    options: &[],
+    order: Order::Posix,
+    notes: "DIR/run is started, and restarted when it ends; see runsv(8) for DIR/finish,\n\
+            DIR/log, DIR/down and DIR/control. `sv status DIR` shows what it does.",
+    usage_code: 100,
+};
+
+fn run(call: &Call) -> u8 {
+    let [dir] = call.args.operands.as_slice() else {
+        return usage_error(&SPEC, "name one service directory");
+    };
+    match Engine::new(SPEC.name, Session::Inherit) {
+        Ok(engine) => engine.supervise_one(dir),
+        Err(e) => {
+            say::line(SPEC.name, format_args!("prepare to wait for events: {e}"));
+            111
+        }
+    }
+}

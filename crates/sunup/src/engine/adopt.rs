@@ -1,0 +1,191 @@
+//! Taking over what an earlier supervisor left: its processes, what it wanted,
+//! and the pipe between a service and its logger.
+
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use model::format::adopt::{self, Record, World};
+use model::format::status::{Phase, Status};
+use model::format::tai64n::Tai64n;
+use model::service::{Event, Exit, Role, Service, Want};
+use model::time::Instant;
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::supervise::Supervise;
+use crate::sys::clock;
+
+/// What was found in a supervise directory.
+pub struct Inheritance {
+    /// The service in the state it is in.
+    pub service: Service,
+    /// Its process, alive and identified.
+    pub process: Option<(OwnedFd, Record)>,
+    /// When it came into that state, if that is known.
+    pub changed: Option<Tai64n>,
+    /// What happened while no supervisor lived.
+    pub missed: Option<Event>,
+}
+
+/// Where this supervisor's pids count; `None` without /proc.
+pub fn world() -> Option<World> {
+    use std::os::unix::fs::MetadataExt;
+    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let pid_namespace = fs::metadata("/proc/self/ns/pid").ok()?.ino();
+    Some(World {
+        boot_id: boot_id.trim().into(),
+        pid_namespace,
+    })
+}
+
+/// Looks at a locked supervise directory. `default` is what is wanted of a
+/// service that no earlier supervisor held.
+pub fn inherit(
+    supervise: &Supervise,
+    world: Option<&World>,
+    role: Role,
+    default: Want,
+) -> Inheritance {
+    let fresh = Inheritance {
+        service: Service::new(role, default),
+        process: None,
+        changed: None,
+        missed: None,
+    };
+    let Some(record) = supervise.record().filter(|r| world == Some(&r.world)) else {
+        return fresh;
+    };
+    let status = supervise.status();
+    let want = match status {
+        Some(s) if s.want_up => Want::Up,
+        Some(_) => Want::Down,
+        None => default,
+    };
+    let ours = status.filter(|s| s.pid == record.pid);
+    match alive(&record) {
+        Some(pidfd) => {
+            let changed = Some(ours.map_or_else(|| label(record.at), |s| s.changed));
+            let service = running(role, want, &record, ours);
+            Inheritance {
+                service,
+                process: Some((pidfd, record)),
+                changed,
+                missed: None,
+            }
+        }
+        // The end of the run was not seen: the finish script is still due.
+        None if record.phase == Phase::Run && status.is_none_or(|s| s.pid != 0) => Inheritance {
+            service: Service::adopt_run(role, want, record.pid, record.at, false, false),
+            missed: Some(Event::Exited(record.pid, Exit::Unknown)),
+            ..fresh
+        },
+        None => Inheritance {
+            service: Service::new(role, want),
+            changed: status.map(|s| s.changed),
+            ..fresh
+        },
+    }
+}
+
+fn running(role: Role, want: Want, record: &Record, status: Option<Status>) -> Service {
+    if record.phase == Phase::Finish {
+        return Service::adopt_finish(want, record.pid, now());
+    }
+    let (paused, got_term) = status.map_or((false, false), |s| (s.paused, s.got_term));
+    Service::adopt_run(role, want, record.pid, record.at, paused, got_term)
+}
+
+/// A descriptor of the recorded process, if it is still that process.
+fn alive(record: &Record) -> Option<OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(record.pid).ok()?)?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    // The descriptor pins the process, so what is read now is about it or fails.
+    let stat = fs::read(format!("/proc/{}/stat", record.pid)).ok()?;
+    let (start, lives) = adopt::start_ticks(&stat)?;
+    let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
+    (lives && start <= record.at.0 / tick_ns && !has_ended(&pidfd)).then_some(pidfd)
+}
+
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)];
+    poll(
+        &mut fds,
+        Some(&Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        }),
+    )
+    .unwrap_or(0)
+        > 0
+}
+
+/// The moment, on the boot clock.
+pub fn now() -> Instant {
+    Instant(clock::boot_ns())
+}
+
+/// The wall-clock label of a past moment. This is the one place that relates
+/// the clocks: the label was never written, because its writer was killed.
+fn label(at: Instant) -> Tai64n {
+    let wall = clock::wall();
+    let ago_s = now().ms_since(at) / 1000;
+    Tai64n::from_unix(
+        wall.unix_seconds().saturating_sub_unsigned(ago_s),
+        wall.nanos(),
+    )
+}
+
+/// The pipe from a service to its logger.
+pub struct LogPipe {
+    /// The logger's standard input.
+    pub read: OwnedFd,
+    /// The service's standard output; closed to end the logger.
+    pub write: Option<OwnedFd>,
+}
+
+impl LogPipe {
+    /// The pipe that one of the adopted processes (logger first) still holds,
+    /// else a new one. Bytes that were written while no supervisor lived are in
+    /// the old one.
+    pub fn take_over(records: &[Record]) -> std::io::Result<Self> {
+        let held = |record: &Record| [0, 1, 2].into_iter().find_map(|fd| Self::open(record, fd));
+        if let Some(pipe) = records.iter().find_map(held) {
+            return Ok(pipe);
+        }
+        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        Ok(Self {
+            read,
+            write: Some(write),
+        })
+    }
+
+    /// The pipe's inode, for the records; 0 if the kernel will not say.
+    pub fn inode(&self) -> u64 {
+        rustix::fs::fstat(&self.read).map_or(0, |s| s.st_ino)
+    }
+
+    fn open(record: &Record, fd: u32) -> Option<Self> {
+        let path = format!("/proc/{}/fd/{fd}", record.pid);
+        // A process may have any pipe there by now; only the recorded one is ours.
+        let ours = format!("pipe:[{}]", record.pipe);
+        if fs::read_link(&path).ok()?.as_os_str() != ours.as_str() {
+            return None;
+        }
+        let open = |path: &Path, flags| {
+            rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()).ok()
+        };
+        // Opening the writer would wait for a reader; non-blocking is for the opening alone.
+        let read = open(Path::new(&path), OFlags::RDONLY | OFlags::NONBLOCK)?;
+        let write = open(Path::new(&path), OFlags::WRONLY | OFlags::NONBLOCK)?;
+        for end in [&read, &write] {
+            let flags = rustix::fs::fcntl_getfl(end).ok()?;
+            rustix::fs::fcntl_setfl(end, flags - OFlags::NONBLOCK).ok()?;
+        }
+        Some(Self {
+            read,
+            write: Some(write),
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! A service or its logger: the decided state, and what the world was told of it.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use model::format::status::Status;
+use model::format::tai64n::Tai64n;
+use model::service::{Service, Want};
+use model::time::Instant;
+
+use super::supervise::Supervise;
+use crate::say;
+use crate::sys::clock;
+
+/// One supervised process' worth of state.
+pub struct Half {
+    /// The state machine.
+    pub service: Service,
+    /// Absolute path of the directory that holds `run`.
+    pub dir: PathBuf,
+    /// Its lock, fifos and files.
+    pub supervise: Supervise,
+    /// Watches a process that an earlier supervisor started.
+    pub pidfd: Option<OwnedFd>,
+    /// The alarm that is set for the service's deadline.
+    pub alarm: Option<Instant>,
+    /// The state files are to be written.
+    pub dirty: bool,
+    /// A `control/d` or `control/x` is running.
+    pub epilogue: bool,
+    /// When phase or pid last changed.
+    changed: Tai64n,
+    shown: Option<(Status, Want)>,
+    complaint: String,
+}
+
+impl Half {
+    /// Nothing shown yet; `changed` is now, or what an earlier supervisor knew.
+    pub fn new(
+        service: Service,
+        dir: PathBuf,
+        supervise: Supervise,
+        changed: Option<Tai64n>,
+    ) -> Self {
+        Self {
+            service,
+            dir,
+            supervise,
+            pidfd: None,
+            alarm: None,
+            dirty: false,
+            epilogue: false,
+            changed: changed.unwrap_or_else(clock::wall),
+            shown: None,
+            complaint: String::new(),
+        }
+    }
+
+    /// Takes over the next state of the service.
+    pub fn become_state(&mut self, next: Service) {
+        if next.phase() != self.service.phase() {
+            self.changed = clock::wall();
+        }
+        self.service = next;
+    }
+
+    /// The directory goes by another path now.
+    pub fn move_to(&mut self, dir: PathBuf) {
+        self.supervise.move_to(&dir);
+        self.dir = dir;
+    }
+
+    /// Whether the state files lag behind.
+    pub fn is_stale(&self) -> bool {
+        self.shown != Some((self.status(), self.service.want()))
+    }
+
+    /// Writes the state files.
+    pub fn show(&mut self) -> std::io::Result<()> {
+        let status = self.status();
+        self.supervise.show(&status, &self.service.stat())?;
+        self.shown = Some((status, self.service.want()));
+        Ok(())
+    }
+
+    fn status(&self) -> Status {
+        let (phase, pid) = self.service.phase();
+        Status {
+            changed: self.changed,
+            pid,
+            paused: self.service.paused(),
+            want_up: self.service.want() == Want::Up,
+            got_term: self.service.got_term(),
+            phase,
+        }
+    }
+
+    /// Says what is wrong, once: the same complaint is not repeated before
+    /// [`Half::content`].
+    pub fn complain(&mut self, who: &str, complaint: String) {
+        if complaint != self.complaint {
+            say::line(who, &complaint);
+            self.complaint = complaint;
+        }
+    }
+
+    /// What was complained of is over.
+    pub fn content(&mut self) {
+        self.complaint.clear();
+    }
+}

@@ -1,0 +1,183 @@
+//! Starting what the state machines ask for: run, finish and control scripts.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use model::format::adopt::{World, prefix};
+use model::format::status::Phase;
+use model::service::{Exit, Failure, Role};
+use rustix::io::Errno;
+
+use super::supervise::RECORD;
+use super::unit::Unit;
+use crate::sys::spawn::{Pid, Plan, Record, Session, SpawnError, Spawner};
+
+/// What all starts have in common.
+pub struct Launcher {
+    spawner: Spawner,
+    session: Session,
+    files_soft: Option<u64>,
+    /// Where pids count; without it no process can be adopted later.
+    pub world: Option<World>,
+}
+
+/// What is started.
+pub enum Program {
+    /// `./run`.
+    Run,
+    /// `./finish CODE STATUS`.
+    Finish(Exit),
+    /// `./control/LETTER [PID]`.
+    Script(u8, Option<u32>),
+}
+
+/// Why nothing was started, for the state machine and for the user.
+pub struct Refusal {
+    /// For the state machine.
+    pub failure: Failure,
+    /// For the user; `None` if that is no problem.
+    pub complaint: Option<String>,
+}
+
+impl Launcher {
+    /// Reads the pid namespace and lifts the soft limit of open files, which
+    /// children get back.
+    pub fn new(session: Session) -> Self {
+        Self {
+            spawner: Spawner::new(),
+            session,
+            files_soft: raise_files_limit(),
+            world: super::adopt::world(),
+        }
+    }
+
+    /// Starts a program of the unit.
+    pub fn launch(&mut self, unit: &Unit, role: Role, program: &Program) -> Result<Pid, Refusal> {
+        let Some(half) = unit.half(role) else {
+            return Err(Refusal {
+                failure: Failure::Absent,
+                complaint: None,
+            });
+        };
+        let path = program.path();
+        let plan = self.plan(unit, role, &half.dir, program);
+        let error = match plan {
+            Ok(plan) => match self.spawner.spawn(&plan) {
+                Ok(pid) => return Ok(pid),
+                Err(error) => error,
+            },
+            Err(e) => SpawnError::Step("start", e),
+        };
+        Err(refuse(&half.dir, &path, error))
+    }
+
+    fn plan(&self, unit: &Unit, role: Role, dir: &Path, program: &Program) -> io::Result<Plan> {
+        let path = CString::new(program.path())?;
+        let mut argv = vec![path.clone()];
+        for arg in program.arguments() {
+            argv.push(CString::new(arg)?);
+        }
+        let mut stdio = [None; 3];
+        let pipe = unit.pipe.as_ref();
+        match role {
+            Role::Main => stdio[1] = pipe.and_then(|p| p.write.as_ref()).map(AsRawFd::as_raw_fd),
+            Role::Log => stdio[0] = pipe.map(|p| p.read.as_raw_fd()),
+        }
+        let phase = match program {
+            Program::Run => Some(Phase::Run),
+            Program::Finish(_) => Some(Phase::Finish),
+            Program::Script(..) => None,
+        };
+        let inode = pipe.map_or(0, super::adopt::LogPipe::inode);
+        let record = phase.zip(self.world.as_ref()).map(|(phase, world)| Record {
+            path: RECORD.into(),
+            prefix: prefix(phase, world, inode),
+        });
+        Ok(Plan {
+            cwd: CString::new(dir.as_os_str().as_bytes())?,
+            program: path,
+            argv,
+            stdio,
+            session: self.session,
+            files_soft: self.files_soft,
+            record,
+        })
+    }
+}
+
+impl Program {
+    fn path(&self) -> String {
+        match self {
+            Self::Run => "./run".into(),
+            Self::Finish(_) => "./finish".into(),
+            Self::Script(letter, _) => format!("./control/{}", char::from(*letter)),
+        }
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        match self {
+            Self::Run => vec![],
+            Self::Finish(exit) => {
+                let (code, status) = exit.finish_args();
+                vec![code.to_string(), status.to_string()]
+            }
+            Self::Script(_, pid) => pid.iter().map(u32::to_string).collect(),
+        }
+    }
+}
+
+/// Turns an error into what the state machine and the user need to know.
+fn refuse(dir: &Path, program: &str, error: SpawnError) -> Refusal {
+    let path = dir.join(program.trim_start_matches("./"));
+    let (step, e) = match error {
+        SpawnError::Fork(e) => ("start", e),
+        SpawnError::Step(step, e) => (step, e),
+    };
+    let errno = Errno::from_io_error(&e);
+    let failure = match errno {
+        Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE) => Failure::Resources,
+        Some(Errno::NOENT) if !path.exists() => Failure::Absent,
+        _ => Failure::Exec,
+    };
+    if failure == Failure::Absent && program == "./finish" {
+        return Refusal {
+            failure,
+            complaint: None,
+        };
+    }
+    let hint = match (failure, errno) {
+        (Failure::Resources, _) => "; trying again later",
+        (Failure::Exec, Some(Errno::NOENT)) if step == "start" => {
+            "; the interpreter that its first line names does not exist"
+        }
+        (_, Some(Errno::ACCESS)) if step == "start" => "; make it executable with chmod +x",
+        (_, Some(Errno::NOEXEC)) => "; a script must begin with a line like #!/bin/sh",
+        _ => "",
+    };
+    Refusal {
+        failure,
+        complaint: Some(format!("{step} {}: {e}{hint}", path.display())),
+    }
+}
+
+/// Lifts the soft limit of open files to the hard limit, since each service
+/// costs three; returns the old one if that changed anything.
+fn raise_files_limit() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return None;
+    }
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    )
+    .ok()?;
+    current
+}

@@ -1,0 +1,323 @@
+//! The supervisor: one loop for any number of services.
+//!
+//! wait -> events -> [`model::service`] decides -> actions -> state files. There
+//! is no thread and no polling: control fifos, child deaths, processes of an
+//! earlier supervisor and changes of the scan directory are all descriptors in
+//! one epoll set, and its timeout is the next deadline. State files are written
+//! after all events of a round have been acted upon, so starting a thousand
+//! services is not held up by writing a thousand files.
+//!
+//! `runsv DIR` is this engine with one service ([`Engine::supervise_one`]),
+//! `runsvdir DIR` with those of a scan directory ([`Engine::supervise_all`]).
+
+mod adopt;
+mod drive;
+mod half;
+mod launch;
+mod roster;
+mod scandir;
+mod supervise;
+mod unit;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use model::command::Sig;
+use model::scan::Identity;
+use model::service::{Pid, Role};
+use model::time::Instant;
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+
+use crate::say;
+use crate::sys::signal::{self, SignalFd};
+use crate::sys::spawn::Session;
+use launch::Launcher;
+use roster::Waiting;
+use scandir::ScanDir;
+use unit::Unit;
+
+/// Ready descriptors taken from the kernel at a time.
+const EVENTS_MAX: usize = 256;
+/// Delay before state files that could not be written are tried again (ms).
+const REWRITE_MS: u64 = 1000;
+
+/// Number of a unit; never used twice.
+type UnitId = u64;
+
+/// A service or its logger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Id {
+    unit: UnitId,
+    role: Role,
+}
+
+/// Whose child a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// `./run` or `./finish`.
+    Process(Id),
+    /// `./control/u`.
+    Prepare(Id),
+    /// `./control/LETTER` for the process.
+    Script(Id, Sig, Pid),
+    /// `./control/d` or `./control/x`.
+    Epilogue(Id),
+}
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Alarm {
+    /// A service's own deadline.
+    Service(Id),
+    /// State files that could not be written.
+    Rewrite,
+    /// A service directory that could not be opened.
+    Admit(Identity),
+    /// A look at the scan directory.
+    Scan,
+}
+
+/// What a ready descriptor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    Signals,
+    ScanDir,
+    Control(Id),
+    Pidfd(Id),
+}
+
+impl Token {
+    fn encode(self) -> u64 {
+        let id = |id: Id, kind: u64| id.unit << 2 | u64::from(id.role == Role::Log) << 1 | kind;
+        match self {
+            Self::Signals => 0,
+            Self::ScanDir => 1,
+            Self::Control(of) => id(of, 0),
+            Self::Pidfd(of) => id(of, 1),
+        }
+    }
+
+    fn decode(bits: u64) -> Self {
+        let role = if bits & 2 == 0 { Role::Main } else { Role::Log };
+        let id = Id {
+            unit: bits >> 2,
+            role,
+        };
+        match bits {
+            0 => Self::Signals,
+            1 => Self::ScanDir,
+            _ if bits & 1 == 0 => Self::Control(id),
+            _ => Self::Pidfd(id),
+        }
+    }
+}
+
+/// How the supervision is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Not at all.
+    No,
+    /// When everything is down: nothing is started any more (TERM to runsvdir).
+    Retire,
+    /// When everything is gone: all was told to exit. The code is the exit code.
+    Exit(u8),
+}
+
+/// The supervisor.
+pub struct Engine {
+    who: &'static str,
+    epoll: OwnedFd,
+    signals: SignalFd,
+    launcher: Launcher,
+    units: BTreeMap<UnitId, Unit>,
+    next_unit: UnitId,
+    by_identity: HashMap<Identity, UnitId>,
+    waiting: BTreeMap<Identity, Waiting>,
+    owners: HashMap<Pid, Owner>,
+    alarms: BTreeSet<(Instant, Alarm)>,
+    dirty: Vec<Id>,
+    scan_dir: Option<ScanDir>,
+    ending: Ending,
+}
+
+impl Engine {
+    /// Prepares the loop; `who` is the applet, for messages. From here on TERM,
+    /// HUP and CHLD arrive through the loop, and inherited ignored signals have
+    /// their default action again, for the services' sake.
+    pub fn new(who: &'static str, session: Session) -> io::Result<Self> {
+        signal::reset_all();
+        signal::ignore_pipe();
+        let signals = SignalFd::new(&[signal::SIGTERM, signal::SIGHUP, signal::SIGCHLD])?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let engine = Self {
+            who,
+            epoll,
+            signals,
+            launcher: Launcher::new(session),
+            units: BTreeMap::new(),
+            next_unit: 1,
+            by_identity: HashMap::new(),
+            waiting: BTreeMap::new(),
+            owners: HashMap::new(),
+            alarms: BTreeSet::new(),
+            dirty: Vec::new(),
+            scan_dir: None,
+            ending: Ending::No,
+        };
+        engine.watch(engine.signals.as_fd(), Token::Signals)?;
+        if engine.launcher.world.is_none() {
+            say::line(
+                who,
+                "/proc is not mounted: if this supervisor is killed, its services cannot be taken over",
+            );
+        }
+        Ok(engine)
+    }
+
+    /// Supervises one service directory until it was told to exit; the result is the exit code.
+    pub fn supervise_one(mut self, dir: &[u8]) -> u8 {
+        if let Err(complaint) = self.admit_one(dir) {
+            say::line(self.who, complaint);
+            return 111;
+        }
+        self.run()
+    }
+
+    /// Supervises the services of a scan directory; the result is the exit code.
+    pub fn supervise_all(mut self, dir: &[u8]) -> u8 {
+        match ScanDir::new(dir) {
+            Ok(scan_dir) => {
+                let watched = scan_dir
+                    .descriptor()
+                    .map(|fd| self.watch(fd, Token::ScanDir));
+                if let Some(Err(e)) = watched {
+                    say::line(self.who, format_args!("watch the scan directory: {e}"));
+                    return 111;
+                }
+                self.scan_dir = Some(scan_dir);
+            }
+            Err(e) => {
+                say::line(
+                    self.who,
+                    format_args!("{}: {e}; name a directory of services", dir.escape_ascii()),
+                );
+                return 100;
+            }
+        }
+        self.scan();
+        self.run()
+    }
+
+    fn run(&mut self) -> u8 {
+        let mut ready = Vec::with_capacity(EVENTS_MAX);
+        loop {
+            self.write_state();
+            if let Some(code) = self.exit_code() {
+                return code;
+            }
+            let timeout = self.alarms.first().map(|(at, _)| until(*at));
+            match epoll::wait(&self.epoll, spare_capacity(&mut ready), timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                // Cannot happen with valid arguments; ending lets init start a successor.
+                Err(e) => {
+                    say::line(self.who, format_args!("wait for events: {e}"));
+                    return 111;
+                }
+            }
+            for event in ready.drain(..) {
+                self.dispatch(Token::decode(event.data.u64()));
+            }
+            self.ring();
+        }
+    }
+
+    fn dispatch(&mut self, token: Token) {
+        match token {
+            Token::Signals => self.take_signals(),
+            Token::ScanDir => self.scan_dir_changed(),
+            Token::Control(id) => self.obey(id),
+            Token::Pidfd(id) => self.adopted_ended(id),
+        }
+    }
+
+    fn take_signals(&mut self) {
+        while let Some(delivered) = self.signals.next() {
+            match delivered.signal {
+                signal::SIGCHLD => self.reap(),
+                signal::SIGTERM => self.told_to_end(),
+                // runsvdir(8); runsv takes no notice.
+                signal::SIGHUP if self.scan_dir.is_some() => self.exit_all(111),
+                _ => {}
+            }
+        }
+    }
+
+    /// TERM: runsv acts as on `x`; runsvdir starts nothing more and ends when
+    /// all is down. As PID 1, or when told twice, runsvdir stops everything first.
+    fn told_to_end(&mut self) {
+        if self.scan_dir.is_none() || std::process::id() == 1 || self.ending != Ending::No {
+            self.exit_all(0);
+        } else {
+            self.retire();
+        }
+    }
+
+    fn exit_code(&self) -> Option<u8> {
+        match self.ending {
+            Ending::Exit(code) => self.units.is_empty().then_some(code),
+            Ending::Retire => self.units.values().all(Unit::is_down).then_some(0),
+            Ending::No => (self.scan_dir.is_none() && self.units.is_empty()).then_some(0),
+        }
+    }
+
+    /// Acts on the deadlines that have come.
+    fn ring(&mut self) {
+        let now = adopt::now();
+        while let Some((at, alarm)) = self.alarms.first().copied().filter(|(at, _)| *at <= now) {
+            self.alarms.remove(&(at, alarm));
+            match alarm {
+                Alarm::Service(id) => self.deadline(id),
+                Alarm::Rewrite => self.mark_stale(),
+                Alarm::Admit(identity) => self.admit_again(identity),
+                Alarm::Scan => self.scan(),
+            }
+        }
+    }
+
+    fn set_alarm(&mut self, at: Instant, alarm: Alarm) {
+        self.alarms.insert((at, alarm));
+    }
+
+    fn watch(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(token.encode());
+        Ok(epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN)?)
+    }
+}
+
+/// The time from now until a moment.
+fn until(at: Instant) -> Timespec {
+    let ns = at.0.saturating_sub(adopt::now().0);
+    Timespec {
+        tv_sec: (ns / 1_000_000_000) as i64,
+        tv_nsec: (ns % 1_000_000_000) as i64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_round_trip() {
+        let ids = [Role::Main, Role::Log].map(|role| Id { unit: 77, role });
+        let tokens = ids
+            .into_iter()
+            .flat_map(|id| [Token::Control(id), Token::Pidfd(id)]);
+        for token in tokens.chain([Token::Signals, Token::ScanDir]) {
+            assert_eq!(Token::decode(token.encode()), token);
+        }
+    }
+}

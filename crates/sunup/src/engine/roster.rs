@@ -1,0 +1,335 @@
+//! Which services there are: admitting them, letting them go, and the scan of
+//! their directory.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use model::command::Command;
+use model::scan::{Change, Identity, Name, diff};
+use model::service::{Event, Role, Service};
+
+use super::supervise::OpenError;
+use super::unit::{Opened, Unit};
+use super::{Alarm, Ending, Engine, Id, Owner, Token, UnitId, adopt};
+use crate::say;
+
+/// First and longest delay before a directory that could not be opened is tried again (ms).
+const ADMIT_MS: u64 = 10;
+const ADMIT_MS_MAX: u64 = 5000;
+/// After this delay (ms) the reason is said: a lock may be a dying supervisor's.
+const ADMIT_SAY_MS: u64 = 100;
+/// Delay before a service that was told to exit is supervised again, because
+/// its entry is still there (ms); as runsvdir restarts runsv.
+const REVIVE_MS: u64 = 1000;
+
+/// A service directory that could not be opened yet.
+pub struct Waiting {
+    pub(super) name: Name,
+    pub(super) delay_ms: u64,
+    pub(super) complaint: String,
+}
+
+impl Engine {
+    /// runsv's one directory.
+    pub(super) fn admit_one(&mut self, dir: &[u8]) -> Result<(), String> {
+        let path = Path::new(std::ffi::OsStr::from_bytes(dir));
+        let (home, identity) =
+            look(path).map_err(|e| format!("{}: {e}; name a service directory", path.display()))?;
+        self.open_unit(&dir.to_vec(), home, identity)
+    }
+
+    /// Starts the supervision of a directory, or says what is in the way.
+    fn open_unit(&mut self, name: &Name, home: PathBuf, identity: Identity) -> Result<(), String> {
+        let opened = Unit::open(name.clone(), home, identity, self.launcher.world.as_ref());
+        let Opened { unit, missed } = opened.map_err(|e| complaint(name, &e))?;
+        let unit_id = self.next_unit;
+        self.next_unit += 1;
+        self.by_identity.insert(identity, unit_id);
+        self.units.insert(unit_id, unit);
+        for role in [Role::Log, Role::Main] {
+            self.begin(
+                Id {
+                    unit: unit_id,
+                    role,
+                },
+                &missed,
+            );
+        }
+        Ok(())
+    }
+
+    /// The first events of a service: what it missed, then a look at itself.
+    fn begin(&mut self, id: Id, missed: &[(Role, Event)]) {
+        if let Some(half) = self.units.get(&id.unit).and_then(|u| u.half(id.role)) {
+            let (_, pid) = half.service.phase();
+            if let Some(fd) = &half.pidfd {
+                let watched = self.watch(fd.as_fd(), Token::Pidfd(id));
+                if let Err(e) = watched {
+                    say::line(self.who, format_args!("watch process {pid}: {e}"));
+                }
+                self.owners.insert(pid, Owner::Process(id));
+            }
+            for (_, event) in missed.iter().filter(|(role, _)| *role == id.role) {
+                self.drive(id, *event);
+            }
+            self.drive(id, Event::Tick);
+        }
+    }
+
+    /// A service that has no process and gets none any more ends its logger,
+    /// and a unit of which nothing is left is let go.
+    pub(super) fn wind_up(&mut self, unit_id: UnitId) {
+        let retiring = self.ending == Ending::Retire;
+        let Some(unit) = self.units.get_mut(&unit_id) else {
+            return;
+        };
+        let gone = unit.main.service.is_gone();
+        if !gone && !(retiring && unit.main.service.is_idle()) {
+            return;
+        }
+        let writer = unit.pipe.as_mut().and_then(|pipe| pipe.write.take());
+        if writer.is_some() {
+            drop(writer);
+            self.drive(
+                Id {
+                    unit: unit_id,
+                    role: Role::Log,
+                },
+                Event::Drain,
+            );
+        } else if gone && unit.log.as_ref().is_none_or(|log| log.service.is_gone()) {
+            self.dismiss(unit_id);
+        }
+    }
+
+    fn dismiss(&mut self, unit_id: UnitId) {
+        for role in [Role::Main, Role::Log] {
+            let id = Id {
+                unit: unit_id,
+                role,
+            };
+            // The last state is for readers of the files.
+            self.write_one(id);
+            if let Some(half) = self.half(id) {
+                half.supervise.release();
+            }
+        }
+        let Some(unit) = self.units.remove(&unit_id) else {
+            return;
+        };
+        self.by_identity.remove(&unit.identity);
+        if self.scan_dir.is_some() && self.ending == Ending::No {
+            let delay = if unit.removed { 0 } else { REVIVE_MS };
+            self.set_alarm(adopt::now().plus_ms(delay), Alarm::Scan);
+        }
+    }
+
+    /// Compares the scan directory with the roster and acts on the difference.
+    pub(super) fn scan(&mut self) {
+        if self.ending != Ending::No {
+            return;
+        }
+        let Some(scan_dir) = &mut self.scan_dir else {
+            return;
+        };
+        let entries = match scan_dir.entries() {
+            Ok(entries) => entries,
+            Err(text) => {
+                say::line(self.who, text);
+                let again = adopt::now().plus_ms(ADMIT_MS_MAX);
+                self.set_alarm(again, Alarm::Scan);
+                return;
+            }
+        };
+        if let Some(at) = scan_dir.next_look() {
+            self.set_alarm(at, Alarm::Scan);
+        }
+        let named = self.units.values().map(|u| (u.identity, u.name.clone()));
+        let known = named
+            .chain(self.waiting.iter().map(|(i, w)| (*i, w.name.clone())))
+            .collect();
+        let leaving: HashSet<Name> = self
+            .units
+            .values()
+            .filter(|u| u.removed)
+            .map(|u| u.name.clone())
+            .collect();
+        for change in diff(&known, &entries) {
+            self.apply(change, &leaving);
+        }
+    }
+
+    fn apply(&mut self, change: Change, leaving: &HashSet<Name>) {
+        match change {
+            Change::Remove(identity) => {
+                self.waiting.remove(&identity);
+                if let Some(unit_id) = self.by_identity.get(&identity).copied() {
+                    self.remove(unit_id);
+                }
+            }
+            Change::Rename(identity, name) => self.rename(identity, name),
+            Change::Add(identity, name) => {
+                // A replaced directory waits until its predecessor has stopped.
+                if !leaving.contains(&name) {
+                    let waiting = Waiting {
+                        name,
+                        delay_ms: ADMIT_MS,
+                        complaint: String::new(),
+                    };
+                    self.admit(identity, waiting);
+                }
+            }
+        }
+    }
+
+    fn rename(&mut self, identity: Identity, name: Name) {
+        let home = self
+            .scan_dir
+            .as_ref()
+            .and_then(|d| look(&d.path_of(&name)).ok());
+        let unit = self
+            .by_identity
+            .get(&identity)
+            .and_then(|id| self.units.get_mut(id));
+        match (unit, home) {
+            (Some(unit), Some((home, _))) => unit.rename(name, home),
+            _ => {
+                if let Some(waiting) = self.waiting.get_mut(&identity) {
+                    waiting.name = name;
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, unit_id: UnitId) {
+        if let Some(unit) = self.units.get_mut(&unit_id)
+            && !unit.removed
+        {
+            unit.removed = true;
+            self.drive(
+                Id {
+                    unit: unit_id,
+                    role: Role::Main,
+                },
+                Event::Command(Command::Exit),
+            );
+        }
+    }
+
+    fn admit(&mut self, identity: Identity, mut waiting: Waiting) {
+        let Some(scan_dir) = &self.scan_dir else {
+            return;
+        };
+        let path = scan_dir.path_of(&waiting.name);
+        let text = match look(&path) {
+            Ok((home, found)) if found == identity => {
+                match self.open_unit(&waiting.name, home, identity) {
+                    Ok(()) => return,
+                    Err(text) => text,
+                }
+            }
+            // It changed meanwhile; its change is an event of its own.
+            Ok(_) | Err(_) => return,
+        };
+        if waiting.delay_ms >= ADMIT_SAY_MS && text != waiting.complaint {
+            say::line(self.who, format_args!("{text}; trying again"));
+            waiting.complaint = text;
+        }
+        let at = adopt::now().plus_ms(waiting.delay_ms);
+        waiting.delay_ms = (waiting.delay_ms * 2).min(ADMIT_MS_MAX);
+        self.waiting.insert(identity, waiting);
+        self.set_alarm(at, Alarm::Admit(identity));
+    }
+
+    pub(super) fn admit_again(&mut self, identity: Identity) {
+        if let Some(waiting) = self.waiting.remove(&identity)
+            && self.ending == Ending::No
+        {
+            self.admit(identity, waiting);
+        }
+    }
+
+    /// The scan directory's descriptor is ready.
+    pub(super) fn scan_dir_changed(&mut self) {
+        if self
+            .scan_dir
+            .as_mut()
+            .is_some_and(super::scandir::ScanDir::take_events)
+        {
+            self.scan();
+        }
+    }
+
+    /// Nothing is started any more; what runs goes on.
+    pub(super) fn retire(&mut self) {
+        self.ending = Ending::Retire;
+        self.waiting.clear();
+        self.drive_all(Event::Retire);
+    }
+
+    /// Everything is told to exit.
+    pub(super) fn exit_all(&mut self, code: u8) {
+        self.ending = Ending::Exit(code);
+        self.waiting.clear();
+        self.drive_all(Event::Command(Command::Exit));
+    }
+
+    /// An event for all services; loggers follow from their services.
+    fn drive_all(&mut self, event: Event) {
+        let units: Vec<UnitId> = self.units.keys().copied().collect();
+        for unit in units {
+            self.drive(
+                Id {
+                    unit,
+                    role: Role::Main,
+                },
+                event,
+            );
+        }
+    }
+}
+
+impl Unit {
+    fn rename(&mut self, name: Name, home: PathBuf) {
+        self.name = name;
+        if let Some(log) = &mut self.log {
+            log.move_to(home.join("log"));
+        }
+        self.main.move_to(home);
+    }
+
+    /// Whether neither service nor logger has a process.
+    pub(super) fn is_down(&self) -> bool {
+        let idle = |service: &Service| service.is_idle() || service.is_gone();
+        idle(&self.main.service) && self.log.as_ref().is_none_or(|log| idle(&log.service))
+    }
+}
+
+fn complaint(name: &Name, error: &OpenError) -> String {
+    let name = name.escape_ascii();
+    match error {
+        OpenError::Locked => format!("{name}: another supervisor holds supervise/lock"),
+        OpenError::Failed(attempt, e) => format!("{name}: {attempt}: {e}"),
+    }
+}
+
+/// The absolute path of a directory without symbolic links, and its identity.
+/// (A link into the scan directory may go while the service still runs.)
+fn look(path: &Path) -> std::io::Result<(PathBuf, Identity)> {
+    let home = fs::canonicalize(path)?;
+    let found = fs::metadata(&home)?;
+    if !found.is_dir() {
+        return Err(rustix::io::Errno::NOTDIR.into());
+    }
+    Ok((
+        home,
+        Identity {
+            dev: found.dev(),
+            ino: found.ino(),
+        },
+    ))
+}
