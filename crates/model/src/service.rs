@@ -471,7 +471,11 @@ impl Service {
     }
 
     fn command(&mut self, command: Command, actions: &mut Actions) {
+        let ending = self.role == Role::Log && self.want == Want::Exit;
         match command {
+            // A logger whose pipe is closed has nothing to come back for.
+            Command::Up | Command::Once if ending => {}
+            Command::Down if ending => self.stop(Want::Exit, actions),
             Command::Up => {
                 self.want_unless_gone(Want::Up);
                 self.start_if_down(actions);
