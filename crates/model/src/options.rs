@@ -167,7 +167,7 @@ pub fn help(spec: &Spec) -> String {
             Some(v) => format!("-{} {v}", char::from(o.letter)),
             None => format!("-{}", char::from(o.letter)),
         };
-        text += &format!("  {left:<14} {}\n", o.doc);
+        text.extend([&format!("  {left:<14} "), o.doc, "\n"]);
     }
     if !spec.notes.is_empty() {
         text.push('\n');

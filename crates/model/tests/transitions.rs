@@ -3,6 +3,7 @@
 //!
 //! Time takes a few values only (an event comes early or late), and there are two
 //! pids, which is enough for every branch and keeps the state space finite.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;

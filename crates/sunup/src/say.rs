@@ -4,10 +4,25 @@
 use std::fmt::Display;
 use std::io::Write;
 
-/// Writes `who: what` and a newline to standard error.
+/// Writes `who: what` and a newline to standard error, without the error numbers
+/// that std adds to reasons.
 pub fn line(who: &str, what: impl Display) {
+    let text = without_numbers(&format!("{who}: {what}\n"));
     // A lost message is no reason to stop supervising.
-    drop(std::io::stderr().write_all(format!("{who}: {what}\n").as_bytes()));
+    drop(std::io::stderr().write_all(text.as_bytes()));
+}
+
+/// Cuts every ` (os error N)` out.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain.push_str(
+            part.trim_start_matches(|c: char| c.is_ascii_digit())
+                .trim_start_matches(')'),
+        );
+    }
+    plain
 }
 
 /// Writes `text` to standard output; a reader that went away is no error.
@@ -19,4 +34,18 @@ pub fn print(text: &str) {
 pub fn print_bytes(bytes: &[u8]) {
     let mut out = std::io::stdout();
     drop(out.write_all(bytes).and_then(|()| out.flush()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_numbers;
+
+    #[test]
+    fn reasons_have_no_numbers() {
+        assert_eq!(
+            without_numbers("a: No such file (os error 2); b"),
+            "a: No such file; b"
+        );
+        assert_eq!(without_numbers("plain (really)"), "plain (really)");
+    }
 }

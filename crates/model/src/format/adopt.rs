@@ -80,7 +80,7 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
         pid: next()?
             .parse()
             .ok()
-            .filter(|pid| *pid > 1 && *pid <= i32::MAX as u32)?,
+            .filter(|pid| *pid > 1 && i32::try_from(*pid).is_ok())?,
         at: Instant(next()?.parse().ok()?),
     };
     next().is_none().then_some(record)

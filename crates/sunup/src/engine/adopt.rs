@@ -2,8 +2,7 @@
 //! and the pipe between a service and its logger.
 
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use model::format::adopt::{self, Record, World};
 use model::format::status::{Phase, Status};
@@ -141,7 +140,9 @@ fn label(at: Instant) -> Tai64n {
 pub struct LogPipe {
     /// The logger's standard input.
     pub read: OwnedFd,
-    /// The service's standard output; closed to end the logger.
+    /// The service's standard output, open for reading too (where /proc is), so
+    /// that a service whose logger and supervisor are both dead meets a full pipe
+    /// at worst, not SIGPIPE. Closed to end the logger.
     pub write: Option<OwnedFd>,
 }
 
@@ -155,10 +156,9 @@ impl LogPipe {
             return Ok(pipe);
         }
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        Ok(Self {
-            read,
-            write: Some(write),
-        })
+        let both = reopen(&format!("/proc/self/fd/{}", read.as_raw_fd()), OFlags::RDWR);
+        let write = Some(both.unwrap_or(write));
+        Ok(Self { read, write })
     }
 
     /// The pipe's inode, for the records; 0 if the kernel will not say.
@@ -173,19 +173,18 @@ impl LogPipe {
         if fs::read_link(&path).ok()?.as_os_str() != ours.as_str() {
             return None;
         }
-        let open = |path: &Path, flags| {
-            rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()).ok()
-        };
-        // Opening the writer would wait for a reader; non-blocking is for the opening alone.
-        let read = open(Path::new(&path), OFlags::RDONLY | OFlags::NONBLOCK)?;
-        let write = open(Path::new(&path), OFlags::WRONLY | OFlags::NONBLOCK)?;
-        for end in [&read, &write] {
-            let flags = rustix::fs::fcntl_getfl(end).ok()?;
-            rustix::fs::fcntl_setfl(end, flags - OFlags::NONBLOCK).ok()?;
-        }
-        Some(Self {
-            read,
-            write: Some(write),
-        })
+        let read = reopen(&path, OFlags::RDONLY)?;
+        let write = Some(reopen(&path, OFlags::RDWR)?);
+        Some(Self { read, write })
     }
+}
+
+/// Opens a pipe anew by its link in /proc. Non-blocking is for the opening
+/// alone: it must not wait for the other end.
+fn reopen(path: &str, access: OFlags) -> Option<OwnedFd> {
+    let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(path, flags, Mode::empty()).ok()?;
+    let flags = rustix::fs::fcntl_getfl(&fd).ok()?;
+    rustix::fs::fcntl_setfl(&fd, flags - OFlags::NONBLOCK).ok()?;
+    Some(fd)
 }

@@ -153,6 +153,9 @@ fn refuse(dir: &Path, program: &str, error: SpawnError) -> Refusal {
         (Failure::Exec, Some(Errno::NOENT)) if step == "start" => {
             "; the interpreter that its first line names does not exist"
         }
+        (_, Some(Errno::ACCESS)) if step == "start" && is_executable(&path) => {
+            "; it is executable, but its interpreter or its file system (noexec) forbids it"
+        }
         (_, Some(Errno::ACCESS)) if step == "start" => "; make it executable with chmod +x",
         (_, Some(Errno::NOEXEC)) => "; a script must begin with a line like #!/bin/sh",
         _ => "",
@@ -161,6 +164,11 @@ fn refuse(dir: &Path, program: &str, error: SpawnError) -> Refusal {
         failure,
         complaint: Some(format!("{step} {}: {e}{hint}", path.display())),
     }
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o111 != 0)
 }
 
 /// Lifts the soft limit of open files to the hard limit, since each service

@@ -46,8 +46,8 @@ pub struct ScanDir {
 enum Watch {
     /// The scan directory.
     Entries,
-    /// A directory in which this name matters.
-    Place(Name),
+    /// A directory in which these names matter.
+    Place(Vec<Name>),
     /// A directory that is being filled.
     Settling(Name),
 }
@@ -150,7 +150,7 @@ impl ScanDir {
         }
         match self.watches.get(&watch) {
             None => false,
-            Some(Watch::Place(place)) => *place == name,
+            Some(Watch::Place(names)) => names.contains(&name),
             Some(Watch::Settling(name)) => {
                 if let Some(settling) = self.settling.get_mut(name) {
                     settling.until = now().plus_ms(QUIET_MS);
@@ -216,7 +216,11 @@ impl ScanDir {
             WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::DELETE;
         for (place, name) in steps(&self.path) {
             if let Some(watch) = self.add_watch(&place, names | WatchFlags::ONLYDIR) {
-                self.watches.insert(watch, Watch::Place(name));
+                // One directory has one watch, however many names matter in it.
+                let entry = self.watches.entry(watch).or_insert(Watch::Place(vec![]));
+                if let Watch::Place(names) = entry {
+                    names.push(name);
+                }
             }
         }
         if let Some(real) = &real

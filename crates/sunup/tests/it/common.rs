@@ -15,7 +15,7 @@ pub fn sunup() -> PathBuf {
 }
 
 /// How long an event may take on a busy machine before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A directory that is removed with its value.
 pub struct Fixture {
@@ -104,4 +104,36 @@ pub fn wait_for<T>(what: &str, dirs: &[&Path], mut check: impl FnMut() -> Option
             rustix::io::read(&watch, &mut [0_u8; 4096]).unwrap();
         }
     }
+}
+
+/// Waits for a child's end, with patience.
+pub fn wait_exit(child: &mut std::process::Child) -> std::process::ExitStatus {
+    assert!(ends(child.id()), "process {} did not end", child.id());
+    child.wait().unwrap()
+}
+
+/// Waits until a process (anyone's) has ended; false when patience is out.
+pub fn ends(pid: u32) -> bool {
+    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+    let Ok(fd) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else {
+        return true;
+    };
+    let timeout = Timespec {
+        tv_sec: PATIENCE.as_secs() as i64,
+        tv_nsec: 0,
+    };
+    poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout)).unwrap() > 0
+}
+
+/// Whether a process exists and is no zombie.
+pub fn lives(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest.as_bytes()[0]);
+    !matches!(state, None | Some(b'Z' | b'X'))
+}
+
+/// Sends a signal to a process by number.
+pub fn kill(pid: u32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
 }

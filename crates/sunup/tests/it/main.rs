@@ -1,4 +1,5 @@
 //! Behaviour, shown with real processes: one binary, one module per subject.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
@@ -7,5 +8,6 @@ mod getty;
 mod init;
 mod mdev;
 mod runsv;
+mod runsvdir;
 mod sv;
 mod svlogd;

@@ -1,1 +1,531 @@
-//! Tests of runsv with real processes.
+//! runsv with real processes. What runit's runsv does as well is tested against
+//! both: Debian's (package `runit`) is the oracle.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use model::format::status::{Phase, Status};
+use rustix::process::Signal;
+
+use super::common::{Fixture, ends, kill, lives, sunup, wait_exit, wait_for};
+
+/// A supervisor under test.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Ours,
+    Debian,
+}
+
+const BOTH: [Kind; 2] = [Kind::Ours, Kind::Debian];
+
+/// A runsv process over a fixture; whatever it supervises ends with it.
+struct Runsv {
+    child: Child,
+    dir: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Runsv {
+    fn start(kind: Kind, dir: &Path) -> Self {
+        let mut command = match kind {
+            Kind::Ours => {
+                let mut command = Command::new(sunup());
+                command.arg("runsv");
+                command
+            }
+            Kind::Debian => {
+                let path = Path::new("/usr/bin/runsv");
+                assert!(
+                    path.exists(),
+                    "Debian's runsv is missing; apt-get install runit"
+                );
+                Command::new(path)
+            }
+        };
+        let stderr = dir.with_extension("stderr");
+        let sink = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&stderr)
+            .unwrap();
+        let child = command
+            .arg(dir)
+            .stdin(Stdio::null())
+            .stderr(sink)
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            dir: dir.to_owned(),
+            stderr,
+        }
+    }
+
+    fn control(&self, bytes: &str) {
+        // Waits for the fifo's reader, so a supervisor that is starting is no problem.
+        wait_for("control fifo", &[&self.dir, &supervise(&self.dir)], || {
+            fs::metadata(supervise(&self.dir).join("control")).ok()
+        });
+        fs::write(supervise(&self.dir).join("control"), bytes).unwrap();
+    }
+
+    fn status(&self, what: &str, check: impl Fn(&Status) -> bool) -> Status {
+        status(&self.dir, what, check)
+    }
+
+    fn exit(mut self) {
+        self.control("x");
+        assert_eq!(wait_exit(&mut self.child).code(), Some(0));
+    }
+}
+
+impl Drop for Runsv {
+    /// After a failed test nothing may stay behind: the supervisor stops its
+    /// service on TERM; what a test stopped or killed is killed here.
+    fn drop(&mut self) {
+        if self.child.try_wait().unwrap().is_none() {
+            kill(
+                self.child.id(),
+                if std::thread::panicking() {
+                    Signal::KILL
+                } else {
+                    Signal::TERM
+                },
+            );
+            drop(self.child.wait());
+        }
+        for dir in [self.dir.clone(), self.dir.join("log")] {
+            if let Some(pid) = read_status(&dir)
+                .map(|s| s.pid)
+                .filter(|p| *p > 1 && lives(*p))
+            {
+                kill(pid, Signal::KILL);
+            }
+        }
+    }
+}
+
+fn supervise(dir: &Path) -> PathBuf {
+    let path = dir.join("supervise");
+    drop(fs::DirBuilder::new().mode(0o700).create(&path));
+    path
+}
+
+fn read_status(dir: &Path) -> Option<Status> {
+    let bytes = fs::read(dir.join("supervise/status")).ok()?;
+    Status::decode(bytes.as_slice().try_into().ok()?)
+}
+
+fn status(dir: &Path, what: &str, check: impl Fn(&Status) -> bool) -> Status {
+    wait_for(what, &[&supervise(dir)], || {
+        read_status(dir).filter(|s| check(s))
+    })
+}
+
+fn running(s: &Status) -> bool {
+    s.phase == Phase::Run && s.pid != 0
+}
+
+fn down(s: &Status) -> bool {
+    s.phase == Phase::Down && s.pid == 0
+}
+
+/// Lines of the file `events` once there are `n`.
+fn events(fixture: &Fixture, n: usize) -> Vec<String> {
+    let dir = fixture.path("out");
+    wait_for(&format!("{n} events"), &[&dir], || {
+        let text = fs::read_to_string(dir.join("events")).ok()?;
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        (lines.len() >= n && text.ends_with('\n')).then_some(lines)
+    })
+}
+
+/// A service tree with a directory `out` for what the scripts tell.
+fn fixture(files: &[(&str, &str)]) -> Fixture {
+    let fixture = Fixture::new(&[("out/", "")]);
+    for (name, content) in files {
+        let content = content.replace("OUT", fixture.path("out/events").to_str().unwrap());
+        fixture.add(name, &content);
+    }
+    fixture
+}
+
+const SLEEP: &str = "#!/bin/sh\nexec sleep 1000\n";
+
+#[test]
+fn starts_stops_and_shows_it_as_runit_does() {
+    for kind in BOTH {
+        let fixture = fixture(&[("web/run", SLEEP)]);
+        let dir = fixture.path("web");
+        let runsv = Runsv::start(kind, &dir);
+        let text = |name: &str| fs::read_to_string(dir.join("supervise").join(name)).unwrap();
+
+        let up = runsv.status("run", running);
+        assert!(up.want_up && !up.paused && !up.got_term, "{kind:?}");
+        assert_eq!(
+            (text("stat"), text("pid")),
+            ("run\n".into(), format!("{}\n", up.pid))
+        );
+
+        runsv.control("p");
+        runsv.status("paused", |s| s.paused);
+        assert_eq!(text("stat"), "run, paused\n");
+        runsv.control("c");
+        runsv.status("continued", |s| !s.paused);
+
+        runsv.control("o");
+        let once = runsv.status("once", |s| !s.want_up);
+        assert_eq!(
+            (once.pid, text("stat")),
+            (up.pid, "run, want down\n".into())
+        );
+
+        runsv.control("d");
+        let stopped = runsv.status("down", down);
+        assert!(!stopped.want_up);
+        assert_eq!(
+            (text("stat"), text("pid")),
+            ("down\n".into(), String::new())
+        );
+        assert!(!lives(up.pid));
+
+        runsv.control("u");
+        let again = runsv.status("run", running);
+        assert!(again.want_up && again.pid != up.pid);
+        runsv.exit();
+        assert!(!lives(again.pid));
+        let modes: Vec<u32> = ["", "control", "ok", "lock", "status", "stat", "pid"]
+            .map(|n| {
+                std::os::unix::fs::MetadataExt::mode(
+                    &fs::metadata(dir.join("supervise").join(n)).unwrap(),
+                )
+            })
+            .into();
+        assert_eq!(
+            modes,
+            [
+                0o40700, 0o10600, 0o10600, 0o100600, 0o100644, 0o100644, 0o100644
+            ],
+            "{kind:?}"
+        );
+    }
+}
+
+#[test]
+fn finish_is_told_how_run_ended() {
+    for kind in BOTH {
+        let script = "#!/bin/sh\necho run >>OUT\n[ -e ../code ] && exit 3\nexec sleep 1000\n";
+        let finish = "#!/bin/sh\necho \"finish $*\" >>OUT\n";
+        let fixture = fixture(&[("web/run", script), ("web/finish", finish)]);
+        let runsv = Runsv::start(kind, &fixture.path("web"));
+        let run = runsv.status("run", running);
+        events(&fixture, 1);
+        kill(run.pid, Signal::KILL);
+        assert_eq!(
+            events(&fixture, 3)[..3],
+            ["run", "finish -1 9", "run"],
+            "{kind:?}"
+        );
+        fixture.add("code", "");
+        runsv.control("t");
+        let lines = events(&fixture, 6);
+        assert_eq!(
+            lines[3..6],
+            ["finish -1 15", "run", "finish 3 0"],
+            "{kind:?}"
+        );
+        runsv.exit();
+    }
+}
+
+#[test]
+fn what_cannot_be_started_is_said_and_finished_with_111() {
+    for kind in BOTH {
+        let finish = "#!/bin/sh\necho \"finish $*\" >>OUT\n";
+        let fixture = fixture(&[("web/run", "not executable"), ("web/finish", finish)]);
+        let runsv = Runsv::start(kind, &fixture.path("web"));
+        assert_eq!(events(&fixture, 1)[0], "finish 111 0", "{kind:?}");
+        let said = fs::read_to_string(&runsv.stderr).unwrap();
+        match kind {
+            Kind::Ours => {
+                let path = fixture.path("web/run");
+                let path = path.to_str().unwrap();
+                let web = fixture.path("web");
+                let web = web.to_str().unwrap();
+                assert_eq!(
+                    said,
+                    format!(
+                        "runsv: {web}: start {path}: Permission denied; make it executable with chmod +x\n"
+                    )
+                );
+            }
+            Kind::Debian => assert!(said.contains("./run"), "{said}"),
+        }
+        // It comes up by itself once that is mended.
+        fixture.add("web/run", SLEEP);
+        runsv.status("run", running);
+        runsv.exit();
+    }
+}
+
+#[test]
+fn a_down_file_is_respected() {
+    for kind in BOTH {
+        let fixture = fixture(&[("web/run", SLEEP), ("web/down", "")]);
+        let runsv = Runsv::start(kind, &fixture.path("web"));
+        let first = runsv.status("status", |_| true);
+        assert!(down(&first) && !first.want_up, "{kind:?}");
+        runsv.control("u");
+        runsv.status("run", running);
+        runsv.exit();
+    }
+}
+
+#[test]
+fn control_scripts_stand_in_for_signals() {
+    for kind in BOTH {
+        let run = "#!/bin/sh\ntrap 'echo hup >>OUT' HUP\necho run >>OUT\nwhile :; do sleep 1000 & wait $!; done\n";
+        let fixture = fixture(&[
+            ("web/run", run),
+            ("web/control/u", "#!/bin/sh\necho u >>OUT\n"),
+            ("web/control/h", "#!/bin/sh\necho h >>OUT\n"),
+            ("web/control/t", "#!/bin/sh\necho t >>OUT\nexit 1\n"),
+            ("web/control/d", "#!/bin/sh\necho d >>OUT\n"),
+        ]);
+        let runsv = Runsv::start(kind, &fixture.path("web"));
+        assert_eq!(events(&fixture, 2), ["u", "run"], "{kind:?}");
+        runsv.control("h");
+        assert_eq!(
+            events(&fixture, 3)[2],
+            "h",
+            "{kind:?}: exit code 0 keeps the signal away"
+        );
+        runsv.control("d");
+        runsv.status("down", down);
+        let mut last = events(&fixture, 5)[3..5].to_vec();
+        last.sort();
+        assert_eq!(last, ["d", "t"], "{kind:?}");
+        runsv.exit();
+    }
+}
+
+#[test]
+fn the_log_pipe_outlives_both_ends() {
+    for kind in BOTH {
+        let run = "#!/bin/sh\necho line $$\nexec sleep 1000\n";
+        let log = "#!/bin/sh\nexec cat >>OUT\n";
+        let fixture = fixture(&[("web/run", run), ("web/log/run", log)]);
+        let dir = fixture.path("web");
+        let runsv = Runsv::start(kind, &dir);
+        let first = runsv.status("run", running);
+        assert_eq!(
+            events(&fixture, 1)[0],
+            format!("line {}", first.pid),
+            "{kind:?}"
+        );
+        let logger = status(&dir.join("log"), "logger", running);
+        kill(logger.pid, Signal::KILL);
+        kill(first.pid, Signal::KILL);
+        let second = runsv.status("restart", |s| running(s) && s.pid != first.pid);
+        assert_eq!(
+            events(&fixture, 2)[1],
+            format!("line {}", second.pid),
+            "{kind:?}"
+        );
+        // The logger ends by itself when its pipe is closed.
+        let logger = status(&dir.join("log"), "logger", running);
+        runsv.exit();
+        assert!(!lives(logger.pid));
+    }
+}
+
+#[test]
+fn one_supervisor_at_a_time() {
+    for kind in BOTH {
+        let fixture = fixture(&[("web/run", SLEEP)]);
+        let first = Runsv::start(kind, &fixture.path("web"));
+        first.status("run", running);
+        let mut second = Runsv::start(Kind::Ours, &fixture.path("web"));
+        assert_eq!(wait_exit(&mut second.child).code(), Some(111));
+        let said = fs::read_to_string(&second.stderr).unwrap();
+        assert!(
+            said.contains("another supervisor holds supervise/lock"),
+            "{said}"
+        );
+        std::mem::forget(second);
+        first.exit();
+    }
+}
+
+#[test]
+fn term_acts_as_exit() {
+    for kind in BOTH {
+        let fixture = fixture(&[("web/run", SLEEP), ("web/log/run", "#!/bin/sh\nexec cat\n")]);
+        let mut runsv = Runsv::start(kind, &fixture.path("web"));
+        let run = runsv.status("run", running);
+        kill(runsv.child.id(), Signal::TERM);
+        assert_eq!(wait_exit(&mut runsv.child).code(), Some(0), "{kind:?}");
+        assert!(!lives(run.pid));
+    }
+}
+
+#[test]
+fn supervise_may_be_a_dangling_link() {
+    for kind in BOTH {
+        let fixture = fixture(&[
+            ("web/run", SLEEP),
+            ("web/supervise -> ../state/web", ""),
+            ("web/log/run", "#!/bin/sh\nexec cat\n"),
+            ("web/log/supervise -> ../../state/web-log", ""),
+            ("state/", ""),
+        ]);
+        let runsv = Runsv::start(kind, &fixture.path("web"));
+        wait_for("state directories", &[&fixture.path("state")], || {
+            (fixture.path("state/web").exists() && fixture.path("state/web-log").exists())
+                .then_some(())
+        });
+        runsv.status("run", running);
+        status(&fixture.path("web/log"), "logger", running);
+        runsv.exit();
+    }
+}
+
+// What follows are defects of the reference.
+
+/// D11: after `k`, runit calls the service down while it lives, and `u` starts a second copy.
+#[test]
+fn kill_then_up_makes_no_second_copy() {
+    let run = "#!/bin/sh\necho run $$ >>OUT\nexec sleep 1000\n";
+    let fixture = fixture(&[("web/run", run)]);
+    let runsv = Runsv::start(Kind::Ours, &fixture.path("web"));
+    let first = runsv.status("run", running);
+    events(&fixture, 1);
+    runsv.control("kukuku");
+    let second = runsv.status("restart", |s| running(s) && s.pid != first.pid);
+    assert_eq!(
+        events(&fixture, 2)[..2],
+        [format!("run {}", first.pid), format!("run {}", second.pid)]
+    );
+    runsv.exit();
+}
+
+/// D12: a hung finish cannot be signalled by runit's runsv.
+#[test]
+fn a_hung_finish_can_be_killed() {
+    let finish = "#!/bin/sh\necho finish >>OUT\nexec sleep 1000\n";
+    let fixture = fixture(&[("web/run", SLEEP), ("web/finish", finish)]);
+    let runsv = Runsv::start(Kind::Ours, &fixture.path("web"));
+    let first = runsv.status("run", running);
+    runsv.control("t");
+    events(&fixture, 1);
+    let finish = runsv.status("finish", |s| s.phase == Phase::Finish);
+    runsv.control("k");
+    runsv.status("run again", |s| running(s) && s.pid != first.pid);
+    assert!(!lives(finish.pid));
+    runsv.control("d");
+    runsv.status("second finish", |s| {
+        s.phase == Phase::Finish && s.pid != finish.pid
+    });
+    runsv.control("k");
+    runsv.status("down", down);
+    runsv.exit();
+}
+
+/// D13: a hung control script stops runit's runsv altogether.
+#[test]
+fn a_hung_control_script_holds_nothing_up() {
+    let script = "#!/bin/sh\necho t $1 >>OUT\nexec sleep 1000\n";
+    let fixture = fixture(&[("web/run", SLEEP), ("web/control/t", script)]);
+    let runsv = Runsv::start(Kind::Ours, &fixture.path("web"));
+    let first = runsv.status("run", running);
+    runsv.control("t");
+    assert_eq!(events(&fixture, 1)[0], format!("t {}", first.pid));
+    runsv.control("k");
+    runsv.status("restart", |s| running(s) && s.pid != first.pid);
+    runsv.control("dk");
+    runsv.status("down", down);
+    runsv.exit();
+}
+
+/// D13: in the restart gap a command is obeyed at once. (runit sleeps.)
+#[test]
+fn commands_are_obeyed_in_the_restart_gap() {
+    let fixture = fixture(&[("web/run", "#!/bin/sh\necho run >>OUT\nexit 1\n")]);
+    let runsv = Runsv::start(Kind::Ours, &fixture.path("web"));
+    events(&fixture, 1);
+    runsv.status("gap", |s| down(s) && s.want_up);
+    runsv.control("d");
+    runsv.status("want down", |s| down(s) && !s.want_up);
+    runsv.exit();
+}
+
+/// D1, D2: a service and its logger outlive a killed supervisor; the next one
+/// takes them over, and lines written meanwhile are not lost.
+#[test]
+fn a_killed_supervisor_comes_back() {
+    let run = "#!/bin/sh\ntrap 'echo usr1' USR1\necho up\nwhile :; do sleep 1000 & wait $!; done\n";
+    let log = "#!/bin/sh\nexec cat >>OUT\n";
+    let finish = "#!/bin/sh\necho \"finish $*\" >>OUT\n";
+    let fixture = fixture(&[
+        ("web/run", run),
+        ("web/log/run", log),
+        ("web/finish", finish),
+    ]);
+    let dir = fixture.path("web");
+    let mut first = Runsv::start(Kind::Ours, &dir);
+    let service = first.status("run", running);
+    let logger = status(&dir.join("log"), "logger", running);
+    events(&fixture, 1);
+    first.control("p");
+    first.status("paused", |s| s.paused);
+    kill(first.child.id(), Signal::KILL);
+    wait_exit(&mut first.child);
+    std::mem::forget(first);
+    kill(service.pid, Signal::CONT);
+    kill(logger.pid, Signal::KILL);
+    kill(service.pid, Signal::USR1);
+
+    let second = Runsv::start(Kind::Ours, &dir);
+    status(&dir.join("log"), "new logger", |s| {
+        running(s) && s.pid != logger.pid
+    });
+    assert_eq!(events(&fixture, 2)[1], "usr1", "written while nobody read");
+    let same = second.status("adopted", |s| running(s) && s.pid == service.pid);
+    assert_eq!(same.changed, service.changed, "its uptime goes on");
+    second.control("t");
+    let next = second.status("restart", |s| running(s) && s.pid != service.pid);
+    assert!(!lives(service.pid) && lives(next.pid));
+    second.exit();
+}
+
+/// What was stopped by hand before the supervisor was killed stays stopped, and
+/// an end that nobody saw is followed by its finish script.
+#[test]
+fn a_killed_supervisor_forgets_no_order() {
+    let finish = "#!/bin/sh\necho \"finish $*\" >>OUT\n";
+    let fixture = fixture(&[("web/run", SLEEP), ("web/finish", finish)]);
+    let dir = fixture.path("web");
+    let kill9 = |mut runsv: Runsv| {
+        kill(runsv.child.id(), Signal::KILL);
+        wait_exit(&mut runsv.child);
+        std::mem::forget(runsv);
+    };
+    let first = Runsv::start(Kind::Ours, &dir);
+    let service = first.status("run", running);
+    kill9(first);
+    kill(service.pid, Signal::KILL);
+    assert!(ends(service.pid));
+    let second = Runsv::start(Kind::Ours, &dir);
+    assert!(events(&fixture, 1)[0].starts_with("finish -1 "));
+    let again = second.status("run", |s| running(s) && s.pid != service.pid);
+    second.control("d");
+    second.status("down", down);
+    kill9(second);
+    let third = Runsv::start(Kind::Ours, &dir);
+    third.control("h");
+    let still = third.status("down", down);
+    assert!(!still.want_up && !lives(again.pid));
+    third.exit();
+}

@@ -1,0 +1,359 @@
+//! runsvdir with real processes.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use model::format::status::{Phase, Status};
+use rustix::process::Signal;
+
+use super::common::{Fixture, ends, kill, lives, sunup, wait_exit, wait_for};
+
+const SLEEP: &str = "#!/bin/sh\nexec sleep 1000\n";
+
+/// A runsvdir over `scan` of a fixture; its services end with it.
+struct Runsvdir {
+    child: Child,
+    scan: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Runsvdir {
+    fn start(fixture: &Fixture) -> Self {
+        let (scan, stderr) = (fixture.path("scan"), fixture.path("stderr"));
+        let sink = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&stderr)
+            .unwrap();
+        let child = Command::new(sunup())
+            .args(["runsvdir".as_ref(), "-P".as_ref(), scan.as_os_str()])
+            .stdin(Stdio::null())
+            .stderr(sink)
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            scan,
+            stderr,
+        }
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.stderr).unwrap()
+    }
+
+    /// Stops everything and checks that nothing is left.
+    fn hang_up(mut self) {
+        let pids: Vec<u32> = all_pids(&self.scan);
+        kill(self.child.id(), Signal::HUP);
+        assert_eq!(wait_exit(&mut self.child).code(), Some(111));
+        assert!(pids.into_iter().all(|pid| !lives(pid)));
+    }
+}
+
+impl Drop for Runsvdir {
+    fn drop(&mut self) {
+        if self.child.try_wait().unwrap().is_none() {
+            kill(self.child.id(), Signal::KILL);
+            drop(self.child.wait());
+        }
+        for pid in all_pids(&self.scan).into_iter().filter(|p| lives(*p)) {
+            kill(pid, Signal::KILL);
+        }
+    }
+}
+
+fn all_pids(scan: &Path) -> Vec<u32> {
+    let names = fs::read_dir(scan).unwrap().map(|e| e.unwrap().path());
+    names
+        .flat_map(|dir| [dir.join("log"), dir])
+        .filter_map(|dir| read_status(&dir))
+        .map(|s| s.pid)
+        .filter(|pid| *pid > 1)
+        .collect()
+}
+
+fn read_status(dir: &Path) -> Option<Status> {
+    let bytes = fs::read(dir.join("supervise/status")).ok()?;
+    Status::decode(bytes.as_slice().try_into().ok()?)
+}
+
+/// Waits for a status of the service in `dir`, whose supervise directory may not exist yet.
+fn status(dir: &Path, what: &str, check: impl Fn(&Status) -> bool) -> Status {
+    if !dir.join("supervise").exists() {
+        wait_for("supervise", &[dir], || {
+            dir.join("supervise").is_dir().then_some(())
+        });
+    }
+    wait_for(what, &[&dir.join("supervise")], || {
+        read_status(dir).filter(|s| check(s))
+    })
+}
+
+fn running(s: &Status) -> bool {
+    s.phase == Phase::Run && s.pid != 0
+}
+
+fn down(s: &Status) -> bool {
+    s.phase == Phase::Down && s.pid == 0
+}
+
+#[test]
+fn follows_the_directory() {
+    let fixture = Fixture::new(&[
+        ("scan/one/run", SLEEP),
+        ("scan/.hidden/run", SLEEP),
+        ("scan/file", "not a service"),
+        ("scan/two -> ../all/two", ""),
+        ("all/two/run", SLEEP),
+        ("all/three/run", SLEEP),
+    ]);
+    let runsvdir = Runsvdir::start(&fixture);
+    let one = status(&fixture.path("scan/one"), "one", running);
+    let two = status(&fixture.path("all/two"), "two", running);
+    assert!(!fixture.path("scan/.hidden/supervise").exists());
+    fixture.add("scan/three -> ../all/three", "");
+    status(&fixture.path("all/three"), "a new link", running);
+
+    fs::remove_file(fixture.path("scan/two")).unwrap();
+    status(&fixture.path("all/two"), "a removed link", down);
+    assert!(!lives(two.pid) && lives(one.pid));
+
+    fs::rename(fixture.path("scan/one"), fixture.path("scan/uno")).unwrap();
+    fixture.add("scan/two -> ../all/two", "");
+    status(&fixture.path("all/two"), "the link is back", running);
+    let uno = status(&fixture.path("scan/uno"), "renamed", running);
+    assert_eq!(uno.pid, one.pid, "a new name is no new service");
+    // It is controlled under its new name, and writes its state there.
+    fs::write(fixture.path("scan/uno/supervise/control"), "d").unwrap();
+    status(&fixture.path("scan/uno"), "down", down);
+    runsvdir.hang_up();
+}
+
+#[test]
+fn a_replaced_directory_is_another_service() {
+    let fixture = Fixture::new(&[("scan/web/run", SLEEP)]);
+    let runsvdir = Runsvdir::start(&fixture);
+    let old = status(&fixture.path("scan/web"), "old", running);
+    fixture.add("new/run", SLEEP);
+    fs::rename(fixture.path("scan/web"), fixture.path("gone")).unwrap();
+    fs::rename(fixture.path("new"), fixture.path("scan/web")).unwrap();
+    let new = status(&fixture.path("scan/web"), "new", |s| {
+        running(s) && s.pid != old.pid
+    });
+    assert!(
+        !lives(old.pid),
+        "the old one has stopped before the new one starts"
+    );
+    assert!(lives(new.pid));
+    runsvdir.hang_up();
+}
+
+#[test]
+fn a_directory_that_is_being_filled_is_not_started_too_early() {
+    let fixture = Fixture::new(&[("scan/", "")]);
+    let runsvdir = Runsvdir::start(&fixture);
+    fixture.add("scan/ready -> ../other/ready", "");
+    fixture.add("other/ready/run", SLEEP);
+    // In the wrong order on purpose: the directory, its run, and `down` last.
+    fixture.add("scan/web/run", SLEEP);
+    fixture.add("scan/web/down", "");
+    let first = status(&fixture.path("scan/web"), "status", |_| true);
+    assert!(down(&first) && !first.want_up);
+    runsvdir.hang_up();
+}
+
+#[test]
+fn the_directory_may_be_a_link_that_is_switched() {
+    let fixture = Fixture::new(&[
+        ("default/one/run", SLEEP),
+        ("single/two/run", SLEEP),
+        ("current -> default", ""),
+        ("scan -> current", ""),
+    ]);
+    let runsvdir = Runsvdir::start(&fixture);
+    let one = status(&fixture.path("default/one"), "one", running);
+    fixture.add("new -> single", "");
+    fs::rename(fixture.path("new"), fixture.path("current")).unwrap();
+    status(&fixture.path("single/two"), "two", running);
+    status(&fixture.path("default/one"), "one stops", down);
+    assert!(!lives(one.pid));
+    runsvdir.hang_up();
+}
+
+/// D5: runit stops at 1000 services.
+#[test]
+fn more_than_a_thousand_services() {
+    let fixture = Fixture::new(&[("scan/", ""), ("service/run", SLEEP)]);
+    for n in 0..1100 {
+        // A `down` file keeps the test light: what counts is that each is supervised.
+        fixture.add(&format!("scan/{n}/down"), "");
+    }
+    let runsvdir = Runsvdir::start(&fixture);
+    for n in 0..1100 {
+        status(&fixture.path(&format!("scan/{n}")), "supervised", down);
+    }
+    runsvdir.hang_up();
+}
+
+#[test]
+fn bad_services_are_named_and_harm_no_other() {
+    let fixture = Fixture::new(&[
+        ("scan/empty/", ""),
+        ("scan/noexec/run", "echo"),
+        ("scan/nointerpreter/run", "#!/does/not/exist\n"),
+        ("scan/noformat/run", "echo no first line"),
+        ("scan/nosupervise/run", SLEEP),
+        ("scan/nosupervise/supervise", "a file"),
+        ("scan/good/run", SLEEP),
+    ]);
+    fs::set_permissions(
+        fixture.path("scan/noformat/run"),
+        fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
+    let runsvdir = Runsvdir::start(&fixture);
+    status(&fixture.path("scan/good"), "good", running);
+    let complaints = [
+        "runsvdir: empty: start SCAN/empty/run: No such file or directory\n",
+        "runsvdir: noexec: start SCAN/noexec/run: Permission denied; make it executable with chmod +x\n",
+        "runsvdir: nointerpreter: start SCAN/nointerpreter/run: No such file or directory; \
+         the interpreter that its first line names does not exist\n",
+        "runsvdir: noformat: start SCAN/noformat/run: Exec format error; a script must begin with a line like #!/bin/sh\n",
+        "runsvdir: nosupervise: make supervise: Not a directory; trying again\n",
+    ];
+    let real = fs::canonicalize(fixture.path("scan")).unwrap();
+    for complaint in complaints {
+        let complaint = complaint.replace("SCAN", real.to_str().unwrap());
+        wait_for(&complaint, &[&fixture.path("")], || {
+            runsvdir.said().contains(&complaint).then_some(())
+        });
+    }
+    fs::remove_file(fixture.path("scan/nosupervise/supervise")).unwrap();
+    fixture.add("scan/empty/run", SLEEP);
+    status(&fixture.path("scan/nosupervise"), "mended", running);
+    status(&fixture.path("scan/empty"), "mended", running);
+    // Each complaint was made once, however often it was tried.
+    for line in runsvdir.said().lines() {
+        assert_eq!(runsvdir.said().matches(line).count(), 1, "{line}");
+    }
+    runsvdir.hang_up();
+}
+
+/// A tree as it is used: sessions of their own, but no session leaders, so that
+/// `exec setsid` in a run script does not fork (it would look like an end).
+#[test]
+fn sessions_are_as_under_runit() {
+    let fixture = Fixture::new(&[
+        ("scan/plain/run", SLEEP),
+        ("scan/setsid/run", "#!/bin/sh\nexec setsid sleep 1000\n"),
+    ]);
+    let runsvdir = Runsvdir::start(&fixture);
+    let plain = status(&fixture.path("scan/plain"), "plain", running).pid;
+    let session = |pid: u32| {
+        let pid = rustix::process::Pid::from_raw(pid as i32);
+        (
+            rustix::process::getsid(pid).unwrap(),
+            rustix::process::getpgid(pid).unwrap(),
+        )
+    };
+    let (sid, pgid) = session(plain);
+    assert_eq!(sid, pgid);
+    assert_ne!(sid.as_raw_pid(), plain as i32);
+    assert_ne!(sid, rustix::process::getsid(None).unwrap());
+    let leader = status(&fixture.path("scan/setsid"), "setsid", running).pid;
+    wait_for("its own session", &[], || {
+        (session(leader).0.as_raw_pid() == leader as i32)
+            .then_some(())
+            .or_else(|| {
+                std::thread::yield_now();
+                None
+            })
+    });
+    runsvdir.hang_up();
+}
+
+/// D1, D3, D8: kill -9 of the supervisor of many services.
+#[test]
+fn a_killed_supervisor_takes_all_back() {
+    let fixture = Fixture::new(&[("scan/", "")]);
+    for n in 0..20 {
+        fixture.add(
+            &format!("scan/s{n}/run"),
+            "#!/bin/sh\necho up\nexec sleep 1000\n",
+        );
+        fixture.add(
+            &format!("scan/s{n}/log/run"),
+            "#!/bin/sh\nexec cat >>../lines\n",
+        );
+    }
+    let dirs: Vec<PathBuf> = (0..20)
+        .map(|n| fixture.path(&format!("scan/s{n}")))
+        .collect();
+    let mut first = Runsvdir::start(&fixture);
+    let pids: Vec<u32> = dirs.iter().map(|d| status(d, "run", running).pid).collect();
+    let loggers: Vec<u32> = dirs
+        .iter()
+        .map(|d| status(&d.join("log"), "log", running).pid)
+        .collect();
+    kill(first.child.id(), Signal::KILL);
+    wait_exit(&mut first.child);
+    std::mem::forget(first);
+    assert!(pids.iter().chain(&loggers).all(|pid| lives(*pid)));
+    // Two end while nobody watches.
+    kill(pids[0], Signal::KILL);
+    kill(loggers[1], Signal::KILL);
+    assert!(ends(pids[0]) && ends(loggers[1]));
+
+    let second = Runsvdir::start(&fixture);
+    status(&dirs[0], "restarted", |s| running(s) && s.pid != pids[0]);
+    status(&dirs[1].join("log"), "restarted", |s| {
+        running(s) && s.pid != loggers[1]
+    });
+    for n in 1..20 {
+        // The answer to a command shows that the new supervisor is there.
+        fs::write(dirs[n].join("supervise/control"), "p").unwrap();
+        let same = status(&dirs[n], "adopted", |s| s.paused);
+        assert_eq!(same.pid, pids[n]);
+        fs::write(dirs[n].join("supervise/control"), "c").unwrap();
+    }
+    second.hang_up();
+    for dir in &dirs[1..] {
+        assert_eq!(fs::read_to_string(dir.join("lines")).unwrap(), "up\n");
+    }
+}
+
+/// TERM, as init sends it to everything: finish scripts run, loggers read to the
+/// end, nothing is started again, and a later supervisor starts all anew.
+#[test]
+fn term_to_all_lets_everything_end() {
+    let run = "#!/bin/sh\ntrap 'echo bye; kill $!; exit 0' TERM\necho up\nwhile :; do sleep 1000 & wait $!; done\n";
+    let fixture = Fixture::new(&[
+        ("scan/web/run", run),
+        ("scan/web/finish", "#!/bin/sh\necho finish\n"),
+        (
+            "scan/web/log/run",
+            "#!/bin/sh\ntrap '' TERM\nexec cat >>../lines\n",
+        ),
+    ]);
+    let dir = fixture.path("scan/web");
+    let lines = |n: usize| {
+        wait_for("lines", &[&dir], || {
+            let text = fs::read_to_string(dir.join("lines")).unwrap_or_default();
+            (text.lines().count() >= n).then_some(text)
+        })
+    };
+    let mut runsvdir = Runsvdir::start(&fixture);
+    let web = status(&dir, "run", running);
+    lines(1);
+    kill(runsvdir.child.id(), Signal::TERM);
+    kill(web.pid, Signal::TERM);
+    assert_eq!(wait_exit(&mut runsvdir.child).code(), Some(0));
+    assert_eq!(lines(3), "up\nbye\nfinish\n");
+    assert!(all_pids(&runsvdir.scan).is_empty());
+    let next = Runsvdir::start(&fixture);
+    status(&dir, "run", running);
+    next.hang_up();
+}
