@@ -99,7 +99,7 @@ impl Uevent {
     /// Reads the lines of a `uevent` file; what goes beyond [`VARIABLES_MAX`] is left out.
     pub fn decode_lines(text: &[u8]) -> Self {
         let mut event = Self::default();
-        drop(event.read(text.split(|b| *b == b'\n')));
+        let _too_many = event.read(text.split(|b| *b == b'\n'));
         event
     }
 
@@ -194,14 +194,12 @@ impl Uevent {
     /// or the last part of DEVPATH, where sysfs writes `!` for `/`. `None` if it
     /// would lead out of /dev.
     pub fn name(&self) -> Option<Vec<u8>> {
-        match self.get(b"DEVNAME") {
-            Some(name) => inside_dev(name),
-            None => {
-                let last = self.get(b"DEVPATH")?.rsplit(|b| *b == b'/').next()?;
-                let slashes = last.iter().map(|b| if *b == b'!' { b'/' } else { *b });
-                inside_dev(&slashes.collect::<Vec<u8>>())
-            }
+        if let Some(name) = self.get(b"DEVNAME") {
+            return inside_dev(name);
         }
+        let last = self.get(b"DEVPATH")?.rsplit(|b| *b == b'/').next()?;
+        let slashes = last.iter().map(|b| if *b == b'!' { b'/' } else { *b });
+        inside_dev(&slashes.collect::<Vec<u8>>())
     }
 }
 
