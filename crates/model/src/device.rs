@@ -23,7 +23,7 @@ use crate::format::uevent::{Action, Kind, Number, Uevent, inside_dev};
 mod rules;
 
 use rules::Resolved;
-pub use rules::{Ere, Extent, GROUPS, Names, Rules};
+pub use rules::{Ere, Extent, GROUPS, Groups, Names, Rules};
 
 /// Owner, group and permissions of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,7 +234,7 @@ impl Planner {
 }
 
 /// Where a rule puts the node of the device `name`.
-fn node_path(place: &Place, groups: &[&[u8]; GROUPS], name: &[u8]) -> Vec<u8> {
+fn node_path(place: &Place, groups: &Groups, name: &[u8]) -> Vec<u8> {
     let (Place::Moved(path) | Place::MovedAndLinked(path)) = place else {
         return Vec::from(name);
     };
@@ -246,13 +246,13 @@ fn node_path(place: &Place, groups: &[&[u8]; GROUPS], name: &[u8]) -> Vec<u8> {
     inside_dev(&path).unwrap_or_else(|| Vec::from(name))
 }
 
-/// Replaces `%0` to `%9`; any other `%` stands for itself.
-fn substitute(path: &[u8], groups: &[&[u8]; GROUPS]) -> Vec<u8> {
+/// Replaces `%0` to `%9`; the `%` of a group that is not there stands for itself.
+fn substitute(path: &[u8], groups: &Groups) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = path;
     while let [first, tail @ ..] = rest {
         let digit = tail.first().filter(|_| *first == b'%');
-        let group = digit.and_then(|d| groups.get(usize::from(d.checked_sub(b'0')?)));
+        let group = digit.and_then(|d| *groups.get(usize::from(d.checked_sub(b'0')?))?);
         if let Some(group) = group {
             out.extend_from_slice(group);
             rest = tail.get(1..).unwrap_or_default();

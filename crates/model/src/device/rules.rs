@@ -11,12 +11,16 @@ use crate::format::uevent::{Number, Uevent};
 /// How many groups `%0` to `%9` can name; `%0` is the whole match.
 pub const GROUPS: usize = 10;
 
+/// What each group of an expression matched; `None` if it is not there or took
+/// no part.
+pub type Groups<'t> = [Option<&'t [u8]>; GROUPS];
+
 /// An extended regular expression, ready to use.
 pub trait Ere: Sized {
     /// Reads one; the error says what is wrong with it.
     fn compile(ere: &[u8], extent: Extent) -> Result<Self, String>;
-    /// Matches `text`: the groups, where one that took no part is empty.
-    fn groups<'t>(&self, text: &'t [u8]) -> Option<[&'t [u8]; GROUPS]>;
+    /// Matches `text`; `None` if it does not match.
+    fn groups<'t>(&self, text: &'t [u8]) -> Option<Groups<'t>>;
 }
 
 /// How much of the text an expression must match.
@@ -127,7 +131,7 @@ impl<E: Ere> Resolved<E> {
         event: &'t Uevent,
         name: &'t [u8],
         number: Option<Number>,
-    ) -> Option<[&'t [u8]; GROUPS]> {
+    ) -> Option<Groups<'t>> {
         let holds = |(variable, ere): &(Vec<u8>, E)| {
             let value = event.get(variable);
             value.is_some_and(|value| ere.groups(value).is_some())
@@ -137,7 +141,7 @@ impl<E: Ere> Resolved<E> {
                 let number = number?;
                 let (first, last) = *minors;
                 let inside = number.major == *major && (first..=last).contains(&number.minor);
-                inside.then_some([&b""[..]; GROUPS])
+                inside.then_some([Some(&b""[..]); GROUPS])
             }
             Matcher::Name(ere) => ere.groups(name),
             Matcher::Variable(variable, ere) => ere.groups(event.get(variable)?),

@@ -22,9 +22,9 @@ impl Ere for Toy {
         Ok(Self { parts, extent })
     }
 
-    fn groups<'t>(&self, text: &'t [u8]) -> Option<[&'t [u8]; GROUPS]> {
-        let mut groups = [&b""[..]; GROUPS];
-        groups[0] = text;
+    fn groups<'t>(&self, text: &'t [u8]) -> Option<Groups<'t>> {
+        let mut groups = [None; GROUPS];
+        groups[0] = Some(text);
         let first = self.parts[0].as_bytes();
         if self.extent == Extent::Part {
             let found = text.windows(first.len()).any(|w| w == first);
@@ -33,7 +33,7 @@ impl Ere for Toy {
         match self.parts.get(1) {
             None => (text == first).then_some(groups),
             Some(last) => {
-                groups[1] = text.strip_prefix(first)?.strip_suffix(last.as_bytes())?;
+                groups[1] = Some(text.strip_prefix(first)?.strip_suffix(last.as_bytes())?);
                 Some(groups)
             }
         }
@@ -205,7 +205,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("@4,60-64 0:0 600", "node ttyS0 0:0 600", "unlink ttyS0", ""),
     ("@4,65-70 0:0 600", "node ttyS0 0:0 660", "unlink ttyS0", ""),
     ("@5,64 0:0 600", "node ttyS0 0:0 660", "unlink ttyS0", ""),
-    // No text was matched, so no group holds any.
+    // No text was matched, so every group is empty.
     (
         "@4,64 0:0 600 =a%0%1",
         "node a 0:0 600, unlink ttyS0",
@@ -373,11 +373,12 @@ fn only_names_and_numbers_need_no_variables() {
 
 #[test]
 fn percent_signs() {
-    let mut groups = [&b""[..]; GROUPS];
-    groups[0] = b"whole";
-    groups[9] = b"nine";
+    let mut groups: Groups = [None; GROUPS];
+    groups[0] = Some(b"whole");
+    groups[8] = Some(b"");
+    groups[9] = Some(b"nine");
     assert_eq!(
-        substitute(b"%0-%9-%5-%%-%a-%", &groups),
-        b"whole-nine--%%-%a-%".as_slice()
+        substitute(b"%0-%9-%8-%5-%%-%a-%", &groups),
+        b"whole-nine--%5-%%-%a-%".as_slice()
     );
 }

@@ -6,10 +6,19 @@ use std::os::unix::ffi::OsStrExt;
 
 use model::format::uevent::Uevent;
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 
 use super::Voice;
 use crate::sys::spawn;
+
+/// How a command ended, for messages.
+pub fn outcome(status: WaitStatus) -> String {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => format!("ended with code {code}"),
+        (None, Some(signal)) => format!("ended by signal {signal}"),
+        (None, None) => String::from("goes on"),
+    }
+}
 
 /// A command and the variables that go on top of mdev's own environment.
 pub struct Command {
@@ -59,7 +68,7 @@ impl Command {
             }
         };
         if let Ok(Some((_, status))) = ended {
-            voice.detail(format_args!("{}: ran: {status:?}", self.text()));
+            voice.detail(format_args!("{}: {}", self.text(), outcome(status)));
         }
     }
 

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::process::{WaitOptions, wait};
 
 use super::coldplug::{self, Present};
-use super::command::Command;
+use super::command::{Command, outcome};
 use super::{Mdev, load_rules};
 use crate::sys::netlink::{Received, Uevents};
 use crate::sys::signal::{self, SignalFd};
@@ -197,9 +197,13 @@ impl Daemon {
     }
 
     fn handle(&mut self, event: &Uevent) {
-        let waiting = &mut self.waiting;
-        self.mdev
-            .handle(event, |command| waiting.push_back(command));
+        let (waiting, running, voice) = (&mut self.waiting, self.running, self.mdev.voice);
+        self.mdev.handle(event, |command| {
+            if let Some(pid) = running {
+                voice.detail(format_args!("{}: waits for process {pid}", command.text()));
+            }
+            waiting.push_back(command);
+        });
         if !self.has_room() && !self.full_said {
             self.full_said = true;
             self.mdev.voice.say(format_args!(
@@ -253,7 +257,7 @@ impl Daemon {
                         self.running = None;
                         self.mdev
                             .voice
-                            .detail(format_args!("process {pid}: {status:?}"));
+                            .detail(format_args!("process {pid}: {}", outcome(status)));
                     }
                 }
                 Err(Errno::INTR) => {}

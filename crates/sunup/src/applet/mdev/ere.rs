@@ -6,7 +6,7 @@
 //! takes the longest first alternative and regex-lite the first that fits; only
 //! what a group holds can differ, never whether a name matches.
 
-use model::device::{Ere, Extent, GROUPS};
+use model::device::{Ere, Extent, GROUPS, Groups};
 
 /// One expression. Most names in real rules are literal up to some point: what
 /// does not start so is refused without running the matcher.
@@ -36,17 +36,17 @@ impl Ere for Regex {
         })
     }
 
-    fn groups<'t>(&self, text: &'t [u8]) -> Option<[&'t [u8]; GROUPS]> {
-        let mut groups = [&b""[..]; GROUPS];
+    fn groups<'t>(&self, text: &'t [u8]) -> Option<Groups<'t>> {
+        let mut groups = [None; GROUPS];
         let rest = text.strip_prefix(self.prefix.as_slice())?;
         let Some(regex) = &self.regex else {
-            groups[0] = text;
+            groups[0] = Some(text);
             return rest.is_empty().then_some(groups);
         };
         // Device names and variables are ASCII; what is no text matches nothing.
         let found = regex.captures(std::str::from_utf8(text).ok()?)?;
         for (slot, group) in groups.iter_mut().zip(found.iter()) {
-            *slot = group.map_or(&b""[..], |g| g.as_str().as_bytes());
+            *slot = group.map(|g| g.as_str().as_bytes());
         }
         Some(groups)
     }
@@ -185,7 +185,10 @@ mod tests {
     fn groups_and_parts() {
         let regex = Regex::compile(b"(sd)([a-z])([0-9])?", Extent::Whole).unwrap();
         let groups = regex.groups(b"sda").unwrap();
-        assert_eq!(groups[..4], [&b"sda"[..], b"sd", b"a", b""]);
+        assert_eq!(
+            groups[..4],
+            [Some(&b"sda"[..]), Some(b"sd"), Some(b"a"), None]
+        );
         let part = Regex::compile(b"b", Extent::Part).unwrap();
         assert!(part.groups(b"abc").is_some());
         assert!(part.groups(b"ac").is_none());
