@@ -17,11 +17,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::common::{Fixture, wait_for};
 
 /// Mounts the fixture's directories over the machine's, inside new namespaces.
-/// The machine's own null stays open as 9, for tests that need some device node.
+/// A regular file dev/null becomes the machine's own null, for tests that need
+/// some device node.
 const ENTER: &str = "
-    exec 9</dev/null
+    if [ -f \"$FIXTURE/dev/null\" ]; then mount --bind /dev/null \"$FIXTURE/dev/null\"; fi
     mount --bind \"$FIXTURE/etc\" /etc
-    mount --bind \"$FIXTURE/dev\" /dev
+    mount --rbind \"$FIXTURE/dev\" /dev
     if [ -d \"$FIXTURE/sys\" ]; then mount --bind \"$FIXTURE/sys\" /sys; else mount -t sysfs sysfs /sys; fi
     cd /
 ";
@@ -32,12 +33,20 @@ fn root() -> bool {
 
 /// Runs `script` in new mount and network namespaces, as root there.
 fn enclosed(fixture: &Fixture, script: &str) -> Command {
-    let flags = if root() { "-mn" } else { "-Urmn" };
+    enclosed_as(fixture, script, !root())
+}
+
+/// The network namespace comes last: its files in sysfs belong to whoever is
+/// root when it is made.
+fn enclosed_as(fixture: &Fixture, script: &str, user_namespace: bool) -> Command {
+    let flags = if user_namespace { "-Urm" } else { "-m" };
+    let script = format!("{ENTER}{script}");
     let mut command = Command::new("unshare");
     command
-        .args([flags, "sh", "-ec", &format!("{ENTER}{script}")])
+        .args([flags, "unshare", "-n", "sh", "-ec", &script])
         .env("FIXTURE", fixture.path(""))
-        .env("PATH", path_with(fixture));
+        .env("PATH", path_with(fixture))
+        .stdin(Stdio::null());
     command
 }
 
@@ -259,7 +268,7 @@ fn what_is_there_is_corrected() {
     if !root() {
         fixture.add("dev/null", "");
         // The right device, but with another owner, which only its owner may change.
-        let errors = run(&fixture, "mount --bind /proc/self/fd/9 /dev/null; mdev -s").join("\n");
+        let errors = run(&fixture, "mdev -s").join("\n");
         assert!(
             errors.contains("mdev: null: change the owner: "),
             "{errors}"
@@ -414,12 +423,7 @@ impl Daemon {
 
     fn spawn(conf: &str, script: &str, user_namespace: bool) -> Self {
         let fixture = Fixture::new(&[("dev/", ""), ("etc/mdev.conf", conf)]);
-        let flags = if user_namespace { "-Urmn" } else { "-mn" };
-        let child = Command::new("unshare")
-            .args([flags, "sh", "-ec", &format!("{ENTER}{script}")])
-            .env("FIXTURE", fixture.path(""))
-            .env("PATH", path_with(&fixture))
-            .stdin(Stdio::null())
+        let child = enclosed_as(&fixture, script, user_namespace)
             .spawn()
             .unwrap_or_else(|e| panic!("unshare: {e}; install util-linux"));
         Self { fixture, child }
