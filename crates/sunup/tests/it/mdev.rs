@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -231,6 +232,18 @@ fn bad_lines_are_named_and_the_rest_goes_on() {
     } else {
         assert_eq!(refused(&errors), ["input/event0", "loop0", "null"]);
     }
+}
+
+#[test]
+fn the_systems_log_hears_it_too() {
+    let fixture = machine("bad\n.* 0:0 660 !\n");
+    let log = UnixDatagram::bind(fixture.path("dev/log")).unwrap();
+    log.set_nonblocking(true).unwrap();
+    let errors = run(&fixture, "mdev -sS");
+    let mut record = [0; 200];
+    let bytes = log.recv(&mut record).unwrap();
+    let record = std::str::from_utf8(&record[..bytes]).unwrap();
+    assert_eq!(record, format!("<29>{}", errors[0]));
 }
 
 /// As on devtmpfs, where the kernel has made the nodes already.
@@ -516,6 +529,27 @@ fn a_slow_command_holds_up_neither_reader_nor_end() {
     );
     assert!(!daemon.fixture.path("dev/seen").exists());
     kill_process(Pid::from_raw(slow).unwrap(), Signal::KILL).unwrap();
+}
+
+#[test]
+fn a_full_queue_loses_no_command() {
+    let daemon = Daemon::start(
+        "ACTION=add;lo 0:0 660 *echo $$ >slow; exec sleep 1000\n\
+         lo 0:0 660 *echo >>seen\n.* 0:0 660 !\n",
+    );
+    daemon.events(&["add"]);
+    let dev = daemon.fixture.path("dev");
+    let slow = wait_for("the slow command", &[&dev], || {
+        read(&daemon.fixture, "dev/slow").trim().parse().ok()
+    });
+    let slow = Guard(Pid::from_raw(slow).unwrap());
+    let many =
+        "i=0; while [ $i -lt 1100 ]; do echo change >/sys/class/net/lo/uevent; i=$((i+1)); done";
+    daemon.inside(!root(), &["sh", "-ec", many]);
+    daemon.wait_for_line("mdev: 1024 commands wait for process");
+    drop(slow);
+    daemon.wait_for_file("seen", &"\n".repeat(1100));
+    assert_eq!(daemon.log().matches("1024 commands wait").count(), 1);
 }
 
 #[test]
