@@ -1,1 +1,320 @@
 //! The rules of /etc/mdev.conf.
+//!
+//! One rule a line, blanks between the fields:
+//!
+//! ```text
+//! [-][VAR=ERE;]...WHICH  USER:GROUP  MODE  [=PATH | >PATH | !]  [@|$|*COMMAND]
+//! ```
+//!
+//! WHICH is an extended regular expression for the whole device name,
+//! `@MAJOR,MINOR[-MINOR]`, or `$VAR=ERE` for the whole value of a variable of
+//! the event. `#` starts a comment at a field's beginning; a backslash at the end
+//! of a line joins the next one. Expressions and names are kept as text here:
+//! [`crate::device`] gives them their meaning.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::passwd::decimal;
+use super::uevent::inside_dev;
+
+/// Most rules of one file.
+pub const RULES_MAX: usize = 4096;
+
+/// One rule, as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Where it starts, counted from 1.
+    pub line: usize,
+    /// `-`: later rules may match, too.
+    pub go_on: bool,
+    /// Conditions on variables of the event.
+    pub conditions: Vec<Condition>,
+    /// Which devices.
+    pub which: Which,
+    /// The node's owner.
+    pub user: Id,
+    /// The node's group.
+    pub group: Id,
+    /// The node's permissions.
+    pub mode: u32,
+    /// Where the node goes.
+    pub place: Place,
+    /// What to run.
+    pub command: Option<Command>,
+}
+
+/// A variable of the event and an expression for its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// The variable's name.
+    pub variable: Vec<u8>,
+    /// The expression.
+    pub ere: Vec<u8>,
+}
+
+/// Which devices a rule is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those whose whole name matches.
+    Name(Vec<u8>),
+    /// Those with this major number and a minor number in the range, ends included.
+    Number {
+        /// Major number.
+        major: u32,
+        /// Lowest and highest minor number.
+        minors: (u32, u32),
+    },
+    /// Those whose variable's whole value matches.
+    Variable(Condition),
+}
+
+/// A user or group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Id {
+    /// By number.
+    Number(u32),
+    /// By name, from /etc/passwd or /etc/group.
+    Name(Vec<u8>),
+}
+
+/// Where the node goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// To the device's own name.
+    Own,
+    /// `=PATH`: elsewhere.
+    Moved(Vec<u8>),
+    /// `>PATH`: elsewhere, with a symbolic link at the device's own name.
+    MovedAndLinked(Vec<u8>),
+    /// `!`: nowhere; the node is not touched.
+    Nowhere,
+}
+
+/// A shell command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// On which events.
+    pub when: When,
+    /// What `sh -c` is given.
+    pub text: Vec<u8>,
+}
+
+/// On which events a command runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// `@`: when the device comes.
+    Add,
+    /// `$`: when it goes.
+    Remove,
+    /// `*`: both, and when it changes.
+    Any,
+}
+
+/// A line that is no rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where, counted from 1.
+    pub line: usize,
+    /// Why.
+    pub reason: String,
+}
+
+/// Reads the file; a bad line costs only itself.
+pub fn decode(text: &[u8]) -> (Vec<Rule>, Vec<Mistake>) {
+    let mut rules = Vec::new();
+    let mut mistakes = Vec::new();
+    for (line, text) in logical_lines(text) {
+        if rules.len() >= RULES_MAX {
+            let reason = format!("more than {RULES_MAX} rules; the rest is left out");
+            mistakes.push(Mistake { line, reason });
+            break;
+        }
+        match rule(line, &text) {
+            Ok(None) => {}
+            Ok(Some(rule)) => rules.push(rule),
+            Err(reason) => mistakes.push(Mistake { line, reason }),
+        }
+    }
+    (rules, mistakes)
+}
+
+/// Lines with their numbers; a backslash at the end joins the next line.
+fn logical_lines(text: &[u8]) -> Vec<(usize, Vec<u8>)> {
+    let mut lines: Vec<(usize, Vec<u8>)> = Vec::new();
+    let mut joining = false;
+    for (number, line) in (1..).zip(text.split(|b| *b == b'\n')) {
+        let (line, joins) = match line.strip_suffix(b"\\") {
+            Some(line) => (line, true),
+            None => (line, false),
+        };
+        match lines.last_mut() {
+            Some((_, open)) if joining => open.extend_from_slice(line),
+            _ => lines.push((number, Vec::from(line))),
+        }
+        joining = joins;
+    }
+    lines
+}
+
+fn rule(line: usize, text: &[u8]) -> Result<Option<Rule>, String> {
+    let (which, rest) = field(text);
+    if which.is_empty() {
+        return Ok(None);
+    }
+    let (owner, rest) = field(rest);
+    let (mode, rest) = field(rest);
+    if mode.is_empty() {
+        return Err("a rule needs DEVICE USER:GROUP MODE".into());
+    }
+    let (go_on, which) = match which.strip_prefix(b"-") {
+        Some(rest) => (true, rest),
+        None => (false, which),
+    };
+    let (conditions, which) = conditions(which);
+    let (user, group) = owners(owner)?;
+    let (place, rest) = place(rest)?;
+    Ok(Some(Rule {
+        line,
+        go_on,
+        conditions,
+        which: decode_which(which)?,
+        user,
+        group,
+        mode: octal(mode)?,
+        place,
+        command: command(rest)?,
+    }))
+}
+
+/// The next field and what follows it; empty at the end and at a comment.
+fn field(text: &[u8]) -> (&[u8], &[u8]) {
+    let text = text.trim_ascii_start();
+    if text.starts_with(b"#") {
+        return (b"", b"");
+    }
+    let end = text.iter().position(u8::is_ascii_whitespace);
+    text.split_at_checked(end.unwrap_or(text.len()))
+        .unwrap_or_default()
+}
+
+/// Takes `VAR=ERE;` from the front as often as it is there. A `$` starts WHICH,
+/// and without `=` before the `;` the text is an expression for the name.
+fn conditions(mut text: &[u8]) -> (Vec<Condition>, &[u8]) {
+    let mut found = Vec::new();
+    while !text.starts_with(b"$") {
+        let Some(end) = text.iter().position(|b| *b == b';') else {
+            break;
+        };
+        let (condition, rest) = text.split_at_checked(end).unwrap_or_default();
+        let Some(condition) = decode_condition(condition) else {
+            break;
+        };
+        found.push(condition);
+        text = rest.get(1..).unwrap_or_default();
+    }
+    (found, text)
+}
+
+fn decode_condition(text: &[u8]) -> Option<Condition> {
+    let equals = text.iter().position(|b| *b == b'=')?;
+    let (variable, ere) = text.split_at_checked(equals)?;
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+    (!variable.is_empty() && variable.iter().all(plain)).then(|| Condition {
+        variable: Vec::from(variable),
+        ere: Vec::from(ere.get(1..).unwrap_or_default()),
+    })
+}
+
+fn decode_which(text: &[u8]) -> Result<Which, String> {
+    match text {
+        [] => Err("the rule names no device".into()),
+        [b'@', numbers @ ..] => decode_numbers(numbers)
+            .ok_or_else(|| format!("{}: not @MAJOR,MINOR[-MINOR]", text.escape_ascii())),
+        [b'$', condition @ ..] => decode_condition(condition)
+            .map(Which::Variable)
+            .ok_or_else(|| format!("{}: not $VARIABLE=REGEX", text.escape_ascii())),
+        name => Ok(Which::Name(Vec::from(name))),
+    }
+}
+
+fn decode_numbers(text: &[u8]) -> Option<Which> {
+    let (major, minors) = split_once(text, b',')?;
+    let (first, last) = split_once(minors, b'-').unwrap_or((minors, minors));
+    Some(Which::Number {
+        major: decimal(major)?,
+        minors: (decimal(first)?, decimal(last)?),
+    })
+}
+
+fn split_once(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let (left, right) = text.split_at_checked(text.iter().position(|b| *b == at)?)?;
+    Some((left, right.get(1..)?))
+}
+
+fn owners(text: &[u8]) -> Result<(Id, Id), String> {
+    let (user, group) = split_once(text, b':')
+        .filter(|(user, group)| !user.is_empty() && !group.is_empty() && !group.contains(&b':'))
+        .ok_or_else(|| format!("{}: not USER:GROUP", text.escape_ascii()))?;
+    let id = |text| decimal(text).map_or_else(|| Id::Name(Vec::from(text)), Id::Number);
+    Ok((id(user), id(group)))
+}
+
+fn octal(text: &[u8]) -> Result<u32, String> {
+    let digits = text.iter().all(|b| matches!(b, b'0'..=b'7'));
+    core::str::from_utf8(text)
+        .ok()
+        .filter(|_| digits)
+        .and_then(|text| u32::from_str_radix(text, 8).ok())
+        .filter(|mode| *mode <= 0o7777)
+        .ok_or_else(|| format!("{}: not an octal mode", text.escape_ascii()))
+}
+
+fn place(text: &[u8]) -> Result<(Place, &[u8]), String> {
+    let (word, rest) = field(text);
+    let place = match word {
+        b"!" => Place::Nowhere,
+        [b'=', path @ ..] => Place::Moved(decode_path(path)?),
+        [b'>', path @ ..] => Place::MovedAndLinked(decode_path(path)?),
+        _ => return Ok((Place::Own, text)),
+    };
+    Ok((place, rest))
+}
+
+/// A path inside /dev, plain but for a final slash, which has a meaning.
+fn decode_path(text: &[u8]) -> Result<Vec<u8>, String> {
+    let mut path = inside_dev(text)
+        .ok_or_else(|| format!("{}: not a path inside /dev", text.escape_ascii()))?;
+    if text.ends_with(b"/") {
+        path.push(b'/');
+    }
+    Ok(path)
+}
+
+fn command(text: &[u8]) -> Result<Option<Command>, String> {
+    let text = text.trim_ascii();
+    let (when, text) = match text {
+        [] | [b'#', ..] => return Ok(None),
+        [b'@', text @ ..] => (When::Add, text),
+        [b'$', text @ ..] => (When::Remove, text),
+        [b'*', text @ ..] => (When::Any, text),
+        _ => {
+            return Err(format!(
+                "{}: not =PATH, >PATH, ! or a command after @, $ or *",
+                text.escape_ascii()
+            ));
+        }
+    };
+    let text = text.trim_ascii_start();
+    if text.is_empty() || text.contains(&0) {
+        return Err("the command is empty or holds a NUL".into());
+    }
+    Ok(Some(Command {
+        when,
+        text: Vec::from(text),
+    }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ pub mod adopt;
 pub mod cpio;
 pub mod inittab;
 pub mod mdev_conf;
+pub mod passwd;
 pub mod status;
 pub mod tai64n;
 pub mod uevent;

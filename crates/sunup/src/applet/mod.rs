@@ -5,6 +5,7 @@ use model::options::{self, Parsed, Spec};
 use crate::say;
 
 pub mod init;
+pub mod mdev;
 pub mod runsv;
 pub mod runsvdir;
 
@@ -25,7 +26,7 @@ pub struct Call<'a> {
 }
 
 /// Every applet, in the order of `sunup --list`.
-pub static APPLETS: &[Applet] = &[init::APPLET, runsv::APPLET, runsvdir::APPLET];
+pub static APPLETS: &[Applet] = &[init::APPLET, mdev::APPLET, runsv::APPLET, runsvdir::APPLET];
 
 /// Says what is wrong with a command line and how to learn more; returns the exit code.
 pub fn usage_error(spec: &Spec, mistake: &str) -> u8 {

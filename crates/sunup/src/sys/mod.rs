@@ -1,6 +1,7 @@
 //! The only home of `unsafe`: what neither std nor rustix offers safely.
 
 pub mod clock;
+pub mod netlink;
 pub mod pidfd;
 pub mod signal;
 pub mod spawn;

@@ -1,0 +1,86 @@
+//! The devices that are there already: /sys/dev/{block,char}/MAJOR:MINOR, each a
+//! link to the device's directory.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use model::format::uevent::{Kind, Number, Uevent};
+use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
+
+/// A `uevent` file is at most a page.
+const UEVENT_BYTES_MAX: usize = 4096;
+
+/// One device that was there when [`devices`] looked.
+pub struct Present {
+    kind: Kind,
+    number: Number,
+    directory: Rc<OwnedFd>,
+    entry: Vec<u8>,
+}
+
+/// All devices, block devices first.
+pub fn devices() -> io::Result<Vec<Present>> {
+    let mut found = Vec::new();
+    for (kind, path) in [
+        (Kind::Block, "/sys/dev/block"),
+        (Kind::Char, "/sys/dev/char"),
+    ] {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = Rc::new(openat(CWD, path, flags, Mode::empty())?);
+        for entry in Dir::read_from(&*directory)? {
+            let entry = entry?.file_name().to_bytes().to_vec();
+            if let Some(number) = Number::decode(&entry) {
+                let directory = Rc::clone(&directory);
+                found.push(Present {
+                    kind,
+                    number,
+                    directory,
+                    entry,
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+impl Present {
+    /// The event that made it, as far as sysfs tells; `None` if the device went
+    /// away meanwhile. Path and subsystem cost two more lookups: `variables` says
+    /// whether anybody needs them.
+    pub fn event(&self, variables: bool) -> Option<Uevent> {
+        let mut event = Uevent::decode_lines(&self.read_uevent()?);
+        event.set(b"ACTION", b"add");
+        event.set(b"MAJOR", self.number.major.to_string().as_bytes());
+        event.set(b"MINOR", self.number.minor.to_string().as_bytes());
+        if self.kind == Kind::Block {
+            event.set(b"SUBSYSTEM", b"block");
+        }
+        if variables || event.get(b"DEVNAME").is_none() {
+            let path = self.read_link(b"")?;
+            let start = path.windows(9).position(|w| w == b"/devices/")?;
+            event.set(b"DEVPATH", path.get(start..)?);
+            if let Some(subsystem) = self.read_link(b"/subsystem") {
+                let name = subsystem.rsplit(|b| *b == b'/').next();
+                event.set(b"SUBSYSTEM", name.unwrap_or_default());
+            }
+        }
+        Some(event)
+    }
+
+    fn read_uevent(&self) -> Option<Vec<u8>> {
+        let path = [self.entry.as_slice(), b"/uevent"].concat();
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = openat(&*self.directory, path, flags, Mode::empty()).ok()?;
+        let mut text = vec![0; UEVENT_BYTES_MAX];
+        let bytes = rustix::io::read(&file, &mut text).ok()?;
+        text.truncate(bytes);
+        Some(text)
+    }
+
+    fn read_link(&self, below: &[u8]) -> Option<Vec<u8>> {
+        let path = [self.entry.as_slice(), below].concat();
+        let target = readlinkat(&*self.directory, path, Vec::new()).ok()?;
+        Some(target.into_bytes())
+    }
+}

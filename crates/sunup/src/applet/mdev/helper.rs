@@ -1,0 +1,123 @@
+//! One event from the environment: mdev as the kernel's hotplug helper
+//! (/proc/sys/kernel/hotplug).
+//!
+//! The kernel starts helpers side by side, one for each event. Where the file
+//! /dev/mdev.seq exists it holds the number (SEQNUM) of the event whose turn it
+//! is, and a helper waits for its turn, for 2 s at most. Where /dev/mdev.log
+//! exists, messages go there.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+
+use model::format::passwd::decimal;
+use model::format::uevent::Uevent;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify;
+
+use super::{Mdev, SPEC, Voice, usage_error};
+use crate::sys::clock;
+
+/// How long a helper waits for the events before its own.
+const WAIT_NS_MAX: u64 = 2_000_000_000;
+
+const SEQUENCE: &str = "mdev.seq";
+
+pub fn run(voice: Voice) -> u8 {
+    let variables: Vec<_> = std::env::vars_os().collect();
+    let pairs = variables.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
+    let event = Uevent::from_environment(pairs);
+    let (Some(action), Some(path)) = (event.get(b"ACTION"), event.get(b"DEVPATH")) else {
+        return usage_error(
+            &SPEC,
+            "a hotplug helper needs ACTION and DEVPATH in its environment",
+        );
+    };
+    let number = event.get(b"SEQNUM").unwrap_or_default();
+    if let Ok(log) = OpenOptions::new().append(true).open("mdev.log") {
+        let _no_log = rustix::stdio::dup2_stderr(&log);
+        voice.say(format_args!(
+            "{} {} {}",
+            number.escape_ascii(),
+            action.escape_ascii(),
+            path.escape_ascii()
+        ));
+    }
+    let turn = decimal(number).and_then(|number| Turn::wait(number, voice));
+    Mdev::new(voice).handle(&event, |command| command.run(voice));
+    if let Some(turn) = turn {
+        turn.pass(voice);
+    }
+    0
+}
+
+/// This event's turn, to be passed on when it is handled.
+struct Turn {
+    file: File,
+    number: u32,
+}
+
+impl Turn {
+    /// Waits until all events before `number` are handled. `None` if nobody
+    /// counts, or a later event is being handled already.
+    fn wait(number: u32, voice: Voice) -> Option<Self> {
+        let file = OpenOptions::new().read(true).write(true).open(SEQUENCE);
+        let turn = Self {
+            file: file.ok()?,
+            number,
+        };
+        let end = clock::boot_ns().saturating_add(WAIT_NS_MAX);
+        // Watch first, then look: a change between the two is not lost.
+        let watch = inotify::init(inotify::CreateFlags::CLOEXEC).ok()?;
+        inotify::add_watch(&watch, SEQUENCE, inotify::WatchFlags::MODIFY).ok()?;
+        loop {
+            match turn.current() {
+                // A fresh file: counting starts here.
+                Ok(None) => {
+                    turn.write(number, voice);
+                    return Some(turn);
+                }
+                Ok(Some(current)) if current == number => return Some(turn),
+                Ok(Some(current)) if current > number => return None,
+                Ok(Some(_)) => {}
+                Err(e) => {
+                    voice.say(format_args!("{SEQUENCE}: read: {e}"));
+                    return None;
+                }
+            }
+            let left = end.saturating_sub(clock::boot_ns());
+            let timeout = Timespec {
+                tv_sec: (left / 1_000_000_000) as i64,
+                tv_nsec: (left % 1_000_000_000) as i64,
+            };
+            let mut fds = [PollFd::new(&watch, PollFlags::IN)];
+            if left == 0 || poll(&mut fds, Some(&timeout)) == Ok(0) {
+                voice.say(format_args!(
+                    "{SEQUENCE}: event {number} waited 2 s for those before it; going on without them"
+                ));
+                return Some(turn);
+            }
+            let _drained = rustix::io::read(&watch, &mut [0_u8; 4096]);
+        }
+    }
+
+    /// The number in the file; `None` if it is empty.
+    fn current(&self) -> io::Result<Option<u32>> {
+        let mut text = [0; 16];
+        let bytes = self.file.read_at(&mut text, 0)?;
+        let text = text.get(..bytes).unwrap_or_default().trim_ascii();
+        Ok(decimal(text))
+    }
+
+    fn write(&self, number: u32, voice: Voice) {
+        // Numbers only grow, so nothing of the old text remains.
+        if let Err(e) = self.file.write_all_at(number.to_string().as_bytes(), 0) {
+            voice.say(format_args!("{SEQUENCE}: write: {e}"));
+        }
+    }
+
+    fn pass(self, voice: Voice) {
+        self.write(self.number.saturating_add(1), voice);
+    }
+}

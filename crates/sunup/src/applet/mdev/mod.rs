@@ -1,0 +1,202 @@
+//! mdev: makes and removes device nodes in /dev by the rules of /etc/mdev.conf.
+//!
+//! - `mdev -s` looks at all devices in /sys/dev once.
+//! - `mdev -d` listens for the kernel's events, looks at all devices, and then
+//!   goes to the background; `-f` stays in the foreground, for a supervisor. HUP
+//!   reads the rules again, TERM and INT end it.
+//! - without either it is the kernel's hotplug helper: the event is in the
+//!   environment.
+//!
+//! Files: /etc/mdev.conf, /etc/passwd, /etc/group, /dev/mdev.seq, /dev/mdev.log,
+//! /lib/firmware. Exit code: 0; 1 for a usage error or if it cannot work at all. A node
+//! that cannot be made, and a command that fails, do not change it: an
+//! incomplete /dev must not stop a boot.
+//!
+//! [`model::device`] decides what is to be done; here it is done.
+
+mod coldplug;
+mod command;
+mod daemon;
+mod ere;
+mod firmware;
+mod helper;
+mod nodes;
+
+use std::fmt::Display;
+use std::os::unix::net::UnixDatagram;
+
+use model::device::{Names, Op, Rules};
+use model::format::uevent::{Number, Uevent};
+use model::format::{mdev_conf, passwd};
+use model::options::{Opt, Order, Spec};
+
+use super::{Applet, Call, usage_error};
+use crate::say;
+use command::Command;
+use ere::Regex;
+
+/// The row of the table.
+pub const APPLET: Applet = Applet { spec: &SPEC, run };
+
+const SPEC: Spec = Spec {
+    name: "mdev",
+    synopsis: "[-vS] [-s | -d [-f]]",
+    about: "makes device nodes in /dev, by /etc/mdev.conf",
+    options: &[
+        flag(b's', "look at all devices in /sys once, and end"),
+        flag(
+            b'd',
+            "listen for the kernel's device events, in the background",
+        ),
+        flag(b'f', "with -d: stay in the foreground"),
+        flag(b'v', "say what is done"),
+        flag(b'S', "say it to the system's log, too"),
+    ],
+    order: Order::Permute,
+    notes: "Without -s and -d, mdev is the kernel's hotplug helper:\n  \
+            echo /sbin/mdev >/proc/sys/kernel/hotplug\n",
+    usage_code: 1,
+};
+
+const fn flag(letter: u8, doc: &'static str) -> Opt {
+    Opt {
+        letter,
+        value: None,
+        doc,
+    }
+}
+
+const CONF: &str = "/etc/mdev.conf";
+
+fn run(call: &Call) -> u8 {
+    let (scan, daemon) = (call.args.has(b's'), call.args.has(b'd'));
+    if scan && daemon {
+        return usage_error(&SPEC, "-s and -d exclude each other");
+    }
+    let voice = Voice {
+        details: call.args.has(b'v'),
+        syslog: call.args.has(b'S'),
+    };
+    // Commands run in /dev, and paths are relative to it.
+    if let Err(e) = std::env::set_current_dir("/dev") {
+        voice.say(format_args!("/dev: change to the directory: {e}"));
+        return 1;
+    }
+    if scan {
+        Mdev::new(voice).scan()
+    } else if daemon {
+        daemon::run(Mdev::new(voice), call.args.has(b'f'))
+    } else {
+        helper::run(voice)
+    }
+}
+
+/// What every way of working has in common.
+struct Mdev {
+    rules: Rules<Regex>,
+    /// The device that holds the root directory.
+    root: Option<Number>,
+    voice: Voice,
+}
+
+impl Mdev {
+    fn new(voice: Voice) -> Self {
+        let root = rustix::fs::stat("/").ok().map(|st| Number {
+            major: rustix::fs::major(st.st_dev),
+            minor: rustix::fs::minor(st.st_dev),
+        });
+        Self {
+            rules: load_rules(voice),
+            root,
+            voice,
+        }
+    }
+
+    /// Looks at every device once.
+    fn scan(&self) -> u8 {
+        let devices = match coldplug::devices() {
+            Ok(devices) => devices,
+            Err(e) => {
+                let next = "is /sys mounted?";
+                self.voice.say(format_args!("/sys/dev: read: {e}; {next}"));
+                return 1;
+            }
+        };
+        let variables = self.rules.use_variables();
+        for device in devices {
+            if let Some(event) = device.event(variables) {
+                self.handle(&event, |command| command.run(self.voice));
+            }
+        }
+        0
+    }
+
+    /// Does what the rules want about an event; what to do with a command is the caller's.
+    fn handle(&self, event: &Uevent, mut run: impl FnMut(Command)) {
+        let mut node_made = true;
+        for op in self.rules.plan(event, self.root) {
+            match &op {
+                Op::Run { command, node } => run(Command::new(command, node, event)),
+                Op::Firmware { name } => firmware::load(event, name, self.voice),
+                Op::Link { .. } | Op::Unlink { .. } if !node_made => {}
+                Op::Node { .. } => node_made = nodes::apply(&op, self.voice),
+                Op::Link { .. } | Op::Unlink { .. } => {
+                    nodes::apply(&op, self.voice);
+                }
+            }
+        }
+    }
+}
+
+/// Reads the rules; without a file there are none, and that is no mistake.
+fn load_rules(voice: Voice) -> Rules<Regex> {
+    let text = std::fs::read(CONF).unwrap_or_else(|e| {
+        if e.kind() != std::io::ErrorKind::NotFound {
+            voice.say(format_args!("{CONF}: read: {e}"));
+        }
+        Vec::new()
+    });
+    let (rules, mut mistakes) = mdev_conf::decode(&text);
+    let users = std::fs::read("/etc/passwd").unwrap_or_default();
+    let groups = std::fs::read("/etc/group").unwrap_or_default();
+    let names = Names {
+        user: &|name| passwd::id_of(&users, name),
+        group: &|name| passwd::id_of(&groups, name),
+    };
+    let (rules, unresolved) = Rules::resolve(rules, &names);
+    mistakes.extend(unresolved);
+    mistakes.sort_by_key(|m| m.line);
+    for m in mistakes {
+        voice.say(format_args!("{CONF}: line {}: {}", m.line, m.reason));
+    }
+    rules
+}
+
+/// Where messages go.
+#[derive(Clone, Copy)]
+struct Voice {
+    details: bool,
+    syslog: bool,
+}
+
+impl Voice {
+    /// Something went wrong, or is worth knowing.
+    fn say(self, what: impl Display) {
+        say::line(SPEC.name, &what);
+        if self.syslog {
+            // Facility daemon, level notice. Without a log there is nobody to tell.
+            let record = format!("<29>mdev: {what}");
+            let _unheard = UnixDatagram::unbound().and_then(|socket| {
+                socket.set_nonblocking(true)?;
+                socket.send_to(record.as_bytes(), "/dev/log")
+            });
+        }
+    }
+
+    /// Something was done; only `-v` tells.
+    fn detail(self, what: impl Display) {
+        if self.details {
+            self.say(what);
+        }
+    }
+}

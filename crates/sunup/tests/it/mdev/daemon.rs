@@ -1,0 +1,230 @@
+//! The daemon, with events that the kernel really sends: those of the loopback
+//! interface of a network namespace.
+
+use std::process::{Child, Command};
+
+use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, sendto, socket_with};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{enclosed_as, output, read, root};
+use crate::common::{Fixture, wait_for};
+
+/// `mdev -d` in namespaces of its own, with the real sysfs.
+struct Daemon {
+    fixture: Fixture,
+    child: Child,
+}
+
+impl Daemon {
+    /// Starts it in the foreground and waits until it listens.
+    fn start(conf: &str) -> Self {
+        let daemon = Self::spawn(conf, "exec mdev -dfv 2>/dev/log.txt", !root());
+        daemon.wait_for_line("mdev: listening");
+        daemon
+    }
+
+    fn spawn(conf: &str, script: &str, user_namespace: bool) -> Self {
+        let fixture = Fixture::new(&[("dev/", ""), ("etc/mdev.conf", conf)]);
+        let child = enclosed_as(&fixture, script, user_namespace)
+            .spawn()
+            .unwrap_or_else(|e| panic!("unshare: {e}; install util-linux"));
+        Self { fixture, child }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    fn log(&self) -> String {
+        read(&self.fixture, "dev/log.txt")
+    }
+
+    fn wait_for_line(&self, line: &str) {
+        let dev = self.fixture.path("dev");
+        wait_for(line, &[&dev], || self.log().contains(line).then_some(()));
+    }
+
+    fn wait_for_file(&self, name: &str, content: &str) {
+        let dev = self.fixture.path("dev");
+        let there = || read(&self.fixture, &format!("dev/{name}")) == content;
+        wait_for(content, &[&dev], || there().then_some(()));
+    }
+
+    /// Runs a script in the daemon's namespaces.
+    fn inside(&self, user_namespace: bool, program: &[&str]) {
+        let pid = self.child.id().to_string();
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &pid, "-m", "-n"]);
+        if user_namespace {
+            command.args(["-U", "--preserve-credentials"]);
+        }
+        let output = output(command.arg("--").args(program));
+        assert!(output.status.success(), "{program:?}: {output:?}");
+    }
+
+    /// Has the kernel send events for the loopback interface.
+    fn events(&self, actions: &[&str]) {
+        for action in actions {
+            let script = format!("echo {action} >/sys/class/net/lo/uevent");
+            self.inside(!root(), &["sh", "-ec", &script]);
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A process that somebody else started, which ends with its value.
+struct Guard(Pid);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _gone_already = kill_process(self.0, Signal::KILL);
+    }
+}
+
+#[test]
+fn the_daemon_follows_events_in_order() {
+    let mut daemon =
+        Daemon::start("lo 0:0 660 *echo $ACTION $SUBSYSTEM $INTERFACE >>seen\n.* 0:0 660 !\n");
+    daemon.events(&["add", "change", "move", "remove"]);
+    daemon.wait_for_file("seen", "add net lo\nchange net lo\nremove net lo\n");
+    kill_process(daemon.pid(), Signal::TERM).unwrap();
+    assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_slow_command_holds_up_neither_reader_nor_end() {
+    let mut daemon = Daemon::start(
+        "ACTION=add;lo 0:0 660 *echo $$ >slow; exec sleep 1000\n\
+         lo 0:0 660 *echo never >seen\n.* 0:0 660 !\n",
+    );
+    daemon.events(&["add", "change"]);
+    let dev = daemon.fixture.path("dev");
+    let slow = wait_for("the slow command", &[&dev], || {
+        read(&daemon.fixture, "dev/slow").trim().parse().ok()
+    });
+    daemon.wait_for_line("echo never >seen: waits");
+    kill_process(daemon.pid(), Signal::TERM).unwrap();
+    assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
+    assert!(
+        daemon
+            .log()
+            .contains("told to end; 1 commands were not run")
+    );
+    assert!(!daemon.fixture.path("dev/seen").exists());
+    kill_process(Pid::from_raw(slow).unwrap(), Signal::KILL).unwrap();
+}
+
+#[test]
+fn a_full_queue_loses_no_command() {
+    let daemon = Daemon::start(
+        "ACTION=add;lo 0:0 660 *echo $$ >slow; exec sleep 1000\n\
+         lo 0:0 660 *echo >>seen\n.* 0:0 660 !\n",
+    );
+    daemon.events(&["add"]);
+    let dev = daemon.fixture.path("dev");
+    let slow = wait_for("the slow command", &[&dev], || {
+        read(&daemon.fixture, "dev/slow").trim().parse().ok()
+    });
+    let slow = Guard(Pid::from_raw(slow).unwrap());
+    let many =
+        "i=0; while [ $i -lt 1100 ]; do echo change >/sys/class/net/lo/uevent; i=$((i+1)); done";
+    daemon.inside(!root(), &["sh", "-ec", many]);
+    daemon.wait_for_line("mdev: 1024 commands wait for process");
+    drop(slow);
+    daemon.wait_for_file("seen", &"\n".repeat(1100));
+    assert_eq!(daemon.log().matches("1024 commands wait").count(), 1);
+}
+
+#[test]
+fn hang_up_reads_the_rules_again() {
+    let daemon = Daemon::start(".* 0:0 660 !\n");
+    let conf = "lo 0:0 660 *echo $ACTION >>seen\n.* 0:0 660 !\nbad\n";
+    daemon.fixture.add("etc/mdev.conf", conf);
+    kill_process(daemon.pid(), Signal::HUP).unwrap();
+    daemon.wait_for_line("mdev: /etc/mdev.conf: line 3: ");
+    daemon.events(&["change"]);
+    daemon.wait_for_file("seen", "change\n");
+}
+
+#[test]
+fn without_f_it_goes_to_the_background_after_the_scan() {
+    let daemon = Daemon::spawn(
+        "null 0:0 660 ! @echo scanned >seen\n\
+         lo 0:0 660 *readlink /proc/$PPID/fd/0 >>seen; echo $PPID >pid\n.* 0:0 660 !\n",
+        "mdev -d; cp /dev/seen /dev/after; exec sleep 1000",
+        !root(),
+    );
+    daemon.wait_for_file("after", "scanned\n");
+    daemon.events(&["add"]);
+    let dev = daemon.fixture.path("dev");
+    let pid = wait_for("the daemon's pid", &[&dev], || {
+        read(&daemon.fixture, "dev/pid").trim().parse().ok()
+    });
+    let background = Guard(Pid::from_raw(pid).unwrap());
+    // Its own session, so it outlives the terminal it was started from.
+    assert_eq!(
+        rustix::process::getsid(Some(background.0)),
+        Ok(background.0)
+    );
+}
+
+/// Not a test by itself: sends what looks like the kernel's event.
+#[test]
+#[ignore = "the body of a_forged_event_is_ignored, run by it inside the daemon's namespaces"]
+fn forge() {
+    let flags = SocketFlags::CLOEXEC;
+    let protocol = Some(KOBJECT_UEVENT);
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, protocol).unwrap();
+    let event = b"add@/devices/forged\0ACTION=add\0DEVPATH=/devices/forged\0DEVNAME=forged\0";
+    let group = SocketAddrNetlink::new(0, 1);
+    assert_eq!(
+        sendto(&socket, event, SendFlags::empty(), &group),
+        Ok(event.len())
+    );
+}
+
+#[test]
+fn a_forged_event_is_ignored() {
+    let daemon = Daemon::start("forged|lo 0:0 660 *echo $MDEV >>seen\n.* 0:0 660 !\n");
+    let this = std::env::current_exe().unwrap();
+    let this = this.to_str().unwrap();
+    daemon.inside(
+        !root(),
+        &[this, "--exact", "mdev::daemon::forge", "--ignored"],
+    );
+    daemon.wait_for_line("mdev: event: not from the kernel; ignored");
+    daemon.events(&["add"]);
+    daemon.wait_for_file("seen", "lo\n");
+}
+
+/// Sends events until /proc/net/netlink shows that some were dropped.
+const FLOOD: &str = "
+    while :; do
+        i=0
+        while [ $i -lt 500 ]; do echo change >/sys/class/net/lo/uevent; i=$((i+1)); done
+        while read -r sk protocol pid groups rmem wmem dump locks drops inode; do
+            if [ \"$protocol\" = 15 ] && [ \"$drops\" != 0 ]; then exit 0; fi
+        done </proc/net/netlink
+    done
+";
+
+/// Always in a user namespace: there the kernel grants only a small buffer.
+#[test]
+fn lost_events_are_made_up_for() {
+    let conf = "null 0:0 660 ! @echo null >>seen\n.* 0:0 660 !\n";
+    let daemon = Daemon::spawn(conf, "exec mdev -dfv 2>/dev/log.txt", true);
+    daemon.wait_for_line("mdev: listening");
+    kill_process(daemon.pid(), Signal::STOP).unwrap();
+    daemon.inside(true, &["sh", "-ec", FLOOD]);
+    kill_process(daemon.pid(), Signal::CONT).unwrap();
+    daemon.wait_for_file("seen", "null\nnull\n");
+    let lost = "mdev: events were lost";
+    assert_eq!(daemon.log().matches(lost).count(), 1, "{}", daemon.log());
+}
