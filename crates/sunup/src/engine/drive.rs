@@ -9,7 +9,7 @@ use model::service::{Action, Event, Exit, Failure, Pid, Role};
 use rustix::process::{WaitId, WaitIdOptions, WaitOptions, wait, waitid};
 
 use super::launch::Program;
-use super::{Alarm, Engine, Id, Owner, REWRITE_MS, Token, adopt};
+use super::{Alarm, Ending, Engine, Id, Owner, REWRITE_MS, Token, adopt, keeper};
 use crate::sys::{pidfd, signal};
 
 /// Control bytes taken from one fifo before the others have their turn.
@@ -127,6 +127,13 @@ impl Engine {
         let mut buffer = [0; CONTROL_BYTES];
         let Some(half) = self.half(id) else { return };
         let bytes = half.supervise.read_control(&mut buffer);
+        if matches!(self.ending, Ending::Keep(_)) {
+            self.keep_on();
+            if bytes.contains(&keeper::RELEASE) {
+                self.release(id.unit);
+                return;
+            }
+        }
         for command in bytes.iter().filter_map(|b| Command::from_byte(*b)) {
             self.drive(id, Event::Command(command));
         }

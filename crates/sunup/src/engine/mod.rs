@@ -13,6 +13,7 @@
 mod adopt;
 mod drive;
 mod half;
+mod keeper;
 mod launch;
 mod roster;
 mod scandir;
@@ -78,6 +79,10 @@ enum Alarm {
     Admit(Identity),
     /// A look at the scan directory.
     Scan,
+    /// What still runs is left to a keeper.
+    Leave,
+    /// The keeper need not wait for further commands.
+    Linger,
 }
 
 /// What a ready descriptor is.
@@ -122,6 +127,8 @@ enum Ending {
     No,
     /// When everything is down: nothing is started any more (TERM to runsvdir).
     Retire,
+    /// As `Retire`, but in the keeper (see [`keeper`]), and not before the moment.
+    Keep(Instant),
     /// When everything is gone: all was told to exit. The code is the exit code.
     Exit(u8),
 }
@@ -255,8 +262,8 @@ impl Engine {
         }
     }
 
-    /// TERM: runsv acts as on `x`; runsvdir starts nothing more and ends when
-    /// all is down. As PID 1, or when told twice, runsvdir stops everything first.
+    /// TERM: runsv acts as on `x`; runsvdir starts nothing more and leaves. As
+    /// PID 1, or when told twice, it stops everything first.
     fn told_to_end(&mut self) {
         if self.scan_dir.is_none() || std::process::id() == 1 || self.ending != Ending::No {
             self.exit_all(0);
@@ -269,6 +276,9 @@ impl Engine {
         match self.ending {
             Ending::Exit(code) => self.units.is_empty().then_some(code),
             Ending::Retire => self.units.values().all(Unit::is_down).then_some(0),
+            Ending::Keep(until) => {
+                (until <= adopt::now() && self.units.values().all(Unit::is_down)).then_some(0)
+            }
             Ending::No => (self.scan_dir.is_none() && self.units.is_empty()).then_some(0),
         }
     }
@@ -283,6 +293,8 @@ impl Engine {
                 Alarm::Rewrite => self.mark_stale(),
                 Alarm::Admit(identity) => self.admit_again(identity),
                 Alarm::Scan => self.scan(),
+                Alarm::Leave => self.leave(),
+                Alarm::Linger => {}
             }
         }
     }

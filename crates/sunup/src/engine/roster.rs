@@ -83,7 +83,7 @@ impl Engine {
     /// A service that has no process and gets none any more ends its logger,
     /// and a unit of which nothing is left is let go.
     pub(super) fn wind_up(&mut self, unit_id: UnitId) {
-        let retiring = self.ending == Ending::Retire;
+        let retiring = matches!(self.ending, Ending::Retire | Ending::Keep(_));
         let Some(unit) = self.units.get_mut(&unit_id) else {
             return;
         };
@@ -264,13 +264,6 @@ impl Engine {
         }
     }
 
-    /// Nothing is started any more; what runs goes on.
-    pub(super) fn retire(&mut self) {
-        self.ending = Ending::Retire;
-        self.waiting.clear();
-        self.drive_all(Event::Retire);
-    }
-
     /// Everything is told to exit.
     pub(super) fn exit_all(&mut self, code: u8) {
         self.ending = Ending::Exit(code);
@@ -279,7 +272,7 @@ impl Engine {
     }
 
     /// An event for all services; loggers follow from their services.
-    fn drive_all(&mut self, event: Event) {
+    pub(super) fn drive_all(&mut self, event: Event) {
         let units: Vec<UnitId> = self.units.keys().copied().collect();
         for unit in units {
             self.drive(
