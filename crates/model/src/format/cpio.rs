@@ -380,7 +380,12 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Inode<'_>>, DecodeError> {
     let mut at = 0;
     loop {
         let fail = |what| DecodeError { offset: at, what };
-        let (header, name, body, end) = entry(bytes, at).map_err(fail)?;
+        let Raw {
+            header,
+            name,
+            body,
+            end,
+        } = entry(bytes, at).map_err(fail)?;
         if name == TRAILER {
             return Ok(inodes);
         }
@@ -409,8 +414,16 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Inode<'_>>, DecodeError> {
     }
 }
 
-/// Header, name, body and the offset of the next entry.
-fn entry(bytes: &[u8], at: usize) -> Result<(Header, &[u8], &[u8], usize), &'static str> {
+/// One entry as it stands in the archive.
+struct Raw<'a> {
+    header: Header,
+    name: &'a [u8],
+    body: &'a [u8],
+    /// Where the next one starts, in bytes.
+    end: usize,
+}
+
+fn entry(bytes: &[u8], at: usize) -> Result<Raw<'_>, &'static str> {
     const CUT: &str = "cut off";
     let name_at = at.checked_add(HEADER_BYTES).ok_or(CUT)?;
     let header = Header::decode(bytes.get(at..name_at).ok_or(CUT)?)?;
@@ -420,7 +433,12 @@ fn entry(bytes: &[u8], at: usize) -> Result<(Header, &[u8], &[u8], usize), &'sta
     let body_at = name_end.next_multiple_of(4);
     let body_end = body_at.checked_add(header.size as usize).ok_or(CUT)?;
     let body = bytes.get(body_at..body_end).ok_or(CUT)?;
-    Ok((header, name, body, body_end.next_multiple_of(4)))
+    Ok(Raw {
+        header,
+        name,
+        body,
+        end: body_end.next_multiple_of(4),
+    })
 }
 
 fn node<'a>(header: &Header, body: &'a [u8]) -> Result<Node<'a>, &'static str> {
@@ -529,10 +547,11 @@ mod tests {
         let archive = bytes(&[inode(&[b"a", b"b", b"c"], 0o644, file(b"data"))]);
         let mut at = 0;
         for (want, size) in [(b"a", 0), (b"b", 0), (b"c", 4)] {
-            let (header, name, _, end) = entry(&archive, at).unwrap();
-            assert_eq!(name, want);
+            let raw = entry(&archive, at).unwrap();
+            let header = raw.header;
+            assert_eq!(raw.name, want);
             assert_eq!((header.size, header.nlink, header.ino), (size, 3, 1));
-            at = end;
+            at = raw.end;
         }
     }
 
@@ -603,9 +622,9 @@ mod tests {
         let archive = bytes(&everything());
         let (mut at, mut trailer_end) = (0, 0);
         while trailer_end == 0 {
-            let (_, name, _, end) = entry(&archive, at).unwrap();
-            trailer_end = if name == TRAILER { end } else { 0 };
-            at = end;
+            let raw = entry(&archive, at).unwrap();
+            trailer_end = if raw.name == TRAILER { raw.end } else { 0 };
+            at = raw.end;
         }
         // The padding after the trailer's name may be missing, nothing else.
         for len in 0..trailer_end - 3 {
