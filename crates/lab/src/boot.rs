@@ -9,6 +9,7 @@ use crate::enter::Enter;
 use crate::image::{self, Compress};
 use crate::machine::Machine;
 use crate::qemu::Qemu;
+use crate::report::Host;
 use crate::rootfs::{self, Source};
 use crate::{debian, kvm, workspace};
 
@@ -87,8 +88,8 @@ pub struct Booted {
     pub machine: Machine,
     /// Its archive, unpacked.
     pub archive: Vec<u8>,
-    /// Where it runs, in words.
-    pub host: &'static str,
+    /// What it runs in.
+    pub host: Host,
 }
 
 /// Gathers everything for `options` and switches the machine on. `lab` is lab's
@@ -108,17 +109,13 @@ pub fn start_archive(options: &Options, archive: Vec<u8>, lab: &Path) -> Result<
         return Ok(Booted {
             machine,
             archive,
-            host: "namespaces",
+            host: Host::Namespaces,
         });
     }
     let scratch = workspace::scratch()?;
     let qemu = emulator(options, append, &scratch)?;
     let machine = qemu.start(&image::pack(&archive, options.compress)?)?;
-    let host = if qemu.kvm {
-        "QEMU with KVM"
-    } else {
-        "QEMU, software emulation"
-    };
+    let host = if qemu.kvm { Host::Kvm } else { Host::Emulation };
     Ok(Booted {
         machine,
         archive,

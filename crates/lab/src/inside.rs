@@ -5,14 +5,14 @@ use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
 use model::format::cpio::{self, Inode, Node};
-use rustix::fs::{FileType, Gid, Mode, Uid};
+use rustix::fs::{FileType, Gid, Mode, Uid, major, minor};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
 };
@@ -86,6 +86,7 @@ pub fn init(console: &str, results: &str, words: &[String]) -> Result<()> {
     rustix::process::umask(Mode::empty());
     unpack(&image)?;
     devices(console, results)?;
+    kernel_files();
     // The old root ends up below the new one, and then nowhere.
     rustix::process::pivot_root(".", ".").context("change the root")?;
     unmount(".", UnmountFlags::DETACH).context("leave the old root")?;
@@ -174,6 +175,42 @@ fn bind(from: &str, name: &str) -> Result<()> {
         Ok(mount_bind(from, &to)?)
     };
     make().with_context(|| format!("bind {from} on /{to}"))
+}
+
+/// Mounts /proc and /sys. It is too late for that when the old root is gone: the
+/// kernel allows it only to who sees them already.
+fn kernel_files() {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    for (kind, dir) in [("proc", "proc"), ("sysfs", "sys")] {
+        let result =
+            fs::create_dir_all(dir).and_then(|()| Ok(mount(kind, dir, kind, flags, None)?));
+        if let Err(e) = result {
+            eprintln!("lab: mount {kind} on /{dir}: {e}; the machine goes on without it");
+        }
+    }
+    if let Err(e) = hide_devices() {
+        eprintln!("lab: hide the workstation's devices: {e:#}; the machine will try to make them");
+    }
+}
+
+/// Leaves in /sys/dev only the devices that the machine has. The others are the
+/// workstation's, and a device manager would try to make a node for each.
+fn hide_devices() -> Result<()> {
+    let list = Path::new("sys/dev");
+    let mut shared = Vec::new();
+    for name in DEVICES {
+        let number = fs::metadata(format!("dev/{name}"))?.rdev();
+        let number = format!("char/{}:{}", major(number), minor(number));
+        // Relative, so that it leads to the same place from the new list.
+        shared.push((fs::read_link(list.join(&number))?, number));
+    }
+    mount("tmpfs", list, "tmpfs", MountFlags::NOSUID, c"mode=0755")?;
+    fs::create_dir(list.join("block"))?;
+    fs::create_dir(list.join("char"))?;
+    for (target, number) in shared {
+        symlink(target, list.join(number))?;
+    }
+    Ok(())
 }
 
 /// As the kernel does it: the console on 0 to 2, its two variables, and the

@@ -76,55 +76,86 @@ pub struct Sizes {
     pub gzip: usize,
 }
 
+/// What a machine runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// QEMU, on the processor's virtualisation.
+    Kvm,
+    /// QEMU, in software.
+    Emulation,
+    /// Namespaces of the workstation's kernel.
+    Namespaces,
+}
+
+impl Host {
+    /// Its name.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "QEMU with KVM",
+            Self::Emulation => "QEMU, software emulation",
+            Self::Namespaces => "namespaces",
+        }
+    }
+
+    /// What comes before init, and what that is.
+    fn first_row(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Namespaces => ("enter", "from lab to init: namespaces, unpacking"),
+            _ => ("kernel", "from its start to `Run /sbin/init`"),
+        }
+    }
+}
+
 /// The screen.
-pub fn render(host: &str, marks: &Marks, sizes: Sizes, end: &str) -> String {
-    let mut text = format!("\n  sunup in {host}: {end}\n\n");
+pub fn render(host: Host, marks: &Marks, sizes: Sizes, end: &str) -> String {
+    let zero = Some(Duration::ZERO);
+    let (first, before_init) = host.first_row();
+    let mut text = format!("\n  sunup in {}: {end}\n\n", host.name());
     let mut row = |name: &str, value: String, note: &str| {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "    {name:<10} {value:>10}  {note}");
+        let _ = writeln!(
+            text,
+            "{}",
+            format!("    {name:<10} {value:>10}  {note}").trim_end()
+        );
     };
-    let between = |from: Option<Duration>, to: Option<Duration>| match (from, to) {
-        (Some(from), Some(to)) => ms(to.saturating_sub(from)),
-        _ => "-".into(),
-    };
-    let zero = Some(Duration::ZERO);
-    row(
-        "kernel",
-        between(zero, marks.init),
-        "from its start to `Run /sbin/init`",
-    );
+    row(first, ms(zero, marks.init), before_init);
     row(
         "stage 1",
-        between(marks.init, marks.stage1),
+        ms(marks.init, marks.stage1),
         "init, mounts, devices, network",
     );
     row(
         "login",
-        between(marks.stage1, marks.login),
+        ms(marks.stage1, marks.login),
         "supervisor and first getty",
     );
-    row("together", between(zero, marks.login), "");
+    row("together", ms(zero, marks.login), "");
     row(
         "image",
         mib(sizes.raw as u64),
         &format!("{} with gzip", mib(sizes.gzip as u64)),
     );
-    let memory = marks
-        .memory_kib
-        .map_or_else(|| "-".into(), |kib| mib(kib * 1024));
-    row(
-        "memory",
-        memory,
-        "in use, kernel and root file system included",
-    );
+    // In namespaces the figure is the workstation's.
+    if let (Some(kib), false) = (marks.memory_kib, host == Host::Namespaces) {
+        row(
+            "memory",
+            mib(kib * 1024),
+            "in use, kernel and root file system included",
+        );
+    }
     if marks.login.is_none() {
         text.push_str("\n    (no login: the machine did not tell its times)\n");
     }
     text
 }
 
-fn ms(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+/// The milliseconds between two marks, if both were seen.
+fn ms(from: Option<Duration>, to: Option<Duration>) -> String {
+    match (from, to) {
+        (Some(from), Some(to)) => format!("{:.1} ms", to.saturating_sub(from).as_secs_f64() * 1e3),
+        _ => "-".into(),
+    }
 }
 
 fn mib(bytes: u64) -> String {
@@ -201,7 +232,7 @@ mod tests {
             raw: 3 << 20,
             gzip: 1 << 20,
         };
-        let text = render("QEMU", &marks, sizes, "powered off");
+        let text = render(Host::Emulation, &marks, sizes, "powered off");
         assert!(text.contains("kernel      1500.0 ms"), "{text}");
         assert!(
             text.contains("image        3.00 MiB  1.00 MiB with gzip"),
