@@ -232,8 +232,17 @@ fn become_init(words: &[String]) -> Result<()> {
         };
     }
     command.stdout(console.try_clone()?).stderr(console);
+    if groups_are_fixed() {
+        sys::pretend_setgroups().context("let su work without groups")?;
+    }
     announce()?;
     bail!("run /sbin/init: {}", command.exec())
+}
+
+/// An ordinary user's machine may not change supplementary groups: its root has
+/// none to lose. Programs that insist, as su does, are told that they did.
+fn groups_are_fixed() -> bool {
+    fs::read_to_string("/proc/self/setgroups").is_ok_and(|word| word.trim() == "deny")
 }
 
 /// What a kernel would say here.
