@@ -45,6 +45,17 @@ impl Parts {
     }
 }
 
+/// What the emulator runs on; by default KVM, where trying it shows that it works.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct Accel {
+    /// Use KVM without trying it first
+    #[arg(long, conflicts_with = "no_kvm")]
+    pub kvm: bool,
+    /// Use software emulation
+    #[arg(long)]
+    pub no_kvm: bool,
+}
+
 /// Which machine to boot.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Options {
@@ -60,12 +71,9 @@ pub struct Options {
     /// An emulator, instead of qemu-system-x86_64
     #[arg(long, value_name = "FILE")]
     pub qemu: Option<PathBuf>,
-    /// Use KVM without trying it first
-    #[arg(long, conflicts_with = "no_kvm")]
-    pub kvm: bool,
-    /// Use software emulation
-    #[arg(long)]
-    pub no_kvm: bool,
+    /// KVM or not.
+    #[command(flatten)]
+    pub accel: Accel,
     /// More words for the kernel's command line
     #[arg(
         long,
@@ -131,12 +139,12 @@ fn emulator(options: &Options, append: String, scratch: &Path) -> Result<Qemu> {
     let mut qemu = Qemu {
         program: own(options.qemu.as_deref(), debian::qemu)?,
         kernel: own(options.kernel.as_deref(), || debian::kernel(scratch))?,
-        kvm: options.kvm,
+        kvm: options.accel.kvm,
         memory_mib: 256,
         append,
         reboot: options.reboot,
     };
-    if !options.kvm && !options.no_kvm {
+    if !options.accel.kvm && !options.accel.no_kvm {
         qemu.kvm = kvm::works(&qemu, scratch);
     }
     Ok(qemu)

@@ -32,6 +32,7 @@ impl Moment {
         Duration::from_nanos(self.nanos.saturating_sub(earlier.nanos))
     }
 
+    #[must_use]
     /// The moment `later` after this one.
     pub fn after(self, later: Duration) -> Self {
         Self {

@@ -21,7 +21,7 @@ use crate::sys;
 const APPEND: &str = "rdinit=/sbin/init console=ttyS0 panic=-1";
 
 /// How long QEMU itself may take to start.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// The virtual machine.
 #[derive(Clone, Debug)]
@@ -59,9 +59,9 @@ impl Qemu {
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("start {}", self.program.display()))?;
-        let ports = console.accept().and_then(|c| Ok((c, results.accept()?)));
-        let (console, results) = match ports {
-            Ok(ports) => ports,
+        let open = console.accept().and_then(|c| Ok((c, results.accept()?)));
+        let (console, results) = match open {
+            Ok(files) => files,
             Err(e) => return Err(stillborn(child, e)),
         };
         let reports = talk_qmp(&mut child)?;

@@ -159,7 +159,7 @@ fn ms(from: Option<Duration>, to: Option<Duration>) -> String {
 }
 
 fn mib(bytes: u64) -> String {
-    format!("{:.2} MiB", bytes as f64 / f64::from(1 << 20))
+    format!("{:.2} MiB", f64::from((bytes >> 10) as u32) / 1024.0)
 }
 
 #[cfg(test)]
@@ -183,7 +183,7 @@ mod tests {
         assert!(!marks.complete);
         marks.take("report: end", Duration::ZERO);
         let want = Marks {
-            init: Some(Duration::from_micros(1_500_000)),
+            init: Some(Duration::from_millis(1_500)),
             stage1: Some(Duration::from_micros(1_623_456)),
             login: Some(Duration::from_micros(1_700_001)),
             memory_kib: Some(20_000),

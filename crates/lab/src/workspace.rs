@@ -15,19 +15,15 @@ pub fn root() -> PathBuf {
     own.ancestors().nth(2).unwrap_or(&own).to_path_buf()
 }
 
-/// Lab's own directory under cargo's target directory: downloads, images, verdicts.
+/// Lab's own directory under cargo's target directory: downloads and verdicts.
 pub fn scratch() -> Result<PathBuf> {
-    let output = cargo()
-        .args(["metadata", "--no-deps", "--format-version=1"])
-        .output()
-        .context("run cargo metadata")?;
-    let metadata: Value = serde_json::from_slice(&output.stdout)
-        .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
-        .context("read what cargo metadata says")?;
-    let target = metadata["target_directory"]
-        .as_str()
-        .context("cargo metadata names no target_directory")?;
-    let scratch = Path::new(target).join("lab");
+    let own = env::current_exe().context("find lab's own binary")?;
+    // Cargo marks its directory, wherever it was told to have it.
+    let marked = own
+        .ancestors()
+        .find(|dir| dir.join("CACHEDIR.TAG").exists());
+    let target = marked.map_or_else(|| root().join("target"), Path::to_path_buf);
+    let scratch = target.join("lab");
     std::fs::create_dir_all(&scratch).with_context(|| format!("make {}", scratch.display()))?;
     Ok(scratch)
 }
