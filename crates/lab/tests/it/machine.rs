@@ -17,7 +17,7 @@ use super::common::{lab, write};
 const PATIENCE: Duration = Duration::from_mins(3);
 
 /// A root file system whose init is `script`, run by busybox.
-fn rootfs(script: &str) -> TempDir {
+pub fn rootfs(script: &str) -> TempDir {
     let dir = tempdir().unwrap();
     let busybox = debian::busybox(&workspace::scratch().unwrap()).unwrap();
     write(
