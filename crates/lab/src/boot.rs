@@ -2,14 +2,15 @@
 //! switches on.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
 use crate::enter::Enter;
 use crate::image::{self, Compress};
-use crate::machine::Machine;
+use crate::machine::{Event, Machine, Moment};
 use crate::qemu::Qemu;
-use crate::report::Host;
+use crate::report::{Host, Marks};
 use crate::rootfs::{self, Source};
 use crate::{debian, kvm, workspace};
 
@@ -88,7 +89,14 @@ pub struct Options {
     /// Start again after a reset, instead of ending
     #[arg(long, conflicts_with = "enter")]
     pub reboot: bool,
+    /// Boot to the first login, report, and pull the plug; emulation counts
+    /// instructions, so that the figures are the same on every workstation
+    #[arg(long, conflicts_with = "reboot")]
+    pub measure: bool,
 }
+
+/// How long a machine may take to its first login when it is measured.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A machine that was switched on.
 pub struct Booted {
@@ -131,6 +139,20 @@ pub fn start_archive(options: &Options, archive: Vec<u8>, lab: &Path) -> Result<
     })
 }
 
+/// Waits until the machine has told its times.
+pub fn measure(machine: &mut Machine, marks: &mut Marks) -> Result<()> {
+    let deadline = Moment::now().after(PATIENCE);
+    while !marks.complete {
+        match machine.next(&[], Some(deadline))? {
+            Event::Result { line, at } => marks.take(&line, at.since(machine.started())),
+            Event::End(end) => bail!("no login: the machine {end}; {}", machine.tail()),
+            Event::Timeout => bail!("no login within {PATIENCE:?}; {}", machine.tail()),
+            Event::Console(_) | Event::Other(_) => {}
+        }
+    }
+    Ok(())
+}
+
 /// The virtual machine that `options` ask for.
 fn emulator(options: &Options, append: String, scratch: &Path) -> Result<Qemu> {
     if options.kernel.is_none() && std::env::consts::ARCH != "x86_64" {
@@ -143,6 +165,7 @@ fn emulator(options: &Options, append: String, scratch: &Path) -> Result<Qemu> {
         memory_mib: 256,
         append,
         reboot: options.reboot,
+        count_instructions: options.measure,
     };
     if !options.accel.kvm && !options.accel.no_kvm {
         qemu.kvm = kvm::works(&qemu, scratch);

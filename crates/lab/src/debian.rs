@@ -85,11 +85,9 @@ fn unpacked(
     let get = || download(work.path(), &resolve(name)?);
     let package = match get() {
         Ok(package) => package,
-        Err(e) if !is_root() => {
-            return Err(e.context(
-                "if apt does not know the package or its address is stale, run `sudo apt-get update`",
-            ));
-        }
+        Err(e) if !is_root() => bail!(
+            "{e:#}; where apt does not know it or its address is stale, `sudo apt-get update` helps"
+        ),
         Err(e) => {
             eprintln!("lab: {e:#}; apt-get update, and once more");
             update()?;

@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -76,11 +77,14 @@ fn probe(qemu: &Qemu) -> Result<bool> {
     command.args(["-append", "console=ttyS0 earlyprintk=serial,ttyS0 panic=-1"]);
     let mut child = sys::die_with_parent(&mut command)
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
     let deadline = Moment::now().after(PATIENCE);
-    let works = port.accept().is_ok_and(|console| speaks(console, deadline));
+    let works = child.stdout.as_ref().is_some_and(|out| {
+        port.accept(out.as_fd())
+            .is_ok_and(|console| speaks(console, deadline))
+    });
     drop(child.kill());
     child.wait()?;
     Ok(works)

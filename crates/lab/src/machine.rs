@@ -338,7 +338,7 @@ impl Machine {
     }
 
     /// The last words on the console, for a message.
-    fn tail(&self) -> String {
+    pub fn tail(&self) -> String {
         const LAST_BYTES: usize = 2000;
         let from = self.transcript.len().saturating_sub(LAST_BYTES);
         let tail = String::from_utf8_lossy(self.transcript.get(from..).unwrap_or_default());

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use lab::boot::{self, Booted, Options, Parts};
 use lab::image::{self, Compress};
@@ -91,21 +91,28 @@ fn boot(options: &Options) -> Result<()> {
         archive,
         host,
     } = boot::start(options, &lab)?;
-    eprintln!("lab: log in as root; `poweroff` ends the machine, Ctrl-A x pulls the plug");
     let mut marks = Marks::default();
-    let end = terminal::relay(&mut machine, &mut marks)?;
+    let end = if options.measure {
+        boot::measure(&mut machine, &mut marks)?;
+        None
+    } else {
+        eprintln!("lab: log in as root; `poweroff` ends the machine, Ctrl-A x pulls the plug");
+        terminal::relay(&mut machine, &mut marks)?
+    };
     drop(machine);
+    if let Some(end @ (End::Failed(_) | End::Init(_))) = end {
+        bail!("the machine {end}");
+    }
     let gzip = image::pack(&archive, Compress::Gzip)?.len();
     let sizes = Sizes {
         raw: archive.len(),
         gzip,
     };
-    let how = end
-        .as_ref()
-        .map_or_else(|| "the plug was pulled".into(), End::to_string);
+    let how = match end {
+        Some(end) => end.to_string(),
+        None if options.measure => "measured to the first login".into(),
+        None => "the plug was pulled".into(),
+    };
     print!("{}", report::render(host, &marks, sizes, &how));
-    match end {
-        Some(end @ (End::Failed(_) | End::Init(_))) => anyhow::bail!("the machine {end}"),
-        _ => Ok(()),
-    }
+    Ok(())
 }

@@ -3,8 +3,8 @@
 //! standard output, which tell a power off from a reset.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -38,6 +38,9 @@ pub struct Qemu {
     pub append: String,
     /// Start again after a reset, instead of ending.
     pub reboot: bool,
+    /// Let the machine's clock count instructions (4 ns each), and skip what it
+    /// sleeps: figures that do not depend on the workstation. Not with KVM.
+    pub count_instructions: bool,
 }
 
 impl Qemu {
@@ -59,12 +62,12 @@ impl Qemu {
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("start {}", self.program.display()))?;
-        let open = console.accept().and_then(|c| Ok((c, results.accept()?)));
-        let (console, results) = match open {
+        let reports = talk_qmp(&mut child)?;
+        let open = |port: &Port| port.accept(reports.as_fd());
+        let (console, results) = match open(&console).and_then(|c| Ok((c, open(&results)?))) {
             Ok(files) => files,
             Err(e) => return Err(stillborn(child, e)),
         };
-        let reports = talk_qmp(&mut child)?;
         let parts = Parts {
             child,
             console,
@@ -94,6 +97,9 @@ impl Qemu {
                 "-mon",
                 "chardev=qmp,mode=control",
             ]);
+        if self.count_instructions && !self.kvm {
+            command.args(["-icount", "shift=2,sleep=off"]);
+        }
         if !self.reboot {
             command.arg("-no-reboot");
         }
@@ -124,11 +130,18 @@ impl Port {
         Ok(Self { path, listener })
     }
 
-    /// The connection, as soon as it is there.
-    pub fn accept(&self) -> Result<File> {
-        let mut fds = [PollFd::new(&self.listener, PollFlags::IN)];
+    /// The connection, as soon as it is there. `lifeline` is a pipe from QEMU.
+    pub fn accept(&self, lifeline: BorrowedFd<'_>) -> Result<File> {
+        let mut fds = [
+            PollFd::new(&self.listener, PollFlags::IN),
+            // Only its hang-up counts here.
+            PollFd::from_borrowed_fd(lifeline, PollFlags::empty()),
+        ];
         if poll(&mut fds, Some(&timespec(START)))? == 0 {
             bail!("QEMU does not open its ports");
+        }
+        if !fds[0].revents().contains(PollFlags::IN) {
+            bail!("QEMU ended at once");
         }
         let (stream, _): (UnixStream, _) = self.listener.accept()?;
         Ok(File::from(OwnedFd::from(stream)))
@@ -140,20 +153,17 @@ fn talk_qmp(child: &mut Child) -> Result<File> {
     let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         bail!("QEMU has no standard input and output");
     };
-    input.write_all(b"{\"execute\":\"qmp_capabilities\"}\n")?;
-    // It must stay open: QEMU takes its end for nothing, but a full pipe is none.
+    // If QEMU is gone already, its ports tell.
+    drop(input.write_all(b"{\"execute\":\"qmp_capabilities\"}\n"));
     child.stdin = Some(input);
     Ok(File::from(OwnedFd::from(output)))
 }
 
+/// Ends a QEMU that never became a machine; what it had to say is on standard error.
 fn stillborn(mut child: Child, e: anyhow::Error) -> anyhow::Error {
     drop(child.kill());
-    let mut said = String::new();
-    if let Some(mut out) = child.stdout.take() {
-        drop(out.read_to_string(&mut said));
-    }
     drop(child.wait());
-    e.context(format!("QEMU did not start {said}"))
+    e.context("start the machine")
 }
 
 /// The last SHUTDOWN event tells the reason.
