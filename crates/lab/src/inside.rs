@@ -17,6 +17,8 @@ use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
 };
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::sys;
 
 /// Devices that are harmless to share with the workstation.
@@ -34,6 +36,9 @@ pub fn porter(console: &str, results: &str, words: &[String]) -> Result<()> {
          sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces, \
          kernel.apparmor_restrict_unprivileged_userns)",
     )?;
+    if let Err(e) = start_clocks() {
+        eprintln!("lab: the machine has the workstation's uptime: {e:#}");
+    }
     say("inside")?;
     // The image comes when the identities are mapped, and not before.
     let mut first = [0];
@@ -43,9 +48,9 @@ pub fn porter(console: &str, results: &str, words: &[String]) -> Result<()> {
         .context("wait for the image")?;
     rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
     rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
-    let mut child = Command::new("/proc/self/exe")
-        .args(["inside-init", console, results])
-        .args(words)
+    let mut command = Command::new("/proc/self/exe");
+    command.args(["inside-init", console, results]).args(words);
+    let mut child = sys::die_with_parent(&mut command)
         .stdin(Stdio::piped())
         .spawn()
         .context("start PID 1")?;
@@ -59,6 +64,20 @@ pub fn porter(console: &str, results: &str, words: &[String]) -> Result<()> {
     say(&format!("ended {}", status.into_raw()))
 }
 
+/// The machine's uptime starts now.
+fn start_clocks() -> Result<()> {
+    sys::unshare_time().context("make a time namespace")?;
+    let offset = |name: &str, clock| {
+        let now = clock_gettime(clock);
+        // Minus now, with the nanoseconds between 0 and a second.
+        let (seconds, nanos) = (-now.tv_sec - 1, 1_000_000_000 - now.tv_nsec);
+        let (seconds, nanos) = (seconds + nanos / 1_000_000_000, nanos % 1_000_000_000);
+        format!("{name} {seconds} {nanos}\n")
+    };
+    let offsets = offset("monotonic", ClockId::Monotonic) + &offset("boottime", ClockId::Boottime);
+    fs::write("/proc/self/timens_offsets", offsets).context("write /proc/self/timens_offsets")
+}
+
 fn say(line: &str) -> Result<()> {
     let mut out = io::stdout();
     writeln!(out, "{line}")?;
@@ -67,7 +86,6 @@ fn say(line: &str) -> Result<()> {
 
 /// As PID 1: makes the image's tree the root and becomes its init.
 pub fn init(console: &str, results: &str, words: &[String]) -> Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let mut image = Vec::new();
     io::stdin()
         .read_to_end(&mut image)

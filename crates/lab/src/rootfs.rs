@@ -4,6 +4,7 @@
 //! and sunup in front: every applet of `sunup --list` takes the place of
 //! busybox's of that name. What git cannot hold is in the tables here.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -99,7 +100,7 @@ fn put_nodes(tree: &mut Tree, nodes: &[(&str, u32, Device)]) {
 }
 
 fn put_busybox(tree: &mut Tree, binary: &Path) -> Result<()> {
-    for link in lines(binary, "--list-full")? {
+    for link in lines(binary, "busybox", "--list-full")? {
         tree.put_link(link.as_bytes(), b"/bin/busybox");
     }
     tree.put_file(b"bin/busybox", true, read(binary)?);
@@ -107,7 +108,7 @@ fn put_busybox(tree: &mut Tree, binary: &Path) -> Result<()> {
 }
 
 fn put_sunup(tree: &mut Tree, binary: &Path) -> Result<()> {
-    for applet in lines(binary, "--list")? {
+    for applet in lines(binary, "sunup", "--list")? {
         // Wherever busybox has it: PATH must not decide between two.
         tree.remove_by_base(applet.as_bytes());
         let dir = if SBIN.contains(&applet.as_str()) {
@@ -129,8 +130,10 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// What a multi-call binary says that it is.
-fn lines(binary: &Path, option: &str) -> Result<Vec<String>> {
+fn lines(binary: &Path, name: &str, option: &str) -> Result<Vec<String>> {
     let output = Command::new(binary)
+        // Whatever the file is called.
+        .arg0(name)
         .arg(option)
         .output()
         .with_context(|| format!("run {} {option}", binary.display()))?;

@@ -23,6 +23,14 @@ pub fn unshare_all() -> io::Result<()> {
     Ok(())
 }
 
+/// Lets the clocks of this process's children (not its own) have offsets of
+/// their own. Kernels may be built without.
+pub fn unshare_time() -> io::Result<()> {
+    // SAFETY: as in `unshare_all`.
+    unsafe { unshare_unsafe(UnshareFlags::NEWTIME) }?;
+    Ok(())
+}
+
 /// Has the kernel kill the child when the thread that spawns it ends, so that a
 /// killed lab leaves no machine behind.
 pub fn die_with_parent(command: &mut Command) -> &mut Command {
