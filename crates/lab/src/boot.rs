@@ -8,7 +8,8 @@ use anyhow::{Result, bail};
 
 use crate::enter::Enter;
 use crate::image::{self, Compress};
-use crate::machine::{Event, Machine, Moment};
+use crate::machine::{Event, Machine};
+use crate::moment::Moment;
 use crate::qemu::Qemu;
 use crate::report::{Host, Marks};
 use crate::rootfs::{self, Source};

@@ -1,5 +1,6 @@
 //! Real parts from Debian's packages: downloaded once, unpacked without root
 //! into lab's own directory. Nothing is installed but QEMU, and that by root only.
+//! To get newer parts, remove `target/lab/debian`.
 
 use std::ffi::OsStr;
 use std::fs;

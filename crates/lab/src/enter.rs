@@ -21,7 +21,8 @@ use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
-use crate::machine::{End, Machine, Moment, Parts};
+use crate::machine::{End, Machine, Parts};
+use crate::moment::Moment;
 use crate::sys;
 
 /// First of the outside's identities that root's machine gets, from the range

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Result;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::machine::{Moment, timespec};
+use crate::moment::{Moment, timespec};
 use crate::qemu::{Port, Qemu};
 use crate::sys;
 

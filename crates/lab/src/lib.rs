@@ -11,6 +11,7 @@ pub mod image;
 pub mod inside;
 pub mod kvm;
 pub mod machine;
+pub mod moment;
 pub mod qemu;
 pub mod report;
 pub mod rootfs;

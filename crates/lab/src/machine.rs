@@ -1,45 +1,16 @@
 //! A running machine, be it in QEMU or in namespaces: a console, a port for
 //! results, and an end. Nothing here sleeps: [`Machine::next`] waits for events.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::Child;
 use std::time::Duration;
 
+use crate::moment::{Moment, timespec};
 use anyhow::{Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::time::{ClockId, clock_gettime};
-
-/// A moment of the workstation's boot clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment {
-    /// Nanoseconds since the workstation was started.
-    nanos: u64,
-}
-
-impl Moment {
-    /// Now.
-    pub fn now() -> Self {
-        let now = clock_gettime(ClockId::Boottime);
-        Self {
-            nanos: now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64,
-        }
-    }
-
-    /// The time since `earlier`, which is none if that is later.
-    pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.nanos.saturating_sub(earlier.nanos))
-    }
-
-    #[must_use]
-    /// The moment `later` after this one.
-    pub fn after(self, later: Duration) -> Self {
-        Self {
-            nanos: self.nanos.saturating_add(later.as_nanos() as u64),
-        }
-    }
-}
 
 /// What happened.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,35 +79,42 @@ pub struct Machine {
     started: Moment,
     transcript: Vec<u8>,
     seen: usize,
-    reports: Lines,
-    results: Lines,
-    pending: std::collections::VecDeque<Event>,
+    report_lines: Lines,
+    result_lines: Lines,
+    reports: Vec<String>,
+    pending: VecDeque<Event>,
     end: Option<End>,
     console_open: bool,
     results_open: bool,
 }
 
+/// How much of the console is kept, in bytes; beyond, the older half is forgotten.
+const TRANSCRIPT_BYTES_MAX: usize = 16 << 20;
+
+/// A line that is longer, in bytes, becomes several.
+const LINE_BYTES_MAX: usize = 64 << 10;
+
 /// Bytes that become lines.
 #[derive(Default)]
 struct Lines {
     partial: Vec<u8>,
-    whole: Vec<String>,
 }
 
 impl Lines {
+    /// The lines that `bytes` complete.
     fn add(&mut self, bytes: &[u8]) -> Vec<String> {
-        let mut fresh = Vec::new();
+        let mut whole = Vec::new();
         for byte in bytes {
-            if *byte == b'\n' {
-                let line = String::from_utf8_lossy(&self.partial);
-                fresh.push(line.trim_end_matches('\r').to_owned());
-                self.partial.clear();
-            } else {
+            if *byte != b'\n' {
                 self.partial.push(*byte);
             }
+            if *byte == b'\n' || self.partial.len() >= LINE_BYTES_MAX {
+                let line = String::from_utf8_lossy(&self.partial);
+                whole.push(line.trim_end_matches('\r').to_owned());
+                self.partial.clear();
+            }
         }
-        self.whole.extend_from_slice(&fresh);
-        fresh
+        whole
     }
 }
 
@@ -148,9 +126,10 @@ impl Machine {
             started,
             transcript: Vec::new(),
             seen: 0,
-            reports: Lines::default(),
-            results: Lines::default(),
-            pending: std::collections::VecDeque::new(),
+            report_lines: Lines::default(),
+            result_lines: Lines::default(),
+            reports: Vec::new(),
+            pending: VecDeque::new(),
             end: None,
             console_open: true,
             results_open: true,
@@ -162,7 +141,7 @@ impl Machine {
         self.started
     }
 
-    /// Everything it wrote on its console so far.
+    /// What it wrote on its console so far, at least the last 8 MiB.
     pub fn transcript(&self) -> &[u8] {
         &self.transcript
     }
@@ -255,23 +234,32 @@ impl Machine {
         let bytes = read(&mut self.parts.console);
         self.console_open = !bytes.is_empty();
         if self.console_open {
-            self.transcript.extend_from_slice(&bytes);
+            self.remember(&bytes);
             self.pending.push_back(Event::Console(bytes));
         }
+    }
+
+    fn remember(&mut self, bytes: &[u8]) {
+        if self.transcript.len() > TRANSCRIPT_BYTES_MAX {
+            let half = TRANSCRIPT_BYTES_MAX / 2;
+            self.transcript.drain(..half);
+            self.seen = self.seen.saturating_sub(half);
+        }
+        self.transcript.extend_from_slice(bytes);
     }
 
     fn read_results(&mut self) {
         let bytes = read(&mut self.parts.results);
         self.results_open = !bytes.is_empty();
         let at = Moment::now();
-        for line in self.results.add(&bytes) {
+        for line in self.result_lines.add(&bytes) {
             self.pending.push_back(Event::Result { line, at });
         }
     }
 
     fn read_reports(&mut self) -> Result<()> {
         let bytes = read(&mut self.parts.reports);
-        self.reports.add(&bytes);
+        self.reports.extend(self.report_lines.add(&bytes));
         if bytes.is_empty() {
             // What is still in the pipes was written before.
             while self.console_open && readable(&self.parts.console) {
@@ -281,7 +269,7 @@ impl Machine {
                 self.read_results();
             }
             let status = self.parts.child.wait()?;
-            self.end = Some((self.parts.how)(&self.reports.whole, status));
+            self.end = Some((self.parts.how)(&self.reports, status));
         }
         Ok(())
     }
@@ -375,14 +363,6 @@ fn read(file: &mut File) -> Vec<u8> {
     bytes
 }
 
-/// A time-out for poll.
-pub fn timespec(time: Duration) -> Timespec {
-    Timespec {
-        tv_sec: time.as_secs() as i64,
-        tv_nsec: i64::from(time.subsec_nanos()),
-    }
-}
-
 fn readable(file: &File) -> bool {
     let mut fds = [PollFd::new(file, PollFlags::IN)];
     poll(&mut fds, Some(&Timespec::default())).is_ok_and(|n| n > 0)
@@ -392,4 +372,29 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack
         .windows(needle.len().max(1))
         .position(|w| w == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_become_lines() {
+        let mut lines = Lines::default();
+        assert_eq!(lines.add(b"one\r\ntw"), ["one"]);
+        assert_eq!(lines.add(b"o\n\nx"), ["two", ""]);
+        let long = vec![b'y'; LINE_BYTES_MAX];
+        let cut = lines.add(&long);
+        assert_eq!(
+            cut.iter().map(String::len).collect::<Vec<_>>(),
+            [LINE_BYTES_MAX]
+        );
+    }
+
+    #[test]
+    fn finds_text() {
+        assert_eq!(find(b"abcabd", b"abd"), Some(3));
+        assert_eq!(find(b"ab", b"abd"), None);
+        assert_eq!(find(b"", b"x"), None);
+    }
 }

@@ -13,7 +13,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::machine::{End, Machine, Moment, Parts, timespec};
+use crate::machine::{End, Machine, Parts};
+use crate::moment::{Moment, timespec};
 use crate::sys;
 
 /// What the kernel is always told: where init is and where to talk, and to
