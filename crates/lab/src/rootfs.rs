@@ -26,12 +26,20 @@ const DIRECTORIES: &[(&str, u32)] = &[
     ("var/tmp", 0o1777),
 ];
 
-/// Device nodes that are needed before anything can be mounted on /dev. The
-/// kernel opens the console before it starts init.
-const NODES: &[(&str, u32, Device)] =
-    &[CONSOLE, ("dev/null", 0o666, Device { major: 1, minor: 3 })];
+/// Device nodes that are needed before anything can be mounted on /dev: the
+/// kernel opens the console before it starts init, and init keeps the kernel's
+/// log open from its start.
+const NODES: &[(&str, u32, Device)] = &[
+    CONSOLE,
+    ("dev/kmsg", 0o600, device(1, 11)),
+    ("dev/null", 0o666, device(1, 3)),
+];
 
-const CONSOLE: (&str, u32, Device) = ("dev/console", 0o600, Device { major: 5, minor: 1 });
+const CONSOLE: (&str, u32, Device) = ("dev/console", 0o600, device(5, 1));
+
+const fn device(major: u32, minor: u32) -> Device {
+    Device { major, minor }
+}
 
 /// Links that are neither busybox's nor ours.
 const LINKS: &[(&str, &str)] = &[("etc/mtab", "../proc/self/mounts"), ("var/run", "../run")];

@@ -172,6 +172,7 @@ fn our_root_file_system_puts_sunup_in_front_of_busybox() {
         ("etc/inittab", "-rw-r--r--"),
         ("tmp", "drwxrwxrwt"),
         ("dev/null", "crw-rw-rw-"),
+        ("dev/kmsg", "crw-------"),
     ] {
         let line = list
             .lines()
