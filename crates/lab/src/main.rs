@@ -1,12 +1,118 @@
 //! lab: the workstation tool of sunup.
 
-use clap::Parser;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-/// Builds images of sunup, boots them and tests them.
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use lab::boot::{self, Booted, Options, Parts};
+use lab::image::{self, Compress};
+use lab::machine::End;
+use lab::report::{self, Marks, Sizes};
+use lab::{inside, rootfs, terminal, workspace};
+
+/// Builds images of sunup and boots them.
 #[derive(Parser)]
 #[command(version, about)]
-struct Cli {}
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
 
-fn main() {
-    Cli::parse();
+#[derive(Subcommand)]
+enum Command {
+    /// Builds everything, boots it, and hands you the console
+    Boot(Options),
+    /// Makes an image: a newc cpio archive, the same bytes every time
+    Image(Image),
+    #[command(hide = true)]
+    InsidePorter(Inside),
+    #[command(hide = true)]
+    InsideInit(Inside),
+}
+
+#[derive(Args)]
+struct Image {
+    #[command(flatten)]
+    parts: Parts,
+    /// Where to write it [default: sunup.cpio, with .gz or .zst, in the target directory's lab]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// How to pack it
+    #[arg(long, value_enum, default_value_t)]
+    compress: Compress,
+}
+
+/// What [`lab::enter`] tells the processes inside.
+#[derive(Args)]
+struct Inside {
+    console: String,
+    results: String,
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Boot(options) => boot(&options),
+        Command::Image(options) => make_image(&options),
+        Command::InsidePorter(i) => inside::porter(&i.console, &i.results, &i.words),
+        Command::InsideInit(i) => inside::init(&i.console, &i.results, &i.words),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("lab: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn make_image(options: &Image) -> Result<()> {
+    let archive = image::archive(&rootfs::tree(&options.parts.source()?)?)?;
+    let packed = image::pack(&archive, options.compress)?;
+    let out = match &options.out {
+        Some(path) => path.clone(),
+        None => workspace::scratch()?.join(match options.compress {
+            Compress::None => "sunup.cpio",
+            Compress::Gzip => "sunup.cpio.gz",
+            Compress::Zstd => "sunup.cpio.zst",
+        }),
+    };
+    std::fs::write(&out, &packed).with_context(|| format!("write {}", out.display()))?;
+    println!("{}: {} bytes", out.display(), packed.len());
+    Ok(())
+}
+
+fn boot(options: &Options) -> Result<()> {
+    let lab = std::env::current_exe().context("find lab's own binary")?;
+    let Booted {
+        mut machine,
+        archive,
+        host,
+    } = boot::start(options, &lab)?;
+    let mut marks = Marks::default();
+    let end = if options.measure {
+        boot::measure(&mut machine, &mut marks)?;
+        None
+    } else {
+        eprintln!("lab: log in as root; `poweroff` ends the machine, Ctrl-A x pulls the plug");
+        terminal::relay(&mut machine, &mut marks)?
+    };
+    drop(machine);
+    if let Some(end @ (End::Failed(_) | End::Init(_))) = end {
+        bail!("the machine {end}");
+    }
+    let gzip = image::pack(&archive, Compress::Gzip)?.len();
+    let sizes = Sizes {
+        raw: archive.len(),
+        gzip,
+    };
+    let how = match end {
+        Some(end) => end.to_string(),
+        None if options.measure => "measured to the first login".into(),
+        None => "the plug was pulled".into(),
+    };
+    print!("{}", report::render(host, &marks, sizes, &how));
+    Ok(())
 }

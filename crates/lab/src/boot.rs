@@ -1,0 +1,184 @@
+//! From options to a running machine: gathers the parts, makes the image, and
+//! switches on.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::enter::Enter;
+use crate::image::{self, Compress};
+use crate::machine::{Event, Machine};
+use crate::moment::Moment;
+use crate::qemu::Qemu;
+use crate::report::{Host, Marks};
+use crate::rootfs::{self, Source};
+use crate::{debian, kvm, workspace};
+
+/// Makes the machine tell its times; the kernel and [`Enter`] hand it to init.
+const REPORT: &str = "SUNUP_REPORT=/dev/ttyS1";
+
+/// The user's own parts, instead of those from Debian and from cargo.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Parts {
+    /// A directory to use as the root file system, as it is
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["busybox", "sunup"])]
+    pub rootfs: Option<PathBuf>,
+    /// A static busybox, instead of Debian's
+    #[arg(long, value_name = "FILE")]
+    pub busybox: Option<PathBuf>,
+    /// A static sunup, instead of building it
+    #[arg(long, value_name = "FILE")]
+    pub sunup: Option<PathBuf>,
+}
+
+impl Parts {
+    /// Builds and downloads what the user does not have.
+    pub fn source(&self) -> Result<Source> {
+        if let Some(dir) = &self.rootfs {
+            return Ok(Source::Directory(dir.clone()));
+        }
+        Ok(Source::Ours {
+            sunup: own(self.sunup.as_deref(), workspace::build_sunup)?,
+            busybox: own(self.busybox.as_deref(), || {
+                debian::busybox(&workspace::scratch()?)
+            })?,
+        })
+    }
+}
+
+/// What the emulator runs on; by default KVM, where trying it shows that it works.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct Accel {
+    /// Use KVM without trying it first
+    #[arg(long, conflicts_with = "no_kvm")]
+    pub kvm: bool,
+    /// Use software emulation
+    #[arg(long)]
+    pub no_kvm: bool,
+}
+
+/// Which machine to boot.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Options {
+    /// What the image is made of.
+    #[command(flatten)]
+    pub parts: Parts,
+    /// Boot as PID 1 in fresh namespaces, without QEMU and without a kernel
+    #[arg(long, conflicts_with_all = ["kernel", "qemu", "kvm", "no_kvm", "compress"])]
+    pub enter: bool,
+    /// A kernel (x86_64), instead of Debian's
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// An emulator, instead of qemu-system-x86_64
+    #[arg(long, value_name = "FILE")]
+    pub qemu: Option<PathBuf>,
+    /// KVM or not.
+    #[command(flatten)]
+    pub accel: Accel,
+    /// More words for the kernel's command line
+    #[arg(
+        long,
+        value_name = "WORDS",
+        default_value = "",
+        allow_hyphen_values = true
+    )]
+    pub append: String,
+    /// How to pack the image
+    #[arg(long, value_enum, default_value_t)]
+    pub compress: Compress,
+    /// Start again after a reset, instead of ending
+    #[arg(long, conflicts_with = "enter")]
+    pub reboot: bool,
+    /// Boot to the first login, report, and pull the plug; emulation counts
+    /// instructions, so that the figures are the same on every workstation
+    #[arg(long, conflicts_with = "reboot")]
+    pub measure: bool,
+}
+
+/// How long a machine may take to its first login when it is measured.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// A machine that was switched on.
+pub struct Booted {
+    /// The machine.
+    pub machine: Machine,
+    /// Its archive, unpacked.
+    pub archive: Vec<u8>,
+    /// What it runs in.
+    pub host: Host,
+}
+
+/// Gathers everything for `options` and switches the machine on. `lab` is lab's
+/// own binary, which is started again inside of namespaces.
+pub fn start(options: &Options, lab: &Path) -> Result<Booted> {
+    let source = options.parts.source()?;
+    let archive = image::archive(&rootfs::tree(&source)?)?;
+    start_archive(options, archive, lab)
+}
+
+/// As [`start`], with an archive that is made already.
+pub fn start_archive(options: &Options, archive: Vec<u8>, lab: &Path) -> Result<Booted> {
+    let append = format!("{REPORT} {}", options.append);
+    if options.enter {
+        let lab = lab.to_path_buf();
+        let machine = Enter { lab, append }.start(&archive)?;
+        return Ok(Booted {
+            machine,
+            archive,
+            host: Host::Namespaces,
+        });
+    }
+    let scratch = workspace::scratch()?;
+    let qemu = emulator(options, append, &scratch)?;
+    let machine = qemu.start(&image::pack(&archive, options.compress)?)?;
+    let host = if qemu.kvm { Host::Kvm } else { Host::Emulation };
+    Ok(Booted {
+        machine,
+        archive,
+        host,
+    })
+}
+
+/// Waits until the machine has told its times.
+pub fn measure(machine: &mut Machine, marks: &mut Marks) -> Result<()> {
+    let deadline = Moment::now().after(PATIENCE);
+    while !marks.complete {
+        match machine.next(&[], Some(deadline))? {
+            Event::Result { line, at } => marks.take(&line, at.since(machine.started())),
+            Event::End(end) => bail!("no login: the machine {end}; {}", machine.tail()),
+            Event::Timeout => bail!("no login within {PATIENCE:?}; {}", machine.tail()),
+            Event::Console(_) | Event::Other(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The virtual machine that `options` ask for.
+fn emulator(options: &Options, append: String, scratch: &Path) -> Result<Qemu> {
+    if options.kernel.is_none() && std::env::consts::ARCH != "x86_64" {
+        bail!("the machine in QEMU is an x86_64 one; `cargo lab boot --enter` needs none");
+    }
+    let mut qemu = Qemu {
+        program: own(options.qemu.as_deref(), debian::qemu)?,
+        kernel: own(options.kernel.as_deref(), || debian::kernel(scratch))?,
+        kvm: options.accel.kvm,
+        memory_mib: 256,
+        append,
+        reboot: options.reboot,
+        count_instructions: options.measure,
+    };
+    if !options.accel.kvm && !options.accel.no_kvm {
+        qemu.kvm = kvm::works(&qemu, scratch);
+    }
+    Ok(qemu)
+}
+
+/// The user's own file, or the one that `get` gets.
+fn own(file: Option<&Path>, get: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
+    match file {
+        Some(path) if path.is_file() => Ok(path.to_path_buf()),
+        Some(path) => bail!("{}: no such file", path.display()),
+        None => get(),
+    }
+}

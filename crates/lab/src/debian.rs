@@ -1,0 +1,254 @@
+//! Real parts from Debian's packages: downloaded once, unpacked without root
+//! into lab's own directory. Nothing is installed but QEMU, and that by root only.
+//! To get newer parts, remove `target/lab/debian`.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, anyhow, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// The metapackage whose dependency is the current kernel for virtual machines.
+const KERNEL: &str = "linux-image-cloud-amd64";
+
+/// A static busybox.
+pub fn busybox(scratch: &Path) -> Result<PathBuf> {
+    let dir = unpacked(scratch, "busybox-static", |name| Ok(name.to_owned()))
+        .context("get busybox (--busybox FILE uses your own, which must be static)")?;
+    // /usr/bin since Debian 13.
+    ["bin/busybox", "usr/bin/busybox"]
+        .iter()
+        .map(|name| dir.join(name))
+        .find(|path| path.exists())
+        .ok_or_else(|| anyhow!("no busybox in {}", dir.display()))
+}
+
+/// A kernel; its modules are in `lib/modules` (or `usr/lib/modules`) beside `boot`.
+pub fn kernel(scratch: &Path) -> Result<PathBuf> {
+    let dir = unpacked(scratch, KERNEL, kernel_behind)
+        .context("get a kernel (--kernel FILE boots your own)")?;
+    let boot = dir.join("boot");
+    let entries = fs::read_dir(&boot).with_context(|| format!("read {}", boot.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        if name.starts_with("vmlinuz-") {
+            return Ok(path);
+        }
+    }
+    bail!("no vmlinuz in {}", boot.display())
+}
+
+/// The emulator, installed by apt-get where it is missing and we are root.
+pub fn qemu() -> Result<PathBuf> {
+    const NAME: &str = "qemu-system-x86_64";
+    const PACKAGE: &str = "qemu-system-x86";
+    if let Some(path) = in_path(NAME) {
+        return Ok(path);
+    }
+    let args = ["install", "-y", "--no-install-recommends", PACKAGE];
+    if !is_root() {
+        bail!(
+            "{NAME} is missing: run `sudo apt-get {}` (or boot without it: `cargo lab boot --enter`)",
+            args.join(" ")
+        );
+    }
+    eprintln!("lab: {NAME} is missing: apt-get {}", args.join(" "));
+    let install = || -> Result<bool> { Ok(apt_get(&args)?.status()?.success()) };
+    if !install()? {
+        update()?;
+        if !install()? {
+            bail!("install {PACKAGE}: apt-get says why above");
+        }
+    }
+    in_path(NAME).ok_or_else(|| anyhow!("{NAME} is still missing after installing {PACKAGE}"))
+}
+
+/// The directory of an unpacked package, from the cache if it is there.
+/// `resolve` names the package to download for the one that is asked for.
+fn unpacked(
+    scratch: &Path,
+    name: &str,
+    resolve: impl Fn(&str) -> Result<String>,
+) -> Result<PathBuf> {
+    let dir = scratch.join("debian").join(name);
+    if dir.exists() {
+        return Ok(dir);
+    }
+    // Made under another name and renamed when complete: an interrupted
+    // download never looks like a cache.
+    let parent = scratch.join("debian");
+    fs::create_dir_all(&parent).with_context(|| format!("make {}", parent.display()))?;
+    let work = tempfile::tempdir_in(&parent)?;
+    let get = || download(work.path(), &resolve(name)?);
+    let package = match get() {
+        Ok(package) => package,
+        Err(e) if !is_root() => bail!(
+            "{e:#}; where apt does not know it or its address is stale, `sudo apt-get update` helps"
+        ),
+        Err(e) => {
+            eprintln!("lab: {e:#}; apt-get update, and once more");
+            update()?;
+            get()?
+        }
+    };
+    let tree = work.path().join("tree");
+    unpack(&package, &tree)?;
+    match fs::rename(&tree, &dir) {
+        // Another lab was faster: its result is as good.
+        Err(_) if dir.exists() => Ok(dir),
+        result => result
+            .with_context(|| format!("make {}", dir.display()))
+            .map(|()| dir),
+    }
+}
+
+fn unpack(package: &Path, dir: &Path) -> Result<()> {
+    let status = Command::new("dpkg-deb")
+        .arg("-x")
+        .args([package, dir])
+        .status()
+        .context("run dpkg-deb (package dpkg)")?;
+    if !status.success() {
+        bail!("unpack {}: dpkg-deb: {status}", package.display());
+    }
+    Ok(())
+}
+
+/// Downloads a package into `dir`, with a bar on a terminal.
+fn download(dir: &Path, package: &str) -> Result<PathBuf> {
+    let mut child = apt_get(&["download", "-qq", "-o", "APT::Status-Fd=1", package])?
+        .current_dir(dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("run apt-get")?;
+    let bar = bar(package);
+    for line in child
+        .stdout
+        .take()
+        .map(BufReader::new)
+        .into_iter()
+        .flat_map(BufRead::lines)
+    {
+        if let Some(percent) = percent(&line?) {
+            bar.set_position(percent);
+        }
+    }
+    bar.finish_and_clear();
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("download {package}: apt-get: {status}");
+    }
+    let mut files = fs::read_dir(dir)?.filter_map(|entry| Some(entry.ok()?.path()));
+    files
+        .find(|path| path.extension() == Some(OsStr::new("deb")))
+        .ok_or_else(|| anyhow!("download {package}: apt-get left no file"))
+}
+
+fn bar(package: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        eprintln!("lab: downloading {package}");
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{msg} [{bar:30}] {percent}%");
+    let bar = ProgressBar::new(100).with_message(package.to_owned());
+    if let Ok(style) = style {
+        bar.with_style(style)
+    } else {
+        bar
+    }
+}
+
+/// The progress in a line of apt's status pipe, `dlstatus:1:33.3333:Retrieving ...`.
+fn percent(line: &str) -> Option<u64> {
+    let mut fields = line.strip_prefix("dlstatus:")?.split(':');
+    fields.nth(1)?.split('.').next()?.parse().ok()
+}
+
+/// The versioned kernel package behind the metapackage.
+fn kernel_behind(metapackage: &str) -> Result<String> {
+    let output = Command::new("apt-cache")
+        .args(["depends", "--no-recommends", "--no-suggests", metapackage])
+        .env("LC_ALL", "C")
+        .output()
+        .context("run apt-cache (package apt)")?;
+    kernel_dependency(&String::from_utf8_lossy(&output.stdout))
+        .ok_or_else(|| anyhow!("apt knows no package {metapackage}"))
+}
+
+fn kernel_dependency(depends: &str) -> Option<String> {
+    depends
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Depends: "))
+        .find(|name| name.starts_with("linux-image-"))
+        .map(str::to_owned)
+}
+
+fn update() -> Result<()> {
+    let status = apt_get(&["update", "-q"])?
+        .status()
+        .context("run apt-get update")?;
+    if !status.success() {
+        bail!("apt-get update: {status}");
+    }
+    Ok(())
+}
+
+/// apt-get, which keeps our standard output clean.
+fn apt_get(args: &[&str]) -> Result<Command> {
+    let path = in_path("apt-get").ok_or_else(|| {
+        anyhow!("apt-get is missing: parts come from Debian's packages; give your own files with --kernel, --busybox and --qemu")
+    })?;
+    let mut command = Command::new(path);
+    command
+        .args(args)
+        // Its helper user cannot enter a home directory.
+        .args(["-o", "APT::Sandbox::User=root"])
+        .stdin(Stdio::null())
+        .stdout(std::io::stderr());
+    Ok(command)
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn in_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_apts_progress() {
+        assert_eq!(
+            percent("dlstatus:1:33.3333:Retrieving file 1 of 1"),
+            Some(33)
+        );
+        assert_eq!(
+            percent("dlstatus:1:100.0000:Retrieving file 1 of 1"),
+            Some(100)
+        );
+        assert_eq!(percent("pmstatus:dpkg:50:Installing"), None);
+        assert_eq!(percent("dlstatus:"), None);
+    }
+
+    #[test]
+    fn finds_the_kernel_behind_the_metapackage() {
+        let depends = "linux-image-cloud-amd64\n  Depends: linux-base\n  \
+                       Depends: linux-image-6.1.0-56-cloud-amd64\n";
+        assert_eq!(
+            kernel_dependency(depends).as_deref(),
+            Some("linux-image-6.1.0-56-cloud-amd64")
+        );
+        assert_eq!(kernel_dependency("linux-image-cloud-amd64\n"), None);
+    }
+}

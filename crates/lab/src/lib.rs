@@ -1,0 +1,21 @@
+//! lab hosts: it builds images of sunup on a workstation, boots them in QEMU or
+//! in namespaces, and hands the machine to a person or to a test.
+//!
+//! [`boot::Options`] says which machine; [`boot::start`] gives a running
+//! [`machine::Machine`], which is a console, a port for results and an end.
+
+pub mod boot;
+pub mod debian;
+pub mod enter;
+pub mod image;
+pub mod inside;
+pub mod kvm;
+pub mod machine;
+pub mod moment;
+pub mod qemu;
+pub mod report;
+pub mod rootfs;
+pub mod sys;
+pub mod terminal;
+pub mod tree;
+pub mod workspace;

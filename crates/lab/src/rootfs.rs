@@ -1,0 +1,154 @@
+//! What goes into an image: our root file system, or a directory the user names.
+//!
+//! Ours is `rootfs/` of the sources, busybox for the shell and the small tools,
+//! and sunup in front: every applet of `sunup --list` takes the place of
+//! busybox's of that name. What git cannot hold is in the tables here.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use model::format::cpio::{Device, Node};
+
+use crate::tree::Tree;
+use crate::workspace;
+
+/// Directories that are empty in an image, with their permissions.
+const DIRECTORIES: &[(&str, u32)] = &[
+    ("dev", 0o755),
+    ("proc", 0o555),
+    ("root", 0o700),
+    ("run", 0o755),
+    ("sys", 0o555),
+    ("tmp", 0o1777),
+    ("var/log", 0o755),
+    ("var/tmp", 0o1777),
+];
+
+/// Device nodes that are needed before anything can be mounted on /dev: the
+/// kernel opens the console before it starts init, and init keeps the kernel's
+/// log open from its start.
+const NODES: &[(&str, u32, Device)] = &[
+    CONSOLE,
+    ("dev/kmsg", 0o600, device(1, 11)),
+    ("dev/null", 0o666, device(1, 3)),
+];
+
+const CONSOLE: (&str, u32, Device) = ("dev/console", 0o600, device(5, 1));
+
+const fn device(major: u32, minor: u32) -> Device {
+    Device { major, minor }
+}
+
+/// Links that are neither busybox's nor ours.
+const LINKS: &[(&str, &str)] = &[("etc/mtab", "../proc/self/mounts"), ("var/run", "../run")];
+
+/// Applets that belong to /sbin; all others are in /usr/bin.
+const SBIN: &[&str] = &[
+    "getty",
+    "halt",
+    "init",
+    "mdev",
+    "poweroff",
+    "reboot",
+    "runit-init",
+    "utmpset",
+];
+
+/// Where our binary is on the device.
+const SUNUP: &str = "sbin/sunup";
+
+/// What an image is made from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Our own root file system.
+    Ours {
+        /// The multi-call binary.
+        sunup: PathBuf,
+        /// A static busybox.
+        busybox: PathBuf,
+    },
+    /// A directory, taken as it is.
+    Directory(PathBuf),
+}
+
+/// The file tree of `source`.
+pub fn tree(source: &Source) -> Result<Tree> {
+    let mut tree = Tree::default();
+    match source {
+        Source::Ours { sunup, busybox } => ours(&mut tree, sunup, busybox)?,
+        Source::Directory(dir) => {
+            tree.add_dir(dir)?;
+            if !tree.has(CONSOLE.0.as_bytes()) {
+                put_nodes(&mut tree, &[CONSOLE]);
+            }
+        }
+    }
+    Ok(tree)
+}
+
+fn ours(tree: &mut Tree, sunup: &Path, busybox: &Path) -> Result<()> {
+    for (name, perm) in DIRECTORIES {
+        tree.put(name.as_bytes(), *perm, Node::Directory);
+    }
+    put_nodes(tree, NODES);
+    for (name, target) in LINKS {
+        tree.put_link(name.as_bytes(), target.as_bytes());
+    }
+    put_busybox(tree, busybox)?;
+    put_sunup(tree, sunup)?;
+    tree.add_plain_dir(&workspace::root().join("rootfs"))
+}
+
+fn put_nodes(tree: &mut Tree, nodes: &[(&str, u32, Device)]) {
+    for (name, perm, device) in nodes {
+        tree.put(name.as_bytes(), *perm, Node::Char(*device));
+    }
+}
+
+fn put_busybox(tree: &mut Tree, binary: &Path) -> Result<()> {
+    for link in lines(binary, "busybox", "--list-full")? {
+        tree.put_link(link.as_bytes(), b"/bin/busybox");
+    }
+    tree.put_file(b"bin/busybox", true, read(binary)?);
+    Ok(())
+}
+
+fn put_sunup(tree: &mut Tree, binary: &Path) -> Result<()> {
+    for applet in lines(binary, "sunup", "--list")? {
+        // Wherever busybox has it: PATH must not decide between two.
+        tree.remove_by_base(applet.as_bytes());
+        let dir = if SBIN.contains(&applet.as_str()) {
+            "sbin"
+        } else {
+            "usr/bin"
+        };
+        tree.put_link(
+            format!("{dir}/{applet}").as_bytes(),
+            format!("/{SUNUP}").as_bytes(),
+        );
+    }
+    tree.put_file(SUNUP.as_bytes(), true, read(binary)?);
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("read {}", path.display()))
+}
+
+/// What a multi-call binary says that it is.
+fn lines(binary: &Path, name: &str, option: &str) -> Result<Vec<String>> {
+    let output = Command::new(binary)
+        // Whatever the file is called.
+        .arg0(name)
+        .arg(option)
+        .output()
+        .with_context(|| format!("run {} {option}", binary.display()))?;
+    if !output.status.success() {
+        bail!("{} {option}: {}", binary.display(), output.status);
+    }
+    let text = String::from_utf8(output.stdout)
+        .with_context(|| format!("{} {option} says no text", binary.display()))?;
+    Ok(text.lines().map(str::to_owned).collect())
+}

@@ -1,0 +1,86 @@
+//! The only unsafe code of lab: calls that change what a process is.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+
+/// Puts this process into namespaces of its own; its next child is PID 1 there.
+/// The process must have one thread.
+pub fn unshare_all() -> io::Result<()> {
+    let flags = UnshareFlags::NEWUSER
+        | UnshareFlags::NEWPID
+        | UnshareFlags::NEWNS
+        | UnshareFlags::NEWUTS
+        | UnshareFlags::NEWIPC
+        | UnshareFlags::NEWNET
+        | UnshareFlags::NEWCGROUP;
+    // SAFETY: unsafe is only CLONE_FILES, which would part threads that share
+    // descriptors; it is not among the flags.
+    unsafe { unshare_unsafe(flags) }?;
+    Ok(())
+}
+
+/// Lets the clocks of this process's children (not its own) have offsets of
+/// their own. Kernels may be built without.
+pub fn unshare_time() -> io::Result<()> {
+    // SAFETY: as in `unshare_all`.
+    unsafe { unshare_unsafe(UnshareFlags::NEWTIME) }?;
+    Ok(())
+}
+
+/// Has the kernel kill the child when the thread that spawns it ends, so that a
+/// killed lab leaves no machine behind.
+pub fn die_with_parent(command: &mut Command) -> &mut Command {
+    // SAFETY: the closure makes one system call and allocates nothing.
+    unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) }
+}
+
+/// Has the kernel answer setgroups(2) with success, and do nothing, for this
+/// process and all that come from it. Needs CAP_SYS_ADMIN in its user namespace.
+pub fn pretend_setgroups() -> io::Result<()> {
+    /// seccomp(2): the offsets of `nr` and `arch` in `struct seccomp_data`.
+    const NUMBER: u32 = 0;
+    const ARCH: u32 = 4;
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let op = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let mut program = [
+        op(LOAD, 0, 0, ARCH),
+        op(EQUAL, 0, 3, NATIVE_ARCH),
+        op(LOAD, 0, 0, NUMBER),
+        op(EQUAL, 0, 1, libc::SYS_setgroups as u32),
+        // An error of 0 is success.
+        op(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO),
+        op(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let filter = libc::sock_fprog {
+        len: program.len() as u16,
+        filter: program.as_mut_ptr(),
+    };
+    // SAFETY: the kernel copies the program, which outlives the call, and its
+    // length is right.
+    let result = unsafe {
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const filter,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// `AUDIT_ARCH_*` of linux/audit.h: the ELF machine, 64 bits, little endian.
+const NATIVE_ARCH: u32 = 0xc000_0000
+    | if cfg!(target_arch = "x86_64") {
+        libc::EM_X86_64 as u32
+    } else {
+        libc::EM_AARCH64 as u32
+    };

@@ -1,0 +1,195 @@
+//! A file tree in memory: what an image is made of.
+//!
+//! It is filled from directories and by hand, and needs no privilege: device
+//! nodes are only described. A later entry of a name replaces the earlier one.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::fs::{self, Metadata};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use model::format::cpio::{self, Device, Inode, Node};
+
+/// Names, and the inodes they stand for.
+#[derive(Default)]
+pub struct Tree {
+    inodes: Vec<(u32, Node<'static>)>,
+    names: BTreeMap<Vec<u8>, usize>,
+}
+
+impl Tree {
+    /// Puts an entry at `name`, and directories (0755) above it where there are none.
+    pub fn put(&mut self, name: &[u8], perm: u32, node: Node<'static>) {
+        self.add_parents(name);
+        let index = self.inodes.len();
+        self.inodes.push((perm, node));
+        self.names.insert(name.to_vec(), index);
+    }
+
+    /// Puts an executable (0755) or plain (0644) file.
+    pub fn put_file(&mut self, name: &[u8], executable: bool, content: Vec<u8>) {
+        let perm = if executable { 0o755 } else { 0o644 };
+        self.put(name, perm, Node::File(Cow::Owned(content)));
+    }
+
+    /// Puts a symbolic link.
+    pub fn put_link(&mut self, name: &[u8], target: &[u8]) {
+        self.put(name, 0o777, Node::Symlink(Cow::Owned(target.to_vec())));
+    }
+
+    /// Whether `name` is there.
+    pub fn has(&self, name: &[u8]) -> bool {
+        self.names.contains_key(name)
+    }
+
+    /// Takes every name away whose last component is `base` and which is not a directory.
+    pub fn remove_by_base(&mut self, base: &[u8]) {
+        let inodes = &self.inodes;
+        self.names.retain(|name, index| {
+            let same = name.rsplit(|b| *b == b'/').next() == Some(base);
+            let directory = inodes.get(*index).is_some_and(|i| i.1 == Node::Directory);
+            !same || directory
+        });
+    }
+
+    fn add_parents(&mut self, name: &[u8]) {
+        let slashes = name.iter().enumerate().filter(|(_, b)| **b == b'/');
+        for (end, _) in slashes {
+            let parent = name.get(..end).unwrap_or_default();
+            if !self.has(parent) {
+                let index = self.inodes.len();
+                self.inodes.push((0o755, Node::Directory));
+                self.names.insert(parent.to_vec(), index);
+            }
+        }
+    }
+
+    /// Adds what is below the directory `dir` as it is: permissions, symbolic
+    /// and hard links, device nodes, names of any bytes. Owners are not kept:
+    /// in an image everything belongs to root.
+    pub fn add_dir(&mut self, dir: &Path) -> Result<()> {
+        self.walk(dir, b"", &mut HashMap::new())
+    }
+
+    /// Adds what is below `dir`, a checkout of plain files: git keeps of their
+    /// permissions only whether they are executable, and so does this.
+    pub fn add_plain_dir(&mut self, dir: &Path) -> Result<()> {
+        let first = self.inodes.len();
+        self.add_dir(dir)?;
+        for (perm, node) in self.inodes.iter_mut().skip(first) {
+            let searchable = *node == Node::Directory || *perm & 0o100 != 0;
+            *perm = match node {
+                Node::Symlink(_) => 0o777,
+                _ if searchable => 0o755,
+                _ => 0o644,
+            };
+        }
+        Ok(())
+    }
+
+    fn walk(
+        &mut self,
+        dir: &Path,
+        under: &[u8],
+        seen: &mut HashMap<(u64, u64), usize>,
+    ) -> Result<()> {
+        let entries = fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))?;
+        for entry in entries {
+            let entry = entry.with_context(|| format!("read {}", dir.display()))?;
+            let path = entry.path();
+            let name = join(under, &entry.file_name());
+            let meta =
+                fs::symlink_metadata(&path).with_context(|| format!("stat {}", path.display()))?;
+            let inode = (meta.dev(), meta.ino());
+            if let Some(index) = seen.get(&inode) {
+                self.names.insert(name, *index);
+                continue;
+            }
+            let index = self.inodes.len();
+            let perm = meta.permissions().mode() & 0o7777;
+            self.put(&name, perm, read_node(&path, &meta)?);
+            if meta.is_dir() {
+                self.walk(&path, &name, seen)?;
+            } else if meta.nlink() > 1 {
+                seen.insert(inode, index);
+            }
+        }
+        Ok(())
+    }
+
+    /// The newc archive of the tree, modified at `mtime` seconds since 1970.
+    pub fn archive(&self, mtime: u32) -> Result<Vec<u8>> {
+        let mut names: BTreeMap<usize, Vec<Cow<'_, [u8]>>> = BTreeMap::new();
+        for (name, index) in &self.names {
+            names.entry(*index).or_default().push(Cow::Borrowed(name));
+        }
+        let inodes: Vec<Inode<'_>> = names
+            .into_iter()
+            .filter_map(|(index, names)| {
+                let (perm, node) = self.inodes.get(index)?;
+                Some(Inode {
+                    names,
+                    perm: *perm,
+                    node: borrow(node),
+                })
+            })
+            .collect();
+        let mut archive = Vec::new();
+        if let Err(e) = cpio::encode(&inodes, mtime, |bytes| archive.extend_from_slice(bytes)) {
+            bail!("cpio archive: {e}");
+        }
+        Ok(archive)
+    }
+}
+
+fn borrow<'a>(node: &'a Node<'static>) -> Node<'a> {
+    match node {
+        Node::File(data) => Node::File(Cow::Borrowed(data)),
+        Node::Symlink(target) => Node::Symlink(Cow::Borrowed(target)),
+        other => other.clone(),
+    }
+}
+
+fn join(under: &[u8], name: &OsStr) -> Vec<u8> {
+    let mut path = under.to_vec();
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name.as_bytes());
+    path
+}
+
+fn read_node(path: &Path, meta: &Metadata) -> Result<Node<'static>> {
+    let kind = meta.file_type();
+    let device = Device {
+        major: rustix::fs::major(meta.rdev()),
+        minor: rustix::fs::minor(meta.rdev()),
+    };
+    Ok(if kind.is_dir() {
+        Node::Directory
+    } else if kind.is_symlink() {
+        let target = fs::read_link(path).with_context(|| format!("read {}", path.display()))?;
+        Node::Symlink(Cow::Owned(target.into_os_string().into_vec()))
+    } else if kind.is_char_device() {
+        Node::Char(device)
+    } else if kind.is_block_device() {
+        Node::Block(device)
+    } else if kind.is_fifo() {
+        Node::Fifo
+    } else if kind.is_socket() {
+        Node::Socket
+    } else {
+        if u32::try_from(meta.len()).is_err() {
+            bail!(
+                "{}: 4 GiB or more do not fit into a newc archive",
+                path.display()
+            );
+        }
+        let data = fs::read(path).with_context(|| format!("read {}", path.display()))?;
+        Node::File(Cow::Owned(data))
+    })
+}

@@ -1,0 +1,73 @@
+//! Where things are: the sources, cargo's target directory, and our binary.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+
+/// The top directory of the sources.
+pub fn root() -> PathBuf {
+    // Set by `cargo run`; a binary called by hand has the place it was built in.
+    let own = env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    own.ancestors().nth(2).unwrap_or(&own).to_path_buf()
+}
+
+/// Lab's own directory under cargo's target directory: downloads and verdicts.
+pub fn scratch() -> Result<PathBuf> {
+    let own = env::current_exe().context("find lab's own binary")?;
+    // Cargo marks its directory, wherever it was told to have it.
+    let marked = own
+        .ancestors()
+        .find(|dir| dir.join("CACHEDIR.TAG").exists());
+    let target = marked.map_or_else(|| root().join("target"), Path::to_path_buf);
+    let scratch = target.join("lab");
+    std::fs::create_dir_all(&scratch).with_context(|| format!("make {}", scratch.display()))?;
+    Ok(scratch)
+}
+
+/// Builds the static release binary and says where it is.
+pub fn build_sunup() -> Result<PathBuf> {
+    let output = cargo()
+        .args(["build", "--release", "--package=sunup", "--bin=sunup"])
+        .arg("--message-format=json-render-diagnostics")
+        .stderr(Stdio::inherit())
+        .output()
+        .context("run cargo build")?;
+    if !output.status.success() {
+        bail!("build sunup: cargo says why above");
+    }
+    executable(&output.stdout).ok_or_else(|| anyhow!("build sunup: cargo names no executable"))
+}
+
+/// The path in cargo's stream of messages.
+fn executable(messages: &[u8]) -> Option<PathBuf> {
+    messages
+        .split(|b| *b == b'\n')
+        .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .next_back()
+}
+
+fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()).stdin(Stdio::null());
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_executable_among_cargos_messages() {
+        let stream = b"{\"reason\":\"compiler-artifact\",\"executable\":null}\n\
+                       not json\n\
+                       {\"reason\":\"compiler-artifact\",\"executable\":\"/t/sunup\"}\n\
+                       {\"reason\":\"build-finished\",\"success\":true}\n";
+        assert_eq!(executable(stream), Some(PathBuf::from("/t/sunup")));
+        assert_eq!(executable(b""), None);
+    }
+}

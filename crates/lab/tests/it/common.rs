@@ -1,0 +1,36 @@
+//! What the tests share.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// lab's binary.
+pub fn lab() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_lab"))
+}
+
+/// Runs lab with `args`, which must succeed.
+pub fn run_lab(args: &[&str]) -> Output {
+    succeed(Command::new(lab()).args(args))
+}
+
+/// Runs a command, which must succeed.
+pub fn succeed(command: &mut Command) -> Output {
+    let output = command
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}; install Debian's package of that name"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// Writes a file and the directories above it, with permissions.
+pub fn write(path: &Path, perm: u32, content: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(perm)).unwrap();
+}

@@ -1,0 +1,9 @@
+//! lab's own behaviour: images that other tools read, machines that end as they should.
+// A test may panic; clippy knows that of `#[test]` functions alone.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+mod image;
+mod machine;
+mod terminal;
