@@ -34,7 +34,7 @@
 //! # The contract with the loop
 //!
 //! [`Machine::step`] is total and pure. Each [`Action::Start`] must be answered
-//! by [`Event::Started`], [`Event::StartFailed`] or [`Event::Absent`], each
+//! by [`Event::Started`], [`Event::StartFailed`] or [`Event::NoStage3`], each
 //! [`Action::ReadInittab`] by [`Event::Inittab`], and an [`Action::End`] that
 //! comes back by [`Event::Refused`]. [`Event::Tick`] is due at
 //! [`Machine::deadline`], and once at the start. Times are durations since boot.
@@ -134,8 +134,8 @@ pub enum Event {
     Started(Id, Pid),
     /// The kernel gave no process, for this reason.
     StartFailed(Id, String),
-    /// There is nothing to run, and that is no failure.
-    Absent(Id),
+    /// There is no stage 3 to run, which is no failure.
+    NoStage3,
     /// A child was reaped, known or not.
     Exited(Pid, Ended),
     /// PID 1 has no child: no process is left.
@@ -320,7 +320,7 @@ impl Machine {
             Event::Signal(signal) => self.signal(signal, &mut out),
             Event::Started(id, pid) => self.started(id, pid, now),
             Event::StartFailed(id, reason) => self.start_failed(id, reason, now, &mut out),
-            Event::Absent(id) => self.absent(id),
+            Event::NoStage3 => self.no_stage3(),
             Event::Exited(pid, ended) => self.exited(pid, ended, now, &mut out),
             Event::NoChildren => self.no_process_is_left(now),
             Event::Inittab(Some(entries)) if !self.is_going_down() => self.list(entries),
@@ -400,8 +400,8 @@ impl Machine {
         slot.job = Job::Resting { until };
     }
 
-    fn absent(&mut self, id: Id) {
-        if let Some(slot) = self.slot(id).filter(|s| s.job == Job::Starting) {
+    fn no_stage3(&mut self) {
+        if let Some(slot) = self.slot(Id::STAGE3).filter(|s| s.job == Job::Starting) {
             slot.job = Job::Idle;
         }
     }
@@ -595,9 +595,8 @@ impl Machine {
 
     /// The next command of the shutdown, or TERM for everybody after the last.
     fn next_command(&mut self, now: Duration, out: &mut Vec<Action>) -> Down {
-        let is_next = |s: &&mut Slot| {
-            s.entry.action == inittab::Action::Shutdown && s.job.is_due(Duration::MAX)
-        };
+        let is_next =
+            |s: &&mut Slot| s.entry.action == inittab::Action::Shutdown && s.job != Job::Idle;
         let Some(slot) = self.slots.iter_mut().find(is_next) else {
             out.extend([
                 Action::Say(Message::GoingDown),
@@ -608,7 +607,9 @@ impl Machine {
             let until = now.saturating_add(self.grace);
             return Down::Term { until };
         };
-        slot.start(out);
+        if slot.job.is_due(Duration::MAX) {
+            slot.start(out);
+        }
         let until = now.saturating_add(slot.limit());
         let current = Current {
             id: slot.id,
@@ -717,7 +718,9 @@ impl Slot {
                 until: now.saturating_add(rest(self.failures)),
             },
         };
-        if self.failures <= QUIET_AFTER {
+        // On the way down everybody ends, and only the commands of the shutdown are news.
+        let is_news = !going_down || self.entry.action == inittab::Action::Shutdown;
+        if is_news && self.failures <= QUIET_AFTER {
             out.push(Action::Say(Message::Exited {
                 command: self.entry.command.clone(),
                 pid,
