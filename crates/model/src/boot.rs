@@ -60,9 +60,9 @@ pub const REST_MAX: Duration = Duration::from_secs(30);
 /// From this many failures in a row on, a slot is quiet.
 pub const QUIET_AFTER: u8 = 3;
 /// How long stage 3 may take.
-pub const STAGE3_LIMIT: Duration = Duration::from_secs(180);
+pub const STAGE3_LIMIT: Duration = Duration::from_mins(3);
 /// How long a shutdown entry may take.
-pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(60);
+pub const SHUTDOWN_LIMIT: Duration = Duration::from_mins(1);
 /// How long a killed command of the shutdown may take to vanish.
 pub const KILL_GRACE: Duration = Duration::from_secs(2);
 /// What runs before the shutdown entries, if it is there and executable.

@@ -59,7 +59,7 @@ impl Machine {
         });
         for slot in &self.slots {
             if let Job::Running { pid, .. } = slot.job {
-                text.push_str(&format!(" {:x}={pid}", key(&slot.entry)));
+                text += &format!(" {:x}={pid}", key(&slot.entry));
             }
         }
         text

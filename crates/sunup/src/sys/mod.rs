@@ -1,6 +1,9 @@
 //! The only home of `unsafe`: what neither std nor rustix offers safely.
 
 pub mod clock;
+pub mod env;
+pub mod power;
 pub mod signal;
 pub mod spawn;
 pub mod stdio;
+pub mod tty;
