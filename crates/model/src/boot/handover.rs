@@ -6,9 +6,9 @@
 //! the inittab. A boot that was under way is not taken up again: sysinit does
 //! not run twice.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt::Write;
 use core::time::Duration;
 
 use super::{Fate, Job, Machine, Phase, Pid, Signal};
@@ -59,7 +59,8 @@ impl Machine {
         });
         for slot in &self.slots {
             if let Job::Running { pid, .. } = slot.job {
-                text += &format!(" {:x}={pid}", key(&slot.entry));
+                // Writing to a string cannot fail.
+                let _ = write!(text, " {:x}={pid}", key(&slot.entry));
             }
         }
         text

@@ -128,7 +128,7 @@ pub fn boot(args: &[Vec<u8>]) -> u8 {
 fn set_up_process(level: Option<&[u8]>) {
     use std::os::unix::ffi::OsStrExt;
     drop(std::env::set_current_dir("/"));
-    drop(rustix::process::setsid());
+    let _ = rustix::process::setsid();
     env::set("PATH", "/sbin:/usr/sbin:/bin:/usr/bin");
     env::set("SHELL", "/bin/sh");
     env::set("USER", "root");

@@ -45,7 +45,7 @@ pub fn ctrl_alt_del_resets(yes: bool) {
     } else {
         RebootCommand::CadOff
     };
-    drop(reboot(command));
+    let _ = reboot(command);
 }
 
 /// Writes the file systems to disk; gives up waiting after [`SYNC_LIMIT`].

@@ -36,10 +36,10 @@ pub fn take(fd: impl AsFd) -> io::Result<()> {
 
 /// Whether this is a virtual terminal of the kernel (screen and keyboard).
 pub fn is_virtual(fd: BorrowedFd) -> bool {
-    const VT_OPENQRY: u32 = 0x5600;
+    const VT_OPENQRY: libc::Ioctl = 0x5600;
     let mut number: libc::c_int = 0;
     // SAFETY: VT_OPENQRY writes one int; other drivers refuse the request.
-    unsafe { libc::ioctl(fd.as_raw_fd(), VT_OPENQRY as _, &raw mut number) == 0 }
+    unsafe { libc::ioctl(fd.as_raw_fd(), VT_OPENQRY, &raw mut number) == 0 }
 }
 
 /// Gives the terminal the modes a person expects, whatever a crashed program
@@ -71,5 +71,5 @@ pub fn make_sane(fd: BorrowedFd) {
     ] {
         t.special_codes[index] = key;
     }
-    drop(tcsetattr(fd, OptionalActions::Now, &t));
+    let _ = tcsetattr(fd, OptionalActions::Now, &t);
 }

@@ -19,7 +19,7 @@ const NO_COMMAND: u8 = 255;
 
 /// Runs in the child; returns only when the command cannot be run.
 pub fn become_command(entry: &Entry, quiet: bool) -> u8 {
-    drop(rustix::process::setsid());
+    let _ = rustix::process::setsid();
     let exec = inittab::exec(&entry.command);
     if let Err(e) = use_terminal(entry, exec.login) {
         if !quiet {

@@ -22,7 +22,7 @@ const HANDOVER: &str = "SUNUP_INIT_HANDOVER";
 /// When the last panic was, in seconds since boot.
 const PANICKED: &str = "SUNUP_INIT_PANICKED";
 /// A second panic within this time ends the attempts.
-const SHORTLY: Duration = Duration::from_secs(60);
+const SHORTLY: Duration = Duration::from_mins(1);
 /// Between two shells of the rescue.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -88,7 +88,7 @@ pub fn rescue(why: &str) -> ! {
     ));
     loop {
         let shell = spawn::fork(|| {
-            drop(rustix::process::setsid());
+            let _ = rustix::process::setsid();
             drop(tty::take(std::io::stdin()));
             spawn::exec_in_path(c"/bin/sh", &[c"-sh".to_owned()]);
             127
