@@ -22,33 +22,30 @@ const PATIENCE: Timespec = Timespec {
     tv_nsec: 100_000_000,
 };
 
-struct Voice {
-    console: Option<OwnedFd>,
-    kernel_log: Option<OwnedFd>,
-}
-
-static VOICE: OnceLock<Voice> = OnceLock::new();
+static CONSOLE: OnceLock<OwnedFd> = OnceLock::new();
+/// Opened when it is first of use: /dev may be mounted as late as in sysinit.
+static KERNEL_LOG: OnceLock<OwnedFd> = OnceLock::new();
 
 /// Puts the console on 0-2: the one that `CONSOLE` or `console` names; else
 /// what the kernel, or a container, gave us stays there.
 pub fn open() {
     let named = std::env::var_os("CONSOLE").or_else(|| std::env::var_os("console"));
     let trouble = named.as_ref().and_then(|name| use_console(name).err());
-    let open = |path: &Path| {
-        let flags =
-            OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::APPEND | OFlags::CLOEXEC;
-        rustix::fs::open(path, flags, Mode::empty()).ok()
-    };
-    let console = open(Path::new("/proc/self/fd/2"))
-        .or_else(|| open(Path::new("/dev/console")))
+    let console = open_to_write("/proc/self/fd/2")
+        .or_else(|| open_to_write("/dev/console"))
         .or_else(|| rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 3).ok());
-    drop(VOICE.set(Voice {
-        console,
-        kernel_log: open(Path::new("/dev/kmsg")),
-    }));
+    if let Some(console) = console {
+        drop(CONSOLE.set(console));
+    }
     if let (Some(name), Some(e)) = (named, trouble) {
         say(&format!("open console {}: {e}", name.display()));
     }
+}
+
+fn open_to_write(path: &str) -> Option<OwnedFd> {
+    let flags =
+        OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::APPEND | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).ok()
 }
 
 /// A kernel's `console=ttyS0,115200` comes as a variable, too: a name below
@@ -74,7 +71,7 @@ pub fn note(text: &str) {
 }
 
 fn on_console(text: &str) {
-    let Some(console) = VOICE.get().and_then(|v| v.console.as_ref()) else {
+    let Some(console) = CONSOLE.get() else {
         return;
     };
     let line = format!("\r{text}\n");
@@ -95,13 +92,17 @@ fn on_console(text: &str) {
 fn in_kernel_log(text: &str) -> bool {
     // Facility daemon (3), level debug (7): kept by the kernel, not shown on the console again.
     let line = format!("<31>init: {text}\n");
-    VOICE
+    if KERNEL_LOG.get().is_none()
+        && let Some(log) = open_to_write("/dev/kmsg")
+    {
+        drop(KERNEL_LOG.set(log));
+    }
+    KERNEL_LOG
         .get()
-        .and_then(|v| v.kernel_log.as_ref())
         .is_some_and(|log| rustix::io::write(log, line.as_bytes()).is_ok())
 }
 
 /// The console, to wait until it has shown everything.
 pub fn descriptor() -> Option<&'static OwnedFd> {
-    VOICE.get().and_then(|v| v.console.as_ref())
+    CONSOLE.get()
 }
