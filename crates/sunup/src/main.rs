@@ -20,10 +20,13 @@ fn main() -> ExitCode {
     let args: Vec<Vec<u8>> = std::env::args_os().map(OsString::into_vec).collect();
     let argv0 = args.first().map_or(&b"sunup"[..], Vec::as_slice);
     let rest = args.get(1..).unwrap_or_default();
-    let code = match find(base_name(argv0)) {
+    let found = find(base_name(argv0));
+    let is_init = found.is_none_or(|a| a.spec.name == applet::init::APPLET.spec.name);
+    let code = match found {
+        // A kernel that was told `init=/bin/sunup` means init. Its command line may hold words
+        // that are no option of init, and a usage error of PID 1 would be a kernel panic.
+        _ if is_init && std::process::id() == 1 => applet::init::boot(rest),
         Some(applet) => run(applet, argv0, rest),
-        // A kernel that was told `init=/bin/sunup` means init.
-        None if std::process::id() == 1 => run(&applet::init::APPLET, argv0, rest),
         None => by_first_argument(rest),
     };
     ExitCode::from(code)

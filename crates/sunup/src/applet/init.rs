@@ -1,21 +1,168 @@
 //! init: PID 1 with busybox's /etc/inittab.
+//!
+//! What it decides is in `model::boot`; here it acts.
+//!
+//! Files: /etc/inittab; /etc/runit/3, run first on the way down; /dev/console
+//! and /dev/kmsg for what it says.
+//! Environment: CONSOLE or console names the console, `SUNUP_GRACE` the seconds
+//! between TERM and KILL at the end. Both may stand on the kernel command line.
+//! Signals: see `model::boot`. They are blocked before anything else is done,
+//! so that none is lost, and stay blocked; children get the default actions.
+//! Exit codes, when not PID 1: 0, or 1 on failure. As PID 1 it exits (0) only
+//! when the kernel refuses the end, as in a container without the right to it.
+//!
+//! The files below: `console` speaks, `table` reads the inittab, `child` is
+//! what a child does before it becomes its command, `engine` is the loop, and
+//! `lifeline` is what happens should init itself fail.
+
+mod child;
+mod console;
+mod engine;
+mod lifeline;
+mod table;
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use model::boot::Machine;
+use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call};
-use model::options::{Order, Spec};
+use crate::say;
+use crate::sys::signal::{self, SignalFd};
+use crate::sys::{clock, env, power, tty};
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
 
 const SPEC: Spec = Spec {
     name: "init",
-    synopsis: "",
+    synopsis: "[-q] | (as PID 1) [single | -s | 1]",
     about: "boots the machine as PID 1, by /etc/inittab",
-    options: &[],
+    options: &[
+        Opt {
+            letter: b'q',
+            value: None,
+            doc: "make PID 1 read /etc/inittab again",
+        },
+        Opt {
+            letter: b's',
+            value: None,
+            doc: "as PID 1: only a shell on the console",
+        },
+    ],
     order: Order::Permute,
-    notes: "",
+    notes: "The kernel starts init. Without the right to be PID 1 there is only -q.",
     usage_code: 1,
 };
 
-fn run(_call: &Call) -> u8 {
-    0
+/// Everything the loop wants to hear of.
+const SIGNALS: [signal::Signal; 10] = [
+    signal::SIGINT,
+    signal::SIGTSTP,
+    signal::SIGCONT,
+    signal::SIGQUIT,
+    signal::SIGHUP,
+    signal::SIGUSR1,
+    signal::SIGPWR,
+    signal::SIGTERM,
+    signal::SIGUSR2,
+    signal::SIGCHLD,
+];
+
+/// busybox's grace between TERM and KILL, and the longest that may be set.
+const GRACE_S: u64 = 1;
+const GRACE_S_MAX: u64 = 3600;
+
+fn run(call: &Call) -> u8 {
+    if !call.args.has(b'q') {
+        say::line("init", "must be run as PID 1");
+        return 1;
+    }
+    match signal::kill(1, signal::SIGHUP) {
+        Ok(()) => 0,
+        Err(e) => {
+            say::line(
+                "init",
+                format_args!("signal PID 1 with HUP: {e}; only root may"),
+            );
+            1
+        }
+    }
+}
+
+/// Runs as PID 1; `args` are the words of the kernel command line that the
+/// kernel did not understand, of which only the first means anything.
+pub fn boot(args: &[Vec<u8>]) -> u8 {
+    let signals = SignalFd::new(&SIGNALS);
+    // A parent that ignored it would hide the end of our children from us.
+    signal::reset(signal::SIGCHLD);
+    lifeline::install();
+    power::ctrl_alt_del_resets(false);
+    console::open();
+    let signals = match signals {
+        Ok(signals) => signals,
+        Err(e) => lifeline::rescue(&format!("signals cannot be read: {e}")),
+    };
+    let level = args.first().map(Vec::as_slice);
+    set_up_process(level);
+    let is_single = matches!(level, Some(b"single" | b"-s" | b"1"));
+    let handover = lifeline::predecessor();
+    let entries = if is_single && handover.is_none() {
+        model::format::inittab::single_user()
+    } else {
+        table::read_or_defaults()
+    };
+    let (machine, signal) = match handover {
+        Some(told) => {
+            let now = Duration::from_nanos(clock::boot_ns());
+            let machine = Machine::resume(entries, grace(), &told, now);
+            (machine, told.signal)
+        }
+        None => (Machine::boot(entries, grace()), None),
+    };
+    engine::run(machine, &signals, signal)
+}
+
+/// What children inherit: directory, session, environment.
+fn set_up_process(level: Option<&[u8]>) {
+    use std::os::unix::ffi::OsStrExt;
+    drop(std::env::set_current_dir("/"));
+    let _ = rustix::process::setsid();
+    env::set("PATH", "/sbin:/usr/sbin:/bin:/usr/bin");
+    env::set("SHELL", "/bin/sh");
+    env::set("USER", "root");
+    if std::env::var_os("HOME").is_none() {
+        env::set("HOME", "/");
+    }
+    if let Some(level) = level {
+        env::set("RUNLEVEL", std::ffi::OsStr::from_bytes(level));
+    }
+    set_terminal_type();
+    tty::make_sane(std::io::stdin().as_fd());
+}
+
+/// The kernel says `linux` whatever the console is; a serial line is no such thing.
+fn set_terminal_type() {
+    let term = std::env::var_os("TERM");
+    if tty::is_virtual(std::io::stdin().as_fd()) {
+        if term.is_none() {
+            env::set("TERM", "linux");
+        }
+    } else if term.is_none_or(|t| t == "linux") {
+        env::set("TERM", "vt102");
+    }
+}
+
+fn grace() -> Duration {
+    let seconds = match std::env::var("SUNUP_GRACE") {
+        Err(_) => GRACE_S,
+        Ok(text) => text.parse().unwrap_or_else(|_| {
+            console::say(&format!(
+                "SUNUP_GRACE={text}: not a number of seconds; {GRACE_S} is used"
+            ));
+            GRACE_S
+        }),
+    };
+    Duration::from_secs(seconds.min(GRACE_S_MAX))
 }

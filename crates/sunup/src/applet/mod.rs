@@ -4,6 +4,7 @@ use model::options::{self, Parsed, Spec};
 
 use crate::say;
 
+pub mod halt;
 pub mod init;
 pub mod mdev;
 pub mod runsv;
@@ -26,7 +27,15 @@ pub struct Call<'a> {
 }
 
 /// Every applet, in the order of `sunup --list`.
-pub static APPLETS: &[Applet] = &[init::APPLET, mdev::APPLET, runsv::APPLET, runsvdir::APPLET];
+pub static APPLETS: &[Applet] = &[
+    halt::HALT,
+    halt::POWEROFF,
+    halt::REBOOT,
+    init::APPLET,
+    mdev::APPLET,
+    runsv::APPLET,
+    runsvdir::APPLET,
+];
 
 /// Says what is wrong with a command line and how to learn more; returns the exit code.
 pub fn usage_error(spec: &Spec, mistake: &str) -> u8 {

@@ -83,6 +83,12 @@ pub fn reset_all() {
     unblock_all();
 }
 
+/// Gives one signal its default action; whether it is blocked stays as it is.
+pub fn reset(signal: Signal) {
+    // SAFETY: SIG_DFL installs no handler.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
 /// Ignores SIGPIPE again after [`reset_all`], as std does: a write answers EPIPE.
 pub fn ignore_pipe() {
     // SAFETY: SIG_IGN installs no handler.

@@ -1,0 +1,98 @@
+//! What a PID 1 that had to exec itself tells its successor: one line,
+//! `WORD KEY=PID KEY=PID ...`.
+//!
+//! WORD is how the machine was to end, or `run`. KEY names an entry that is to
+//! be kept running by its terminal and command, so the line survives a change of
+//! the inittab. A boot that was under way is not taken up again: sysinit does
+//! not run twice.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+use core::time::Duration;
+
+use super::{Fate, Job, Machine, Phase, Pid, Signal};
+use crate::format::inittab::Entry;
+
+/// A handover, decoded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handover {
+    /// The signal that took the machine down, if it was on its way.
+    pub signal: Option<Signal>,
+    /// Which entry runs under which pid. The caller drops those that are not
+    /// its children: they ended unseen.
+    pub processes: Vec<(u64, Pid)>,
+}
+
+/// The word for each way down.
+const WORDS: [(&str, Signal); 4] = [
+    ("halt", Signal::Usr1),
+    ("reboot", Signal::Term),
+    ("poweroff", Signal::Usr2),
+    ("restart", Signal::Quit),
+];
+
+/// Reads a line; what cannot be read counts as nothing.
+pub fn decode(text: &str) -> Handover {
+    let mut words = text.split(' ');
+    let signal = words
+        .next()
+        .and_then(|word| WORDS.iter().find(|(name, _)| *name == word))
+        .map(|(_, signal)| *signal);
+    let process = |word: &str| {
+        let (key, pid) = word.split_once('=')?;
+        let pid: Pid = pid.parse().ok()?;
+        Some((u64::from_str_radix(key, 16).ok()?, pid)).filter(|_| pid > 1)
+    };
+    Handover {
+        signal,
+        processes: words.filter_map(process).collect(),
+    }
+}
+
+impl Machine {
+    /// The line for a successor.
+    pub fn handover(&self) -> String {
+        let mut text = String::from(match &self.phase {
+            Phase::Down(fate, _) => Fate::name(fate),
+            Phase::Sysinit | Phase::Wait | Phase::Run | Phase::Over => "run",
+        });
+        for slot in &self.slots {
+            if let Job::Running { pid, .. } = slot.job {
+                // Writing to a string cannot fail.
+                let _ = write!(text, " {:x}={pid}", key(&slot.entry));
+            }
+        }
+        text
+    }
+
+    /// A machine that is up and has these processes already.
+    pub fn resume(
+        entries: Vec<Entry>,
+        grace: Duration,
+        handover: &Handover,
+        now: Duration,
+    ) -> Self {
+        let mut machine = Self::boot(Vec::new(), grace);
+        machine.phase = Phase::Run;
+        machine.list(entries);
+        for slot in &mut machine.slots {
+            let key = key(&slot.entry);
+            if let Some((_, pid)) = handover.processes.iter().find(|(k, _)| *k == key) {
+                slot.job = Job::Running {
+                    pid: *pid,
+                    since: now,
+                };
+            }
+        }
+        machine
+    }
+}
+
+/// FNV-1a of terminal and command.
+fn key(entry: &Entry) -> u64 {
+    let bytes = entry.tty.iter().chain(&[0]).chain(&entry.command);
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}

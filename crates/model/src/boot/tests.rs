@@ -1,0 +1,541 @@
+//! The machine against a fake kernel: every event in every state that can be
+//! reached, and the stories that users tell.
+
+extern crate std;
+
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use std::collections::HashSet;
+
+use super::*;
+use crate::format::inittab::decode;
+
+const GRACE: Duration = Duration::from_secs(1);
+const SIGNALS: [Signal; 9] = [
+    Signal::Int,
+    Signal::Tstp,
+    Signal::Cont,
+    Signal::Quit,
+    Signal::Hup,
+    Signal::Usr1,
+    Signal::Pwr,
+    Signal::Term,
+    Signal::Usr2,
+];
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn entries(text: &str) -> Vec<Entry> {
+    let (entries, mistakes) = decode(text.as_bytes());
+    assert_eq!(mistakes, vec![]);
+    entries
+}
+
+/// The machine with a kernel that always has a process to give.
+struct World {
+    machine: Option<Machine>,
+    now: Duration,
+    next_pid: Pid,
+    running: Vec<(String, Pid)>,
+    has_stage3: bool,
+    fork_fails: bool,
+    inittab: Option<Vec<Entry>>,
+    log: Vec<String>,
+}
+
+impl World {
+    fn new(inittab: &str) -> Self {
+        let mut world = Self {
+            machine: Some(Machine::boot(entries(inittab), GRACE)),
+            now: seconds(10),
+            next_pid: 100,
+            running: vec![],
+            has_stage3: false,
+            fork_fails: false,
+            inittab: None,
+            log: vec![],
+        };
+        world.step(Event::Tick);
+        world
+    }
+
+    fn step(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let (machine, actions) = self.machine.take().unwrap().step(self.now, event);
+            self.machine = Some(machine);
+            for action in actions {
+                events.extend(self.perform(action));
+            }
+        }
+    }
+
+    fn perform(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Start { id, .. } if id == Id::STAGE3 && !self.has_stage3 => {
+                return Some(Event::NoStage3);
+            }
+            Action::Start { id, .. } if self.fork_fails => {
+                self.log.push("no process".to_string());
+                return Some(Event::StartFailed(id, "no memory".to_string()));
+            }
+            Action::Start { id, entry, .. } => {
+                let command = String::from_utf8(entry.command).unwrap();
+                self.log.push(format!("start {command}"));
+                self.next_pid += 1;
+                self.running.push((command, self.next_pid));
+                return Some(Event::Started(id, self.next_pid));
+            }
+            Action::ReadInittab => return Some(Event::Inittab(self.inittab.clone())),
+            Action::Say(message) if message.is_for_the_console() => {
+                self.log.push(message.to_string());
+            }
+            Action::Say(_) => {}
+            Action::End(Fate::Restart(entry)) => self
+                .log
+                .push(format!("exec {}", entry.command.escape_ascii())),
+            Action::End(fate) => self.log.push(format!("end {}", fate.name())),
+            other => self.log.push(format!("{other:?}")),
+        }
+        None
+    }
+
+    fn exit(&mut self, command: &str, ended: Ended) {
+        let at = self.running.iter().position(|(c, _)| c == command);
+        let (_, pid) = self
+            .running
+            .remove(at.unwrap_or_else(|| panic!("{command} does not run: {:?}", self.log)));
+        self.step(Event::Exited(pid, ended));
+    }
+
+    fn done(&mut self, command: &str) {
+        self.exit(command, Ended::Code(0));
+    }
+
+    fn since(&self, start: Duration) -> Duration {
+        self.now.checked_sub(start).unwrap()
+    }
+
+    /// Lets time pass up to the deadline.
+    fn tick(&mut self) {
+        self.now = self.machine.as_ref().unwrap().deadline().unwrap();
+        self.step(Event::Tick);
+    }
+
+    fn log(&mut self) -> Vec<String> {
+        core::mem::take(&mut self.log)
+    }
+}
+
+#[test]
+fn boots_in_order() {
+    let mut w =
+        World::new("::once:o1\n::wait:w\n::respawn:r\n::sysinit:s1\n::sysinit:s2\n::once:o2");
+    assert_eq!(w.log(), ["start s1"]);
+    w.exit("s1", Ended::Code(3));
+    assert_eq!(
+        w.log(),
+        ["process 's1' (pid 101) exited, exitcode:3.", "start s2"]
+    );
+    w.exit("s2", Ended::Signal(11));
+    let killed = "process 's2' (pid 102) killed, signal:11.";
+    assert_eq!(w.log(), [killed, "start w"]);
+    w.done("w");
+    assert_eq!(w.log(), ["start o1", "start r", "start o2"]);
+    w.done("o1");
+    w.now += seconds(5);
+    w.done("r");
+    assert_eq!(w.log(), ["start r"]);
+}
+
+#[test]
+fn a_short_life_rests_longer_and_longer_and_is_told_once() {
+    let mut w = World::new("::respawn:r");
+    let mut rests = vec![];
+    for _ in 0..8 {
+        w.done("r");
+        let before = w.now;
+        w.tick();
+        rests.push(w.since(before).as_secs());
+    }
+    assert_eq!(rests, [1, 2, 4, 8, 16, 30, 30, 30]);
+    let log = w.log();
+    let told = log.iter().filter(|l| l.contains("again and again"));
+    assert_eq!(told.count(), 1, "{log:?}");
+    // Once it lives, it is as good as new.
+    w.now += SHORT_LIFE;
+    w.done("r");
+    assert_eq!(w.log(), ["start r"]);
+}
+
+#[test]
+fn a_failed_fork_is_tried_again_in_every_phase() {
+    for (inittab, command) in [
+        ("::sysinit:x", "x"),
+        ("::wait:x", "x"),
+        ("::respawn:x", "x"),
+    ] {
+        let mut w = World::new("");
+        w.fork_fails = true;
+        w.machine = Some(Machine::boot(entries(inittab), GRACE));
+        w.step(Event::Tick);
+        w.tick();
+        let told = "can't start 'x' yet: fork: no memory; trying again";
+        assert_eq!(w.log(), ["no process", told, "no process"]);
+        w.fork_fails = false;
+        w.tick();
+        assert_eq!(w.log(), [format!("start {command}")]);
+    }
+}
+
+#[test]
+fn a_hung_sysinit_does_not_stop_ctrl_alt_del_or_the_shutdown() {
+    let mut w = World::new("::sysinit:hangs\n::ctrlaltdel:c1\n::ctrlaltdel:c2\n::shutdown:d");
+    w.step(Event::Signal(Signal::Int));
+    w.done("c1");
+    assert_eq!(w.log(), ["start hangs", "start c1", "start c2"]);
+    w.step(Event::Signal(Signal::Term));
+    w.step(Event::Signal(Signal::Usr2));
+    assert_eq!(w.log(), ["start d"]);
+    w.done("d");
+    let sent = [
+        "The system is going down NOW!",
+        "TermAll",
+        "Sent SIGTERM to all processes",
+        "Sync",
+    ];
+    assert_eq!(w.log(), sent);
+    w.tick();
+    assert_eq!(w.log(), ["KillAll", "Sent SIGKILL to all processes"]);
+    w.tick();
+    assert_eq!(w.log(), ["Sync", "Requesting system reboot", "end reboot"]);
+}
+
+#[test]
+fn the_end_comes_as_soon_as_no_process_is_left() {
+    let mut w = World::new("::respawn:r");
+    w.has_stage3 = true;
+    w.step(Event::Signal(Signal::Usr2));
+    assert_eq!(w.log(), ["start r", "start /etc/runit/3"]);
+    w.done("/etc/runit/3");
+    let start = w.now;
+    assert!(w.machine.as_ref().unwrap().waits_for_the_last_process());
+    w.exit("r", Ended::Signal(15));
+    w.step(Event::NoChildren);
+    w.step(Event::NoChildren);
+    let log = w.log();
+    assert_eq!(log.last().unwrap(), "end poweroff");
+    assert!(!log.iter().any(|l| l.contains("'r'")), "{log:?}");
+    assert_eq!(w.now, start);
+    w.step(Event::Refused("not permitted".to_string()));
+    assert_eq!(w.log(), ["poweroff failed: not permitted", "Exit"]);
+    assert_eq!(w.machine.unwrap().deadline(), None);
+}
+
+#[test]
+fn each_command_of_the_shutdown_has_its_time() {
+    let mut w = World::new("::shutdown:d1\n::shutdown:d2");
+    w.has_stage3 = true;
+    let start = w.now;
+    w.step(Event::Signal(Signal::Pwr));
+    w.tick();
+    assert_eq!(w.since(start), STAGE3_LIMIT);
+    w.exit("/etc/runit/3", Ended::Signal(9));
+    let log = w.log();
+    assert_eq!(log[1], "'/etc/runit/3' still runs after 180 s: killed");
+    assert_eq!(log[2], "KillGroup(101)");
+    assert_eq!(log.last().unwrap(), "start d1");
+    // d1 cannot even be killed.
+    w.tick();
+    w.tick();
+    assert_eq!(w.since(start), STAGE3_LIMIT + SHUTDOWN_LIMIT + KILL_GRACE);
+    assert_eq!(w.log().last().unwrap(), "start d2");
+}
+
+#[test]
+fn stop_and_continue() {
+    let mut w = World::new("::respawn:r");
+    w.step(Event::Signal(Signal::Tstp));
+    w.now += seconds(2);
+    w.done("r");
+    assert_eq!(w.log(), ["start r"]);
+    assert_eq!(w.machine.as_ref().unwrap().deadline(), None);
+    w.step(Event::Signal(Signal::Cont));
+    assert_eq!(w.log(), ["start r"]);
+}
+
+#[test]
+fn a_reload_keeps_what_stays_and_forgets_what_ends() {
+    let mut w = World::new("::sysinit:s\n::respawn:stays\n::respawn:goes\n::respawn:once");
+    w.done("s");
+    w.log();
+    w.inittab = Some(entries(
+        "::respawn:new\n::sysinit:s2\n::once:o\n::respawn:stays\n::once:once",
+    ));
+    w.step(Event::Signal(Signal::Hup));
+    assert_eq!(w.log(), ["reloading /etc/inittab", "start new"]);
+    w.now += seconds(2);
+    w.done("goes");
+    w.done("once");
+    assert_eq!(w.log(), Vec::<String>::new());
+    w.done("stays");
+    assert_eq!(w.log(), ["start stays"]);
+    // A file that cannot be used changes nothing.
+    w.inittab = None;
+    w.step(Event::Signal(Signal::Hup));
+    w.done("new");
+    assert_eq!(w.log(), ["reloading /etc/inittab", "start new"]);
+}
+
+#[test]
+fn an_entry_that_comes_back_while_its_process_runs_is_not_started_twice() {
+    let mut w = World::new("tty1::respawn:getty");
+    for text in ["", "tty1::respawn:getty"] {
+        w.inittab = Some(entries(text));
+        w.step(Event::Signal(Signal::Hup));
+    }
+    let starts = w.log().iter().filter(|l| *l == "start getty").count();
+    assert_eq!(starts, 1);
+}
+
+#[test]
+fn quit_becomes_the_restart_entry_or_does_nothing() {
+    let mut w = World::new("::respawn:r");
+    w.step(Event::Signal(Signal::Quit));
+    assert_eq!(w.log(), ["start r"]);
+    let mut w = World::new("::restart:/sbin/other");
+    w.step(Event::Signal(Signal::Quit));
+    w.step(Event::NoChildren);
+    w.step(Event::NoChildren);
+    let log = w.log();
+    assert_eq!(log.last().unwrap(), "exec /sbin/other");
+    assert!(!log.iter().any(|l| l.contains("Requesting")));
+    w.step(Event::Refused("no such file".to_string()));
+    assert_eq!(w.log().last().unwrap(), "end reboot");
+}
+
+#[test]
+fn a_successor_takes_over() {
+    let text = "::sysinit:s\n::once:o\n::respawn:a\ntty1::respawn:b";
+    let mut w = World::new(text);
+    w.done("s");
+    let line = w.machine.as_ref().unwrap().handover();
+    let told = handover::decode(&line);
+    assert_eq!((told.signal, told.processes.len()), (None, 3), "{line}");
+    w.machine = Some(Machine::resume(entries(text), GRACE, &told, w.now));
+    w.log();
+    w.step(Event::Tick);
+    assert_eq!(w.log(), Vec::<String>::new());
+    w.now += seconds(2);
+    w.done("b");
+    assert_eq!(w.log(), ["start b"]);
+    w.step(Event::Signal(Signal::Usr2));
+    let line = w.machine.as_ref().unwrap().handover();
+    assert_eq!(handover::decode(&line).signal, Some(Signal::Usr2));
+    assert_eq!(
+        handover::decode("garbage x=1 =2 1= ff=-1"),
+        handover::Handover::default()
+    );
+}
+
+// Exhaustive: all states that a small machine can reach.
+
+const SMALL: &str = "::sysinit:s\n::respawn:r\n::ctrlaltdel:c\n::shutdown:d\n::restart:x";
+const BEFORE: &str = "::sysinit:s\n::respawn:r\n::once:o";
+const AFTER: &str = "::wait:s\n::once:r\n::askfirst:o";
+
+impl Machine {
+    /// The same machine with the present as the origin of time, and with the
+    /// past and the counts no finer than the rules look at them.
+    fn normal(mut self, now: Duration) -> Self {
+        let rebase = |t: Duration| t.saturating_sub(now);
+        for slot in &mut self.slots {
+            slot.failures = slot.failures.min(1);
+            match &mut slot.job {
+                Job::Resting { until } => *until = rebase(*until).min(seconds(1)),
+                Job::Running { since, .. } => *since = Duration::ZERO,
+                _ => {}
+            }
+        }
+        if let Phase::Down(_, down) = &mut self.phase {
+            match down {
+                Down::Commands { current: Some(c) } => c.until = rebase(c.until).min(seconds(2)),
+                Down::Term { until } | Down::Kill { until } => *until = rebase(*until),
+                _ => {}
+            }
+        }
+        self.next_id = 100;
+        for (n, slot) in (0..).zip(&mut self.slots) {
+            slot.id = Id(n);
+            if let Job::Running { pid, .. } = &mut slot.job {
+                *pid = 100 + n as Pid;
+            }
+        }
+        self
+    }
+
+    fn pids(&self) -> Vec<Pid> {
+        self.slots
+            .iter()
+            .filter_map(|s| match s.job {
+                Job::Running { pid, .. } => Some(pid),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// How the fake kernel answers a start.
+#[derive(Clone, Copy)]
+enum Kernel {
+    Gives,
+    Refuses,
+    HasNoStage3,
+}
+
+/// Steps and answers; returns the machine and all actions.
+fn run(
+    mut machine: Machine,
+    now: Duration,
+    event: Event,
+    kernel: Kernel,
+) -> (Machine, Vec<Action>) {
+    let mut all = vec![];
+    let mut events = VecDeque::from([event]);
+    let mut steps = 0;
+    let mut next_pid = 1000;
+    while let Some(event) = events.pop_front() {
+        steps += 1;
+        assert!(steps < 100, "no end of events: {machine:?}");
+        let (next, actions) = machine.step(now, event);
+        machine = next;
+        for action in &actions {
+            if let Action::Start { id, .. } = action {
+                next_pid += 1;
+                events.push_back(match kernel {
+                    Kernel::Refuses => Event::StartFailed(*id, String::new()),
+                    Kernel::HasNoStage3 if *id == Id::STAGE3 => Event::NoStage3,
+                    Kernel::Gives | Kernel::HasNoStage3 => Event::Started(*id, next_pid),
+                });
+            }
+        }
+        all.extend(actions);
+    }
+    (machine, all)
+}
+
+/// Every event that can happen to the machine, with the moment it happens.
+fn events_for(machine: &Machine, inittabs: &[&str]) -> Vec<(Duration, Event)> {
+    let mut events: Vec<_> = SIGNALS
+        .iter()
+        .map(|s| (Duration::ZERO, Event::Signal(*s)))
+        .collect();
+    for pid in machine.pids().into_iter().chain([7]) {
+        events.push((Duration::ZERO, Event::Exited(pid, Ended::Signal(9))));
+        events.push((SHORT_LIFE, Event::Exited(pid, Ended::Code(0))));
+    }
+    let list = |text: &&str| (Duration::ZERO, Event::Inittab(Some(entries(text))));
+    events.extend(inittabs.iter().map(list));
+    let end = machine.deadline().unwrap_or_default();
+    events.push((end, Event::Tick));
+    events.push((Duration::ZERO, Event::Tick));
+    events.push((Duration::ZERO, Event::NoChildren));
+    events.push((Duration::ZERO, Event::Refused(String::new())));
+    events
+}
+
+/// What must hold in each state after its events were answered.
+fn check(machine: &Machine, now: Duration) {
+    let mut pids = machine.pids();
+    pids.sort_unstable();
+    pids.dedup();
+    assert_eq!(pids.len(), machine.pids().len(), "a pid twice: {machine:?}");
+    assert!(
+        machine.deadline().is_none_or(|d| d > now),
+        "spins: {machine:?}"
+    );
+    for slot in &machine.slots {
+        assert_ne!(slot.job, Job::Starting, "unanswered: {machine:?}");
+        let must_run = slot.listed && slot.entry.action.respawns();
+        if machine.phase == Phase::Run && must_run && !machine.frozen {
+            let runs = matches!(slot.job, Job::Running { .. } | Job::Resting { .. });
+            assert!(runs, "lost: {machine:?}");
+        }
+        if let Job::Resting { until } = slot.job
+            && machine.has_turn(slot)
+        {
+            assert!(machine.deadline().is_some_and(|d| d <= until));
+        }
+    }
+    if let Phase::Down(_, Down::Commands { .. } | Down::Term { .. } | Down::Kill { .. }) =
+        machine.phase
+    {
+        assert!(machine.deadline().is_some(), "never ends: {machine:?}");
+    }
+}
+
+/// Nothing but time takes a machine that goes down to its end.
+fn ends(machine: &Machine, kernel: Kernel) {
+    let mut machine = machine.clone();
+    let mut now = Duration::ZERO;
+    for _ in 0..200 {
+        let Some(end) = machine.deadline().filter(|_| machine.phase != Phase::Over) else {
+            break;
+        };
+        assert!(end > now);
+        now = end;
+        machine = run(machine, now, Event::Tick, kernel).0;
+    }
+    let asked = matches!(machine.phase, Phase::Down(_, Down::Asked) | Phase::Over);
+    assert!(asked, "hangs: {machine:?}");
+    assert!(
+        now <= STAGE3_LIMIT + 2 * SHUTDOWN_LIMIT + 10 * KILL_GRACE,
+        "{now:?}"
+    );
+}
+
+/// Goes through every state that can be reached, and returns how many there are.
+fn explore(inittab: &str, reloads: &[&str]) -> usize {
+    let boot = Machine::boot(entries(inittab), GRACE);
+    let mut todo = vec![boot];
+    let mut seen = HashSet::new();
+    while let Some(machine) = todo.pop() {
+        for (now, event) in events_for(&machine, reloads) {
+            for kernel in [Kernel::Gives, Kernel::Refuses, Kernel::HasNoStage3] {
+                let (next, actions) = run(machine.clone(), now, event.clone(), kernel);
+                check(&next, now);
+                if let Event::Exited(pid, _) = event {
+                    assert!(!next.pids().contains(&pid), "reaped twice: {next:?}");
+                }
+                let next = next.normal(now);
+                if seen.insert(next.clone()) {
+                    if next.is_going_down() {
+                        ends(&next, kernel);
+                    }
+                    todo.push(next);
+                }
+                if !actions.iter().any(|a| matches!(a, Action::Start { .. })) {
+                    break; // The kernel was not asked.
+                }
+            }
+        }
+    }
+    seen.len()
+}
+
+#[test]
+fn every_event_in_every_state() {
+    let states = explore(SMALL, &[]);
+    assert!(states > 500, "only {states} states");
+}
+
+#[test]
+fn every_event_in_every_state_with_reloads() {
+    let states = explore(BEFORE, &[BEFORE, AFTER, ""]);
+    assert!(states > 500, "only {states} states");
+}

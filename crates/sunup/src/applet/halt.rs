@@ -1,0 +1,145 @@
+//! halt, poweroff, reboot: ask PID 1 for the end of the machine.
+//!
+//! Without -f, PID 1 gets USR1 (halt), USR2 (poweroff) or TERM (reboot), and
+//! does the rest in order. With -f the kernel is asked at once: services are not
+//! stopped and file systems not unmounted.
+//!
+//! Files: /var/log/wtmp, which gets a record if it is there.
+//! Exit codes: 0: asked; 1: failed, or called wrongly.
+
+use std::time::Duration;
+
+use model::options::{Opt, Order, Spec};
+
+use super::{Applet, Call, usage_error};
+use crate::say;
+use crate::sys::power::{self, End};
+use crate::sys::signal::{self, Signal};
+
+/// The row of halt.
+pub const HALT: Applet = Applet {
+    spec: &spec("halt", "stops the machine and leaves the power on"),
+    run: |call| run(call, &HALT, End::Halt, signal::SIGUSR1),
+};
+
+/// The row of poweroff.
+pub const POWEROFF: Applet = Applet {
+    spec: &spec("poweroff", "stops the machine and turns the power off"),
+    run: |call| run(call, &POWEROFF, End::Poweroff, signal::SIGUSR2),
+};
+
+/// The row of reboot.
+pub const REBOOT: Applet = Applet {
+    spec: &spec("reboot", "stops the machine and starts it again"),
+    run: |call| run(call, &REBOOT, End::Reboot, signal::SIGTERM),
+};
+
+const WTMP: &str = "/var/log/wtmp";
+const DELAY_S_MAX: u64 = 86_400 * 365;
+
+const fn spec(name: &'static str, about: &'static str) -> Spec {
+    Spec {
+        name,
+        synopsis: "[-d SEC] [-n] [-f] [-w] [-i]",
+        about,
+        options: OPTIONS,
+        order: Order::Permute,
+        notes: "Without -f, PID 1 stops the services first.",
+        usage_code: 1,
+    }
+}
+
+const OPTIONS: &[Opt] = &[
+    Opt {
+        letter: b'd',
+        value: Some("SEC"),
+        doc: "wait so many seconds first",
+    },
+    Opt {
+        letter: b'n',
+        value: None,
+        doc: "do not write the file systems to disk",
+    },
+    Opt {
+        letter: b'f',
+        value: None,
+        doc: "ask the kernel at once, do not trouble PID 1",
+    },
+    Opt {
+        letter: b'w',
+        value: None,
+        doc: "only write the record in /var/log/wtmp",
+    },
+    Opt {
+        letter: b'i',
+        value: None,
+        doc: "ignored, for compatibility",
+    },
+];
+
+fn run(call: &Call, applet: &Applet, end: End, signal: Signal) -> u8 {
+    let name = applet.spec.name;
+    match delay(call.args.value(b'd')) {
+        Ok(delay) => std::thread::sleep(delay),
+        Err(mistake) => return usage_error(applet.spec, &mistake),
+    }
+    record(name, call.args.has(b'w'));
+    if call.args.has(b'w') {
+        return 0;
+    }
+    if !call.args.has(b'n') {
+        power::sync();
+    }
+    let (attempt, trouble) = if call.args.has(b'f') {
+        ("ask the kernel", power::end_now(end))
+    } else {
+        match signal::kill(init(), signal) {
+            Ok(()) => return 0,
+            Err(e) => ("signal PID 1", e),
+        }
+    };
+    let advice = if rustix::process::geteuid().is_root() {
+        "" // A container without the right to it: nothing to advise.
+    } else {
+        "; not root: try again as root"
+    };
+    say::line(name, format_args!("{attempt}: {trouble}{advice}"));
+    1
+}
+
+fn delay(value: Option<&[u8]>) -> Result<Duration, String> {
+    let Some(value) = value else {
+        return Ok(Duration::ZERO);
+    };
+    std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .filter(|seconds| *seconds <= DELAY_S_MAX)
+        .map(Duration::from_secs)
+        .ok_or_else(|| format!("-d {}: not a number of seconds", value.escape_ascii()))
+}
+
+/// A machine without the file wants no records. A record that fails is told
+/// only when it was all that was asked for, or when root could not write it.
+fn record(name: &str, is_all: bool) {
+    let Err(e) = power::write_wtmp(WTMP.as_ref()) else {
+        return;
+    };
+    let is_news = is_all || rustix::process::geteuid().is_root();
+    if is_news && e.kind() != std::io::ErrorKind::NotFound {
+        say::line(name, format_args!("write {WTMP}: {e}"));
+    }
+}
+
+/// PID 1; in an old initial RAM disk, the process called linuxrc that plays its part.
+fn init() -> i32 {
+    let is_linuxrc = |pid: &i32| {
+        std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"linuxrc\n")
+    };
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .find(is_linuxrc)
+        .unwrap_or(1)
+}

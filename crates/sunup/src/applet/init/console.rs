@@ -1,0 +1,108 @@
+//! What PID 1 says, and where: on the console for people who watch, in the
+//! kernel's log (dmesg) for those who come later.
+//!
+//! PID 1 must not hang on a console whose flow is stopped. It writes through a
+//! descriptor of its own that does not block, and a line that finds no room
+//! within [`PATIENCE`] is lost. The kernel bounds the rate of what goes to
+//! /dev/kmsg.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+
+use crate::sys::tty;
+
+/// How long a stopped console may hold up one line.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
+
+static CONSOLE: OnceLock<OwnedFd> = OnceLock::new();
+/// Opened when it is first of use: /dev may be mounted as late as in sysinit.
+static KERNEL_LOG: OnceLock<OwnedFd> = OnceLock::new();
+
+/// Puts the console on 0-2: the one that `CONSOLE` or `console` names; else
+/// what the kernel, or a container, gave us stays there.
+pub fn open() {
+    let named = std::env::var_os("CONSOLE").or_else(|| std::env::var_os("console"));
+    let trouble = named.as_ref().and_then(|name| use_console(name).err());
+    let console = open_to_write("/proc/self/fd/2")
+        .or_else(|| open_to_write("/dev/console"))
+        .or_else(|| rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 3).ok());
+    if let Some(console) = console {
+        drop(CONSOLE.set(console));
+    }
+    if let (Some(name), Some(e)) = (named, trouble) {
+        say(&format!("open console {}: {e}", name.display()));
+    }
+}
+
+fn open_to_write(path: &str) -> Option<OwnedFd> {
+    let flags =
+        OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::APPEND | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).ok()
+}
+
+/// A kernel's `console=ttyS0,115200` comes as a variable, too: a name below
+/// /dev, with parameters.
+fn use_console(name: &OsString) -> std::io::Result<()> {
+    let name = name.to_string_lossy();
+    let name = name.split(',').next().unwrap_or_default();
+    let fd = tty::open_terminal(&Path::new("/dev").join(name))?;
+    tty::put_on_stdio(&fd)
+}
+
+/// Says a line on the console and in the kernel's log.
+pub fn say(text: &str) {
+    on_console(text);
+    in_kernel_log(text);
+}
+
+/// Says a line in the kernel's log; on the console only if there is no such log.
+pub fn note(text: &str) {
+    if !in_kernel_log(text) {
+        on_console(text);
+    }
+}
+
+fn on_console(text: &str) {
+    let Some(console) = CONSOLE.get() else {
+        return;
+    };
+    let line = format!("\r{text}\n");
+    let mut rest = line.as_bytes();
+    while !rest.is_empty() {
+        let mut fds = [PollFd::new(console, PollFlags::OUT)];
+        if poll(&mut fds, Some(&PATIENCE)) == Ok(0) {
+            return;
+        }
+        match rustix::io::write(console, rest) {
+            Ok(n) if n > 0 => rest = rest.get(n..).unwrap_or_default(),
+            Err(rustix::io::Errno::INTR) => {}
+            _ => return,
+        }
+    }
+}
+
+fn in_kernel_log(text: &str) -> bool {
+    // Facility daemon (3), level debug (7): kept by the kernel, not shown on the console again.
+    let line = format!("<31>init: {text}\n");
+    if KERNEL_LOG.get().is_none()
+        && let Some(log) = open_to_write("/dev/kmsg")
+    {
+        drop(KERNEL_LOG.set(log));
+    }
+    KERNEL_LOG
+        .get()
+        .is_some_and(|log| rustix::io::write(log, line.as_bytes()).is_ok())
+}
+
+/// The console, to wait until it has shown everything.
+pub fn descriptor() -> Option<&'static OwnedFd> {
+    CONSOLE.get()
+}

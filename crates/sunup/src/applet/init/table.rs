@@ -1,0 +1,63 @@
+//! Reads /etc/inittab and says what is wrong with it.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use model::format::inittab::{self, Entry};
+
+use super::console;
+
+const PATH: &str = "/etc/inittab";
+
+/// Longer files are cut here, which is said.
+const FILE_BYTES_MAX: usize = 256 * 1024;
+
+/// The entries; the defaults, which end in a shell, when there are none.
+pub fn read_or_defaults() -> Vec<Entry> {
+    read().unwrap_or_else(|reason| {
+        console::say(&format!("{PATH}: {reason}; the defaults are used"));
+        inittab::defaults()
+    })
+}
+
+/// The entries; `None`, and a word about it, when there are none.
+pub fn read_again() -> Option<Vec<Entry>> {
+    read()
+        .inspect_err(|reason| {
+            console::say(&format!("{PATH}: {reason}; nothing is changed"));
+        })
+        .ok()
+}
+
+fn read() -> Result<Vec<Entry>, String> {
+    let bytes = read_file().map_err(|e| e.to_string())?;
+    let (entries, mistakes) = inittab::decode(&bytes);
+    for m in mistakes {
+        console::say(&format!(
+            "Bad inittab entry at line {}: {}",
+            m.line, m.reason
+        ));
+    }
+    if entries.is_empty() {
+        return Err("no entry".to_owned());
+    }
+    Ok(entries)
+}
+
+fn read_file() -> io::Result<Vec<u8>> {
+    // A fifo or a device in its place must not hold up the boot.
+    if !std::fs::metadata(PATH)?.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(PATH)?
+        .take(FILE_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() > FILE_BYTES_MAX {
+        console::say(&format!(
+            "{PATH}: longer than {FILE_BYTES_MAX} bytes; the rest is left out"
+        ));
+        bytes.truncate(FILE_BYTES_MAX);
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,131 @@
+//! The end of the machine, and what belongs to it. Whatever may hang (a dead
+//! disk, a stopped serial line) is done by a child that has a limit.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
+use rustix::system::{RebootCommand, reboot};
+
+use super::{signal, spawn};
+
+/// How long file systems may take to be written.
+const SYNC_LIMIT: Duration = Duration::from_secs(30);
+/// How long the console may take to show the last words.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+
+/// How the machine ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Stop, with the power on.
+    Halt,
+    /// Turn the power off.
+    Poweroff,
+    /// Start again.
+    Reboot,
+}
+
+impl End {
+    fn command(self) -> RebootCommand {
+        match self {
+            Self::Halt => RebootCommand::Halt,
+            Self::Poweroff => RebootCommand::PowerOff,
+            Self::Reboot => RebootCommand::Restart,
+        }
+    }
+}
+
+/// Whether Ctrl-Alt-Del resets the machine at once (`true`) or sends INT to
+/// PID 1. In a container it is not ours to say, so a failure is no news.
+pub fn ctrl_alt_del_resets(yes: bool) {
+    let command = if yes {
+        RebootCommand::CadOn
+    } else {
+        RebootCommand::CadOff
+    };
+    let _ = reboot(command);
+}
+
+/// Writes the file systems to disk; gives up waiting after [`SYNC_LIMIT`].
+pub fn sync() {
+    let done = within(SYNC_LIMIT, || {
+        rustix::fs::sync();
+        0
+    });
+    if done.is_err() {
+        rustix::fs::sync();
+    }
+}
+
+/// Waits until a terminal has sent what was written, for [`DRAIN_LIMIT`] at most.
+pub fn drain(terminal: impl AsFd) {
+    drop(within(DRAIN_LIMIT, || {
+        u8::from(rustix::termios::tcdrain(terminal).is_err())
+    }));
+}
+
+/// Ends the machine at once, without a word to anybody. Comes back only on failure.
+pub fn end_now(end: End) -> io::Error {
+    reboot(end.command()).map_or_else(io::Error::from, |()| io::Error::other("nothing happened"))
+}
+
+/// As [`end_now`], for PID 1: the kernel ends the process that asks, and would
+/// not survive the end of PID 1, so a child asks. `Ok`: the end is near.
+pub fn end_by_child(end: End) -> io::Result<()> {
+    let ask = || end_now(end).raw_os_error().unwrap_or(libc::EIO) as u8;
+    match within(Duration::MAX, ask) {
+        Ok(Some(0) | None) => Ok(()),
+        Ok(Some(errno)) => Err(io::Error::from_raw_os_error(errno.into())),
+        Err(_) => Err(end_now(end)),
+    }
+}
+
+/// Runs `work` in a child and waits for its result, for a limited time; then
+/// the child is killed. An error means that there was no child.
+fn within(limit: Duration, work: impl FnOnce() -> u8) -> io::Result<Option<u8>> {
+    let number = spawn::fork(work)?;
+    let Some(pid) = Pid::from_raw(number) else {
+        return Ok(None);
+    };
+    // Without pidfds (before Linux 5.3) the wait has no limit.
+    if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
+        let timeout = Timespec::try_from(limit).ok();
+        let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+        if poll(&mut fds, timeout.as_ref()) == Ok(0) {
+            drop(signal::kill(number, signal::SIGKILL));
+            return Ok(None);
+        }
+    }
+    let status = waitpid(Some(pid), WaitOptions::empty())?;
+    Ok(status.and_then(|(_, s)| s.exit_status().map(|code| code as u8)))
+}
+
+/// Appends the record of a shutdown to a wtmp file that is there, in the layout
+/// of this platform's utmp(5).
+pub fn write_wtmp(path: &std::path::Path) -> io::Result<()> {
+    use std::io::Write;
+    let mut file = std::fs::OpenOptions::new().append(true).open(path)?;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    // SAFETY: utmpx is plain data, for which all zeroes is a valid value.
+    let mut record: libc::utmpx = unsafe { std::mem::zeroed() };
+    record.ut_type = libc::RUN_LVL;
+    fill(&mut record.ut_id, b"~~");
+    fill(&mut record.ut_line, b"~~");
+    fill(&mut record.ut_user, b"shutdown");
+    let system = rustix::system::uname();
+    fill(&mut record.ut_host, system.release().to_bytes());
+    record.ut_tv.tv_sec = now.tv_sec as _;
+    record.ut_tv.tv_usec = (now.tv_nsec / 1000) as _;
+    let start = (&raw const record).cast::<u8>();
+    // SAFETY: the record was zeroed as a whole, so that its padding is initialised, too.
+    let bytes = unsafe { std::slice::from_raw_parts(start, size_of::<libc::utmpx>()) };
+    file.write_all(bytes)
+}
+
+fn fill(field: &mut [libc::c_char], text: &[u8]) {
+    for (slot, byte) in field.iter_mut().zip(text) {
+        *slot = *byte as libc::c_char;
+    }
+}
