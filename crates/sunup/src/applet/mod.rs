@@ -5,6 +5,8 @@ use model::options::{self, Parsed, Spec};
 use crate::say;
 
 pub mod init;
+pub mod sv;
+pub mod svok;
 
 /// One row of the table.
 pub struct Applet {
@@ -23,7 +25,7 @@ pub struct Call<'a> {
 }
 
 /// Every applet, in the order of `sunup --list`.
-pub static APPLETS: &[Applet] = &[init::APPLET];
+pub static APPLETS: &[Applet] = &[init::APPLET, sv::APPLET, svok::APPLET];
 
 /// Says what is wrong with a command line and how to learn more; returns the exit code.
 pub fn usage_error(spec: &Spec, mistake: &str) -> u8 {
