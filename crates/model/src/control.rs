@@ -219,6 +219,11 @@ impl Action {
         self.goals.contains(&Goal::Gone)
     }
 
+    /// Whether the service is to run in the end, even if it does not yet.
+    pub fn starts(&self) -> bool {
+        self.goals.contains(&Goal::Up)
+    }
+
     /// Judges the present status against the one before the command.
     pub fn verdict(&self, before: &Status, now: &Status) -> Verdict {
         let verdicts = || self.goals.iter().map(|g| g.verdict(before, now));
@@ -347,6 +352,9 @@ mod tests {
         let ending = words().filter(|(w, v)| *v != Verb::Status && act(w).ends_supervisor());
         let ending: Vec<&str> = ending.map(|(w, _)| *w).collect();
         assert_eq!(ending, ["exit", "shutdown", "force-shutdown"]);
+        let starting = words().filter(|(w, v)| *v != Verb::Status && act(w).starts());
+        let starting: Vec<&str> = starting.map(|(w, _)| *w).collect();
+        assert_eq!(starting, ["up", "start", "restart", "force-restart"]);
     }
 
     #[test]

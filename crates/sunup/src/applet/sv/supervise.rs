@@ -26,6 +26,8 @@ const DIR_LAST: &[u8] = b"/etc/runit/sv";
 pub enum Trouble {
     /// No supervisor runs.
     Dead,
+    /// A file is missing that a supervisor makes: what was tried.
+    Missing(&'static str),
     /// Something failed: how grave, what was tried, and why not.
     Failed(&'static str, &'static str, &'static str),
 }
@@ -36,7 +38,10 @@ impl Trouble {
     }
 
     fn warning(attempt: &'static str, e: Errno) -> Self {
-        Self::Failed("warning: ", attempt, reason(e))
+        match e {
+            Errno::NOENT => Self::Missing(attempt),
+            _ => Self::Failed("warning: ", attempt, reason(e)),
+        }
     }
 
     /// Whether this is what the action was to bring about.
@@ -48,6 +53,10 @@ impl Trouble {
     pub fn line(&self, name: &[u8]) -> Vec<u8> {
         match self {
             Self::Dead => [b"fail: ", name, b": runsv not running\n"].concat(),
+            Self::Missing(attempt) => {
+                let reason = reason(Errno::NOENT);
+                Self::Failed("warning: ", attempt, reason).line(name)
+            }
             Self::Failed(severity, attempt, reason) => {
                 let text = format!(": {attempt}: {reason}\n");
                 [severity.as_bytes(), name, text.as_bytes()].concat()
@@ -210,7 +219,8 @@ fn enter(dir: &Path) -> Result<(), Errno> {
     stat([dir.as_os_str().as_bytes(), b"/."].concat()).map(drop)
 }
 
-fn locate(name: &[u8]) -> PathBuf {
+/// The service directory that an operand means.
+pub fn locate(name: &[u8]) -> PathBuf {
     if control::is_path(name) {
         return PathBuf::from(OsString::from_vec(name.to_vec()));
     }

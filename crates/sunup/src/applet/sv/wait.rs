@@ -7,6 +7,9 @@
 //! once the supervisor has read the command: an old status that happens to show
 //! what is wanted proves nothing.
 //!
+//! A service that is to start and never had a supervisor is given the time to get
+//! one: it may have been enabled just now.
+//!
 //! The deadline is on the boot clock. A forced action that is late gets KILL and
 //! a second, fixed time for the kill to do its work.
 
@@ -21,7 +24,7 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::check::Check;
-use super::supervise::{Control, Service, Trouble, is_dead};
+use super::supervise::{Control, Service, Trouble, is_dead, locate};
 use crate::say;
 use crate::sys::clock::boot_ns;
 use crate::sys::signal::{SIGCHLD, SignalFd};
@@ -80,8 +83,10 @@ impl Waiter {
 
     /// Commands a service, to be waited for.
     pub fn add(&mut self, name: &[u8]) -> Result<(), Trouble> {
+        let dir = locate(name);
+        self.await_supervisor(name, &dir);
+        let watches = self.watch(&dir);
         let service = Service::named(name)?;
-        let watches = self.watch(service.dir());
         let before = service.status()?;
         let control = if self.action.bytes.is_empty() {
             None
@@ -100,6 +105,35 @@ impl Waiter {
             is_dirty: true,
         });
         Ok(())
+    }
+
+    /// Returns when the service has a supervisor, cannot be hoped to get one, or
+    /// the time is up.
+    fn await_supervisor(&mut self, name: &[u8], dir: &Path) {
+        let mut is_new = false;
+        while self.action.starts() && boot_ns() < self.end_ns {
+            // The second watch fails until the first has seen its directory.
+            let is_watched = self.add_watch(dir, WatchFlags::CREATE).is_some();
+            let events = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::OPEN;
+            let _ = self.add_watch(&dir.join("supervise"), events);
+            match Service::named(name).and_then(|s| s.status()) {
+                Err(Trouble::Missing(_)) => is_new = true,
+                // Its fifos are there, and will be opened next.
+                Err(Trouble::Dead) if is_new => {}
+                _ => return,
+            }
+            let left = self.end_ns.saturating_sub(boot_ns());
+            let timeout = timespec(if is_watched { left } else { LOOK_NS.min(left) });
+            let inotify = self.inotify.iter();
+            let mut fds: Vec<_> = inotify.map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+            let _ = poll(&mut fds, Some(&timeout));
+            self.mark();
+        }
+    }
+
+    fn add_watch(&self, path: &Path, events: WatchFlags) -> Option<i32> {
+        let inotify = self.inotify.as_ref()?;
+        inotify::add_watch(inotify, path, events).ok()
     }
 
     /// Waits for all and reports each as it is done; returns how many failed.
@@ -123,10 +157,7 @@ impl Waiter {
     /// Watches for a new status and for the reading of commands. Reading the
     /// status must not be among the events: we do it ourselves.
     fn watch(&self, dir: &Path) -> Vec<Option<i32>> {
-        let add = |path: &str, events| {
-            let inotify = self.inotify.as_ref()?;
-            inotify::add_watch(inotify, dir.join(path), events).ok()
-        };
+        let add = |path: &str, events| self.add_watch(&dir.join(path), events);
         let mut watches = vec![add("supervise", WatchFlags::MOVED_TO)];
         if !self.action.bytes.is_empty() {
             watches.push(add("supervise/control", WatchFlags::ACCESS));
