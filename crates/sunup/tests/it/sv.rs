@@ -5,7 +5,7 @@
 //! brought into the same state; pids and seconds are masked.
 
 use std::fs;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -642,7 +642,6 @@ fn a_mistyped_verb_does_nothing() {
         assert_eq!(got, said(100, ""), "-w {wait}");
     }
     // runsv replaces the status on every command.
-    use std::os::unix::fs::MetadataExt;
     let after = fs::metadata(service.supervise("status")).unwrap();
     assert_eq!(
         (before.ino(), before.mtime_nsec()),
