@@ -239,8 +239,9 @@ impl Action {
 
 impl Goal {
     fn verdict(self, before: &Status, now: &Status) -> Verdict {
-        let idle = now.pid == 0;
-        let runs = !idle && now.phase == Phase::Run;
+        // Between ./run and ./finish runit's runsv shows a finish without a pid.
+        let idle = now.pid == 0 && now.phase == Phase::Down;
+        let runs = now.pid != 0 && now.phase == Phase::Run;
         let is_new = (now.pid, now.changed) != (before.pid, before.changed);
         match self {
             Self::Up => with_check(runs && now.want_up),
@@ -499,6 +500,19 @@ mod tests {
             ..before
         };
         assert_eq!(act("once").verdict(&before, &same), Verdict::NotYet);
+    }
+
+    #[test]
+    fn a_finish_about_to_start_is_not_down() {
+        let between = Status {
+            pid: 0,
+            ..state("fd")
+        };
+        for word in ["down", "once", "term", "pause", "check"] {
+            let verdict = act(word).verdict(&BEFORE, &between);
+            let ok = word == "once";
+            assert_eq!(verdict == Verdict::Reached, ok, "{word}");
+        }
     }
 
     #[test]

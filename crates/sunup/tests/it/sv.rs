@@ -402,7 +402,7 @@ fn verbs_when_finish_hangs() {
         }
         let service = Supervised::new(supervisor, svdir.join("web"));
         service.send(b"o");
-        service.wait("finish", |s| s.phase == Phase::Finish);
+        service.wait("finish", |s| s.phase == Phase::Finish && s.pid != 0);
         for args in [
             &["status", "web"][..],
             &["-v", "hup", "web"],
