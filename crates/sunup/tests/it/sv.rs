@@ -41,7 +41,6 @@ const OBEYS_TERM: &str =
 /// One that only obeys KILL.
 const IGNORES_TERM: &str =
     "#!/bin/sh\ntrap '' TERM HUP INT QUIT ALRM USR1 USR2\n: > ready\nexec sleep 100000\n";
-const HANGS: &str = "#!/bin/sh\nexec sleep 100000\n";
 const ENDS: &str = "#!/bin/sh\nexit 0\n";
 const LOGS: &str = "#!/bin/sh\nexec cat > /dev/null\n";
 
@@ -397,7 +396,7 @@ fn verbs_when_finish_hangs() {
     let sv = [debian("sv"), ours(&fixture)];
     for (round, supervisor) in supervisors(&fixture).iter().enumerate() {
         let svdir = fixture.path(&round.to_string());
-        for (name, content) in [("run", ENDS), ("finish", HANGS), ("down", "")] {
+        for (name, content) in [("run", ENDS), ("finish", IGNORES_TERM), ("down", "")] {
             fixture.add(&format!("{round}/web/{name}"), content);
         }
         let service = Supervised::new(supervisor, svdir.join("web"));
