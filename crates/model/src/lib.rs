@@ -10,6 +10,7 @@ extern crate alloc;
 
 pub mod boot;
 pub mod command;
+pub mod control;
 pub mod device;
 pub mod format;
 pub mod options;

@@ -1,7 +1,8 @@
 //! sunup: one static binary, many applets.
 //!
 //! The applet is the base name of `argv[0]`, or the first argument when the
-//! binary is called by its own name. Each applet is one row of
+//! binary is called by its own name. A link to `sv` by any other name is an init
+//! script. Each applet is one row of
 //! [`applet::APPLETS`].
 
 mod applet;
@@ -11,6 +12,7 @@ mod sys;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use applet::{APPLETS, Applet, Call};
@@ -27,6 +29,12 @@ fn main() -> ExitCode {
         // that are no option of init, and a usage error of PID 1 would be a kernel panic.
         _ if is_init && std::process::id() == 1 => applet::init::boot(rest),
         Some(applet) => run(applet, argv0, rest),
+<<<<<<< HEAD
+=======
+        // A kernel that was told `init=/bin/sunup` means init.
+        None if std::process::id() == 1 => run(&applet::init::APPLET, argv0, rest),
+        None if is_link_to_sv(argv0) => run(&applet::sv::INIT_SCRIPT, argv0, rest),
+>>>>>>> h-sv
         None => by_first_argument(rest),
     };
     ExitCode::from(code)
@@ -40,6 +48,22 @@ fn find(name: &[u8]) -> Option<&'static Applet> {
 fn base_name(argv0: &[u8]) -> &[u8] {
     let base = argv0.rsplit(|b| *b == b'/').next().unwrap_or(argv0);
     base.strip_prefix(b"-").unwrap_or(base)
+}
+
+/// Whether the path is a link, or a link to a link, to something named `sv`.
+fn is_link_to_sv(path: &[u8]) -> bool {
+    const LINKS_MAX: usize = 40;
+    let mut path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
+    for _ in 0..LINKS_MAX {
+        let Ok(target) = path.read_link() else {
+            return false;
+        };
+        if target.file_name().is_some_and(|name| name == "sv") {
+            return true;
+        }
+        path.set_file_name(target);
+    }
+    false
 }
 
 fn by_first_argument(args: &[Vec<u8>]) -> u8 {

@@ -9,6 +9,8 @@ pub mod init;
 pub mod mdev;
 pub mod runsv;
 pub mod runsvdir;
+pub mod sv;
+pub mod svok;
 
 /// One row of the table.
 pub struct Applet {
@@ -35,6 +37,8 @@ pub static APPLETS: &[Applet] = &[
     mdev::APPLET,
     runsv::APPLET,
     runsvdir::APPLET,
+    sv::APPLET,
+    svok::APPLET,
 ];
 
 /// Says what is wrong with a command line and how to learn more; returns the exit code.

@@ -1,0 +1,216 @@
+//! sv: asks and commands the supervisors of services (sv(8)).
+//!
+//! For each service it opens `supervise/ok` (does a supervisor run?), reads
+//! `supervise/status` and writes to `supervise/control`. With -v or -w, and for
+//! the commands of LSB init scripts, it then waits for the effect: see [`wait`].
+//! All that is decided is in `model::control`.
+//!
+//! Results go to standard output, one line a service: they are what scripts
+//! read. Exit code: the number of services that failed, at most 99; 100 for a
+//! mistaken command line. Called by another name through a link (an init
+//! script), the service is that name and the exit codes are LSB's.
+
+mod check;
+mod reason;
+mod supervise;
+mod wait;
+
+use std::os::unix::ffi::OsStringExt;
+
+use model::control::{Action, Verb};
+use model::format::status::Phase;
+use model::options::{Opt, Order, Spec};
+
+use super::{Applet, Call, usage_error};
+use crate::say;
+use supervise::{Service, Trouble};
+
+/// The row of the table.
+pub const APPLET: Applet = Applet { spec: &SPEC, run };
+
+/// sv as an init script: the base name of `argv[0]` is the service.
+pub const INIT_SCRIPT: Applet = Applet {
+    spec: &INIT_SCRIPT_SPEC,
+    run: run_as_init_script,
+};
+
+const OPTIONS: &[Opt] = &[
+    Opt {
+        letter: b'v',
+        value: None,
+        doc: "wait up to 7 seconds for the effect, then report it",
+    },
+    Opt {
+        letter: b'w',
+        value: Some("SEC"),
+        doc: "wait up to SEC seconds; implies -v",
+    },
+];
+
+const SPEC: Spec = Spec {
+    name: "sv",
+    synopsis: "[-v] [-w SEC] COMMAND SERVICE...",
+    about: "asks and commands the supervisors of services",
+    options: OPTIONS,
+    order: Order::Posix,
+    notes: COMMANDS,
+    usage_code: 100,
+};
+
+const INIT_SCRIPT_SPEC: Spec = Spec {
+    name: "sv",
+    synopsis: "[-v] [-w SEC] COMMAND, by the name of a service",
+    usage_code: 2,
+    ..SPEC
+};
+
+const COMMANDS: &str = "\
+Commands, by word or letter:
+  status s               say what the service and its log service do
+  up u, down d, once o   start; stop; start without restarting
+  exit x                 stop, and end the supervisor
+  pause p, cont c, hup h, alarm a, interrupt i, quit q, 1, 2, term t, kill k
+                         send the signal
+Commands that wait up to 7 seconds and report:
+  start, stop, reload, restart, try-restart, shutdown, check
+  force-stop D, force-reload T, force-restart, force-shutdown X
+                         send KILL in the end
+
+A SERVICE that starts with . or / or ends with / is a directory; any other is
+looked up in $SVDIR, or else in the first that exists of /service, /var/service,
+/etc/service and /etc/runit/sv. $SVWAIT replaces the 7 seconds.
+";
+
+/// Seconds to wait where neither -w nor SVWAIT says otherwise.
+const WAIT_S: u64 = 7;
+/// The exit code counts failed services up to here.
+const FAILURES_MAX: usize = 99;
+
+fn run(call: &Call) -> u8 {
+    let [word, names @ ..] = call.args.operands.as_slice() else {
+        return usage_error(&SPEC, "say a command and a service");
+    };
+    if names.is_empty() {
+        return usage_error(&SPEC, "say which service");
+    }
+    match asked(call, word) {
+        Err(mistake) => usage_error(&SPEC, &mistake),
+        Ok((Verb::Status, _)) => count(status(names).failed),
+        Ok((Verb::Act(action), wait_ms)) => count(act(&action, names, wait_ms)),
+    }
+}
+
+fn run_as_init_script(call: &Call) -> u8 {
+    let name = call.argv0.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    let Some(word) = call.args.operands.first() else {
+        return usage_error(&INIT_SCRIPT_SPEC, "say a command");
+    };
+    match asked(call, word) {
+        Err(mistake) => usage_error(&INIT_SCRIPT_SPEC, &mistake),
+        Ok((Verb::Status, _)) => status(&[name]).lsb_code,
+        Ok((Verb::Act(action), wait_ms)) => u8::from(act(&action, &[name], wait_ms) > 0),
+    }
+}
+
+fn count(failed: usize) -> u8 {
+    failed.min(FAILURES_MAX) as u8
+}
+
+/// The command, and how long to wait for its effect, in milliseconds; `None`
+/// when it need not be waited for.
+fn asked(call: &Call, word: &[u8]) -> Result<(Verb, Option<u64>), String> {
+    let verb = Verb::parse(word)?;
+    let from_env = || std::env::var_os("SVWAIT").map(OsStringExt::into_vec);
+    let seconds = match (call.args.value(b'w'), from_env()) {
+        (Some(text), _) => seconds(text).ok_or_else(|| not_seconds("-w", text))?,
+        (None, Some(text)) => seconds(&text).ok_or_else(|| not_seconds("SVWAIT", &text))?,
+        (None, None) => WAIT_S,
+    };
+    let waits = match verb {
+        Verb::Status => false,
+        Verb::Act(action) => action.waits || call.args.has(b'v') || call.args.has(b'w'),
+    };
+    Ok((verb, waits.then(|| seconds.saturating_mul(1000))))
+}
+
+fn seconds(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn not_seconds(whose: &str, text: &[u8]) -> String {
+    format!(
+        "{whose}: {}: not a whole number of seconds",
+        text.escape_ascii()
+    )
+}
+
+/// What reporting the status of services came to.
+struct Reported {
+    failed: usize,
+    /// Of the last service: 0 runs, 3 is down, 4 is not known.
+    lsb_code: u8,
+}
+
+fn status(names: &[&[u8]]) -> Reported {
+    let mut reported = Reported {
+        failed: 0,
+        lsb_code: 4,
+    };
+    for name in names {
+        let (text, ok) = match report(name) {
+            Ok((phase, text, log_ok)) => {
+                reported.lsb_code = if phase == Phase::Down { 3 } else { 0 };
+                (text, log_ok)
+            }
+            Err(trouble) => (trouble.line(name), false),
+        };
+        reported.failed += usize::from(!ok);
+        say::print_bytes(&text);
+    }
+    reported
+}
+
+/// The phase and the line of a service, and whether its log service, if any, is well.
+fn report(name: &[u8]) -> Result<(Phase, Vec<u8>, bool), Trouble> {
+    let service = Service::named(name)?;
+    let status = service.status()?;
+    let mut text = service.describe(name, &status);
+    let mut log_ok = true;
+    match service.log() {
+        Ok(None) => text.push(b'\n'),
+        Ok(Some((log, status))) => {
+            text.extend_from_slice(b"; ");
+            text.extend(log.describe(b"log", &status));
+            text.push(b'\n');
+        }
+        Err(trouble) => {
+            log_ok = false;
+            text.extend_from_slice(b"; ");
+            text.extend(trouble.line(&[name, b"/log"].concat()));
+        }
+    }
+    Ok((status.phase, text, log_ok))
+}
+
+/// Sends the command to all, then waits for all; returns how many failed.
+fn act(action: &Action, names: &[&[u8]], wait_ms: Option<u64>) -> usize {
+    let mut waiter = wait_ms.map(|ms| wait::Waiter::new(*action, ms));
+    let mut failed = 0;
+    for name in names {
+        let done = match &mut waiter {
+            Some(waiter) => waiter.add(name),
+            None => send(action, name),
+        };
+        if let Err(trouble) = done {
+            failed += usize::from(!trouble.is_success_of(action));
+            say::print_bytes(&trouble.line_after(action, name));
+        }
+    }
+    failed + waiter.map_or(0, wait::Waiter::finish)
+}
+
+fn send(action: &Action, name: &[u8]) -> Result<(), Trouble> {
+    let service = Service::named(name)?;
+    service.status()?;
+    service.control()?.send(action.bytes)
+}

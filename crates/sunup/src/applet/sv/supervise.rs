@@ -1,0 +1,236 @@
+//! The files of one supervised service, seen from outside: `supervise/ok`,
+//! `status` and `control`. Nothing here blocks: fifos are opened without waiting
+//! for the other side, so a stale one answers at once.
+
+use std::ffi::OsString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use model::control::{self, Action};
+use model::format::status::Status;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, open, stat};
+use rustix::io::Errno;
+
+use super::reason::reason;
+use crate::{say, sys};
+
+/// Where services are looked up without SVDIR: upstream runit's place, Void's,
+/// Debian's, and the place of this project's own tree.
+const SERVICE_DIRS: [&[u8]; 4] = [b"/service", b"/var/service", b"/etc/service", DIR_LAST];
+const DIR_LAST: &[u8] = b"/etc/runit/sv";
+
+/// Why a service could not be asked or commanded.
+#[derive(Clone, Copy, Debug)]
+pub enum Trouble {
+    /// No supervisor runs.
+    Dead,
+    /// A file is missing that a supervisor makes: what was tried.
+    Missing(&'static str),
+    /// Something failed: how grave, what was tried, and why not.
+    Failed(&'static str, &'static str, &'static str),
+}
+
+impl Trouble {
+    fn fail(attempt: &'static str, e: Errno) -> Self {
+        Self::Failed("fail: ", attempt, reason(e))
+    }
+
+    fn warning(attempt: &'static str, e: Errno) -> Self {
+        match e {
+            Errno::NOENT => Self::Missing(attempt),
+            _ => Self::Failed("warning: ", attempt, reason(e)),
+        }
+    }
+
+    /// Whether this is what the action was to bring about.
+    pub fn is_success_of(&self, action: &Action) -> bool {
+        matches!(self, Self::Dead) && action.ends_supervisor()
+    }
+
+    /// The line that tells it, in runit's words.
+    pub fn line(&self, name: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Dead => [b"fail: ", name, b": runsv not running\n"].concat(),
+            Self::Missing(attempt) => {
+                let reason = reason(Errno::NOENT);
+                Self::Failed("warning: ", attempt, reason).line(name)
+            }
+            Self::Failed(severity, attempt, reason) => {
+                let text = format!(": {attempt}: {reason}\n");
+                [severity.as_bytes(), name, text.as_bytes()].concat()
+            }
+        }
+    }
+
+    /// As [`Trouble::line`], after an action that may have been meant to end the supervisor.
+    pub fn line_after(&self, action: &Action, name: &[u8]) -> Vec<u8> {
+        if self.is_success_of(action) {
+            [b"ok: ", name, b": runsv not running\n"].concat()
+        } else {
+            self.line(name)
+        }
+    }
+}
+
+/// A service whose supervisor runs, as far as can be known.
+pub struct Service {
+    dir: PathBuf,
+    /// `supervise/ok`; `None` when we may not open it.
+    ok: Option<OwnedFd>,
+}
+
+impl Service {
+    /// Finds the service of an operand and connects to its supervisor.
+    pub fn named(name: &[u8]) -> Result<Self, Trouble> {
+        const ENTER: &str = "unable to change to service directory";
+        if name.is_empty() {
+            return Err(Trouble::fail(ENTER, Errno::NOENT));
+        }
+        let dir = locate(name);
+        enter(&dir).map_err(|e| Trouble::fail(ENTER, e))?;
+        Self::connect(dir)
+    }
+
+    fn connect(dir: PathBuf) -> Result<Self, Trouble> {
+        let ok = match open_fifo(&dir.join("supervise/ok")) {
+            Ok(fd) => Some(fd),
+            Err(Errno::NXIO) => return Err(Trouble::Dead),
+            // The status may be readable all the same.
+            Err(Errno::ACCESS) => None,
+            Err(e) => return Err(Trouble::warning("unable to open supervise/ok", e)),
+        };
+        Ok(Self { dir, ok })
+    }
+
+    /// The log service and its status, if there is one.
+    pub fn log(&self) -> Result<Option<(Self, Status)>, Trouble> {
+        let dir = self.dir.join("log");
+        match enter(&dir) {
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(Trouble::warning("unable to change directory", e)),
+            Ok(()) => {
+                let log = Self::connect(dir)?;
+                let status = log.status()?;
+                Ok(Some((log, status)))
+            }
+        }
+    }
+
+    /// The service directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What the supervisor last wrote about the service.
+    pub fn status(&self) -> Result<Status, Trouble> {
+        const OPEN: &str = "unable to open supervise/status";
+        const READ: &str = "unable to read supervise/status";
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match open(self.dir.join("supervise/status"), flags, Mode::empty()) {
+            Ok(file) => file,
+            // Where neither can be opened, the first is the one to name.
+            Err(e @ Errno::ACCESS) if self.ok.is_none() => {
+                return Err(Trouble::warning("unable to open supervise/ok", e));
+            }
+            Err(e) => return Err(Trouble::warning(OPEN, e)),
+        };
+        let mut record = [0; 20];
+        let n = rustix::io::read(&file, &mut record).map_err(|e| Trouble::warning(READ, e))?;
+        let status = if n < record.len() {
+            None
+        } else {
+            Status::decode(&record)
+        };
+        status.ok_or(Trouble::Failed("warning: ", READ, "bad format"))
+    }
+
+    /// The text of a status, without the end of line.
+    pub fn describe(&self, name: &[u8], status: &Status) -> Vec<u8> {
+        let down = self.dir.join("down");
+        let normally_up = match stat(&down) {
+            Ok(_) => Some(false),
+            Err(Errno::NOENT) => Some(true),
+            Err(e) => {
+                let what = format!("unable to stat {}: {}", down.display(), reason(e));
+                say::line("warning", what);
+                None
+            }
+        };
+        control::describe(name, status, normally_up, sys::clock::wall())
+    }
+
+    /// The way to command the supervisor.
+    pub fn control(&self) -> Result<Control, Trouble> {
+        match open_fifo(&self.dir.join("supervise/control")) {
+            Ok(fifo) => Ok(Control { fifo }),
+            Err(Errno::NXIO) => Err(Trouble::Dead),
+            Err(e) => Err(Trouble::warning("unable to open supervise/control", e)),
+        }
+    }
+
+    /// A descriptor that reports an error when the supervisor ends.
+    pub fn lifeline(&self) -> Option<&OwnedFd> {
+        self.ok.as_ref()
+    }
+}
+
+/// The writing end of `supervise/control`.
+pub struct Control {
+    fifo: OwnedFd,
+}
+
+impl Control {
+    /// Sends commands.
+    pub fn send(&self, bytes: &[u8]) -> Result<(), Trouble> {
+        match rustix::io::write(&self.fifo, bytes) {
+            Ok(_) => Ok(()),
+            Err(Errno::PIPE) => Err(Trouble::Dead),
+            Err(e) => Err(Trouble::warning("unable to write to supervise/control", e)),
+        }
+    }
+
+    /// Whether the supervisor has read all that was sent.
+    pub fn is_read(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.fifo).is_ok_and(|n| n == 0)
+    }
+
+    /// As [`Service::lifeline`].
+    pub fn lifeline(&self) -> &OwnedFd {
+        &self.fifo
+    }
+}
+
+/// Whether nobody holds the other end of a fifo any more.
+pub fn is_dead(fifo: impl AsFd) -> bool {
+    let mut fds = [PollFd::new(&fifo, PollFlags::empty())];
+    let polled = poll(&mut fds, Some(&Timespec::default()));
+    polled.is_ok_and(|n| n > 0)
+}
+
+fn open_fifo(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    open(path, flags, Mode::empty())
+}
+
+/// Tells what changing to the directory would: looking up `.` needs the same permission.
+fn enter(dir: &Path) -> Result<(), Errno> {
+    stat([dir.as_os_str().as_bytes(), b"/."].concat()).map(drop)
+}
+
+/// The service directory that an operand means.
+pub fn locate(name: &[u8]) -> PathBuf {
+    if control::is_path(name) {
+        return PathBuf::from(OsString::from_vec(name.to_vec()));
+    }
+    let base = match std::env::var_os("SVDIR") {
+        Some(dir) => dir.into_vec(),
+        None => SERVICE_DIRS
+            .into_iter()
+            .find(|dir| stat(*dir).is_ok())
+            .unwrap_or(DIR_LAST)
+            .to_vec(),
+    };
+    PathBuf::from(OsString::from_vec([&base, &b"/"[..], name].concat()))
+}

@@ -1,0 +1,56 @@
+//! svok: tells whether a supervisor runs in a service directory.
+//!
+//! Exit code 0 if one does, 100 if none does, 111 if that cannot be known
+//! (busybox's and daemontools' codes). The fifo `supervise/ok` is opened without
+//! waiting, so that one left over from a dead supervisor does not hang us.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use model::options::{Order, Spec};
+use rustix::fs::{Mode, OFlags, open, stat};
+use rustix::io::Errno;
+
+use super::{Applet, Call, usage_error};
+use crate::say;
+
+/// The row of the table.
+pub const APPLET: Applet = Applet { spec: &SPEC, run };
+
+const SPEC: Spec = Spec {
+    name: "svok",
+    synopsis: "SERVICE_DIR",
+    about: "tells by its exit code whether a supervisor runs in a service directory",
+    options: &[],
+    order: Order::Posix,
+    notes: "Exit code: 0 if one runs, 100 if none runs, 111 if that cannot be known.",
+    usage_code: 100,
+};
+
+const RUNS: u8 = 0;
+const RUNS_NOT: u8 = 100;
+const UNKNOWN: u8 = 111;
+
+fn run(call: &Call) -> u8 {
+    let [name] = call.args.operands.as_slice() else {
+        return usage_error(&SPEC, "say one service directory");
+    };
+    let dir = Path::new(OsStr::from_bytes(name));
+    // Looking up `.` fails where changing to the directory would.
+    let entered = stat([name, &b"/."[..]].concat());
+    if let Err(e) = entered {
+        return unknown(dir, "change to the directory", e);
+    }
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match open(dir.join("supervise/ok"), flags, Mode::empty()) {
+        Ok(_) => RUNS,
+        Err(Errno::NXIO | Errno::NOENT) => RUNS_NOT,
+        Err(e) => unknown(dir, "open supervise/ok", e),
+    }
+}
+
+fn unknown(dir: &Path, attempt: &str, e: Errno) -> u8 {
+    say::line("svok", format_args!("{}: {attempt}: {e}", dir.display()));
+    UNKNOWN
+}
