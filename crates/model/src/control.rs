@@ -248,12 +248,11 @@ impl Goal {
             Self::Down => plain(idle && !now.want_up),
             Self::Once => plain(if idle { is_new } else { !now.want_up }),
             Self::Gone => Verdict::NotYet,
-            Self::Restarted if idle => plain(!now.want_up),
+            Self::Restarted | Self::Wanted if idle => plain(!now.want_up),
             Self::Restarted => with_check(runs && is_new && !now.got_term),
             Self::Paused => plain(idle || now.paused),
             Self::Continued => plain(idle || !now.paused),
             // A process that runs once is wanted down, yet nothing stops it.
-            Self::Wanted if idle => plain(!now.want_up),
             Self::Wanted => with_check(runs && (now.want_up || !now.got_term)),
         }
     }

@@ -22,22 +22,24 @@ fn main() -> ExitCode {
     let args: Vec<Vec<u8>> = std::env::args_os().map(OsString::into_vec).collect();
     let argv0 = args.first().map_or(&b"sunup"[..], Vec::as_slice);
     let rest = args.get(1..).unwrap_or_default();
-    let found = find(base_name(argv0));
-    let is_init = found.is_none_or(|a| a.spec.name == applet::init::APPLET.spec.name);
-    let code = match found {
-        // A kernel that was told `init=/bin/sunup` means init. Its command line may hold words
-        // that are no option of init, and a usage error of PID 1 would be a kernel panic.
-        _ if is_init && std::process::id() == 1 => applet::init::boot(rest),
+    // The command line of PID 1 may hold words that are no option of init, and a usage error of
+    // PID 1 would be a kernel panic: it is not parsed.
+    let first = std::process::id() == 1;
+    let code = match find(base_name(argv0)) {
+        Some(applet) if first && is_init(applet) => applet::init::boot(rest),
         Some(applet) => run(applet, argv0, rest),
-<<<<<<< HEAD
-=======
-        // A kernel that was told `init=/bin/sunup` means init.
-        None if std::process::id() == 1 => run(&applet::init::APPLET, argv0, rest),
+        // A kernel that was told `init=/bin/sunup` means init; a container may name an applet.
+        None if first && rest.first().is_none_or(|name| find(name).is_none()) => {
+            applet::init::boot(rest)
+        }
         None if is_link_to_sv(argv0) => run(&applet::sv::INIT_SCRIPT, argv0, rest),
->>>>>>> h-sv
         None => by_first_argument(rest),
     };
     ExitCode::from(code)
+}
+
+fn is_init(applet: &Applet) -> bool {
+    applet.spec.name == applet::init::APPLET.spec.name
 }
 
 fn find(name: &[u8]) -> Option<&'static Applet> {
@@ -77,27 +79,22 @@ fn by_first_argument(args: &[Vec<u8>]) -> u8 {
             0
         }
         Some(b"--list") => {
-            let names: String = APPLETS
-                .iter()
-                .map(|a| format!("{}\n", a.spec.name))
-                .collect();
-            say::print(&names);
+            let names: Vec<&str> = APPLETS.iter().map(|a| a.spec.name).collect();
+            say::print(&(names.join("\n") + "\n"));
             0
         }
         Some(b"--install") => install(args.get(1)),
-        Some(name) => match find(name) {
-            Some(applet) => run(applet, name, args.get(1..).unwrap_or_default()),
-            None => {
-                say::line(
-                    "sunup",
-                    format_args!(
-                        "unknown applet {}; `sunup --list` shows them all",
-                        name.escape_ascii()
-                    ),
-                );
-                127
+        Some(name) => {
+            if let Some(applet) = find(name) {
+                return run(applet, name, args.get(1..).unwrap_or_default());
             }
-        },
+            let name = name.escape_ascii();
+            say::line(
+                "sunup",
+                format_args!("unknown applet {name}; `sunup --list` shows them all"),
+            );
+            127
+        }
     }
 }
 
@@ -131,7 +128,7 @@ fn overview() -> String {
          sunup boots a Linux machine and keeps its services up. Applets:\n\n",
     );
     for a in APPLETS {
-        text.push_str(&format!("  {:<10} {}\n", a.spec.name, a.spec.about));
+        text.extend([&format!("  {:<10} ", a.spec.name), a.spec.about, "\n"]);
     }
     text.push_str("\n`sunup APPLET --help` says more.\n");
     text

@@ -101,9 +101,9 @@ fn alive(record: &Record) -> Option<OwnedFd> {
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
     // The descriptor pins the process, so what is read now is about it or fails.
     let stat = fs::read(format!("/proc/{}/stat", record.pid)).ok()?;
-    let (start, lives) = adopt::start_ticks(&stat)?;
+    let (started, lives) = adopt::start_ticks(&stat)?;
     let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
-    (lives && start <= record.at.0 / tick_ns && !has_ended(&pidfd)).then_some(pidfd)
+    (lives && started <= record.at.0 / tick_ns && !has_ended(&pidfd)).then_some(pidfd)
 }
 
 fn has_ended(pidfd: &OwnedFd) -> bool {

@@ -137,6 +137,8 @@ impl Engine {
         for command in bytes.iter().filter_map(|b| Command::from_byte(*b)) {
             self.drive(id, Event::Command(command));
         }
+        // sv waits for this: it is not put off to the end of the round.
+        self.write_one(id);
     }
 
     /// A service's deadline came.
@@ -255,13 +257,14 @@ impl Engine {
         let Some(half) = unit.half_mut(id.role) else {
             return true;
         };
-        half.dirty = false;
-        let furnished = half.supervise.furnish();
-        let shown = half.show();
-        let complaint = match (&furnished, shown) {
-            (Err((attempt, e)), _) => format!("{title}: {attempt}: {e}"),
-            (_, Err(e)) => format!("{title}: write supervise/status: {e}"),
-            (Ok(new), Ok(())) => return !*new || self.watch_control(id),
+        if !std::mem::take(&mut half.dirty) {
+            return true;
+        }
+        // In this order: who finds a fifo open finds a status, too.
+        let shown = half.show().map_err(|e| ("write supervise/status", e));
+        let complaint = match shown.and_then(|()| half.supervise.furnish()) {
+            Ok(new) => return !new || self.watch_control(id),
+            Err((attempt, e)) => format!("{title}: {attempt}: {e}"),
         };
         half.complain(who, format!("{complaint}; trying again"));
         false

@@ -37,7 +37,7 @@ pub fn ask_for(home: &Path) {
     for dir in [home.to_owned(), home.join("log")] {
         // Nobody reads where nobody supervises: ENXIO, or no fifo at all.
         if let Ok(fifo) = rustix::fs::open(dir.join("supervise/control"), flags, Mode::empty()) {
-            drop(rustix::io::write(fifo, &[RELEASE]));
+            let _unread = rustix::io::write(fifo, &[RELEASE]);
         }
     }
 }
@@ -123,7 +123,7 @@ impl Engine {
                 return 111;
             }
         };
-        drop(rustix::event::epoll::delete(&self.epoll, signals));
+        let _gone = rustix::event::epoll::delete(&self.epoll, signals);
         drop(self.watch(self.signals.as_fd(), Token::Signals));
         self.ending = Ending::Keep(adopt::now());
         self.run()

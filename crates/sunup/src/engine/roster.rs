@@ -88,7 +88,7 @@ impl Engine {
             return;
         };
         let gone = unit.main.service.is_gone();
-        if !gone && !(retiring && unit.main.service.is_idle()) {
+        if !gone && (!retiring || !unit.main.service.is_idle()) {
             return;
         }
         let writer = unit.pipe.as_mut().and_then(|pipe| pipe.write.take());
@@ -227,6 +227,7 @@ impl Engine {
         let path = scan_dir.path_of(&waiting.name);
         let text = match look(&path) {
             Ok((home, found)) if found == identity => {
+                super::keeper::ask_for(&home);
                 match self.open_unit(&waiting.name, home, identity) {
                     Ok(()) => return,
                     Err(text) => text,

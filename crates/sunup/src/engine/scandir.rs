@@ -191,7 +191,7 @@ impl ScanDir {
             if let (Some(watch), Some(inotify)) = (watch, &self.inotify) {
                 self.watches.remove(&watch);
                 // The directory may be gone already, and the watch with it.
-                drop(inotify::remove_watch(inotify, watch));
+                let _gone = inotify::remove_watch(inotify, watch);
             }
         }
     }
@@ -209,7 +209,7 @@ impl ScanDir {
             .collect();
         for watch in path_watches {
             if let Some(inotify) = &self.inotify {
-                drop(inotify::remove_watch(inotify, watch));
+                let _gone = inotify::remove_watch(inotify, watch);
             }
         }
         let names =

@@ -128,7 +128,7 @@ impl Supervise {
     pub fn release(&self) {
         if let Ok(dir) = self.dir() {
             // Absent when nothing was ever started.
-            drop(unlinkat(&dir, c"adopt", rustix::fs::AtFlags::empty()));
+            let _absent = unlinkat(&dir, c"adopt", rustix::fs::AtFlags::empty());
         }
     }
 

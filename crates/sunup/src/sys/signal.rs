@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use libc::{
     SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGPWR, SIGQUIT, SIGSTOP, SIGTERM,
-    SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
+    SIGTSTP, SIGUSR1, SIGUSR2,
 };
 
 /// A signal number, as in signal(7).

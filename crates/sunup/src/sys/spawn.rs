@@ -148,11 +148,6 @@ impl Spawner {
     }
 }
 
-/// As [`Spawner::spawn`], for a single start.
-pub fn vfork(plan: &Plan) -> Result<Pid, SpawnError> {
-    Spawner::new().spawn(plan)
-}
-
 fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings
         .iter()

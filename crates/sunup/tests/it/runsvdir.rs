@@ -1,7 +1,7 @@
 //! runsvdir with real processes.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -356,4 +356,74 @@ fn term_to_all_lets_everything_end() {
     let next = Runsvdir::start(&fixture);
     status(&dir, "run", running);
     next.hang_up();
+}
+
+/// TERM while services run: runsvdir leaves at once, as runit's does, and the
+/// services can still be controlled. (Stage 3 stops them with sv.)
+#[test]
+fn term_leaves_a_keeper() {
+    let fixture = Fixture::new(&[
+        ("scan/web/run", SLEEP),
+        ("scan/web/finish", "#!/bin/sh\necho finish >>lines\n"),
+        ("scan/web/log/run", "#!/bin/sh\nexec cat\n"),
+        ("scan/once/run", "#!/bin/sh\nexec sleep 1000\n"),
+    ]);
+    let dir = fixture.path("scan/web");
+    let mut runsvdir = Runsvdir::start(&fixture);
+    let web = status(&dir, "run", running);
+    let once = status(&fixture.path("scan/once"), "run", running);
+    kill(runsvdir.child.id(), Signal::TERM);
+    assert_eq!(wait_exit(&mut runsvdir.child).code(), Some(0));
+    assert!(lives(web.pid));
+    // What ends by itself is not started again.
+    kill(once.pid, Signal::KILL);
+    status(&fixture.path("scan/once"), "once", down);
+    fs::write(dir.join("supervise/control"), "d").unwrap();
+    status(&dir, "down", down);
+    assert_eq!(fs::read_to_string(dir.join("lines")).unwrap(), "finish\n");
+    // The keeper ends, and with it the last reader of the fifo.
+    wait_until_unsupervised(&dir);
+}
+
+/// The next runsvdir takes the services over from the keeper.
+#[test]
+fn a_keeper_lets_go_of_its_services() {
+    let fixture = Fixture::new(&[
+        ("scan/web/run", SLEEP),
+        ("scan/web/log/run", "#!/bin/sh\nexec cat\n"),
+    ]);
+    let dir = fixture.path("scan/web");
+    let mut first = Runsvdir::start(&fixture);
+    let web = status(&dir, "run", running);
+    let logger = status(&dir.join("log"), "run", running);
+    kill(first.child.id(), Signal::TERM);
+    wait_exit(&mut first.child);
+    std::mem::forget(first);
+    let second = Runsvdir::start(&fixture);
+    // The new supervisor writes the status once it holds the lock.
+    let holder = Some(second.child.id());
+    wait_for("new holder", &[&dir.join("supervise")], || {
+        (lock_holder(&dir) == holder).then_some(())
+    });
+    kill(web.pid, Signal::KILL);
+    status(&dir, "restarted", |s| running(s) && s.pid != web.pid);
+    assert!(lives(logger.pid));
+    second.hang_up();
+    assert!(!lives(logger.pid));
+}
+
+/// Who took the service's lock, as /proc/locks tells (proc(5)).
+fn lock_holder(dir: &Path) -> Option<u32> {
+    let inode = fs::metadata(dir.join("supervise/lock")).ok()?.ino();
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let line = locks
+        .lines()
+        .find(|line| line.contains(&format!(":{inode} ")))?;
+    line.split_whitespace().nth(4)?.parse().ok()
+}
+
+/// Waits until nobody holds the service's lock.
+fn wait_until_unsupervised(dir: &Path) {
+    let lock = fs::File::open(dir.join("supervise/lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
 }
