@@ -11,4 +11,5 @@ extern crate alloc;
 pub mod boot;
 pub mod device;
 pub mod format;
+pub mod getty;
 pub mod options;

@@ -2,7 +2,9 @@
 
 pub mod cpio;
 pub mod inittab;
+pub mod issue;
 pub mod mdev_conf;
 pub mod status;
 pub mod tai64n;
 pub mod uevent;
+pub mod utmp;

@@ -4,6 +4,7 @@ use model::options::{self, Parsed, Spec};
 
 use crate::say;
 
+pub mod getty;
 pub mod init;
 
 /// One row of the table.
@@ -23,7 +24,7 @@ pub struct Call<'a> {
 }
 
 /// Every applet, in the order of `sunup --list`.
-pub static APPLETS: &[Applet] = &[init::APPLET];
+pub static APPLETS: &[Applet] = &[getty::APPLET, init::APPLET];
 
 /// Says what is wrong with a command line and how to learn more; returns the exit code.
 pub fn usage_error(spec: &Spec, mistake: &str) -> u8 {

@@ -1,6 +1,10 @@
 //! The only home of `unsafe`: what neither std nor rustix offers safely.
 
 pub mod clock;
+pub mod line;
+pub mod local_time;
+pub mod path_search;
 pub mod signal;
 pub mod spawn;
 pub mod stdio;
+pub mod utmp;
