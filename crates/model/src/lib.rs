@@ -9,6 +9,7 @@
 extern crate alloc;
 
 pub mod boot;
+pub mod chpst;
 pub mod device;
 pub mod format;
 pub mod getty;

@@ -1,5 +1,6 @@
 //! The file and wire formats, one pure file each: `decode` and `encode`.
 
+pub mod account;
 pub mod cpio;
 pub mod inittab;
 pub mod issue;

@@ -4,6 +4,7 @@ use model::options::{self, Parsed, Spec};
 
 use crate::say;
 
+pub mod chpst;
 pub mod getty;
 pub mod init;
 
@@ -24,7 +25,17 @@ pub struct Call<'a> {
 }
 
 /// Every applet, in the order of `sunup --list`.
-pub static APPLETS: &[Applet] = &[getty::APPLET, init::APPLET];
+pub static APPLETS: &[Applet] = &[
+    chpst::APPLET,
+    chpst::daemontools::ENVDIR,
+    chpst::daemontools::ENVUIDGID,
+    getty::APPLET,
+    init::APPLET,
+    chpst::daemontools::PGRPHACK,
+    chpst::daemontools::SETLOCK,
+    chpst::daemontools::SETUIDGID,
+    chpst::daemontools::SOFTLIMIT,
+];
 
 /// Says what is wrong with a command line and how to learn more; returns the exit code.
 pub fn usage_error(spec: &Spec, mistake: &str) -> u8 {

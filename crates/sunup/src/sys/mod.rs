@@ -1,6 +1,7 @@
 //! The only home of `unsafe`: what neither std nor rustix offers safely.
 
 pub mod clock;
+pub mod credentials;
 pub mod line;
 pub mod local_time;
 pub mod path_search;

@@ -2,15 +2,24 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 
-use super::spawn;
+use super::{signal, spawn};
 
 /// Where programs are looked for when PATH is not set.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
 /// Replaces this process by `program` with the whole environment `env`; a name
-/// without a slash is looked up in `path`. Returns only on failure.
-pub fn exec(program: &CStr, argv: &[CString], env: &[CString], path: Option<&[u8]>) -> io::Error {
+/// without a slash is looked up in the present PATH. Returns only on failure.
+pub fn exec(program: &CStr, argv: &[CString], env: &[CString]) -> io::Error {
+    let path = std::env::var_os("PATH").map(OsStringExt::into_vec);
+    signal::default_pipe();
+    let error = search(program, argv, env, path.as_deref());
+    signal::ignore_pipe();
+    error
+}
+
+fn search(program: &CStr, argv: &[CString], env: &[CString], path: Option<&[u8]>) -> io::Error {
     let name = program.to_bytes();
     if name.is_empty() {
         return io::Error::from_raw_os_error(libc::ENOENT);
@@ -40,17 +49,18 @@ fn candidate(dir: &[u8], name: &[u8]) -> io::Result<CString> {
     Ok(CString::new([dir, b"/", name].concat())?)
 }
 
-/// The present environment, ready for [`exec`], with `changes` made in order:
-/// a value sets the variable, none removes it.
-pub fn environment(changes: &[(&[u8], Option<&[u8]>)]) -> Vec<CString> {
-    use std::os::unix::ffi::OsStringExt;
+/// A change of the environment: a variable, and its value unless it is removed.
+pub type Change = (Vec<u8>, Option<Vec<u8>>);
+
+/// The present environment, ready for [`exec`], with `changes` made in order.
+pub fn environment(changes: &[Change]) -> Vec<CString> {
     let mut variables: Vec<(Vec<u8>, Vec<u8>)> = std::env::vars_os()
         .map(|(name, value)| (name.into_vec(), value.into_vec()))
         .collect();
     for (name, value) in changes {
         variables.retain(|(other, _)| other != name);
         if let Some(value) = value {
-            variables.push((name.to_vec(), value.to_vec()));
+            variables.push((name.clone(), value.clone()));
         }
     }
     variables

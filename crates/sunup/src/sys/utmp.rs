@@ -49,10 +49,7 @@ pub fn login_process(pid: i32, line: &[u8], host: &[u8]) {
 fn put(path: &Path, record: &Record) -> std::io::Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     // Whoever can read utmp can lock it for ever, so a lock is tried, not waited for.
-    drop(rustix::fs::fcntl_lock(
-        &file,
-        FlockOperation::NonBlockingLockExclusive,
-    ));
+    let _ = rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive);
     let Some(place) = place(&file, record.line)? else {
         return Ok(());
     };

@@ -2,6 +2,7 @@
 
 mod common;
 
+mod chpst;
 mod cli;
 mod getty;
 mod init;

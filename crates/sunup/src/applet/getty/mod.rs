@@ -138,13 +138,11 @@ fn serve(plan: &Plan) -> Result<(), Failure> {
 fn become_login(plan: &Plan, name: Option<Vec<u8>>) -> Failure {
     let mut argv = vec![plan.login.clone(), c"--".to_owned()];
     argv.extend(name.and_then(|name| CString::new(name).ok()));
-    let term = plan.operands.term.map(|term| (&b"TERM"[..], Some(term)));
+    let term = plan.operands.term;
+    let term = term.map(|term| (b"TERM".to_vec(), Some(term.to_vec())));
     let env = path_search::environment(term.as_slice());
     line::close_others_on_exec();
-    signal::reset_all();
-    let path = std::env::var_os("PATH").map(std::os::unix::ffi::OsStringExt::into_vec);
-    let error = path_search::exec(&plan.login, &argv, &env, path.as_deref());
-    signal::ignore_pipe();
+    let error = path_search::exec(&plan.login, &argv, &env);
     failure(plan.login.to_bytes(), "start", error)
 }
 
