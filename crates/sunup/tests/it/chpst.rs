@@ -280,7 +280,7 @@ fn a_variable_that_cannot_be_read_stops_it() {
     assert_eq!(same(&["-e", "/no/such/dir", "true"]).1, 111);
     if !is_root() {
         let fixture = Fixture::new(&[("env/A", "a")]);
-        let none = std::os::unix::fs::PermissionsExt::from_mode(0);
+        let none = std::os::unix::fs::PermissionsExt::from_mode(0o000);
         fs::set_permissions(fixture.path("env/A"), none).unwrap();
         assert_eq!(same_in(&fixture, "chpst", &["-e", "env", "true"]).1, 111);
     }

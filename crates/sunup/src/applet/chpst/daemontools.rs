@@ -4,7 +4,7 @@ use model::chpst::Account;
 use model::options::{Order, Parsed, Spec};
 use rustix::process::Resource;
 
-use super::state::{Lock, State, Who};
+use super::state::{Lock, State};
 use super::{Applet, Call, chpst_resources, finish, flag, limits, usage_error, valued};
 
 /// envdir DIR PROG
@@ -30,7 +30,7 @@ pub const ENVUIDGID: Applet = Applet {
     spec: &ENVUIDGID_SPEC,
     run: |call| {
         with_first(&ENVUIDGID_SPEC, call, |user| State {
-            shown_account: Some(user_alone(user)),
+            shown_account: Some(Ok(user_alone(user))),
             ..State::default()
         })
     },
@@ -48,7 +48,7 @@ pub const SETUIDGID: Applet = Applet {
     spec: &SETUIDGID_SPEC,
     run: |call| {
         with_first(&SETUIDGID_SPEC, call, |user| State {
-            account: Some(user_alone(user)),
+            account: Some(Ok(user_alone(user))),
             ..State::default()
         })
     },
@@ -165,11 +165,11 @@ const PLAIN: Spec = Spec {
 };
 
 /// Here a name is a name, with all its colons.
-fn user_alone(user: &[u8]) -> Who<'_> {
-    Ok(Account::Named {
+fn user_alone(user: &[u8]) -> Account<'_> {
+    Account::Named {
         user,
         groups: Vec::new(),
-    })
+    }
 }
 
 /// The state that the first operand asks for, and the rest as the program.
