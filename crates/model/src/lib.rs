@@ -9,10 +9,12 @@
 extern crate alloc;
 
 pub mod boot;
+pub mod chpst;
 pub mod command;
 pub mod control;
 pub mod device;
 pub mod format;
+pub mod getty;
 pub mod options;
 pub mod scan;
 pub mod service;

@@ -4,6 +4,8 @@ use model::options::{self, Parsed, Spec};
 
 use crate::say;
 
+pub mod chpst;
+pub mod getty;
 pub mod halt;
 pub mod init;
 pub mod mdev;
@@ -30,6 +32,14 @@ pub struct Call<'a> {
 
 /// Every applet, in the order of `sunup --list`.
 pub static APPLETS: &[Applet] = &[
+    chpst::APPLET,
+    chpst::daemontools::ENVDIR,
+    chpst::daemontools::ENVUIDGID,
+    chpst::daemontools::PGRPHACK,
+    chpst::daemontools::SETLOCK,
+    chpst::daemontools::SETUIDGID,
+    chpst::daemontools::SOFTLIMIT,
+    getty::APPLET,
     halt::HALT,
     halt::POWEROFF,
     halt::REBOOT,

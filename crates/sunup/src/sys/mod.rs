@@ -1,11 +1,16 @@
 //! The only home of `unsafe`: what neither std nor rustix offers safely.
 
 pub mod clock;
+pub mod credentials;
 pub mod env;
+pub mod line;
+pub mod local_time;
 pub mod netlink;
+pub mod path_search;
 pub mod pidfd;
 pub mod power;
 pub mod signal;
 pub mod spawn;
 pub mod stdio;
 pub mod tty;
+pub mod utmp;

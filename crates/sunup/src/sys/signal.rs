@@ -95,6 +95,12 @@ pub fn ignore_pipe() {
     unsafe { libc::signal(SIGPIPE, libc::SIG_IGN) };
 }
 
+/// Gives SIGPIPE its default action, which std took away: for the program that comes next.
+pub fn default_pipe() {
+    // SAFETY: SIG_DFL installs no handler.
+    unsafe { libc::signal(SIGPIPE, libc::SIG_DFL) };
+}
+
 /// Unblocks every signal. Async-signal-safe.
 pub fn unblock_all() {
     let none = set_of(&[]);

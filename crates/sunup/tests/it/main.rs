@@ -3,6 +3,7 @@
 
 mod common;
 
+mod chpst;
 mod cli;
 mod getty;
 mod init;

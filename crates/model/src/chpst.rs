@@ -1,0 +1,205 @@
+//! What chpst and its daemontools relatives decide: what their arguments and
+//! the files of an environment directory mean.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::format::account::id;
+
+/// Whom to become: `USER[:GROUP...]` or `:UID:GID...`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Account<'a> {
+    /// Names to look up; without groups, the user's own.
+    Named {
+        /// The user.
+        user: &'a [u8],
+        /// The groups, the first of which becomes the main one.
+        groups: Vec<&'a [u8]>,
+    },
+    /// Numbers that need no file.
+    Numbers(Identity),
+}
+
+/// Numbers of a user and its groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user.
+    pub uid: u32,
+    /// The main group.
+    pub gid: u32,
+    /// All groups, the main one first.
+    pub groups: Vec<u32>,
+}
+
+/// Parses an account.
+///
+/// # Errors
+/// What is wrong, in one line.
+pub fn account(text: &[u8]) -> Result<Account<'_>, String> {
+    let mut parts = text.split(|b| *b == b':');
+    let user = parts.next().unwrap_or_default();
+    if text.is_empty() || parts.clone().any(<[u8]>::is_empty) {
+        return Err(format!("{}: empty name", text.escape_ascii()));
+    }
+    if !user.is_empty() {
+        let groups = parts.collect();
+        return Ok(Account::Named { user, groups });
+    }
+    let numbers: Option<Vec<u32>> = parts.map(id).collect();
+    match numbers.as_deref() {
+        Some([uid, groups @ ..]) if let Some(gid) = groups.first() => {
+            Ok(Account::Numbers(Identity {
+                uid: *uid,
+                gid: *gid,
+                groups: groups.to_vec(),
+            }))
+        }
+        Some(_) => Err(format!(
+            "{}: a user's number needs a group's, as in :1000:1000",
+            text.escape_ascii()
+        )),
+        None => Err(format!(
+            "{}: after a leading colon, numbers from 0 to 4294967294 are expected",
+            text.escape_ascii()
+        )),
+    }
+}
+
+/// A soft limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// This number, or the hard limit if that is lower.
+    Value(u64),
+    /// The hard limit, `=`.
+    Hard,
+}
+
+impl Limit {
+    /// A decimal number or `=`.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        match text {
+            b"=" => Some(Self::Hard),
+            [b'0'..=b'9', ..] => core::str::from_utf8(text)
+                .ok()?
+                .parse()
+                .ok()
+                .map(Self::Value),
+            _ => None,
+        }
+    }
+
+    /// The soft limit under this hard limit; `None` is no limit at all.
+    pub fn under(self, hard: Option<u64>) -> Option<u64> {
+        match (self, hard) {
+            (Self::Value(u64::MAX) | Self::Hard, hard) => hard,
+            (Self::Value(value), Some(hard)) => Some(value.min(hard)),
+            (Self::Value(value), None) => Some(value),
+        }
+    }
+}
+
+/// An increment of the nice level: a decimal number with or without a sign.
+pub fn nice(text: &[u8]) -> Option<i32> {
+    core::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Bytes that the value of a variable may have: a string of the kernel, less the name.
+pub const VALUE_BYTES_MAX: usize = 128 * 1024;
+
+/// What the content of a file in an environment directory does to the variable:
+/// its first line, without blanks at the end and with NUL as newline, is the
+/// value; an empty file removes it (`None`).
+pub fn env_value(content: &[u8]) -> Option<Vec<u8>> {
+    if content.is_empty() {
+        return None;
+    }
+    let line = content.split(|b| *b == b'\n').next().unwrap_or_default();
+    let end = line
+        .iter()
+        .rposition(|b| !matches!(b, b' ' | b'\t'))
+        .map_or(0, |last| last + 1);
+    let text = line.iter().take(end);
+    Some(text.map(|b| if *b == 0 { b'\n' } else { *b }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn accounts_are_names_or_numbers() {
+        let named = |user, groups| Ok(Account::Named { user, groups });
+        assert_eq!(account(b"web"), named(b"web", vec![]));
+        assert_eq!(account(b"web:a:b"), named(b"web", vec![b"a", b"b"]));
+        // A number without a colon is a name.
+        assert_eq!(account(b"33"), named(b"33", vec![]));
+        let expected = Identity {
+            uid: 1,
+            gid: 2,
+            groups: vec![2, 3],
+        };
+        assert_eq!(account(b":1:2:3"), Ok(Account::Numbers(expected)));
+        for bad in [
+            &b""[..],
+            b":",
+            b"::",
+            b"web:",
+            b"web::a",
+            b":1",
+            b":1:",
+            b":1:x",
+            b":4294967295:1",
+        ] {
+            assert!(account(bad).is_err(), "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn limits_stay_below_the_hard_limit() {
+        assert_eq!(Limit::parse(b"="), Some(Limit::Hard));
+        assert_eq!(Limit::parse(b"10"), Some(Limit::Value(10)));
+        for bad in [
+            &b""[..],
+            b"+1",
+            b"-1",
+            b"10k",
+            b"=1",
+            b"18446744073709551616",
+        ] {
+            assert_eq!(Limit::parse(bad), None);
+        }
+        assert_eq!(Limit::Value(5).under(Some(7)), Some(5));
+        assert_eq!(Limit::Value(9).under(Some(7)), Some(7));
+        assert_eq!(Limit::Value(9).under(None), Some(9));
+        assert_eq!(Limit::Value(u64::MAX).under(None), None);
+        assert_eq!(Limit::Hard.under(Some(7)), Some(7));
+    }
+
+    #[test]
+    fn nice_levels_have_signs() {
+        assert_eq!(
+            [&b"5"[..], b"+5", b"-5", b"5x", b""].map(nice),
+            [Some(5), Some(5), Some(-5), None, None]
+        );
+    }
+
+    #[test]
+    fn the_first_line_is_the_value() {
+        let value = |content: &[u8]| env_value(content).map(|v| v.escape_ascii().to_string());
+        assert_eq!(value(b""), None);
+        for (content, expected) in [
+            (&b"\n"[..], ""),
+            (b"plain", "plain"),
+            (b"  two words \t \nmore", "  two words"),
+            (b"x\0y\n", "x\\ny"),
+            (b"z \0 \n", "z \\n"),
+            (b" \t", ""),
+        ] {
+            assert_eq!(value(content).as_deref(), Some(expected));
+        }
+    }
+
+    use alloc::string::ToString;
+}

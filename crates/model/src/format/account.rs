@@ -1,0 +1,125 @@
+//! /etc/passwd and /etc/group, see passwd(5) and group(5): the lines of users
+//! and groups that are asked for. Lines of others may be as they like.
+
+/// A user's line of /etc/passwd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The user's number.
+    pub uid: u32,
+    /// The number of the user's own group.
+    pub gid: u32,
+}
+
+/// What is wrong with the line that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Number of the line, from 1.
+    pub line: usize,
+    /// The reason.
+    pub reason: &'static str,
+}
+
+/// The user's entry in `passwd`, if there is one; of several, the first.
+///
+/// # Errors
+/// The user's line is broken.
+pub fn user(passwd: &[u8], name: &[u8]) -> Result<Option<User>, Fault> {
+    let Some((line, mut fields)) = entry(passwd, name) else {
+        return Ok(None);
+    };
+    let fault = |reason| Fault { line, reason };
+    let uid = fields.next().and_then(id);
+    let gid = fields.next().and_then(id);
+    Ok(Some(User {
+        uid: uid.ok_or(fault("the third field is not a user's number"))?,
+        gid: gid.ok_or(fault("the fourth field is not a group's number"))?,
+    }))
+}
+
+/// The number of a group in `group`, if it is there; of several, the first.
+///
+/// # Errors
+/// The group's line is broken.
+pub fn group(group: &[u8], name: &[u8]) -> Result<Option<u32>, Fault> {
+    let Some((line, mut fields)) = entry(group, name) else {
+        return Ok(None);
+    };
+    let gid = fields.next().and_then(id);
+    gid.map(Some).ok_or(Fault {
+        line,
+        reason: "the third field is not a group's number",
+    })
+}
+
+/// The number of the line that begins with `name`, and its fields from the third on.
+fn entry<'a>(
+    file: &'a [u8],
+    name: &[u8],
+) -> Option<(usize, impl Iterator<Item = &'a [u8]> + use<'a>)> {
+    file.split(|b| *b == b'\n')
+        .zip(1..)
+        .filter(|(line, _)| !name.is_empty() && line.starts_with(name))
+        .map(|(line, number)| (number, line.split(|b| *b == b':')))
+        .find_map(|(number, mut fields)| {
+            (fields.next() == Some(name)).then(|| (number, fields.skip(1)))
+        })
+}
+
+/// The number of a user or a group: decimal, and not the highest, which means
+/// "none" to the kernel.
+pub fn id(text: &[u8]) -> Option<u32> {
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number: u32 = core::str::from_utf8(text).ok()?.parse().ok()?;
+    (number != u32::MAX).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &[u8] = b"# comment\nroot:x:0:0:root:/root:/bin/sh\n+::::::\n\
+        web:x:33:34::/:\nweb:x:1:1\nbad:x:abc:1\nworse:x:1\nalone";
+
+    #[test]
+    fn users_are_found() {
+        assert_eq!(user(PASSWD, b"root"), Ok(Some(User { uid: 0, gid: 0 })));
+        assert_eq!(user(PASSWD, b"web"), Ok(Some(User { uid: 33, gid: 34 })));
+        for nobody in [&b""[..], b"we", b"webb", b"root:x", b"# comment "] {
+            assert_eq!(user(PASSWD, nobody), Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_broken_line_is_named() {
+        let lines = [(&b"bad"[..], 6), (b"worse", 7), (b"alone", 8)];
+        for (name, line) in lines {
+            assert_eq!(user(PASSWD, name).unwrap_err().line, line);
+        }
+        assert_eq!(group(b"\nx:", b"x").unwrap_err().line, 2);
+    }
+
+    #[test]
+    fn groups_are_found() {
+        let file = b"root:x:0:\ntty:x:5:a,b\n";
+        assert_eq!(group(file, b"tty"), Ok(Some(5)));
+        assert_eq!(group(file, b"wheel"), Ok(None));
+    }
+
+    #[test]
+    fn numbers_have_a_range() {
+        assert_eq!(id(b"4294967294"), Some(u32::MAX - 1));
+        for bad in [
+            &b""[..],
+            b"4294967295",
+            b"99999999999",
+            b"+1",
+            b"-1",
+            b" 1",
+            b"1x",
+        ] {
+            assert_eq!(id(bad), None);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A record of utmp(5), in the layout of glibc where `time_t` was 32 bits when
+//! the file was born (x86, x86_64, arm, riscv and others): 384 bytes, numbers
+//! in the byte order of the machine.
+
+use alloc::vec::Vec;
+
+/// Bytes of a record.
+pub const SIZE: usize = 384;
+
+/// What a record is about (`ut_type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i16)]
+pub enum Kind {
+    /// A process that init started.
+    Init = 5,
+    /// A process that asks for a login name.
+    Login = 6,
+    /// A user's session.
+    User = 7,
+    /// A process that has ended.
+    Dead = 8,
+}
+
+/// What getty writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// What it is about.
+    pub kind: Kind,
+    /// The process.
+    pub pid: i32,
+    /// The terminal without /dev/.
+    pub line: &'a [u8],
+    /// The user, or LOGIN.
+    pub user: &'a [u8],
+    /// The remote host, if any.
+    pub host: &'a [u8],
+    /// When, in seconds since 1970. (Unsigned, the field lasts until 2106.)
+    pub time_s: u32,
+    /// When, microseconds of the second.
+    pub time_us: u32,
+}
+
+const LINE_BYTES: usize = 32;
+const ID_BYTES: usize = 4;
+
+/// The bytes of the record; too long a text is cut.
+pub fn encode(record: &Record) -> [u8; SIZE] {
+    let mut fields = Vec::with_capacity(SIZE);
+    fields.extend((record.kind as i16).to_ne_bytes());
+    fields.extend([0; 2]);
+    fields.extend(record.pid.to_ne_bytes());
+    text(&mut fields, record.line, LINE_BYTES);
+    text(&mut fields, id_of(record.line), ID_BYTES);
+    text(&mut fields, record.user, 32);
+    text(&mut fields, record.host, 256);
+    // Exit status and session stay zero.
+    fields.extend([0; 8]);
+    fields.extend(record.time_s.to_ne_bytes());
+    fields.extend(record.time_us.to_ne_bytes());
+    let mut bytes = [0; SIZE];
+    for (to, from) in bytes.iter_mut().zip(fields) {
+        *to = from;
+    }
+    bytes
+}
+
+/// The end of the line's name identifies a record: `tty1`, `tyS0`, `ts/0`.
+fn id_of(line: &[u8]) -> &[u8] {
+    line.get(line.len().saturating_sub(ID_BYTES)..)
+        .unwrap_or_default()
+}
+
+fn text(fields: &mut Vec<u8>, text: &[u8], size: usize) {
+    let kept = text.get(..size).unwrap_or(text);
+    fields.extend(kept);
+    fields.extend(core::iter::repeat_n(0, size - kept.len()));
+}
+
+/// The place, counted in records, where a record of this line belongs in
+/// the file: over the line's own, else at the end.
+///
+/// `None` if the file is not a whole number of records: somebody's other layout.
+pub fn place_of(file: &[u8], line: &[u8]) -> Option<usize> {
+    let (records, []) = file.as_chunks::<SIZE>() else {
+        return None;
+    };
+    let mut id = Vec::with_capacity(ID_BYTES);
+    text(&mut id, id_of(line), ID_BYTES);
+    let own = records.iter().position(|record| {
+        let kind = i16::from_ne_bytes([record[0], record[1]]);
+        (Kind::Init as i16..=Kind::Dead as i16).contains(&kind) && record.get(40..44) == Some(&id)
+    });
+    Some(own.unwrap_or(records.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: Record = Record {
+        kind: Kind::Login,
+        pid: 0x0102_0304,
+        line: b"ttyS0",
+        user: b"LOGIN",
+        host: b"far",
+        time_s: 0x6920_0000,
+        time_us: 7,
+    };
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn fields_lie_where_glibc_has_them() {
+        let bytes = encode(&RECORD);
+        assert_eq!(bytes[..8], [6, 0, 0, 0, 4, 3, 2, 1]);
+        assert_eq!(&bytes[8..14], b"ttyS0\0");
+        assert_eq!(&bytes[40..44], b"tyS0");
+        assert_eq!(&bytes[44..50], b"LOGIN\0");
+        assert_eq!(&bytes[76..80], b"far\0");
+        assert_eq!(bytes[332..340], [0; 8]);
+        assert_eq!(bytes[340..348], [0, 0, 0x20, 0x69, 7, 0, 0, 0]);
+        assert_eq!(bytes[348..], [0; 36]);
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        let long = [b'x'; 300];
+        let bytes = encode(&Record {
+            line: &long,
+            host: &long,
+            ..RECORD
+        });
+        assert_eq!(bytes[8..44], [b'x'; 36]);
+        assert_eq!(bytes[76..332], [b'x'; 256]);
+        assert_eq!(&bytes[44..49], b"LOGIN");
+    }
+
+    #[test]
+    fn a_line_has_one_record() {
+        let mut file = Vec::new();
+        assert_eq!(place_of(&file, b"ttyS0"), Some(0));
+        for line in [&b"tty1"[..], b"ttyS0", b"pts/3"] {
+            file.extend(encode(&Record { line, ..RECORD }));
+        }
+        assert_eq!(place_of(&file, b"ttyS0"), Some(1));
+        assert_eq!(place_of(&file, b"pts/3"), Some(2));
+        assert_eq!(place_of(&file, b"tty2"), Some(3));
+        file.push(0);
+        assert_eq!(place_of(&file, b"ttyS0"), None);
+    }
+}

@@ -1,0 +1,174 @@
+//! chpst: changes the state of the process, then becomes a program.
+//!
+//! The options are runit's. What they do happens in one order, whatever the
+//! order of the options: session, environment directory, root and working
+//! directory, nice level, UID and GID, user, lock, limits. So the lock is opened
+//! as the new user, and names are looked up in the new root.
+//!
+//! The six tools of daemontools in [`daemontools`] are the same with another
+//! command line. Exit codes: 100 for a wrong command line, 111 for a state that
+//! cannot be had; else the program's own.
+
+pub mod daemontools;
+mod environment;
+mod state;
+
+use model::chpst::{self, Limit};
+use model::options::{Opt, Order, Parsed, Spec};
+use rustix::process::Resource;
+
+use super::{Applet, Call, usage_error};
+use crate::say;
+use state::{Lock, State};
+
+/// The row of the table.
+pub const APPLET: Applet = Applet { spec: &SPEC, run };
+
+const SPEC: Spec = Spec {
+    name: "chpst",
+    synopsis: "[OPTION...] PROG [ARGUMENT...]",
+    about: "runs a program with a changed process state",
+    options: &[
+        valued(
+            b'u',
+            "[:]USER[:GROUP...]",
+            "become USER, and the GROUPs alone",
+        ),
+        valued(b'U', "[:]USER[:GROUP]", "set UID and GID to their numbers"),
+        valued(b'b', "ARGV0", "call the program ARGV0"),
+        valued(b'e', "DIR", "set the variables that are files of DIR"),
+        valued(b'/', "ROOT", "make ROOT the root directory"),
+        valued(b'C', "PWD", "change to PWD, inside of ROOT"),
+        valued(b'n', "INC", "add INC to the nice level"),
+        valued(b'l', "LOCK", "lock the file LOCK, waiting for it"),
+        valued(b'L', "LOCK", "lock the file LOCK, or fail"),
+        valued(
+            b'm',
+            "BYTES",
+            "limit memory: all of data, stack, locked, total",
+        ),
+        valued(b'd', "BYTES", "limit the data segment"),
+        valued(b'o', "N", "limit open files"),
+        valued(b'p', "N", "limit processes of the user"),
+        valued(b'f', "BYTES", "limit the size of files"),
+        valued(b'c', "BYTES", "limit core files"),
+        valued(b'r', "BYTES", "limit resident memory"),
+        valued(b't', "SEC", "limit CPU time"),
+        flag(b'v', "say more"),
+        flag(b'P', "run in a new session and process group"),
+        flag(b'0', "close standard input"),
+        flag(b'1', "close standard output"),
+        flag(b'2', "close standard error"),
+        flag(b'V', "print the version"),
+    ],
+    order: Order::Posix,
+    notes: "A leading colon means numbers: -u :1000:1000. A limit of = is the hard limit.",
+    usage_code: 100,
+};
+
+const fn flag(letter: u8, doc: &'static str) -> Opt {
+    Opt {
+        letter,
+        value: None,
+        doc,
+    }
+}
+
+const fn valued(letter: u8, value: &'static str, doc: &'static str) -> Opt {
+    Opt {
+        letter,
+        value: Some(value),
+        doc,
+    }
+}
+
+fn run(call: &Call) -> u8 {
+    if call.args.has(b'V') {
+        let version = env!("CARGO_PKG_VERSION");
+        say::line(SPEC.name, format_args!("(sunup) {version}"));
+        return 0;
+    }
+    finish(&SPEC, state_of(call.args), &call.args.operands)
+}
+
+/// Changes the state and becomes the program; the result is the exit code if
+/// something is in the way.
+fn finish(spec: &Spec, state: Result<State, String>, program: &[&[u8]]) -> u8 {
+    match state {
+        Err(mistake) => usage_error(spec, &mistake),
+        Ok(_) if program.is_empty() => usage_error(spec, "no program to run"),
+        Ok(state) => state.become_program(spec.name, program),
+    }
+}
+
+fn state_of<'a>(args: &Parsed<'a>) -> Result<State<'a>, String> {
+    let locks = args.count(b'l') + args.count(b'L');
+    if locks > 1 {
+        return Err("more than one lock".to_owned());
+    }
+    let lock = args.value(b'l').or(args.value(b'L')).map(|path| Lock {
+        path,
+        wait: args.has(b'l'),
+        silent: false,
+    });
+    Ok(State {
+        new_session: args.has(b'P'),
+        variables_dir: args.value(b'e'),
+        root: args.value(b'/'),
+        dir: args.value(b'C'),
+        nice: args.value(b'n').map_or(Ok(0), nice)?,
+        shown_account: args.value(b'U').map(chpst::account),
+        account: args.value(b'u').map(chpst::account),
+        lock,
+        limits: limits(args, chpst_resources)?,
+        close: [b'0', b'1', b'2'].map(|letter| args.has(letter)),
+        argv0: args.value(b'b'),
+        verbose: args.has(b'v'),
+    })
+}
+
+fn nice(text: &[u8]) -> Result<i32, String> {
+    chpst::nice(text).ok_or_else(|| format!("-n {}: not a number", text.escape_ascii()))
+}
+
+/// The limits in the order of the command line, so that the last one counts.
+fn limits(
+    args: &Parsed,
+    resources: fn(u8) -> &'static [Resource],
+) -> Result<Vec<(Resource, Limit)>, String> {
+    let mut limits = Vec::new();
+    for (letter, value) in &args.options {
+        for resource in resources(*letter) {
+            let text = value.unwrap_or_default();
+            let limit = Limit::parse(text).ok_or_else(|| {
+                format!(
+                    "-{} {}: not a number, nor = for the hard limit",
+                    letter.escape_ascii(),
+                    text.escape_ascii()
+                )
+            })?;
+            limits.push((*resource, limit));
+        }
+    }
+    Ok(limits)
+}
+
+/// What an option of chpst limits.
+fn chpst_resources(letter: u8) -> &'static [Resource] {
+    match letter {
+        b'm' => &[
+            Resource::Data,
+            Resource::Stack,
+            Resource::Memlock,
+            Resource::As,
+        ],
+        b'd' => &[Resource::Data],
+        b'o' => &[Resource::Nofile],
+        b'p' => &[Resource::Nproc],
+        b'f' => &[Resource::Fsize],
+        b'c' => &[Resource::Core],
+        b'r' => &[Resource::Rss],
+        b't' => &[Resource::Cpu],
+        _ => &[],
+    }
+}

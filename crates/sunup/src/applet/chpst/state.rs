@@ -1,0 +1,282 @@
+//! The state that is asked for, and how it is brought about.
+
+use std::ffi::{CString, OsStr};
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{BorrowedFd, IntoRawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use model::chpst::{Account, Identity, Limit};
+use model::format::account::{self, Fault};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Resource, Rlimit, chdir, chroot, getrlimit, setrlimit, setsid};
+use rustix::stdio::{stderr, stdin, stdout};
+
+use super::environment;
+use crate::say;
+use crate::sys::credentials;
+use crate::sys::path_search::{self, Change};
+
+/// A state that could not be had.
+const FAILED: u8 = 111;
+
+/// Bytes of /etc/passwd or /etc/group that are searched.
+const ACCOUNTS_BYTES_MAX: u64 = 16 << 20;
+
+/// What to change; by default, nothing.
+#[derive(Default)]
+pub struct State<'a> {
+    /// Lead a new session.
+    pub new_session: bool,
+    /// A directory of variables.
+    pub variables_dir: Option<&'a [u8]>,
+    /// The root directory.
+    pub root: Option<&'a [u8]>,
+    /// The working directory.
+    pub dir: Option<&'a [u8]>,
+    /// Added to the nice level.
+    pub nice: i32,
+    /// Whose numbers UID and GID hold.
+    pub shown_account: Option<Who<'a>>,
+    /// Whom to become.
+    pub account: Option<Who<'a>>,
+    /// A lock to hold.
+    pub lock: Option<Lock<'a>>,
+    /// Soft limits, of which the last one for a resource counts.
+    pub limits: Vec<(Resource, Limit)>,
+    /// Which of standard input, output and error to close.
+    pub close: [bool; 3],
+    /// What the program is called.
+    pub argv0: Option<&'a [u8]>,
+    /// Tell what is odd but no reason to stop.
+    pub verbose: bool,
+}
+
+/// An account, or what is wrong with it: a matter of the state, not of the command line.
+pub type Who<'a> = Result<Account<'a>, Wrong>;
+
+/// A file to lock.
+pub struct Lock<'a> {
+    /// The file, which is made if it is missing.
+    pub path: &'a [u8],
+    /// Wait for the lock.
+    pub wait: bool,
+    /// End in silence and with success when it cannot be had.
+    pub silent: bool,
+}
+
+/// Subject, attempt, reason.
+pub type Wrong = String;
+
+pub fn wrong(subject: &[u8], attempt: &str, reason: impl Display) -> Wrong {
+    format!("{}: {attempt}: {reason}", subject.escape_ascii())
+}
+
+pub fn path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+/// Why there is no program.
+enum Stop {
+    Failed(Wrong),
+    /// The lock is somebody else's, and that is fine.
+    NotOurTurn,
+}
+
+impl From<Wrong> for Stop {
+    fn from(wrong: Wrong) -> Self {
+        Self::Failed(wrong)
+    }
+}
+
+impl State<'_> {
+    /// Brings it about and becomes the program; the exit code if it cannot.
+    pub fn become_program(&self, who: &str, program: &[&[u8]]) -> u8 {
+        match self.attempt(who, program) {
+            Stop::NotOurTurn => 0,
+            Stop::Failed(wrong) => {
+                say::line(who, wrong);
+                FAILED
+            }
+        }
+    }
+
+    fn attempt(&self, who: &str, program: &[&[u8]]) -> Stop {
+        let changes = match self.change(who) {
+            Ok(changes) => changes,
+            Err(stop) => return stop,
+        };
+        // Nothing is to be prepared under the limits.
+        let (Some(name), mut argv) = (
+            program.first().and_then(|name| CString::new(*name).ok()),
+            c_strings(program),
+        ) else {
+            return Stop::Failed("no program to run".to_owned());
+        };
+        if let (Some(argv0), Some(first)) = (self.argv0, argv.first_mut()) {
+            *first = CString::new(argv0).unwrap_or_default();
+        }
+        let env = path_search::environment(&changes);
+        if let Err(wrong) = self.close().and_then(|()| self.limit()) {
+            return Stop::Failed(wrong);
+        }
+        let error = path_search::exec(&name, &argv, &env);
+        Stop::Failed(wrong(name.to_bytes(), "start", error))
+    }
+
+    /// Everything but what hampers this process itself; answers the variables.
+    fn change(&self, who: &str) -> Result<Vec<Change>, Stop> {
+        if self.new_session
+            && let Err(error) = setsid()
+            && self.verbose
+        {
+            // As a leader already, it has what it is asked for.
+            say::line(who, format_args!("start a session: {error}"));
+        }
+        let mut changes = match self.variables_dir {
+            Some(dir) => environment::read(dir, |odd| say::line(who, odd))?,
+            None => Vec::new(),
+        };
+        self.move_in()?;
+        if self.nice != 0 {
+            rustix::process::nice(self.nice)
+                .map_err(|e| format!("add {} to the nice level: {e}", self.nice))?;
+        }
+        if let Some(account) = &self.shown_account {
+            let identity = look_up(account)?;
+            changes.push((b"UID".to_vec(), Some(identity.uid.to_string().into())));
+            changes.push((b"GID".to_vec(), Some(identity.gid.to_string().into())));
+        }
+        if let Some(account) = &self.account {
+            assume(&look_up(account)?)?;
+        }
+        if let Some(lock) = &self.lock {
+            lock.take()?;
+        }
+        Ok(changes)
+    }
+
+    /// Root, then working directory.
+    fn move_in(&self) -> Result<(), Wrong> {
+        if let Some(root) = self.root {
+            chdir(path(root)).map_err(|e| wrong(root, "change to this directory", e))?;
+            chroot(".").map_err(|e| wrong(root, "make this the root directory", e))?;
+        }
+        if let Some(dir) = self.dir {
+            chdir(path(dir)).map_err(|e| wrong(dir, "change to this directory", e))?;
+        }
+        Ok(())
+    }
+
+    /// Lets exec close the descriptors, so that a failure of it can be told.
+    fn close(&self) -> Result<(), Wrong> {
+        let stdio: [BorrowedFd; 3] = [stdin(), stdout(), stderr()];
+        for (fd, close) in stdio.into_iter().zip(self.close) {
+            if close {
+                fcntl_setfd(fd, FdFlags::CLOEXEC)
+                    .map_err(|e| format!("close a descriptor: {e}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn limit(&self) -> Result<(), Wrong> {
+        for (resource, limit) in &self.limits {
+            let hard = getrlimit(*resource).maximum;
+            let both = Rlimit {
+                current: limit.under(hard),
+                maximum: hard,
+            };
+            setrlimit(*resource, both).map_err(|e| format!("limit {resource:?}: {e}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn c_strings(list: &[&[u8]]) -> Vec<CString> {
+    // An argument of a process holds no NUL.
+    list.iter()
+        .filter_map(|item| CString::new(*item).ok())
+        .collect()
+}
+
+fn assume(identity: &Identity) -> Result<(), Wrong> {
+    credentials::assume(identity.uid, identity.gid, &identity.groups)
+        .map_err(|(step, error)| format!("become user {}: {step}: {error}", identity.uid))
+}
+
+const PASSWD: &str = "/etc/passwd";
+const GROUP: &str = "/etc/group";
+
+fn look_up(who: &Who) -> Result<Identity, Wrong> {
+    let (name, group_names) = match who {
+        Err(wrong) => return Err(wrong.clone()),
+        Ok(Account::Numbers(identity)) => return Ok(identity.clone()),
+        Ok(Account::Named { user, groups }) => (user, groups),
+    };
+    let user = found(PASSWD, name, account::user(&read(PASSWD)?, name))?;
+    let mut groups = Vec::new();
+    if !group_names.is_empty() {
+        let file = read(GROUP)?;
+        for name in group_names {
+            groups.push(found(GROUP, name, account::group(&file, name))?);
+        }
+    }
+    let gid = groups.first().copied().unwrap_or(user.gid);
+    if groups.is_empty() {
+        groups.push(gid);
+    }
+    Ok(Identity {
+        uid: user.uid,
+        gid,
+        groups,
+    })
+}
+
+fn found<T>(file: &str, name: &[u8], entry: Result<Option<T>, Fault>) -> Result<T, Wrong> {
+    match entry {
+        Ok(Some(value)) => Ok(value),
+        Ok(None) if account::id(name).is_some() => Err(wrong(
+            name,
+            &format!("look it up in {file}"),
+            "not there; numbers take a leading colon, as in :1000:1000",
+        )),
+        Ok(None) => Err(wrong(name, &format!("look it up in {file}"), "not there")),
+        Err(Fault { line, reason }) => Err(format!("{file}:{line}: {reason}")),
+    }
+}
+
+fn read(file: &str) -> Result<Vec<u8>, Wrong> {
+    let mut content = Vec::new();
+    File::open(file)
+        .and_then(|f| f.take(ACCOUNTS_BYTES_MAX).read_to_end(&mut content))
+        .map_err(|e| wrong(file.as_bytes(), "read", e))?;
+    Ok(content)
+}
+
+impl Lock<'_> {
+    /// Takes the lock, which the program then holds as long as it lives.
+    fn take(&self) -> Result<(), Stop> {
+        let stop = |attempt, error: rustix::io::Errno| {
+            if self.silent {
+                return Stop::NotOurTurn;
+            }
+            Stop::Failed(wrong(self.path, attempt, error))
+        };
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NONBLOCK;
+        let fd = rustix::fs::open(path(self.path), flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|e| stop("open the lock", e))?;
+        let operation = if self.wait {
+            FlockOperation::LockExclusive
+        } else {
+            FlockOperation::NonBlockingLockExclusive
+        };
+        rustix::io::retry_on_intr(|| flock(&fd, operation)).map_err(|e| stop("lock", e))?;
+        // Left open for the program.
+        let _ = fd.into_raw_fd();
+        Ok(())
+    }
+}

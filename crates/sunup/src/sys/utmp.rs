@@ -1,0 +1,117 @@
+//! Who is on which line: utmp (now) and wtmp (history), where the machine keeps
+//! these files. Best effort: a failure never keeps anybody from logging in.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use model::format::utmp::{self, Kind, Record};
+use rustix::fs::FlockOperation;
+use rustix::time::{ClockId, clock_gettime};
+
+const UTMP: [&str; 2] = ["/run/utmp", "/var/run/utmp"];
+const WTMP: &str = "/var/log/wtmp";
+
+/// A utmp beyond this is not searched, nor written.
+const UTMP_BYTES_MAX: u64 = 1 << 20;
+
+/// Elsewhere glibc's record has another layout.
+const KNOWN_LAYOUT: bool = cfg!(any(
+    target_arch = "x86",
+    target_arch = "x86_64",
+    target_arch = "arm",
+    target_arch = "riscv64"
+));
+
+/// Notes that process `pid` asks for a login name on `line` (without /dev/).
+pub fn login_process(pid: i32, line: &[u8], host: &[u8]) {
+    if !KNOWN_LAYOUT {
+        return;
+    }
+    let now = clock_gettime(ClockId::Realtime);
+    let record = Record {
+        kind: Kind::Login,
+        pid,
+        line,
+        user: b"LOGIN",
+        host,
+        time_s: now.tv_sec as u32,
+        time_us: (now.tv_nsec / 1000) as u32,
+    };
+    if let Some(path) = UTMP.iter().map(Path::new).find(|path| path.exists()) {
+        drop(put(path, &record));
+    }
+    drop(append(Path::new(WTMP), &record));
+}
+
+/// Writes the record over the line's former one, or at the end.
+fn put(path: &Path, record: &Record) -> std::io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    // Whoever can read utmp can lock it for ever, so a lock is tried, not waited for.
+    let _ = rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive);
+    let Some(place) = place(&file, record.line)? else {
+        return Ok(());
+    };
+    let offset = (place as u64).saturating_mul(utmp::SIZE as u64);
+    file.write_all_at(&utmp::encode(record), offset)
+}
+
+fn place(mut file: &File, line: &[u8]) -> std::io::Result<Option<usize>> {
+    if file.metadata()?.len() > UTMP_BYTES_MAX {
+        return Ok(None);
+    }
+    let mut content = Vec::new();
+    Read::by_ref(&mut file)
+        .take(UTMP_BYTES_MAX)
+        .read_to_end(&mut content)?;
+    Ok(utmp::place_of(&content, line))
+}
+
+fn append(path: &Path, record: &Record) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().append(true).open(path)?;
+    file.write_all(&utmp::encode(record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(line: &[u8]) -> Record<'_> {
+        Record {
+            kind: Kind::Login,
+            pid: 7,
+            line,
+            user: b"LOGIN",
+            host: b"",
+            time_s: 1,
+            time_us: 2,
+        }
+    }
+
+    #[test]
+    fn a_line_keeps_its_place_and_history_grows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("utmp");
+        std::fs::write(&path, b"").unwrap();
+        for line in [&b"tty1"[..], b"tty2", b"tty1"] {
+            put(&path, &record(line)).unwrap();
+        }
+        let expected = [record(b"tty1"), record(b"tty2")].map(|r| utmp::encode(&r));
+        assert_eq!(std::fs::read(&path).unwrap(), expected.concat());
+        append(&path, &record(b"tty1")).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap().len(), 3 * utmp::SIZE);
+    }
+
+    #[test]
+    fn another_layout_is_left_alone_and_no_file_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("utmp");
+        assert!(put(&path, &record(b"tty1")).is_err());
+        assert!(append(&path, &record(b"tty1")).is_err());
+        assert!(!path.exists());
+        std::fs::write(&path, [0; 400]).unwrap();
+        put(&path, &record(b"tty1")).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), [0; 400]);
+    }
+}
