@@ -11,4 +11,7 @@ extern crate alloc;
 pub mod boot;
 pub mod device;
 pub mod format;
+pub mod lines;
 pub mod options;
+pub mod rotate;
+pub mod select;
