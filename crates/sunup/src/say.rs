@@ -20,3 +20,8 @@ pub fn print_bytes(bytes: &[u8]) {
     let mut out = std::io::stdout();
     drop(out.write_all(bytes).and_then(|()| out.flush()));
 }
+
+/// Writes bytes to standard error as they are.
+pub fn raw(bytes: &[u8]) {
+    drop(std::io::stderr().write_all(bytes));
+}

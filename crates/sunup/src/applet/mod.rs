@@ -5,6 +5,7 @@ use model::options::{self, Parsed, Spec};
 use crate::say;
 
 pub mod init;
+pub mod svlogd;
 
 /// One row of the table.
 pub struct Applet {
@@ -23,7 +24,7 @@ pub struct Call<'a> {
 }
 
 /// Every applet, in the order of `sunup --list`.
-pub static APPLETS: &[Applet] = &[init::APPLET];
+pub static APPLETS: &[Applet] = &[init::APPLET, svlogd::APPLET];
 
 /// Says what is wrong with a command line and how to learn more; returns the exit code.
 pub fn usage_error(spec: &Spec, mistake: &str) -> u8 {
