@@ -44,14 +44,13 @@ impl Limit {
         }
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let bytes = bytes.get(..room).unwrap_or(bytes);
-        // A limit below line_max cannot be kept at line ends.
-        let near = self
-            .size_max
-            .checked_sub(self.line_max)
-            .unwrap_or(self.size_max);
+        // A limit below line_max is kept inside lines.
+        let Some(near) = self.size_max.checked_sub(self.line_max) else {
+            return Step::Write(bytes.len());
+        };
         // The first newline whose end lies at `near` or behind it.
-        let from =
-            usize::try_from(near.saturating_sub(size).saturating_sub(1)).unwrap_or(usize::MAX);
+        let from = near.saturating_sub(size).saturating_sub(1);
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
         match bytes.get(from..).and_then(|window| find(b'\n', window)) {
             Some(at) => Step::WriteAndRotate(from + at + 1),
             None => Step::Write(bytes.len()),
@@ -216,7 +215,7 @@ mod tests {
             line_max: 100,
         };
         assert_eq!(small.step(0, b"a\nb\n"), Step::Write(4));
-        assert_eq!(small.step(48, b"a\nb\n"), Step::WriteAndRotate(2));
+        assert_eq!(small.step(48, b"a\nb\n"), Step::Write(2));
         assert_eq!(small.step(49, b"a\nb\n"), Step::Write(1));
     }
 

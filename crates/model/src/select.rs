@@ -4,7 +4,8 @@
 //! the line up. `+X` matches one or more `X`, as many as there are. `*X` matches
 //! everything before the first `X`; a star at the end matches anything. There is
 //! no going back, so the cost is linear. A plus at the end of a pattern matches
-//! the end of the line, as it does in runit.
+//! the end of the line, as it does in runit. (What follows `+X` must match even
+//! if the line ends with the run of `X`; runit then takes any pattern for a match.)
 
 use alloc::vec::Vec;
 
@@ -99,7 +100,7 @@ impl Selection {
 mod tests {
     use super::*;
 
-    /// Each row was run through Debian's svlogd.
+    /// Each row was run through Debian's svlogd (which differs on `a+bc` and `abb` only).
     #[test]
     fn as_the_reference_matches() {
         for (pattern, line, want) in [
@@ -115,6 +116,7 @@ mod tests {
             ("+a", "", false),
             ("a+b", "abbb", true),
             ("a+b", "a", false),
+            ("a+bc", "abb", false),
             ("a+bc", "abbbc", true),
             ("*b", "aab", true),
             ("*b", "aabb", false),

@@ -95,7 +95,7 @@ impl Log {
     fn try_open(&mut self, settings: &Settings) -> io::Result<Open> {
         let mut store = Store::open(&self.path)?;
         let config = self.read_config(&store);
-        if let Some(leftover) = store.start()? {
+        if let Some(leftover) = store.start(self.processor.running())? {
             self.tell(format_args!(
                 "current was not closed: now {}",
                 leftover.as_str()

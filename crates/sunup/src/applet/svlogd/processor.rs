@@ -77,23 +77,21 @@ impl Processor {
         self.job.is_none() && (self.queue.is_empty() || (ending && self.failures > 0))
     }
 
-    /// How many logs are not processed yet.
-    pub fn waiting(&self) -> usize {
-        self.queue.len() + usize::from(self.job.is_some())
-    }
-
     /// Whether the next rotation should wait for the processor, because one more
     /// log would push an unprocessed one out. A processor that fails or hangs is
     /// not waited for.
     pub fn holds(&self, keep_max: u64) -> bool {
-        self.hold_end().is_some_and(|end| clock::boot_ns() < end)
-            && keep_max > 0
-            && self.waiting() as u64 >= keep_max
+        let hangs = self.hold_end().is_some_and(|end| clock::boot_ns() >= end);
+        keep_max > 0 && self.waiting() >= keep_max && self.failures == 0 && !hangs
+    }
+
+    fn waiting(&self) -> u64 {
+        self.queue.len() as u64 + u64::from(self.job.is_some())
     }
 
     /// When waiting for the running processor ends at the latest.
     pub fn hold_end(&self) -> Option<u64> {
-        let job = self.job.as_ref().filter(|_| self.failures == 0)?;
+        let job = self.job.as_ref()?;
         Some(job.since.saturating_add(HOLD_MAX_NS))
     }
 

@@ -91,9 +91,13 @@ impl Store {
 
     /// Sets aside a `current` that a crash left, and opens `current`. Outputs of
     /// processors that a crash left are removed: their input is still there.
-    pub fn start(&mut self) -> io::Result<Option<OldLog>> {
-        for partial in self.old_logs()?.iter().filter(|l| l.is(Stage::Partial)) {
-            self.remove(*partial)?;
+    /// `running` is being processed.
+    pub fn start(&mut self, running: Option<OldLog>) -> io::Result<Option<OldLog>> {
+        let spare = running.map(|log| log.with(Stage::Partial));
+        for log in self.old_logs()? {
+            if log.is(Stage::Partial) && Some(log) != spare {
+                self.remove(log)?;
+            }
         }
         let crashed = match fs::statat(&self.dir, "current", AtFlags::empty()) {
             Ok(stat) => stat.st_size > 0 && !Mode::from_raw_mode(stat.st_mode).contains(Mode::XUSR),
