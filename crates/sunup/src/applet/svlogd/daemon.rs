@@ -116,6 +116,8 @@ impl Daemon<'_> {
         }
         if readable {
             self.read();
+        } else if !signalled && self.is_unsynced() {
+            self.logs.iter_mut().for_each(Log::sync);
         } else if let Input::Draining(_) = self.input
             && !self.is_held()
             && !signalled
@@ -123,6 +125,10 @@ impl Daemon<'_> {
             // Somebody else took the rest.
             self.end_input();
         }
+    }
+
+    fn is_unsynced(&self) -> bool {
+        self.logs.iter().any(Log::is_unsynced)
     }
 
     fn is_held(&self) -> bool {
@@ -138,7 +144,11 @@ impl Daemon<'_> {
             fds.push(PollFd::from_borrowed_fd(stdin, PollFlags::IN));
         }
         let drains = reads && matches!(self.input, Input::Draining(_));
-        let timeout = if drains { Some(0) } else { self.patience_ns() };
+        let timeout = if drains || self.is_unsynced() {
+            Some(0)
+        } else {
+            self.patience_ns()
+        };
         let timeout = timeout.map(|ns| Timespec {
             tv_sec: (ns / 1_000_000_000) as i64,
             tv_nsec: (ns % 1_000_000_000) as i64,

@@ -257,6 +257,18 @@ impl Log {
             .min()
     }
 
+    /// Whether [`Log::sync`] has something to do.
+    pub fn is_unsynced(&self) -> bool {
+        self.open.as_ref().is_some_and(|o| o.store.is_unsynced())
+    }
+
+    /// Waits until rotated logs are safe on the disk.
+    pub fn sync(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.store.sync();
+        }
+    }
+
     /// Whether svlogd must not read on.
     pub fn holds(&self) -> bool {
         matches!(&self.open, Some(open) if matches!(open.stuck, Some(Stuck::Held)))
@@ -287,7 +299,9 @@ impl Log {
             open.limit.size_max = 0;
             self.flush();
         }
-        let Some(open) = self.open.take() else { return };
+        let Some(mut open) = self.open.take() else {
+            return;
+        };
         open.store.seal();
         self.tell("closed");
     }

@@ -25,6 +25,8 @@ pub struct Store {
     dir: OwnedFd,
     _lock: OwnedFd,
     current: Option<OwnedFd>,
+    /// The log rotated last, until [`Store::sync`].
+    unsynced: Option<OwnedFd>,
     size: u64,
     last: Option<Tai64n>,
 }
@@ -57,6 +59,7 @@ impl Store {
             dir,
             _lock: lock,
             current: None,
+            unsynced: None,
             size: 0,
             last: None,
         })
@@ -149,27 +152,45 @@ impl Store {
     /// Makes `current` an old log and begins a new one.
     pub fn rotate(&mut self, stage: Stage) -> io::Result<OldLog> {
         let name = self.free_name(stage);
-        self.seal();
+        self.mark(CLOSED);
         let moved = fs::renameat(&self.dir, "current", &self.dir, name.as_bytes());
         if let Err(e) = attempt("rotate current", moved) {
-            if let Some(file) = &self.current {
-                let _ = fs::fchmod(file, LIVE);
-            }
+            self.mark(LIVE);
             return Err(e);
         }
-        self.current = None;
+        self.unsynced = self.current.take();
         self.size = 0;
         // If this fails, the next write tries again and reports it.
         drop(self.open_current());
         Ok(name)
     }
 
-    /// Marks `current` as complete and safe on the disk.
-    pub fn seal(&self) {
+    /// Makes sure that `current` is safe on the disk, and marks it as complete.
+    pub fn seal(&mut self) {
+        self.sync();
+        self.mark(CLOSED);
+        self.unsynced = self.current.take();
+        self.sync();
+    }
+
+    fn mark(&self, mode: Mode) {
         if let Some(file) = &self.current {
-            // Not every file system can sync; the mark still says: closed cleanly.
-            let _ = fs::fsync(file);
-            let _ = fs::fchmod(file, CLOSED);
+            // Somebody else's file can be logged to, but not marked.
+            let _ = fs::fchmod(file, mode);
+        }
+    }
+
+    /// Whether [`Store::sync`] has something to do.
+    pub fn is_unsynced(&self) -> bool {
+        self.unsynced.is_some()
+    }
+
+    /// Waits until the log that was rotated last is safe on the disk. This takes
+    /// long, so it is left for a moment when there is nothing to read.
+    pub fn sync(&mut self) {
+        if let Some(file) = self.unsynced.take() {
+            // Not every file system can do it; there is no remedy.
+            let _ = fs::fsync(&file);
         }
     }
 
