@@ -237,6 +237,26 @@ mod tests {
         assert_eq!(lines, [2, 4]);
     }
 
+    #[test]
+    fn any_bytes_are_understood_or_reported() {
+        let mut seed = 1_u64;
+        for _ in 0..2000 {
+            let text: Vec<u8> = (0..40)
+                .map(|_| {
+                    seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    b"snNt!+-eEpuU#0123456789kmh.:[]*\n\n\n\r \xff\0"[(seed >> 33) as usize % 38]
+                })
+                .collect();
+            let lines = text.split(|b| *b == b'\n').count();
+            let (_, mistakes) = Config::decode(&text);
+            assert!(
+                mistakes
+                    .iter()
+                    .all(|m| (1..=lines).contains(&m.line) && !m.reason.is_empty())
+            );
+        }
+    }
+
     /// A processor line may be emptied again, patterns may be empty.
     #[test]
     fn empty_values() {

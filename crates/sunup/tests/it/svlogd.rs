@@ -471,8 +471,28 @@ fn processors_as_the_reference() {
     );
     let cwd = fs::read_to_string(fixture.path("cwd")).unwrap();
     assert_eq!(cwd, "theirs\n".repeat(5) + &"ours\n".repeat(5));
-    let files = listing(&fixture.path("ours"));
-    assert_eq!(files.keys().filter(|n| n.ends_with(".s")).count(), 5);
+    assert_eq!(old_logs(&fixture.path("ours"), ".s"), 5);
+}
+
+/// The command has the descriptors it is promised, and no others of svlogd's.
+#[test]
+fn a_processor_inherits_nothing_else() {
+    let fixture = Fixture::new(&[
+        (
+            "log/config",
+            "!grep SigBlk /proc/self/status; exec ls -l /proc/self/fd\n",
+        ),
+        ("log/current", "x\n"),
+    ]);
+    assert!(Logger::on(&fixture, &[]).end().0.success());
+    let said = String::from_utf8(content(&fixture.path("log"))).unwrap();
+    assert!(said.starts_with("SigBlk:\t0000000000000000\n"), "{said}");
+    let log = fixture.path("log");
+    let inside = said.lines().filter(|l| l.contains(log.to_str().unwrap()));
+    let fds: Vec<&str> = inside
+        .map(|l| l.split_whitespace().nth(8).unwrap())
+        .collect();
+    assert_eq!(fds, ["0", "1", "4", "5"], "{said}");
 }
 
 #[test]
@@ -557,19 +577,19 @@ fn a_second_term_ends_the_processor_too() {
     wait_for("processor", &[&root], || {
         fixture.path("started").exists().then_some(())
     });
-    let keep_open = logger.stdin.take();
+    // Stopped meanwhile, it finds TERM and the line at once, and takes TERM first.
+    logger.signal(rustix::process::Signal::STOP);
+    logger.feed(b"last\n");
     logger.signal(rustix::process::Signal::TERM);
-    wait_for("end of reading", &[], || {
-        rustix::io::write(keep_open.as_ref().unwrap(), b"")
-            .ok()
-            .map(drop)
+    logger.signal(rustix::process::Signal::CONT);
+    let dir = fixture.path("log");
+    wait_for("last line", &[&dir], || {
+        (current(&fixture) == b"last\n").then_some(())
     });
     logger.signal(rustix::process::Signal::TERM);
-    // A second TERM that came with the first would count as one; so one more is sent until it ends.
-    while logger.child.try_wait().unwrap().is_none() {
-        logger.signal(rustix::process::Signal::TERM);
-        std::thread::yield_now();
-    }
+    let keep_open = logger.stdin.take();
+    assert!(logger.wait().0.success());
+    drop(keep_open);
     assert_eq!(old_logs(&fixture.path("log"), ".u"), 1);
 }
 
@@ -667,6 +687,47 @@ fn directories_that_cannot_be_used_are_left_out() {
     assert!(lines[1].starts_with("svlogd: good: lock (is another svlogd running here?): "));
     assert!(lines[2].starts_with("svlogd: dirlog: open current: Is a directory"));
     assert_eq!(fs::read(fixture.path("good/current")).unwrap(), b"a\n");
+}
+
+/// HUP when no directory can be opened any more.
+#[test]
+fn hup_without_a_directory_ends_with_the_code_of_the_reference() {
+    let mut codes = Vec::new();
+    for command in [reference(), ours()] {
+        let fixture = Fixture::new(&[("log/", "")]);
+        let dir = fixture.path("log");
+        let mut command = command;
+        command.arg(&dir);
+        let mut logger = Logger::start(command);
+        logger.feed(b"1\n");
+        wait_for("start", &[&dir], || {
+            (current(&fixture) == b"1\n").then_some(())
+        });
+        fs::rename(&dir, fixture.path("moved")).unwrap();
+        logger.signal(rustix::process::Signal::HUP);
+        let keep_open = logger.stdin.take();
+        codes.push(logger.wait().0.code());
+        drop(keep_open);
+        assert_eq!(listing(&fixture.path("moved"))["current"].0, 0o744);
+    }
+    assert_eq!(codes, [Some(111), Some(111)]);
+}
+
+#[test]
+fn a_removed_current_is_begun_anew() {
+    let fixture = Fixture::new(&[("log/config", "s100\n")]);
+    let dir = fixture.path("log");
+    let mut logger = Logger::on(&fixture, &["-l10", "-b50"]);
+    logger.feed(b"1\n");
+    wait_for("start", &[&dir], || {
+        (current(&fixture) == b"1\n").then_some(())
+    });
+    fs::remove_file(dir.join("current")).unwrap();
+    logger.feed(&numbers(15, 9));
+    let (status, said) = logger.end();
+    assert!(status.success());
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(content(&dir).ends_with(b"000000014\n000000015\n"));
 }
 
 #[test]

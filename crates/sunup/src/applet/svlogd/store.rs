@@ -10,6 +10,7 @@ use std::path::Path;
 use model::format::tai64n::Tai64n;
 use model::rotate::{OldLog, Stage};
 use rustix::fs::{self, AtFlags, Dir, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::sys::clock;
 
@@ -138,7 +139,7 @@ impl Store {
         };
         let written = loop {
             match rustix::io::write(file, bytes) {
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 result => break result?,
             }
         };
@@ -149,20 +150,21 @@ impl Store {
         Ok(written)
     }
 
-    /// Makes `current` an old log and begins a new one.
-    pub fn rotate(&mut self, stage: Stage) -> io::Result<OldLog> {
+    /// Makes `current` an old log and begins a new one; `None` if somebody has
+    /// removed `current`, so that there is none to keep.
+    pub fn rotate(&mut self, stage: Stage) -> io::Result<Option<OldLog>> {
         let name = self.free_name(stage);
         self.mark(CLOSED);
         let moved = fs::renameat(&self.dir, "current", &self.dir, name.as_bytes());
-        if let Err(e) = attempt("rotate current", moved) {
+        if moved.is_err_and(|e| e != Errno::NOENT) {
             self.mark(LIVE);
-            return Err(e);
+            attempt("rotate current", moved)?;
         }
         self.unsynced = self.current.take();
         self.size = 0;
         // If this fails, the next write tries again and reports it.
         drop(self.open_current());
-        Ok(name)
+        Ok(moved.is_ok().then_some(name))
     }
 
     /// Makes sure that `current` is safe on the disk, and marks it as complete.

@@ -110,8 +110,12 @@ impl Log {
             Some(_) => Stage::Unprocessed,
             None => Stage::Safe,
         };
-        let log = open.store.rotate(stage).map_err(Stop::Failed)?;
+        let rotated = open.store.rotate(stage).map_err(Stop::Failed)?;
         open.rotation_due = false;
+        let Some(log) = rotated else {
+            self.say("current was removed by somebody; a new one is begun");
+            return Ok(());
+        };
         if stage == Stage::Unprocessed {
             self.processor.push(log);
         }
