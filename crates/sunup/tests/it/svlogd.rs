@@ -97,7 +97,11 @@ fn listing(dir: &Path) -> BTreeMap<String, (u32, Vec<u8>)> {
             }
             None => name.to_owned(),
         };
-        let mode = fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        // A live log may be rotated between the two looks at it.
+        let Ok(metadata) = fs::metadata(path) else {
+            continue;
+        };
+        let mode = metadata.permissions().mode() & 0o7777;
         files.insert(shape, (mode, fs::read(path).unwrap_or_default()));
     }
     files
