@@ -36,6 +36,7 @@ pub fn print_bytes(bytes: &[u8]) {
     drop(out.write_all(bytes).and_then(|()| out.flush()));
 }
 
+<<<<<<< HEAD
 #[cfg(test)]
 mod tests {
     use super::without_numbers;
@@ -48,4 +49,9 @@ mod tests {
         );
         assert_eq!(without_numbers("plain (really)"), "plain (really)");
     }
+=======
+/// Writes bytes to standard error as they are.
+pub fn raw(bytes: &[u8]) {
+    drop(std::io::stderr().write_all(bytes));
+>>>>>>> h-svlogd
 }

@@ -12,6 +12,7 @@ pub mod mdev;
 pub mod runsv;
 pub mod runsvdir;
 pub mod sv;
+pub mod svlogd;
 pub mod svok;
 
 /// One row of the table.
@@ -48,6 +49,7 @@ pub static APPLETS: &[Applet] = &[
     runsv::APPLET,
     runsvdir::APPLET,
     sv::APPLET,
+    svlogd::APPLET,
     svok::APPLET,
 ];
 

@@ -11,7 +11,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use super::signal;
 
@@ -323,6 +323,13 @@ pub fn fork(child: impl FnOnce() -> u8) -> io::Result<Pid> {
         }
         pid => Ok(pid),
     }
+}
+
+/// Makes `to` a copy of `from` that survives an exec. For a forked child: what
+/// was open as `to` is closed, whoever owned it.
+pub fn place(from: BorrowedFd, to: RawFd) -> io::Result<()> {
+    // SAFETY: dup2 has no memory effects; the child that calls this execs next.
+    signal::check(unsafe { libc::dup2(from.as_raw_fd(), to) }).map(drop)
 }
 
 /// Replaces this process: `path` is taken as it is, `env` is the whole

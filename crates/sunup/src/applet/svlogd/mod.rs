@@ -1,0 +1,150 @@
+//! svlogd: writes what a service says into logs that it rotates.
+//!
+//! Standard input goes, line by line, into each log directory: `current` grows,
+//! and is rotated by size, by age, or on ALRM into `@LABEL.s`; with a processor
+//! into `@LABEL.u`, whose processed form becomes `@LABEL.s`. `config` in the
+//! directory says how. HUP reopens all directories, TERM ends after what is in
+//! the pipe. Exit: 0 at the end of input or TERM, 111 on a wrong call or when no
+//! log directory can be used.
+//!
+//! `current` has mode 0644 while it is written and 0744 once it was closed
+//! cleanly; one found otherwise was left by a crash and is set aside as `.u`.
+//!
+//! The parts: `daemon` waits for events and reads; `log` is one directory, from
+//! lines to files, with `write`; `render` is what becomes of a line; `store` are the files;
+//! `processor` feeds rotated logs to a command; `remote` sends lines by UDP.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use model::format::stamp::Stamp;
+use model::lines::Replacement;
+use model::options::{Opt, Order, Parsed, Spec};
+
+use super::{Applet, Call, usage_error};
+
+mod daemon;
+mod log;
+mod processor;
+mod remote;
+mod render;
+mod store;
+mod write;
+
+/// The row of the table.
+pub const APPLET: Applet = Applet { spec: &SPEC, run };
+
+const fn opt(letter: u8, value: Option<&'static str>, doc: &'static str) -> Opt {
+    Opt { letter, value, doc }
+}
+
+const SPEC: Spec = Spec {
+    name: "svlogd",
+    synopsis: "[-tttv] [-r c] [-R xyz] [-l len] [-b buflen] DIR...",
+    about: "writes standard input into log directories, and rotates them",
+    options: &[
+        opt(
+            b't',
+            None,
+            "stamp lines: -t TAI64N, -tt UTC with _, -ttt with T",
+        ),
+        opt(b'v', None, "tell what is done"),
+        opt(b'r', Some("c"), "replace unprintable characters with c"),
+        opt(
+            b'R',
+            Some("xyz"),
+            "replace the characters xyz, too (with _, or c)",
+        ),
+        opt(
+            b'l',
+            Some("len"),
+            "judge lines by their first len bytes (1000)",
+        ),
+        opt(b'b', Some("buflen"), "read at least so many bytes at once"),
+    ],
+    order: Order::Posix,
+    notes: "HUP rereads DIR/config and reopens the logs, ALRM rotates them, \
+            TERM ends after\nwhat is in the pipe. The settings of DIR/config are in svlogd(8).",
+    usage_code: 111,
+};
+
+/// Exit code when no log can be written.
+const FATAL: u8 = 111;
+const LINE_MAX_DEFAULT: usize = 1000;
+const BUFFER_DEFAULT: usize = 1024;
+/// Lines are judged by at most so many bytes, and read by at most so many at once.
+const SIZE_OPTION_MAX: usize = 16 * 1024 * 1024;
+
+/// The command line, understood.
+struct Settings {
+    stamp: Option<Stamp>,
+    verbose: bool,
+    replacement: Option<Replacement>,
+    line_max: usize,
+    buffer: usize,
+}
+
+fn run(call: &Call) -> u8 {
+    let settings = match settings(call.args) {
+        Ok(settings) => settings,
+        Err(mistake) => return usage_error(&SPEC, &mistake),
+    };
+    if call.args.operands.is_empty() {
+        return usage_error(&SPEC, "no log directory given");
+    }
+    let directories = call.args.operands.iter();
+    let paths = directories.map(|d| Path::new(OsStr::from_bytes(d)));
+    daemon::run(&settings, paths)
+}
+
+fn settings(args: &Parsed) -> Result<Settings, String> {
+    let line_max = match size(args, b'l')? {
+        None | Some(0) => LINE_MAX_DEFAULT,
+        Some(len) => len,
+    };
+    let buffer = size(args, b'b')?;
+    if buffer.is_some_and(|b| b <= line_max) {
+        return Err(format!(
+            "-b must be greater than the line length, {line_max}"
+        ));
+    }
+    Ok(Settings {
+        stamp: match args.count(b't') {
+            0 => None,
+            1 => Some(Stamp::Tai),
+            2 => Some(Stamp::Utc(b'_')),
+            _ => Some(Stamp::Utc(b'T')),
+        },
+        verbose: args.has(b'v'),
+        replacement: replacement(args)?,
+        line_max,
+        buffer: buffer.unwrap_or(BUFFER_DEFAULT),
+    })
+}
+
+fn replacement(args: &Parsed) -> Result<Option<Replacement>, String> {
+    let with = match args.value(b'r') {
+        None => b'_',
+        Some([with]) => *with,
+        Some(_) => return Err("-r takes one character".to_owned()),
+    };
+    let wanted = args.has(b'r') || args.has(b'R');
+    let also = args.value(b'R').unwrap_or_default();
+    Ok(wanted.then(|| Replacement::new(with, also)))
+}
+
+fn size(args: &Parsed, letter: u8) -> Result<Option<usize>, String> {
+    let Some(value) = args.value(letter) else {
+        return Ok(None);
+    };
+    let number = std::str::from_utf8(value).ok().and_then(|v| v.parse().ok());
+    match number.filter(|n| *n <= SIZE_OPTION_MAX) {
+        Some(n) => Ok(Some(n)),
+        None => Err(format!(
+            "-{} takes a number of bytes up to {SIZE_OPTION_MAX}, not {}",
+            char::from(letter),
+            value.escape_ascii()
+        )),
+    }
+}

@@ -1,0 +1,212 @@
+//! Rotated logs through a shell command, one after another, in the background.
+//!
+//! The command reads `@LABEL.u` on 0 and writes `@LABEL.t` on 1; it may read
+//! what its last successful run left on 4 (`state`) and leave something on 5
+//! (`newstate`). When it succeeds, `.t` becomes `.s` and `.u` goes. When it
+//! fails, it is tried again, ever less often; at the end of svlogd `.u` stays
+//! for the next start.
+
+use std::collections::VecDeque;
+use std::ffi::CString;
+use std::fmt::Display;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use model::rotate::{OldLog, Stage, retry_after_ns};
+use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::process::WaitStatus;
+
+use super::store::open_file;
+use crate::sys::{clock, signal, spawn};
+
+/// A healthy processor may hold the log up for so long; then old logs go unprocessed.
+const HOLD_MAX_NS: u64 = 60_000_000_000;
+
+/// The queue of one log directory.
+#[derive(Default)]
+pub struct Processor {
+    queue: VecDeque<OldLog>,
+    job: Option<Job>,
+    failures: u32,
+    retry_at: u64,
+}
+
+/// A running processor.
+struct Job {
+    pid: spawn::Pid,
+    log: OldLog,
+    dir: OwnedFd,
+    since: u64,
+}
+
+/// What the end of a processor means.
+pub enum Outcome {
+    /// The log is processed.
+    Done(OldLog),
+    /// It will be tried again; why, and after how many seconds.
+    Failed(OldLog, String, u64),
+}
+
+impl Processor {
+    /// Replaces the queue, when the directory was opened anew.
+    pub fn load(&mut self, logs: Vec<OldLog>) {
+        let running = self.running();
+        self.queue = logs.into_iter().filter(|l| Some(*l) != running).collect();
+    }
+
+    /// Adds a log that was just rotated.
+    pub fn push(&mut self, log: OldLog) {
+        self.queue.push_back(log);
+    }
+
+    /// Takes a removed log out of the queue; says whether it was there.
+    pub fn forget(&mut self, log: OldLog) -> bool {
+        let before = self.queue.len();
+        self.queue.retain(|l| *l != log);
+        self.queue.len() < before
+    }
+
+    /// The log being processed.
+    pub fn running(&self) -> Option<OldLog> {
+        self.job.as_ref().map(|j| j.log)
+    }
+
+    /// Whether nothing runs, and nothing will be started any more once svlogd
+    /// is `ending`.
+    pub fn is_idle(&self, ending: bool) -> bool {
+        self.job.is_none() && (self.queue.is_empty() || (ending && self.failures > 0))
+    }
+
+    /// Whether the next rotation should wait for the processor, because one more
+    /// log would push an unprocessed one out. A processor that fails or hangs is
+    /// not waited for.
+    pub fn holds(&self, keep_max: u64) -> bool {
+        let hangs = self.hold_end().is_some_and(|end| clock::boot_ns() >= end);
+        keep_max > 0 && self.waiting() >= keep_max && self.failures == 0 && !hangs
+    }
+
+    fn waiting(&self) -> u64 {
+        self.queue.len() as u64 + u64::from(self.job.is_some())
+    }
+
+    /// When waiting for the running processor ends at the latest.
+    pub fn hold_end(&self) -> Option<u64> {
+        let job = self.job.as_ref()?;
+        Some(job.since.saturating_add(HOLD_MAX_NS))
+    }
+
+    /// When the next start is due.
+    pub fn deadline(&self) -> Option<u64> {
+        (self.job.is_none() && !self.queue.is_empty()).then_some(self.retry_at)
+    }
+
+    /// Starts the command on the next log if it is time.
+    pub fn advance(&mut self, dir: BorrowedFd, command: &[u8]) -> Option<Outcome> {
+        let now = clock::boot_ns();
+        if self.job.is_some() || now < self.retry_at {
+            return None;
+        }
+        let log = self.queue.pop_front()?;
+        match start(dir, log, command) {
+            Ok(job) => {
+                self.job = Some(job);
+                None
+            }
+            // Somebody removed it.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            Err(e) => Some(self.failed(log, format!("start: {e}"))),
+        }
+    }
+
+    /// Takes the end of a process; `None` if it is not this processor's.
+    pub fn reaped(&mut self, pid: spawn::Pid, status: WaitStatus) -> Option<Outcome> {
+        let job = self.job.take_if(|j| j.pid == pid)?;
+        if status.exit_status() == Some(0) {
+            match finish(&job) {
+                Ok(()) => {
+                    self.failures = 0;
+                    self.retry_at = 0;
+                    return Some(Outcome::Done(job.log.with(Stage::Safe)));
+                }
+                Err(e) => return Some(self.failed(job.log, format!("keep its output: {e}"))),
+            }
+        }
+        let partial = job.log.with(Stage::Partial);
+        let _ = fs::unlinkat(&job.dir, partial.as_bytes(), AtFlags::empty());
+        let why = match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("killed by signal {signal}"),
+            (None, None) => "ended oddly".to_owned(),
+        };
+        Some(self.failed(job.log, why))
+    }
+
+    fn failed(&mut self, log: OldLog, why: impl Display) -> Outcome {
+        self.queue.push_front(log);
+        self.failures = self.failures.saturating_add(1);
+        let wait = retry_after_ns(self.failures);
+        self.retry_at = clock::boot_ns().saturating_add(wait);
+        Outcome::Failed(log, why.to_string(), wait / 1_000_000_000)
+    }
+
+    /// Ends the running command, for svlogd was told to end a second time.
+    pub fn abandon(&mut self) {
+        if let Some(job) = &self.job {
+            // If it is gone, so much the better.
+            drop(signal::kill(job.pid, signal::SIGTERM));
+        }
+    }
+}
+
+fn start(dir: BorrowedFd, log: OldLog, command: &[u8]) -> io::Result<Job> {
+    let write = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+    let read = OFlags::RDONLY;
+    let partial = log.with(Stage::Partial);
+    let files: [(&[u8], OFlags, i32); 4] = [
+        (log.as_bytes(), read, 0),
+        (partial.as_bytes(), write, 1),
+        (b"state", read | OFlags::CREATE, 4),
+        (b"newstate", write, 5),
+    ];
+    let mut places = Vec::new();
+    for (name, flags, to) in files {
+        let file = open_file(dir, name, flags, Mode::from_raw_mode(0o644))?;
+        fs::fcntl_setfl(&file, OFlags::empty())?;
+        // Out of the way of the numbers the command expects.
+        places.push((rustix::io::fcntl_dupfd_cloexec(&file, 10)?, to));
+    }
+    let command = CString::new(command)?;
+    let argv = [c"sh".to_owned(), c"-c".to_owned(), command];
+    let dir = dir.try_clone_to_owned()?;
+    let pid = spawn::fork(|| {
+        let ready = rustix::process::fchdir(&dir).is_ok()
+            && places
+                .iter()
+                .all(|(f, to)| spawn::place(f.as_fd(), *to).is_ok());
+        if ready {
+            drop(spawn::exec_in_path(c"sh", &argv));
+        }
+        127
+    })?;
+    Ok(Job {
+        pid,
+        log,
+        dir,
+        since: clock::boot_ns(),
+    })
+}
+
+/// Keeps what a successful command wrote.
+fn finish(job: &Job) -> io::Result<()> {
+    let dir = job.dir.as_fd();
+    let partial = job.log.with(Stage::Partial);
+    let safe = job.log.with(Stage::Safe);
+    let output = open_file(dir, partial.as_bytes(), OFlags::RDONLY, Mode::empty())?;
+    // Only now may its input go. Not every file system can sync.
+    let _ = fs::fsync(&output);
+    fs::fchmod(&output, Mode::from_raw_mode(0o744))?;
+    fs::renameat(dir, partial.as_bytes(), dir, safe.as_bytes())?;
+    fs::unlinkat(dir, job.log.as_bytes(), AtFlags::empty())?;
+    fs::renameat(dir, "newstate", dir, "state")?;
+    Ok(())
+}
