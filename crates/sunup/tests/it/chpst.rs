@@ -41,7 +41,7 @@ fn run(tool: &[String], args: &[&str], dir: &Path) -> Output {
         .current_dir(dir)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HOME", "/home/of/nobody")
+        .env("HOME", "/no/home")
         .stdin(Stdio::null())
         .output()
         .unwrap()

@@ -40,7 +40,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 
 const SPEC: Spec = Spec {
     name: "mdev",
-    synopsis: "[-vS] [-s | -d [-f]]",
+    synopsis: "[-vS] [-s | -d [-f] | SUBSYSTEM]",
     about: "makes device nodes in /dev, by /etc/mdev.conf",
     options: &[
         flag(b's', "look at all devices in /sys once, and end"),
