@@ -60,7 +60,10 @@ fn sources() -> Vec<Source> {
         for entry in fs::read_dir(&dir).unwrap() {
             let entry = entry.unwrap();
             let (path, kind) = (entry.path(), entry.file_type().unwrap());
-            if kind.is_dir() && entry.file_name() != ".git" && !path.join("CACHEDIR.TAG").exists() {
+            if entry.file_name() == ".git" || path.join("CACHEDIR.TAG").exists() {
+                continue;
+            }
+            if kind.is_dir() {
                 dirs.push(path);
             } else if kind.is_file()
                 && let Ok(text) = fs::read_to_string(&path)
@@ -324,18 +327,19 @@ fn the_table_of_defects_names_tests_that_exist() {
     for (row, number) in rows.iter().zip(1..) {
         assert!(row.starts_with(&format!("| D{number} |")), "{row}");
         let shown_by = row.trim_end_matches('|').rsplit('|').next().unwrap();
-        let tests = quoted(shown_by);
+        let mut tests = quoted(shown_by);
+        tests.retain(|word| word.contains("::"));
         let said = ["planned", "no test"].iter().any(|w| shown_by.contains(w));
         assert!(!tests.is_empty() || said, "neither test nor reason: {row}");
         for name in tests {
-            let (module, test) = name.rsplit_once("::").expect("a test is module::name");
+            let (module, function) = name.rsplit_once("::").unwrap();
             let file = module.replace("::", "/");
             let exists = sources.iter().any(|s| {
                 s.path
                     .trim_end_matches(".rs")
                     .ends_with(&format!("/{file}"))
-                    && s.text.contains(&format!("#[test]\n"))
-                    && s.text.contains(&format!("fn {test}()"))
+                    && s.text.contains("#[test]\n")
+                    && s.text.contains(&format!("fn {function}()"))
             });
             assert!(exists, "there is no test {name}: {row}");
         }
