@@ -53,6 +53,8 @@ impl Runsv {
         let child = command
             .arg(dir)
             .stdin(Stdio::null())
+            // What a script leaves behind must not hold the standard output of the tests.
+            .stdout(Stdio::null())
             .stderr(sink)
             .spawn()
             .unwrap();
