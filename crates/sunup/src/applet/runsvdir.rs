@@ -4,12 +4,12 @@
 //! Signals: TERM starts nothing more and exits 0 when all is down; a second
 //! TERM, or the first as PID 1, stops all services before. HUP stops all
 //! services and exits 111. KILL: the services go on, and the next runsvdir takes
-//! them over. Exit codes: 100 for a wrong command line or a missing directory.
+//! them over. The log argument shows standard error in the process title. Exit codes: 100 for a wrong command line or a missing directory.
 
 use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call, usage_error};
-use crate::engine::Engine;
+use crate::engine::{Engine, TITLE_BYTES_MIN};
 use crate::say;
 use crate::sys::spawn::Session;
 
@@ -18,7 +18,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 
 const SPEC: Spec = Spec {
     name: "runsvdir",
-    synopsis: "[-P] DIR",
+    synopsis: "[-P] DIR [LOG]",
     about: "supervises every service of a scan directory",
     options: &[Opt {
         letter: b'P',
@@ -27,13 +27,17 @@ const SPEC: Spec = Spec {
     }],
     order: Order::Posix,
     notes: "Each subdirectory, or link to a directory, whose name does not start with a dot\n\
-            is a service; new ones are started as soon as they appear. `sv` controls them.",
+            is a service; new ones are started as soon as they appear. `sv` controls them.\n\
+            LOG, at least seven bytes, is a place holder: standard error is shown in its place\n\
+            by ps.",
     usage_code: 100,
 };
 
 fn run(call: &Call) -> u8 {
-    let [dir] = call.args.operands.as_slice() else {
-        return usage_error(&SPEC, "name one directory of services");
+    let (dir, log) = match call.args.operands.as_slice() {
+        [dir] => (dir, None),
+        [dir, log] => (dir, Some(log)),
+        _ => return usage_error(&SPEC, "name one directory of services"),
     };
     let session = if call.args.has(b'P') {
         Session::Detached
@@ -41,7 +45,19 @@ fn run(call: &Call) -> u8 {
         Session::Inherit
     };
     match Engine::new(SPEC.name, session) {
-        Ok(engine) => engine.supervise_all(dir),
+        Ok(mut engine) => {
+            match log {
+                Some(log) if log.len() < TITLE_BYTES_MIN => say::line(
+                    SPEC.name,
+                    format_args!(
+                        "the log argument needs at least {TITLE_BYTES_MIN} bytes; going on without it"
+                    ),
+                ),
+                Some(_) => engine.log_to_title(),
+                None => {}
+            }
+            engine.supervise_all(dir)
+        }
         Err(e) => {
             say::line(SPEC.name, format_args!("prepare to wait for events: {e}"));
             111

@@ -125,6 +125,8 @@ impl Engine {
         };
         let _gone = rustix::event::epoll::delete(&self.epoll, signals);
         drop(self.watch(self.signals.as_fd(), Token::Signals));
+        // It was the title of the process that left.
+        self.title = None;
         self.ending = Ending::Keep(adopt::now());
         self.run()
     }

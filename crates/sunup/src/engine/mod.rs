@@ -18,6 +18,7 @@ mod launch;
 mod roster;
 mod scandir;
 mod supervise;
+mod title;
 mod unit;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -38,12 +39,16 @@ use crate::sys::spawn::Session;
 use launch::Launcher;
 use roster::Waiting;
 use scandir::ScanDir;
+use title::Title;
 use unit::Unit;
 
 /// Ready descriptors taken from the kernel at a time.
 const EVENTS_MAX: usize = 256;
 /// Delay before state files that could not be written are tried again (ms).
 const REWRITE_MS: u64 = 1000;
+
+/// The shortest log argument of runsvdir that is taken (runsvdir(8)).
+pub use title::BYTES_MIN as TITLE_BYTES_MIN;
 
 /// Number of a unit; never used twice.
 type UnitId = u64;
@@ -83,6 +88,8 @@ enum Alarm {
     Leave,
     /// The keeper need not wait for further commands.
     Linger,
+    /// The process title gets a dot.
+    Dot,
 }
 
 /// What a ready descriptor is.
@@ -90,6 +97,7 @@ enum Alarm {
 enum Token {
     Signals,
     ScanDir,
+    Title,
     Control(Id),
     Pidfd(Id),
 }
@@ -100,6 +108,7 @@ impl Token {
         match self {
             Self::Signals => 0,
             Self::ScanDir => 1,
+            Self::Title => 2,
             Self::Control(of) => id(of, 0),
             Self::Pidfd(of) => id(of, 1),
         }
@@ -114,6 +123,7 @@ impl Token {
         match bits {
             0 => Self::Signals,
             1 => Self::ScanDir,
+            2 => Self::Title,
             _ if bits & 1 == 0 => Self::Control(id),
             _ => Self::Pidfd(id),
         }
@@ -147,6 +157,7 @@ pub struct Engine {
     alarms: BTreeSet<(Instant, Alarm)>,
     dirty: Vec<Id>,
     scan_dir: Option<ScanDir>,
+    title: Option<Title>,
     ending: Ending,
 }
 
@@ -172,6 +183,7 @@ impl Engine {
             alarms: BTreeSet::new(),
             dirty: Vec::new(),
             scan_dir: None,
+            title: None,
             ending: Ending::No,
         };
         engine.watch(engine.signals.as_fd(), Token::Signals)?;
@@ -218,6 +230,29 @@ impl Engine {
         self.run()
     }
 
+    /// Shows standard error in the process title from now on. The last argument
+    /// of the process is the place for it.
+    pub fn log_to_title(&mut self) {
+        match Title::new() {
+            Ok(title) => {
+                drop(self.watch(title.descriptor(), Token::Title));
+                self.title = Some(title);
+                self.set_alarm(adopt::now().plus_ms(title::DOT_MS), Alarm::Dot);
+            }
+            Err(e) => say::line(
+                self.who,
+                format_args!("show the log in the process title: {e}"),
+            ),
+        }
+    }
+
+    fn dot(&mut self) {
+        if let Some(title) = &mut self.title {
+            title.scroll(b".");
+            self.set_alarm(adopt::now().plus_ms(title::DOT_MS), Alarm::Dot);
+        }
+    }
+
     fn run(&mut self) -> u8 {
         let mut ready = Vec::with_capacity(EVENTS_MAX);
         loop {
@@ -245,6 +280,11 @@ impl Engine {
         match token {
             Token::Signals => self.take_signals(),
             Token::ScanDir => self.scan_dir_changed(),
+            Token::Title => {
+                if let Some(title) = &mut self.title {
+                    title.take();
+                }
+            }
             Token::Control(id) => self.obey(id),
             Token::Pidfd(id) => self.adopted_ended(id),
         }
@@ -295,6 +335,7 @@ impl Engine {
                 Alarm::Scan => self.scan(),
                 Alarm::Leave => self.leave(),
                 Alarm::Linger => {}
+                Alarm::Dot => self.dot(),
             }
         }
     }
@@ -328,7 +369,7 @@ mod tests {
         let tokens = ids
             .into_iter()
             .flat_map(|id| [Token::Control(id), Token::Pidfd(id)]);
-        for token in tokens.chain([Token::Signals, Token::ScanDir]) {
+        for token in tokens.chain([Token::Signals, Token::ScanDir, Token::Title]) {
             assert_eq!(Token::decode(token.encode()), token);
         }
     }

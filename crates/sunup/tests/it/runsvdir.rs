@@ -265,14 +265,7 @@ fn sessions_are_as_under_runit() {
     assert_ne!(sid.as_raw_pid(), plain as i32);
     assert_ne!(sid, rustix::process::getsid(None).unwrap());
     let leader = status(&fixture.path("scan/setsid"), "setsid", running).pid;
-    wait_for("its own session", &[], || {
-        (session(leader).0.as_raw_pid() == leader as i32)
-            .then_some(())
-            .or_else(|| {
-                std::thread::yield_now();
-                None
-            })
-    });
+    yield_until(|| (session(leader).0.as_raw_pid() == leader as i32).then_some(()));
     runsvdir.hang_up();
 }
 
@@ -427,4 +420,71 @@ fn lock_holder(dir: &Path) -> Option<u32> {
 fn wait_until_unsupervised(dir: &Path) {
     let lock = fs::File::open(dir.join("supervise/lock")).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+}
+
+/// The log argument, beside Debian's runsvdir: what services say is in the title.
+#[test]
+fn the_log_argument_is_shown_by_ps() {
+    let place = format!("log: {}", ".".repeat(60));
+    let say =
+        "#!/bin/sh\nprintf 'hello\\0there\\n' >&2\necho said >../../said/it\nexec sleep 1000\n";
+    let titles = [PathBuf::from("/usr/bin/runsvdir"), sunup()].map(|program| {
+        assert!(
+            program.exists(),
+            "{} is missing; apt-get install runit",
+            program.display()
+        );
+        let fixture = Fixture::new(&[("scan/web/run", say), ("said/", "")]);
+        let mut command = Command::new(&program);
+        if program == sunup() {
+            command.arg("runsvdir");
+        }
+        let null = Stdio::null;
+        command.arg("-P").arg(fixture.path("scan")).arg(&place);
+        let child = command
+            .stdin(null())
+            .stdout(null())
+            .stderr(null())
+            .spawn()
+            .unwrap();
+        let stderr = fixture.path("stderr");
+        let mut runsvdir = Runsvdir {
+            child,
+            scan: fixture.path("scan"),
+            stderr,
+        };
+        wait_for("the service", &[&fixture.path("said")], || {
+            fixture.path("said/it").exists().then_some(())
+        });
+        // The supervisor reads the pipe in its own time.
+        let title = yield_until(|| {
+            let title = fs::read(format!("/proc/{}/cmdline", runsvdir.child.id())).unwrap();
+            let last = title
+                .rsplit(|b| *b == 0)
+                .find(|arg| !arg.is_empty())
+                .unwrap()
+                .to_vec();
+            last.ends_with(b"there\n").then_some(last)
+        });
+        status(&fixture.path("scan/web"), "run", running);
+        // runit's runsvdir does not wait for its services (D8).
+        kill(runsvdir.child.id(), Signal::HUP);
+        wait_exit(&mut runsvdir.child);
+        assert!(all_pids(&runsvdir.scan).into_iter().all(ends));
+        String::from_utf8(title).unwrap()
+    });
+    assert_eq!(titles[1], format!("log: {}hellothere\n", ".".repeat(49)));
+    assert_eq!(titles[0], titles[1]);
+}
+
+/// For what has no event to wait for.
+fn yield_until<T>(mut check: impl FnMut() -> Option<T>) -> T {
+    let end = std::time::Instant::now() + super::common::PATIENCE;
+    while std::time::Instant::now() < end {
+        if let Some(value) = check() {
+            return value;
+        }
+        std::thread::yield_now();
+    }
+    panic!("it did not come about");
 }
