@@ -36,7 +36,11 @@ pub fn print_bytes(bytes: &[u8]) {
     drop(out.write_all(bytes).and_then(|()| out.flush()));
 }
 
-<<<<<<< HEAD
+/// Writes bytes to standard error as they are.
+pub fn raw(bytes: &[u8]) {
+    drop(std::io::stderr().write_all(bytes));
+}
+
 #[cfg(test)]
 mod tests {
     use super::without_numbers;
@@ -49,9 +53,4 @@ mod tests {
         );
         assert_eq!(without_numbers("plain (really)"), "plain (really)");
     }
-=======
-/// Writes bytes to standard error as they are.
-pub fn raw(bytes: &[u8]) {
-    drop(std::io::stderr().write_all(bytes));
->>>>>>> h-svlogd
 }
