@@ -229,9 +229,8 @@ mod tests {
             let expected = match byte {
                 0 => Reply::Break,
                 3 | 4 => Reply::Quit,
-                8 | 0x7f => Reply::RubOut(1),
+                8 | 0x15 | 0x7f => Reply::RubOut(1),
                 10 | 13 => Reply::Done(byte),
-                0x15 => Reply::RubOut(1),
                 1..=0x1f => Reply::Ignore,
                 _ => Reply::Echo(byte),
             };

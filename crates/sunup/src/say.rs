@@ -4,16 +4,19 @@
 use std::fmt::Display;
 use std::io::Write;
 
-/// Writes `who: what` and a newline to standard error, without the error numbers
-/// that std adds to reasons.
+/// Writes `who: what` and a newline to standard error.
 pub fn line(who: &str, what: impl Display) {
-    let text = without_numbers(&format!("{who}: {what}\n"));
     // A lost message is no reason to stop supervising.
-    drop(std::io::stderr().write_all(text.as_bytes()));
+    drop(std::io::stderr().write_all(message(who, what).as_bytes()));
+}
+
+/// The line that [`line`] writes: without the error numbers that std adds to reasons.
+pub fn message(who: &str, what: impl Display) -> String {
+    without_numbers(&format!("{who}: {what}\n"))
 }
 
 /// Cuts every ` (os error N)` out.
-fn without_numbers(text: &str) -> String {
+pub fn without_numbers(text: &str) -> String {
     let mut parts = text.split(" (os error ");
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {

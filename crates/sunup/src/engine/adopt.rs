@@ -2,7 +2,7 @@
 //! and the pipe between a service and its logger.
 
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use model::format::adopt::{self, Record, World};
 use model::format::status::{Phase, Status};
@@ -12,7 +12,7 @@ use model::time::Instant;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::supervise::Supervise;
+use super::supervise;
 use crate::sys::clock;
 
 /// What was found in a supervise directory.
@@ -40,22 +40,17 @@ pub fn world() -> Option<World> {
 
 /// Looks at a locked supervise directory. `default` is what is wanted of a
 /// service that no earlier supervisor held.
-pub fn inherit(
-    supervise: &Supervise,
-    world: Option<&World>,
-    role: Role,
-    default: Want,
-) -> Inheritance {
+pub fn inherit(home: BorrowedFd, world: Option<&World>, role: Role, default: Want) -> Inheritance {
     let fresh = Inheritance {
         service: Service::new(role, default),
         process: None,
         changed: None,
         missed: None,
     };
-    let Some(record) = supervise.record().filter(|r| world == Some(&r.world)) else {
+    let Some(record) = supervise::record(home).filter(|r| world == Some(&r.world)) else {
         return fresh;
     };
-    let status = supervise.status();
+    let status = supervise::status(home);
     let want = match status {
         Some(s) if s.want_up => Want::Up,
         Some(_) => Want::Down,

@@ -262,7 +262,7 @@ impl Engine {
         }
         // In this order: who finds a fifo open finds a status, too.
         let shown = half.show().map_err(|e| ("write supervise/status", e));
-        let complaint = match shown.and_then(|()| half.supervise.furnish()) {
+        let complaint = match shown.and_then(|()| half.furnish()) {
             Ok(new) => return !new || self.watch_control(id),
             Err((attempt, e)) => format!("{title}: {attempt}: {e}"),
         };

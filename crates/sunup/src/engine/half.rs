@@ -1,6 +1,6 @@
 //! A service or its logger: the decided state, and what the world was told of it.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use model::format::status::Status;
@@ -8,7 +8,7 @@ use model::format::tai64n::Tai64n;
 use model::service::{Service, Want};
 use model::time::Instant;
 
-use super::supervise::Supervise;
+use super::supervise::{self, Supervise};
 use crate::say;
 use crate::sys::clock;
 
@@ -16,8 +16,10 @@ use crate::sys::clock;
 pub struct Half {
     /// The state machine.
     pub service: Service,
-    /// Absolute path of the directory that holds `run`.
-    pub dir: PathBuf,
+    /// The directory that holds `run`.
+    pub home: OwnedFd,
+    /// Its path, for messages; it may go by another one by now.
+    pub path: PathBuf,
     /// Its lock, fifos and files.
     pub supervise: Supervise,
     /// Watches a process that an earlier supervisor started.
@@ -38,13 +40,15 @@ impl Half {
     /// Nothing shown yet; `changed` is now, or what an earlier supervisor knew.
     pub fn new(
         service: Service,
-        dir: PathBuf,
+        home: OwnedFd,
+        path: PathBuf,
         supervise: Supervise,
         changed: Option<Tai64n>,
     ) -> Self {
         Self {
             service,
-            dir,
+            home,
+            path,
             supervise,
             pidfd: None,
             alarm: None,
@@ -64,12 +68,6 @@ impl Half {
         self.service = next;
     }
 
-    /// The directory goes by another path now.
-    pub fn move_to(&mut self, dir: PathBuf) {
-        self.supervise.move_to(&dir);
-        self.dir = dir;
-    }
-
     /// Whether the state files lag behind.
     pub fn is_stale(&self) -> bool {
         self.shown != Some((self.status(), self.service.want()))
@@ -78,9 +76,14 @@ impl Half {
     /// Writes the state files.
     pub fn show(&mut self) -> std::io::Result<()> {
         let status = self.status();
-        self.supervise.show(&status, &self.service.stat())?;
+        supervise::show(self.home.as_fd(), &status, &self.service.stat())?;
         self.shown = Some((status, self.service.want()));
         Ok(())
+    }
+
+    /// Makes the fifos; true when `control` is new and is to be watched.
+    pub fn furnish(&mut self) -> Result<bool, (&'static str, std::io::Error)> {
+        self.supervise.furnish(self.home.as_fd())
     }
 
     fn status(&self) -> Status {

@@ -2,8 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 
 use model::format::adopt::{World, prefix};
@@ -63,7 +62,7 @@ impl Launcher {
             });
         };
         let path = program.path();
-        let plan = self.plan(unit, role, &half.dir, program);
+        let plan = self.plan(unit, role, half.home.as_raw_fd(), program);
         let error = match plan {
             Ok(plan) => match self.spawner.spawn(&plan) {
                 Ok(pid) => return Ok(pid),
@@ -71,10 +70,10 @@ impl Launcher {
             },
             Err(e) => SpawnError::Step("start", e),
         };
-        Err(refuse(&half.dir, &path, error))
+        Err(refuse(&half.path, &path, error))
     }
 
-    fn plan(&self, unit: &Unit, role: Role, dir: &Path, program: &Program) -> io::Result<Plan> {
+    fn plan(&self, unit: &Unit, role: Role, home: RawFd, program: &Program) -> io::Result<Plan> {
         let path = CString::new(program.path())?;
         let mut argv = vec![path.clone()];
         for arg in program.arguments() {
@@ -97,7 +96,7 @@ impl Launcher {
             prefix: prefix(phase, world, inode),
         });
         Ok(Plan {
-            cwd: CString::new(dir.as_os_str().as_bytes())?,
+            cwd: home,
             program: path,
             argv,
             stdio,

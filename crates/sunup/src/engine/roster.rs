@@ -2,18 +2,16 @@
 //! their directory.
 
 use std::collections::HashSet;
-use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use model::command::Command;
 use model::scan::{Change, Identity, Name, diff};
 use model::service::{Event, Role, Service};
 
 use super::supervise::OpenError;
-use super::unit::{Opened, Unit};
+use super::unit::{Opened, Place, Unit};
 use super::{Alarm, Ending, Engine, Id, Owner, Token, UnitId, adopt};
 use crate::say;
 
@@ -37,14 +35,15 @@ impl Engine {
     /// runsv's one directory.
     pub(super) fn admit_one(&mut self, dir: &[u8]) -> Result<(), String> {
         let path = Path::new(std::ffi::OsStr::from_bytes(dir));
-        let (home, identity) =
-            look(path).map_err(|e| format!("{}: {e}; name a service directory", path.display()))?;
-        self.open_unit(&dir.to_vec(), home, identity)
+        let place = Place::open(path)
+            .map_err(|e| format!("{}: {e}; name a service directory", path.display()))?;
+        self.open_unit(&dir.to_vec(), place)
     }
 
     /// Starts the supervision of a directory, or says what is in the way.
-    fn open_unit(&mut self, name: &Name, home: PathBuf, identity: Identity) -> Result<(), String> {
-        let opened = Unit::open(name.clone(), home, identity, self.launcher.world.as_ref());
+    fn open_unit(&mut self, name: &Name, place: Place) -> Result<(), String> {
+        let identity = place.identity;
+        let opened = Unit::open(name.clone(), place, self.launcher.world.as_ref());
         let Opened { unit, missed } = opened.map_err(|e| complaint(name, &e))?;
         let unit_id = self.next_unit;
         self.next_unit += 1;
@@ -115,7 +114,7 @@ impl Engine {
             // The last state is for readers of the files.
             self.write_one(id);
             if let Some(half) = self.half(id) {
-                half.supervise.release();
+                super::supervise::release(half.home.as_fd());
             }
         }
         let Some(unit) = self.units.remove(&unit_id) else {
@@ -152,23 +151,23 @@ impl Engine {
         let known = named
             .chain(self.waiting.iter().map(|(i, w)| (*i, w.name.clone())))
             .collect();
-        let leaving: HashSet<Name> = self
+        let mut leaving: HashSet<Name> = self
             .units
             .values()
             .filter(|u| u.removed)
             .map(|u| u.name.clone())
             .collect();
         for change in diff(&known, &entries) {
-            self.apply(change, &leaving);
+            self.apply(change, &mut leaving);
         }
     }
 
-    fn apply(&mut self, change: Change, leaving: &HashSet<Name>) {
+    fn apply(&mut self, change: Change, leaving: &mut HashSet<Name>) {
         match change {
             Change::Remove(identity) => {
                 self.waiting.remove(&identity);
                 if let Some(unit_id) = self.by_identity.get(&identity).copied() {
-                    self.remove(unit_id);
+                    leaving.extend(self.remove(unit_id));
                 }
             }
             Change::Rename(identity, name) => self.rename(identity, name),
@@ -187,29 +186,21 @@ impl Engine {
     }
 
     fn rename(&mut self, identity: Identity, name: Name) {
-        let home = self
-            .scan_dir
-            .as_ref()
-            .and_then(|d| look(&d.path_of(&name)).ok());
         let unit = self
             .by_identity
             .get(&identity)
             .and_then(|id| self.units.get_mut(id));
-        match (unit, home) {
-            (Some(unit), Some((home, _))) => unit.rename(name, home),
-            _ => {
-                if let Some(waiting) = self.waiting.get_mut(&identity) {
-                    waiting.name = name;
-                }
-            }
+        if let Some(unit) = unit {
+            unit.name = name;
+        } else if let Some(waiting) = self.waiting.get_mut(&identity) {
+            waiting.name = name;
         }
     }
 
-    fn remove(&mut self, unit_id: UnitId) {
-        if let Some(unit) = self.units.get_mut(&unit_id)
-            && !unit.removed
-        {
-            unit.removed = true;
+    /// Tells a unit to exit; returns its name if it has not done so at once.
+    fn remove(&mut self, unit_id: UnitId) -> Option<Name> {
+        let unit = self.units.get_mut(&unit_id)?;
+        if !std::mem::replace(&mut unit.removed, true) {
             self.drive(
                 Id {
                     unit: unit_id,
@@ -218,6 +209,7 @@ impl Engine {
                 Event::Command(Command::Exit),
             );
         }
+        self.units.get(&unit_id).map(|u| u.name.clone())
     }
 
     fn admit(&mut self, identity: Identity, mut waiting: Waiting) {
@@ -225,17 +217,15 @@ impl Engine {
             return;
         };
         let path = scan_dir.path_of(&waiting.name);
-        let text = match look(&path) {
-            Ok((home, found)) if found == identity => {
-                super::keeper::ask_for(&home);
-                match self.open_unit(&waiting.name, home, identity) {
-                    Ok(()) => return,
-                    Err(text) => text,
-                }
-            }
+        let text = match Place::open(&path) {
+            Ok(place) if place.identity == identity => match self.open_unit(&waiting.name, place) {
+                Ok(()) => return,
+                Err(text) => text,
+            },
             // It changed meanwhile; its change is an event of its own.
             Ok(_) | Err(_) => return,
         };
+        super::keeper::ask_for(&path);
         if waiting.delay_ms >= ADMIT_SAY_MS && text != waiting.complaint {
             say::line(self.who, format_args!("{text}; trying again"));
             waiting.complaint = text;
@@ -288,14 +278,6 @@ impl Engine {
 }
 
 impl Unit {
-    fn rename(&mut self, name: Name, home: PathBuf) {
-        self.name = name;
-        if let Some(log) = &mut self.log {
-            log.move_to(home.join("log"));
-        }
-        self.main.move_to(home);
-    }
-
     /// Whether neither service nor logger has a process.
     pub(super) fn is_down(&self) -> bool {
         let idle = |service: &Service| service.is_idle() || service.is_gone();
@@ -309,21 +291,4 @@ fn complaint(name: &Name, error: &OpenError) -> String {
         OpenError::Locked => format!("{name}: another supervisor holds supervise/lock"),
         OpenError::Failed(attempt, e) => format!("{name}: {attempt}: {e}"),
     }
-}
-
-/// The absolute path of a directory without symbolic links, and its identity.
-/// (A link into the scan directory may go while the service still runs.)
-fn look(path: &Path) -> std::io::Result<(PathBuf, Identity)> {
-    let home = fs::canonicalize(path)?;
-    let found = fs::metadata(&home)?;
-    if !found.is_dir() {
-        return Err(rustix::io::Errno::NOTDIR.into());
-    }
-    Ok((
-        home,
-        Identity {
-            dev: found.dev(),
-            ino: found.ino(),
-        },
-    ))
 }

@@ -7,29 +7,31 @@
 //! `supervise` may be a dangling symbolic link (read-only service trees); its
 //! target is made then.
 
-use std::fs;
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
 
 use model::format::adopt;
 use model::format::status::Status;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, mkfifoat, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, FileType, FlockOperation, Mode, OFlags, flock, fstat, linkat, mkdirat, mkfifoat,
+    openat, readlinkat, renameat, statat, unlinkat,
+};
 use rustix::io::Errno;
 
 /// Where a child writes its record, relative to the service directory.
-pub const RECORD: &std::ffi::CStr = c"supervise/adopt";
+pub const RECORD: &CStr = c"supervise/adopt";
 
 /// The open directory.
 pub struct Supervise {
-    path: PathBuf,
     _lock: OwnedFd,
     fifos: Option<Fifos>,
 }
 
 struct Fifos {
     control: OwnedFd,
-    _ok: OwnedFd,
+    /// Only where `ok` could not be a link to `control`.
+    _ok: Option<OwnedFd>,
 }
 
 /// Why a directory could not be opened.
@@ -42,19 +44,18 @@ pub enum OpenError {
 }
 
 impl Supervise {
-    /// Makes and locks `DIR/supervise`. The lock is released by the kernel when
-    /// the last descriptor of it is closed: when this supervisor is dead and
-    /// each child it was just starting has exec'd, so its record is complete.
-    pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        let path = dir.join("supervise");
-        make_dir(&path).map_err(|e| OpenError::Failed("make supervise", e))?;
+    /// Makes and locks `supervise` in a service directory. The lock is released
+    /// by the kernel when the last descriptor of it is closed: when this
+    /// supervisor is dead and each child it was just starting has exec'd, so its
+    /// record is complete.
+    pub fn open(home: BorrowedFd) -> Result<Self, OpenError> {
+        make_dir(home).map_err(|e| OpenError::Failed("make supervise", e))?;
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let lock = rustix::fs::open(path.join("lock"), flags, Mode::RUSR | Mode::WUSR)
+        let lock = openat(home, c"supervise/lock", flags, Mode::RUSR | Mode::WUSR)
             .map_err(|e| OpenError::Failed("open supervise/lock", e.into()))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self {
-                path,
                 _lock: lock,
                 fifos: None,
             }),
@@ -64,16 +65,22 @@ impl Supervise {
     }
 
     /// Makes and opens the fifos `control` and `ok`; true when `control` is new
-    /// and is to be watched.
-    pub fn furnish(&mut self) -> Result<bool, (&'static str, io::Error)> {
+    /// and is to be watched. `ok` is another name of `control`: it only has to
+    /// have a reader, and so one descriptor does for both.
+    pub fn furnish(&mut self, home: BorrowedFd) -> Result<bool, (&'static str, io::Error)> {
         if self.fifos.is_some() {
             return Ok(false);
         }
-        let dir = self.dir().map_err(|e| ("open supervise", e))?;
-        // Open for both directions: the fifo never reports end of file, with one descriptor.
-        let control =
-            fifo(&dir, c"control", OFlags::RDWR).map_err(|e| ("open supervise/control", e))?;
-        let ok = fifo(&dir, c"ok", OFlags::RDONLY).map_err(|e| ("open supervise/ok", e))?;
+        // Open for both directions: the fifo never reports end of file.
+        let control = fifo(home, c"supervise/control", OFlags::RDWR)
+            .map_err(|e| ("open supervise/control", e))?;
+        let ok = match link_ok(home, &control) {
+            Ok(()) => None,
+            Err(_) => Some(
+                fifo(home, c"supervise/ok", OFlags::RDONLY)
+                    .map_err(|e| ("open supervise/ok", e))?,
+            ),
+        };
         self.fifos = Some(Fifos { control, _ok: ok });
         Ok(true)
     }
@@ -91,106 +98,121 @@ impl Supervise {
         let n = rustix::io::read(control, &mut *buffer).unwrap_or(0);
         buffer.get(..n).unwrap_or_default()
     }
-
-    /// Writes `status`, `stat` and `pid`, each by rename, so that readers see
-    /// whole files only.
-    pub fn show(&self, status: &Status, stat: &str) -> io::Result<()> {
-        let dir = self.dir()?;
-        let pid = if status.pid == 0 {
-            String::new()
-        } else {
-            format!("{}\n", status.pid)
-        };
-        replace(&dir, c"pid.new", c"pid", pid.as_bytes())?;
-        replace(&dir, c"stat.new", c"stat", stat.as_bytes())?;
-        // Last, because it is what sv watches for.
-        replace(&dir, c"status.new", c"status", &status.encode())
-    }
-
-    /// The record that an earlier supervisor's child left, if it can be read.
-    pub fn record(&self) -> Option<adopt::Record> {
-        let mut buffer = [0; adopt::BYTES_MAX];
-        adopt::decode(self.read("adopt", &mut buffer)?)
-    }
-
-    /// The status that an earlier supervisor left.
-    pub fn status(&self) -> Option<Status> {
-        let mut buffer = [0; 21];
-        Status::decode(self.read("status", &mut buffer)?.try_into().ok()?)
-    }
-
-    /// The service directory goes by another path now.
-    pub fn move_to(&mut self, dir: &Path) {
-        self.path = dir.join("supervise");
-    }
-
-    /// Ends the supervision: nothing is left to adopt.
-    pub fn release(&self) {
-        if let Ok(dir) = self.dir() {
-            // Absent when nothing was ever started.
-            let _absent = unlinkat(&dir, c"adopt", rustix::fs::AtFlags::empty());
-        }
-    }
-
-    fn read<'b>(&self, name: &str, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::open(self.path.join(name), flags, Mode::empty()).ok()?;
-        let n = rustix::io::read(&file, &mut *buffer).ok()?;
-        buffer.get(..n)
-    }
-
-    fn dir(&self) -> io::Result<OwnedFd> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(rustix::fs::open(&self.path, flags, Mode::empty())?)
-    }
 }
 
-/// Makes a directory of mode 0700, through a dangling link if need be.
-fn make_dir(path: &Path) -> io::Result<()> {
-    match rustix::fs::mkdir(path, Mode::RWXU) {
+/// Writes `status`, `stat` and `pid`, each by rename, so that readers see whole
+/// files only.
+pub fn show(home: BorrowedFd, status: &Status, stat: &str) -> io::Result<()> {
+    let pid = if status.pid == 0 {
+        String::new()
+    } else {
+        format!("{}\n", status.pid)
+    };
+    replace(home, c"supervise/pid.new", c"supervise/pid", pid.as_bytes())?;
+    replace(
+        home,
+        c"supervise/stat.new",
+        c"supervise/stat",
+        stat.as_bytes(),
+    )?;
+    // Last, because it is what sv watches for.
+    replace(
+        home,
+        c"supervise/status.new",
+        c"supervise/status",
+        &status.encode(),
+    )
+}
+
+/// The record that an earlier supervisor's child left, if it can be read.
+pub fn record(home: BorrowedFd) -> Option<adopt::Record> {
+    let mut buffer = [0; adopt::BYTES_MAX];
+    adopt::decode(read(home, RECORD, &mut buffer)?)
+}
+
+/// The status that an earlier supervisor left.
+pub fn status(home: BorrowedFd) -> Option<Status> {
+    let mut buffer = [0; 21];
+    Status::decode(
+        read(home, c"supervise/status", &mut buffer)?
+            .try_into()
+            .ok()?,
+    )
+}
+
+/// Ends the supervision: nothing is left to adopt.
+pub fn release(home: BorrowedFd) {
+    // Absent when nothing was ever started.
+    let _absent = unlinkat(home, RECORD, AtFlags::empty());
+}
+
+fn read<'b>(home: BorrowedFd, name: &CStr, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = openat(home, name, flags, Mode::empty()).ok()?;
+    let n = rustix::io::read(&file, &mut *buffer).ok()?;
+    buffer.get(..n)
+}
+
+/// Makes `supervise`, of mode 0700, through a dangling link if need be.
+fn make_dir(home: BorrowedFd) -> io::Result<()> {
+    match mkdirat(home, c"supervise", Mode::RWXU) {
         Ok(()) => return Ok(()),
         Err(Errno::EXIST) => {}
         Err(e) => return Err(e.into()),
     }
-    match fs::metadata(path) {
-        Ok(found) if found.is_dir() => Ok(()),
+    match statat(home, c"supervise", AtFlags::empty()) {
+        Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Directory => Ok(()),
         Ok(_) => Err(Errno::NOTDIR.into()),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let target = path.parent().unwrap_or(path).join(fs::read_link(path)?);
-            Ok(rustix::fs::mkdir(&target, Mode::RWXU)?)
-        }
-        Err(e) => Err(e),
+        Err(Errno::NOENT) => Ok(mkdirat(
+            home,
+            readlinkat(home, c"supervise", vec![])?,
+            Mode::RWXU,
+        )?),
+        Err(e) => Err(e.into()),
     }
 }
 
-fn fifo(dir: &OwnedFd, name: &std::ffi::CStr, access: OFlags) -> io::Result<OwnedFd> {
-    match mkfifoat(dir, name, Mode::RUSR | Mode::WUSR) {
+fn fifo(home: BorrowedFd, name: &CStr, access: OFlags) -> io::Result<OwnedFd> {
+    match mkfifoat(home, name, Mode::RUSR | Mode::WUSR) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(e) => return Err(e.into()),
     }
     let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let fd = openat(dir, name, flags, Mode::empty())?;
-    let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode);
-    if kind == rustix::fs::FileType::Fifo {
+    let fd = openat(home, name, flags, Mode::empty())?;
+    if FileType::from_raw_mode(fstat(&fd)?.st_mode) == FileType::Fifo {
         Ok(fd)
     } else {
         Err(io::Error::other("is not a fifo; remove it"))
     }
 }
 
-fn replace(
-    dir: &OwnedFd,
-    new: &std::ffi::CStr,
-    name: &std::ffi::CStr,
-    content: &[u8],
-) -> io::Result<()> {
+/// Makes `ok` a link to the open `control`, replacing what is there.
+fn link_ok(home: BorrowedFd, control: &OwnedFd) -> io::Result<()> {
+    let wanted = fstat(control)?;
+    if let Ok(found) = statat(home, c"supervise/ok", AtFlags::SYMLINK_NOFOLLOW)
+        && (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino)
+    {
+        return Ok(());
+    }
+    let _left_over = unlinkat(home, c"supervise/ok.new", AtFlags::empty());
+    linkat(
+        home,
+        c"supervise/control",
+        home,
+        c"supervise/ok.new",
+        AtFlags::empty(),
+    )?;
+    Ok(renameat(home, c"supervise/ok.new", home, c"supervise/ok")?)
+}
+
+fn replace(home: BorrowedFd, new: &CStr, name: &CStr, content: &[u8]) -> io::Result<()> {
     let flags =
         OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
-    let file = openat(dir, new, flags, mode)?;
+    let file = openat(home, new, flags, mode)?;
     let written = rustix::io::write(&file, content)?;
     if written != content.len() {
         return Err(Errno::NOSPC.into());
     }
-    Ok(renameat(dir, new, dir, name)?)
+    Ok(renameat(home, new, home, name)?)
 }

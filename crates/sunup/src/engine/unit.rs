@@ -1,13 +1,14 @@
 //! One service directory: the service, its logger if `log` is a directory, and
 //! the pipe between them.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use model::format::adopt::{Record, World};
 use model::scan::{Identity, Name};
 use model::service::{Event, Role, Want};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, statat};
+use rustix::io::Errno;
 
 use super::adopt::{LogPipe, inherit};
 use super::half::Half;
@@ -37,47 +38,61 @@ pub struct Opened {
     pub missed: Vec<(Role, Event)>,
 }
 
-impl Unit {
-    /// Locks the supervise directories of `home` (absolute) and takes over what
-    /// an earlier supervisor left.
-    pub fn open(
-        name: Name,
-        home: PathBuf,
-        identity: Identity,
-        world: Option<&World>,
-    ) -> Result<Opened, OpenError> {
-        let mut records = Vec::new();
-        let mut missed = Vec::new();
-        let main_lock = Supervise::open(&home)?;
-        let log_dir = home.join("log");
-        let log = if log_dir.is_dir() {
-            let lock = Supervise::open(&log_dir)?;
-            Some(half(
-                log_dir,
-                lock,
-                Role::Log,
-                world,
-                &mut records,
-                &mut missed,
-            ))
-        } else {
-            None
+/// A service directory that was found: held open, and known by its identity.
+pub struct Place {
+    /// The directory.
+    pub home: OwnedFd,
+    /// The path it was found by, for messages.
+    pub path: PathBuf,
+    /// What tells it from others.
+    pub identity: Identity,
+}
+
+impl Place {
+    /// Opens a directory.
+    pub fn open(path: &Path) -> std::io::Result<Self> {
+        let home = open_dir(CWD, path)?;
+        let found = fstat(&home)?;
+        let identity = Identity {
+            dev: found.st_dev,
+            ino: found.st_ino,
         };
-        let main = half(
+        Ok(Self {
             home,
-            main_lock,
-            Role::Main,
-            world,
-            &mut records,
-            &mut missed,
-        );
-        let pipe = match &log {
-            Some(_) => Some(
-                LogPipe::take_over(&records)
-                    .map_err(|e| OpenError::Failed("make the log pipe", e))?,
-            ),
-            None => None,
+            path: path.to_owned(),
+            identity,
+        })
+    }
+}
+
+impl Unit {
+    /// Locks the supervise directories and takes over what an earlier supervisor left.
+    pub fn open(name: Name, place: Place, world: Option<&World>) -> Result<Opened, OpenError> {
+        let Place {
+            home,
+            path,
+            identity,
+        } = place;
+        let log_home = match open_dir(&home, Path::new("log")) {
+            Ok(log) => Some(log),
+            Err(Errno::NOENT | Errno::NOTDIR) => None,
+            Err(e) => return Err(OpenError::Failed("open log", e.into())),
         };
+        let mut found = Found {
+            world,
+            records: vec![],
+            missed: vec![],
+        };
+        let log_path = path.join("log");
+        let main = found.half(home, path, Role::Main)?;
+        let log = log_home
+            .map(|home| found.half(home, log_path, Role::Log))
+            .transpose()?;
+        let pipe = log
+            .is_some()
+            .then(|| LogPipe::take_over(&found.records))
+            .transpose()
+            .map_err(|e| OpenError::Failed("make the log pipe", e))?;
         let unit = Self {
             name,
             identity,
@@ -86,7 +101,10 @@ impl Unit {
             pipe,
             removed: false,
         };
-        Ok(Opened { unit, missed })
+        Ok(Opened {
+            unit,
+            missed: found.missed,
+        })
     }
 
     /// The service or the logger.
@@ -113,39 +131,41 @@ impl Unit {
 
     /// Whether a script `control/LETTER` exists and is executable (runsv(8)).
     pub fn has_script(&self, letter: u8) -> bool {
-        let path = self
-            .main
-            .dir
-            .join("control")
-            .join(char::from(letter).to_string());
-        fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o100 != 0)
+        let name = ["control/", &char::from(letter).to_string()].concat();
+        statat(&self.main.home, name, AtFlags::empty())
+            .is_ok_and(|found| Mode::from_raw_mode(found.st_mode).contains(Mode::XUSR))
     }
 }
 
-fn half(
-    dir: PathBuf,
-    supervise: Supervise,
-    role: Role,
-    world: Option<&World>,
-    records: &mut Vec<Record>,
-    missed: &mut Vec<(Role, Event)>,
-) -> Half {
-    let default = if exists(&dir.join("down")) {
-        Want::Down
-    } else {
-        Want::Up
-    };
-    let found = inherit(&supervise, world, role, default);
-    missed.extend(found.missed.map(|event| (role, event)));
-    let mut half = Half::new(found.service, dir, supervise, found.changed);
-    if let Some((pidfd, record)) = found.process {
-        half.pidfd = Some(pidfd);
-        records.push(record);
-    }
-    half
+/// What was found while a unit was opened.
+struct Found<'w> {
+    world: Option<&'w World>,
+    records: Vec<Record>,
+    missed: Vec<(Role, Event)>,
 }
 
-/// As runsv looks for `down`: anything by that name counts, a dangling link does not.
-fn exists(path: &Path) -> bool {
-    fs::metadata(path).is_ok()
+impl Found<'_> {
+    fn half(&mut self, home: OwnedFd, path: PathBuf, role: Role) -> Result<Half, OpenError> {
+        let supervise = Supervise::open(home.as_fd())?;
+        // As runsv looks for it: anything by that name counts, a dangling link does not.
+        let is_down = statat(&home, c"down", AtFlags::empty()).is_ok();
+        let default = if is_down { Want::Down } else { Want::Up };
+        let found = inherit(home.as_fd(), self.world, role, default);
+        self.missed.extend(found.missed.map(|event| (role, event)));
+        let mut half = Half::new(found.service, home, path, supervise, found.changed);
+        if let Some((pidfd, record)) = found.process {
+            half.pidfd = Some(pidfd);
+            self.records.push(record);
+        }
+        Ok(half)
+    }
+}
+
+fn open_dir(at: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+    openat(
+        at,
+        path,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
 }

@@ -31,8 +31,8 @@ pub enum Session {
 
 /// What a child becomes. Everything is prepared before the fork.
 pub struct Plan {
-    /// Directory to change to first, relative to the supervisor's.
-    pub cwd: CString,
+    /// Directory to change to first.
+    pub cwd: RawFd,
     /// Path of the program, relative to `cwd`.
     pub program: CString,
     /// Arguments, `argv[0]` included.
@@ -209,7 +209,7 @@ fn become_program(shared: &Shared) -> Result<(), &'static str> {
     let plan = shared.plan;
     // SAFETY: all pointers are into the plan, which outlives the child.
     unsafe {
-        if libc::chdir(plan.cwd.as_ptr()) < 0 {
+        if libc::fchdir(plan.cwd) < 0 {
             return Err("change to the directory");
         }
         for (to, from) in (0..).zip(plan.stdio) {

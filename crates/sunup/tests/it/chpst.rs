@@ -166,7 +166,7 @@ fn privileges_are_gone_for_good() {
         let output = ours(&fixture, &["-u", ":1:1", "true"]);
         assert_eq!(
             text(&output.stderr),
-            "chpst: become user 1: set the groups: Operation not permitted (os error 1)\n"
+            "chpst: become user 1: set the groups: Operation not permitted\n"
         );
         return;
     }

@@ -442,7 +442,7 @@ fn a_missing_terminal_is_told_and_sigterm_ends_the_wait() {
     let (text, status) = fail(getty(Program::Sunup).args(["0", "no-such-line"]));
     assert_eq!(
         text,
-        "getty: /dev/no-such-line: open: No such file or directory (os error 2)\n"
+        "getty: /dev/no-such-line: open: No such file or directory\n"
     );
     assert_eq!(status.signal(), Some(15));
 }

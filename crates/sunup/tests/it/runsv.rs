@@ -53,6 +53,7 @@ impl Runsv {
         let child = command
             .arg(dir)
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(sink)
             .spawn()
             .unwrap();
@@ -286,7 +287,7 @@ fn a_down_file_is_respected() {
 #[test]
 fn control_scripts_stand_in_for_signals() {
     for kind in BOTH {
-        let run = "#!/bin/sh\ntrap 'echo hup >>OUT' HUP\necho run >>OUT\nwhile :; do sleep 1000 & wait $!; done\n";
+        let run = "#!/bin/sh\ntrap 'echo hup >>OUT' HUP\ntrap 'kill $!; exit' TERM\necho run >>OUT\nwhile :; do sleep 1000 & wait $!; done\n";
         let fixture = fixture(&[
             ("web/run", run),
             ("web/control/u", "#!/bin/sh\necho u >>OUT\n"),
@@ -436,7 +437,7 @@ fn a_hung_finish_can_be_killed() {
 /// D13: a hung control script stops runit's runsv altogether.
 #[test]
 fn a_hung_control_script_holds_nothing_up() {
-    let script = "#!/bin/sh\necho t $1 >>OUT\nexec sleep 1000\n";
+    let script = "#!/bin/sh\necho t $1 >>OUT\necho $$ >>../pids\nexec sleep 1000\n";
     let fixture = fixture(&[("web/run", SLEEP), ("web/control/t", script)]);
     let runsv = Runsv::start(Kind::Ours, &fixture.path("web"));
     let first = runsv.status("run", running);
@@ -447,6 +448,9 @@ fn a_hung_control_script_holds_nothing_up() {
     runsv.control("dk");
     runsv.status("down", down);
     runsv.exit();
+    for pid in fs::read_to_string(fixture.path("pids")).unwrap().lines() {
+        kill(pid.parse().unwrap(), Signal::KILL);
+    }
 }
 
 /// D13: in the restart gap a command is obeyed at once. (runit sleeps.)
@@ -465,7 +469,7 @@ fn commands_are_obeyed_in_the_restart_gap() {
 /// takes them over, and lines written meanwhile are not lost.
 #[test]
 fn a_killed_supervisor_comes_back() {
-    let run = "#!/bin/sh\ntrap 'echo usr1' USR1\necho up\nwhile :; do sleep 1000 & wait $!; done\n";
+    let run = "#!/bin/sh\ntrap 'echo usr1' USR1\ntrap 'kill $!; exit' TERM\necho up\nwhile :; do sleep 1000 & wait $!; done\n";
     let log = "#!/bin/sh\nexec cat >>OUT\n";
     let finish = "#!/bin/sh\necho \"finish $*\" >>OUT\n";
     let fixture = fixture(&[
@@ -485,6 +489,8 @@ fn a_killed_supervisor_comes_back() {
     std::mem::forget(first);
     kill(service.pid, Signal::CONT);
     kill(logger.pid, Signal::KILL);
+    // A logger that is being killed might still take the line with it.
+    assert!(ends(logger.pid));
     kill(service.pid, Signal::USR1);
 
     let second = Runsv::start(Kind::Ours, &dir);

@@ -30,6 +30,7 @@ impl Runsvdir {
         let child = Command::new(sunup())
             .args(["runsvdir".as_ref(), "-P".as_ref(), scan.as_os_str()])
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(sink)
             .spawn()
             .unwrap();

@@ -153,7 +153,7 @@ fn complain(failure: &str, former_stderr: Option<&OwnedFd>) {
     if let Some(former) = former_stderr
         && !same_file(former, rustix::stdio::stderr())
     {
-        let text = format!("getty: {failure}\n");
+        let text = say::message("getty", failure);
         // Nobody is left to tell that it failed.
         let _ = rustix::io::write(former, text.as_bytes());
     }

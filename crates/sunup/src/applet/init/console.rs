@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 
+use crate::say::without_numbers;
 use crate::sys::tty;
 
 /// How long a stopped console may hold up one line.
@@ -59,14 +60,16 @@ fn use_console(name: &OsString) -> std::io::Result<()> {
 
 /// Says a line on the console and in the kernel's log.
 pub fn say(text: &str) {
-    on_console(text);
-    in_kernel_log(text);
+    let text = without_numbers(text);
+    on_console(&text);
+    in_kernel_log(&text);
 }
 
 /// Says a line in the kernel's log; on the console only if there is no such log.
 pub fn note(text: &str) {
-    if !in_kernel_log(text) {
-        on_console(text);
+    let text = without_numbers(text);
+    if !in_kernel_log(&text) {
+        on_console(&text);
     }
 }
 
