@@ -127,11 +127,11 @@ fn row(suite: Suite, count: Count, time: Duration) -> String {
 }
 
 fn summary(total: Count) -> String {
-    let mut text = format!("{} passed, {} failed", total.passed, total.failed);
-    if total.skipped > 0 {
-        text += &format!(", {} skipped", total.skipped);
-    }
-    text
+    let skipped = match total.skipped {
+        0 => String::new(),
+        n => format!(", {n} skipped"),
+    };
+    format!("{} passed, {} failed{skipped}", total.passed, total.failed)
 }
 
 impl Suite {
@@ -209,16 +209,7 @@ fn as_user(command: &mut Command) -> Result<tempfile::TempDir> {
     fs::set_permissions(&work, Permissions::from_mode(0o1777))?;
     command
         .args(["--config", &format!("target.'cfg(all())'.runner = {USER}")])
-        .env("TMPDIR", &work)
-        .env("HOME", &work);
-    for name in ["CARGO_HOME", "RUSTUP_HOME"] {
-        if std::env::var_os(name).is_none()
-            && let Some(home) = std::env::home_dir()
-        {
-            let dir = format!(".{}", name.trim_end_matches("_HOME").to_lowercase());
-            command.env(name, home.join(dir));
-        }
-    }
+        .env("TMPDIR", &work);
     if !open_to_all(&workspace::scratch()?) {
         command.arg("--target-dir").arg(dir.path().join("target"));
     }

@@ -245,10 +245,10 @@ fn archive(changes: &[Change]) -> Vec<u8> {
     for change in changes {
         match change {
             Change::Script(name, text) => {
-                tree.put_file(name.as_bytes(), true, text.as_bytes().into())
+                tree.put_file(name.as_bytes(), true, text.as_bytes().into());
             }
             Change::Plain(name, text) => {
-                tree.put_file(name.as_bytes(), false, text.as_bytes().into())
+                tree.put_file(name.as_bytes(), false, text.as_bytes().into());
             }
             Change::Without(base) => tree.remove_by_base(base.as_bytes()),
         }
