@@ -49,22 +49,57 @@ pub fn qemu() -> Result<PathBuf> {
     if let Some(path) = in_path(NAME) {
         return Ok(path);
     }
-    let args = ["install", "-y", "--no-install-recommends", PACKAGE];
     if !is_root() {
         bail!(
-            "{NAME} is missing: run `sudo apt-get {}` (or boot without it: `cargo lab boot --enter`)",
-            args.join(" ")
+            "{NAME} is missing: run `sudo apt-get {} {PACKAGE}` (or boot without it: `cargo lab boot --enter`)",
+            INSTALL.join(" ")
         );
     }
-    eprintln!("lab: {NAME} is missing: apt-get {}", args.join(" "));
-    let install = || -> Result<bool> { Ok(apt_get(&args)?.status()?.success()) };
-    if !install()? {
+    install(&[PACKAGE])?;
+    in_path(NAME).ok_or_else(|| anyhow!("{NAME} is still missing after installing {PACKAGE}"))
+}
+
+/// A program that tests run, and Debian's package that has it.
+pub struct Need(pub &'static str, pub &'static str);
+
+/// Installs the packages of all programs that are missing, as root; else it is an
+/// error that names them.
+pub fn provide(needs: &[Need]) -> Result<()> {
+    let mut packages: Vec<&str> = needs
+        .iter()
+        .filter(|Need(program, _)| in_path(program).is_none())
+        .map(|Need(_, package)| *package)
+        .collect();
+    packages.dedup();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if !is_root() {
+        let (install, packages) = (INSTALL.join(" "), packages.join(" "));
+        bail!("the tests need more: run `sudo apt-get {install} {packages}`");
+    }
+    install(&packages)
+}
+
+/// How packages are installed.
+const INSTALL: &[&str] = &["install", "-y", "--no-install-recommends"];
+
+/// Installs packages, with fresh lists if the old ones do not do.
+fn install(packages: &[&str]) -> Result<()> {
+    let args = [INSTALL, packages].concat();
+    eprintln!("lab: missing: apt-get {}", args.join(" "));
+    let run = || -> Result<bool> {
+        let mut command = apt_get(&args)?;
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        Ok(command.status()?.success())
+    };
+    if !run()? {
         update()?;
-        if !install()? {
-            bail!("install {PACKAGE}: apt-get says why above");
+        if !run()? {
+            bail!("install {}: apt-get says why above", packages.join(" "));
         }
     }
-    in_path(NAME).ok_or_else(|| anyhow!("{NAME} is still missing after installing {PACKAGE}"))
+    Ok(())
 }
 
 /// The directory of an unpacked package, from the cache if it is there.
@@ -212,7 +247,8 @@ fn apt_get(args: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
-fn is_root() -> bool {
+/// Whether this is root.
+pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 

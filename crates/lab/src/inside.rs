@@ -16,7 +16,7 @@ use rustix::fs::{FileType, Gid, Mode, Uid, major, minor};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
 };
-
+use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::sys;
@@ -48,6 +48,8 @@ pub fn porter(console: &str, results: &str, words: &[String]) -> Result<()> {
         .context("wait for the image")?;
     rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
     rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
+    // Lab has asked for it at the start, but a new identity takes it away.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
     let mut command = Command::new("/proc/self/exe");
     command.args(["inside-init", console, results]).args(words);
     let mut child = sys::die_with_parent(&mut command)
@@ -232,7 +234,8 @@ fn hide_devices() -> Result<()> {
 }
 
 /// As the kernel does it: the console on 0 to 2, its two variables, and the
-/// words of the command line.
+/// words of the command line. A third variable is what containers have: it
+/// tells stage 1 that /dev is filled.
 fn become_init(words: &[String]) -> Result<()> {
     let console = File::options()
         .read(true)
@@ -241,7 +244,9 @@ fn become_init(words: &[String]) -> Result<()> {
         .context("open /dev/console")?;
     rustix::stdio::dup2_stdin(&console)?;
     let mut command = Command::new("/sbin/init");
-    command.env_clear().envs([("HOME", "/"), ("TERM", "linux")]);
+    command
+        .env_clear()
+        .envs([("HOME", "/"), ("TERM", "linux"), ("container", "lab")]);
     for word in words {
         match word.split_once('=') {
             Some((name, value)) if !name.contains('.') => command.env(name, value),

@@ -15,6 +15,7 @@ pub mod moment;
 pub mod qemu;
 pub mod report;
 pub mod rootfs;
+pub mod suite;
 pub mod sys;
 pub mod terminal;
 pub mod tree;

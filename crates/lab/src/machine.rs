@@ -70,7 +70,7 @@ pub struct Parts {
     /// Tells from the reports and the child how it ended.
     pub how: fn(&[String], std::process::ExitStatus) -> End,
     /// What must live as long as the machine: sockets' directory, slaves of ptys.
-    pub keep: Box<dyn std::any::Any>,
+    pub keep: Box<dyn std::any::Any + Send>,
 }
 
 /// A running machine. Dropping it pulls the plug.
@@ -275,7 +275,21 @@ impl Machine {
     }
 
     /// Reads the console until `text` comes after what earlier calls expected.
+    /// Results that arrive meanwhile are kept.
     pub fn expect(&mut self, text: &str, patience: Duration) -> Result<()> {
+        let mut results = VecDeque::new();
+        let found = self.read_until(text, patience, &mut results);
+        results.append(&mut self.pending);
+        self.pending = results;
+        found
+    }
+
+    fn read_until(
+        &mut self,
+        text: &str,
+        patience: Duration,
+        results: &mut VecDeque<Event>,
+    ) -> Result<()> {
         let deadline = Moment::now().after(patience);
         loop {
             let rest = self.transcript.get(self.seen..).unwrap_or_default();
@@ -286,6 +300,7 @@ impl Machine {
             match self.next(&[], Some(deadline))? {
                 Event::Timeout => bail!("no {text:?} within {patience:?}; {}", self.tail()),
                 Event::End(end) => bail!("no {text:?}: {end}; {}", self.tail()),
+                result @ Event::Result { .. } => results.push_back(result),
                 _ => {}
             }
         }

@@ -17,9 +17,10 @@ use crate::machine::{End, Machine, Parts};
 use crate::moment::{Moment, timespec};
 use crate::sys;
 
-/// What the kernel is always told: where init is and where to talk, and to
-/// reset at once when it panics.
-const APPEND: &str = "rdinit=/sbin/init console=ttyS0 panic=-1";
+/// What the kernel is always told: where init is and where to talk, only to talk
+/// about errors (`--append loglevel=7` shows all), and to reset at once when it
+/// panics.
+const APPEND: &str = "rdinit=/sbin/init console=ttyS0 quiet panic=-1";
 
 /// How long QEMU itself may take to start.
 const START: Duration = Duration::from_mins(1);

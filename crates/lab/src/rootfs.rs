@@ -28,11 +28,12 @@ const DIRECTORIES: &[(&str, u32)] = &[
 
 /// Device nodes that are needed before anything can be mounted on /dev: the
 /// kernel opens the console before it starts init, and init keeps the kernel's
-/// log open from its start.
+/// log open from its start. The login line is for a machine whose stage 1 fails.
 const NODES: &[(&str, u32, Device)] = &[
     CONSOLE,
     ("dev/kmsg", 0o600, device(1, 11)),
     ("dev/null", 0o666, device(1, 3)),
+    ("dev/ttyS0", 0o620, device(4, 64)),
 ];
 
 const CONSOLE: (&str, u32, Device) = ("dev/console", 0o600, device(5, 1));

@@ -51,7 +51,8 @@ fn executable(messages: &[u8]) -> Option<PathBuf> {
         .next_back()
 }
 
-fn cargo() -> Command {
+/// Cargo, in the sources.
+pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root()).stdin(Stdio::null());
     command

@@ -98,7 +98,7 @@ fn without_an_init_the_reason_is_said() {
 }
 
 #[test]
-fn a_real_kernel_boots_and_ends() {
+fn a_real_kernel_boots_and_ends_in_qemu() {
     // One QEMU at a time on the workstation; the lock goes with the file.
     let lock = File::open(workspace::scratch().unwrap()).unwrap();
     flock(&lock, FlockOperation::LockExclusive).unwrap();

@@ -1,0 +1,301 @@
+//! `lab test`: all checks of the sources, one suite after the other, and one
+//! summary at the end.
+//!
+//! Each suite is a run of cargo. What it says is kept, and shown if it fails.
+//! Nothing is left out silently: what the tests need is installed, or named.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use indicatif::ProgressBar;
+
+use crate::debian::{self, Need};
+use crate::moment::Moment;
+use crate::workspace;
+
+/// What to test.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Options {
+    /// Leave out what needs QEMU
+    #[arg(long, conflicts_with = "only")]
+    pub quick: bool,
+    /// Run this suite alone; may be given more than once
+    #[arg(long, value_enum, value_name = "SUITE")]
+    pub only: Vec<Suite>,
+}
+
+/// A part of the tests. Their order is that of their cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Suite {
+    /// The format of the sources
+    Format,
+    /// Clippy, without a warning
+    Lint,
+    /// What decides
+    Model,
+    /// The binary, with real processes
+    Sunup,
+    /// The same as an ordinary user, when it is root who tests
+    User,
+    /// This tool, and machines in namespaces
+    Lab,
+    /// Machines in QEMU
+    Vm,
+}
+
+/// What the tests run, beside cargo.
+const NEEDS: &[Need] = &[
+    Need("busybox", "busybox-static"),
+    Need("cpio", "cpio"),
+    Need("dpkg-deb", "dpkg"),
+    Need("gzip", "gzip"),
+    Need("mkfifo", "coreutils"),
+    Need("runsv", "runit"),
+    Need("nsenter", "util-linux"),
+    Need("setpriv", "util-linux"),
+    Need("setsid", "util-linux"),
+    Need("unshare", "util-linux"),
+];
+
+/// What [`Suite::Vm`] runs.
+const QEMU: Need = Need("qemu-system-x86_64", "qemu-system-x86");
+
+/// An ordinary user: nobody.
+const USER: &str =
+    "['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all', '--']";
+
+/// What became of a suite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    passed: u32,
+    failed: u32,
+    skipped: u32,
+}
+
+/// Runs the tests; whether all passed.
+pub fn run(options: &Options) -> Result<bool> {
+    let suites = options.suites(debian::is_root());
+    for tool in ["fmt", "clippy"] {
+        provide_component(tool)?;
+    }
+    debian::provide(NEEDS)?;
+    if suites.contains(&Suite::Vm) {
+        debian::provide(&[QEMU])?;
+    }
+    let mut table = String::from("\n  suite      passed  failed  seconds\n");
+    let mut total = Count::default();
+    for suite in suites {
+        let start = Moment::now();
+        let count = run_suite(suite)?;
+        table += &row(suite, count, Moment::now().since(start));
+        total.passed += count.passed;
+        total.failed += count.failed;
+        total.skipped += count.skipped;
+    }
+    println!("{table}\n{}", summary(total));
+    Ok(total.failed == 0)
+}
+
+impl Options {
+    fn suites(&self, root: bool) -> Vec<Suite> {
+        let wanted = |suite: &Suite| match suite {
+            _ if !self.only.is_empty() => self.only.contains(suite),
+            // An ordinary user has run these tests with the suite before.
+            Suite::User => root,
+            Suite::Vm => !self.quick,
+            _ => true,
+        };
+        let all = Suite::value_variants().iter().copied();
+        all.filter(wanted).collect()
+    }
+}
+
+fn row(suite: Suite, count: Count, time: Duration) -> String {
+    format!(
+        "  {:<10} {:>6}  {:>6}  {:>7.1}\n",
+        suite.name(),
+        count.passed,
+        count.failed,
+        time.as_secs_f64()
+    )
+}
+
+fn summary(total: Count) -> String {
+    let skipped = match total.skipped {
+        0 => String::new(),
+        n => format!(", {n} skipped"),
+    };
+    format!("{} passed, {} failed{skipped}", total.passed, total.failed)
+}
+
+impl Suite {
+    fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |v| v.get_name().to_owned())
+    }
+
+    /// Cargo's arguments.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Format => "fmt --all --check",
+            Self::Lint => "clippy --workspace --all-targets -- -D warnings",
+            Self::Model => "test --package model",
+            Self::Sunup | Self::User => "test --package sunup",
+            Self::Lab => "test --package lab -- --skip in_qemu",
+            // One machine at a time: they wait for each other anyway.
+            Self::Vm => "test --package lab --test it --test vm -- in_qemu --test-threads=1",
+        }
+    }
+
+    fn is_one_check(self) -> bool {
+        matches!(self, Self::Format | Self::Lint)
+    }
+}
+
+/// Runs a suite and shows what it said if it failed.
+fn run_suite(suite: Suite) -> Result<Count> {
+    let name = suite.name();
+    let log = tempfile::NamedTempFile::new().context("make a file for a suite's output")?;
+    let mut command = workspace::cargo();
+    command
+        .args(suite.words().split(' '))
+        .stdout(log.reopen()?)
+        .stderr(append(log.path())?);
+    let place = match suite {
+        Suite::User => Some(as_user(&mut command)?),
+        _ => None,
+    };
+    let bar = progress(&name);
+    let status = command.status().context("run cargo")?;
+    bar.finish_and_clear();
+    drop(place);
+    let said = String::from_utf8_lossy(&fs::read(log.path())?).into_owned();
+    let mut count = count(&said);
+    if suite.is_one_check() {
+        count.passed = u32::from(status.success());
+    } else if count.passed + count.failed == 0 {
+        count.failed = 1;
+    }
+    if !status.success() && count.failed == 0 {
+        count.failed = 1;
+    }
+    if count.failed > 0 {
+        println!("{said}\nlab: {name}: failed ({status}); its output is above");
+    }
+    Ok(count)
+}
+
+/// Both of a suite's streams end up in one file, in order.
+fn append(path: &Path) -> io::Result<File> {
+    File::options().append(true).open(path)
+}
+
+/// Has cargo run the tests, not the compiler, as nobody; the value is the
+/// directory that they may write to.
+fn as_user(command: &mut Command) -> Result<tempfile::TempDir> {
+    if !debian::is_root() {
+        bail!("only root can test as another user; the suite `sunup` runs as you");
+    }
+    let dir = tempfile::tempdir()?;
+    let work = dir.path().join("tmp");
+    fs::create_dir(&work)?;
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755))?;
+    fs::set_permissions(&work, Permissions::from_mode(0o1777))?;
+    command
+        .args(["--config", &format!("target.'cfg(all())'.runner = {USER}")])
+        .env("TMPDIR", &work);
+    if !open_to_all(&workspace::scratch()?) {
+        command.arg("--target-dir").arg(dir.path().join("target"));
+    }
+    Ok(dir)
+}
+
+/// Whether everybody may enter `dir`.
+fn open_to_all(dir: &Path) -> bool {
+    let may_enter = |dir: &Path| fs::metadata(dir).is_ok_and(|m| m.permissions().mode() & 1 == 1);
+    dir.ancestors().all(may_enter)
+}
+
+/// The sums of libtest's lines `test result: ok. 3 passed; 0 failed; 1 ignored; ...`.
+fn count(said: &str) -> Count {
+    let mut sum = Count::default();
+    for line in said.lines() {
+        let Some((_, numbers)) = line
+            .strip_prefix("test result: ")
+            .and_then(|rest| rest.split_once(". "))
+        else {
+            continue;
+        };
+        for field in numbers.split("; ") {
+            match field.split_once(' ') {
+                Some((n, "passed")) => sum.passed += n.parse().unwrap_or(0),
+                Some((n, "failed")) => sum.failed += n.parse().unwrap_or(0),
+                Some((n, "ignored")) => sum.skipped += n.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+    }
+    sum
+}
+
+fn progress(name: &str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        eprintln!("lab: testing: {name}");
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_message(format!("testing: {name}"));
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// Rust's own parts are rustup's business.
+fn provide_component(tool: &str) -> Result<()> {
+    let known = workspace::cargo().args([tool, "--version"]).output();
+    if known.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    bail!("cargo {tool} is missing: run `rustup component add rustfmt clippy`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_what_libtest_says() {
+        let said = "running 3 tests\n\
+             test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.1s\n\
+             test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n\
+             test result: not this\n";
+        let want = Count {
+            passed: 15,
+            failed: 2,
+            skipped: 1,
+        };
+        assert_eq!(count(said), want);
+        assert_eq!(summary(want), "15 passed, 2 failed, 1 skipped");
+        assert_eq!(summary(Count::default()), "0 passed, 0 failed");
+    }
+
+    #[test]
+    fn selects_suites() {
+        let quick = Options {
+            quick: true,
+            ..Options::default()
+        };
+        assert!(!quick.suites(true).contains(&Suite::Vm));
+        assert!(quick.suites(true).contains(&Suite::User));
+        assert!(!quick.suites(false).contains(&Suite::User));
+        let only = Options {
+            only: vec![Suite::Vm],
+            ..Options::default()
+        };
+        assert_eq!(only.suites(true), [Suite::Vm]);
+    }
+}

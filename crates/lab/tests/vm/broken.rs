@@ -1,0 +1,68 @@
+//! Machines with a mistake in their files: they come up to a login all the same,
+//! and say what is wrong.
+
+use crate::guest::{Guest, on_both};
+
+on_both!(
+    stage_1_that_fails with &[Script("etc/runit/stage1", "#!/bin/sh\nexit 1\n")],
+    stage_1_that_is_not_executable with &[Plain("etc/runit/stage1", "#!/bin/sh\n")],
+    stage_1_that_is_missing with &[Without("stage1")],
+    an_inittab_with_garbage with &[Plain("etc/inittab", "garbage\n\
+        ::sysinit:/etc/runit/stage1\n\
+        ::sometimes:/bin/true\n\
+        ::respawn:/usr/bin/runsvdir -P /etc/runit/sv\n")],
+    services_without_a_run_that_can_run with &[
+        Plain("etc/runit/sv/missing/README", "no run\n"),
+        Plain("etc/runit/sv/plain/run", "#!/bin/sh\n"),
+    ],
+);
+
+fn stage_1_that_fails(m: Guest) {
+    comes_up_and_says(m, &["process '/etc/runit/stage1' (pid "]);
+}
+
+fn stage_1_that_is_not_executable(m: Guest) {
+    comes_up_and_says(m, &["can't run '/etc/runit/stage1': Permission denied"]);
+}
+
+fn stage_1_that_is_missing(m: Guest) {
+    comes_up_and_says(
+        m,
+        &["can't run '/etc/runit/stage1': No such file or directory"],
+    );
+}
+
+fn an_inittab_with_garbage(m: Guest) {
+    comes_up_and_says(
+        m,
+        &[
+            "Bad inittab entry at line 1: not TTY:IGNORED:ACTION:COMMAND",
+            "Bad inittab entry at line 3: unknown action 'sometimes'",
+        ],
+    );
+}
+
+fn services_without_a_run_that_can_run(m: Guest) {
+    comes_up_and_says(
+        m,
+        &[
+            "runsvdir: missing: start /etc/runit/sv/missing/run: No such file or directory",
+            "runsvdir: plain: start /etc/runit/sv/plain/run: Permission denied; \
+             make it executable with chmod +x",
+        ],
+    );
+}
+
+/// Checks that each of `lines` starts a line on the console.
+fn comes_up_and_says(mut m: Guest, lines: &[&str]) {
+    m.log_in();
+    let status = m.sh("sv status tty1");
+    assert!(status.starts_with("run: tty1: (pid "), "{status}");
+    let console = m.console();
+    for want in lines {
+        let there = console
+            .lines()
+            .any(|line| line.trim_start_matches('\r').starts_with(want));
+        assert!(there, "{want}:\n{console}");
+    }
+}

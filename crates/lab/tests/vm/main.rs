@@ -1,0 +1,11 @@
+//! The machine at work, with its own files and our binaries: the same checks in
+//! QEMU, with Debian's kernel, and in namespaces without QEMU.
+// A test may panic; clippy knows that of `#[test]` functions alone.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod broken;
+mod devices;
+mod ends;
+mod guest;
+mod services;
+mod up;
