@@ -194,6 +194,17 @@ fn link_ok(home: BorrowedFd, control: &OwnedFd) -> io::Result<()> {
     {
         return Ok(());
     }
+    if linkat(
+        home,
+        c"supervise/control",
+        home,
+        c"supervise/ok",
+        AtFlags::empty(),
+    )
+    .is_ok()
+    {
+        return Ok(());
+    }
     let _left_over = unlinkat(home, c"supervise/ok.new", AtFlags::empty());
     linkat(
         home,

@@ -287,7 +287,7 @@ fn a_down_file_is_respected() {
 #[test]
 fn control_scripts_stand_in_for_signals() {
     for kind in BOTH {
-        let run = "#!/bin/sh\ntrap 'echo hup >>OUT' HUP\ntrap 'kill $!; exit' TERM\necho run >>OUT\nwhile :; do sleep 1000 & wait $!; done\n";
+        let run = "#!/bin/sh\ntrap 'echo hup >>OUT' HUP\ntrap 'kill $!; exit' TERM\necho run >>OUT\nwhile :; do sleep 1000 & wait $!; kill $!; done\n";
         let fixture = fixture(&[
             ("web/run", run),
             ("web/control/u", "#!/bin/sh\necho u >>OUT\n"),
@@ -469,7 +469,7 @@ fn commands_are_obeyed_in_the_restart_gap() {
 /// takes them over, and lines written meanwhile are not lost.
 #[test]
 fn a_killed_supervisor_comes_back() {
-    let run = "#!/bin/sh\ntrap 'echo usr1' USR1\ntrap 'kill $!; exit' TERM\necho up\nwhile :; do sleep 1000 & wait $!; done\n";
+    let run = "#!/bin/sh\ntrap 'echo usr1' USR1\ntrap 'kill $!; exit' TERM\necho up\nwhile :; do sleep 1000 & wait $!; kill $!; done\n";
     let log = "#!/bin/sh\nexec cat >>OUT\n";
     let finish = "#!/bin/sh\necho \"finish $*\" >>OUT\n";
     let fixture = fixture(&[

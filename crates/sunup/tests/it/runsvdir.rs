@@ -323,7 +323,7 @@ fn a_killed_supervisor_takes_all_back() {
 /// end, nothing is started again, and a later supervisor starts all anew.
 #[test]
 fn term_to_all_lets_everything_end() {
-    let run = "#!/bin/sh\ntrap 'echo bye; kill $!; exit 0' TERM\necho up\nwhile :; do sleep 1000 & wait $!; done\n";
+    let run = "#!/bin/sh\ntrap 'echo bye; kill $!; exit 0' TERM\necho up\nwhile :; do sleep 1000 & wait $!; kill $!; done\n";
     let fixture = Fixture::new(&[
         ("scan/web/run", run),
         ("scan/web/finish", "#!/bin/sh\necho finish\n"),

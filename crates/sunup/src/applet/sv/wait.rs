@@ -114,7 +114,7 @@ impl Waiter {
         while self.action.starts() && boot_ns() < self.end_ns {
             // The second watch fails until the first has seen its directory.
             let is_watched = self.add_watch(dir, WatchFlags::CREATE).is_some();
-            let events = WatchFlags::CREATE | WatchFlags::OPEN;
+            let events = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::OPEN;
             let _ = self.add_watch(&dir.join("supervise"), events);
             match Service::named(name) {
                 Err(Trouble::Missing(_)) => is_new = true,
