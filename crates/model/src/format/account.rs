@@ -1,6 +1,8 @@
 //! /etc/passwd and /etc/group, see passwd(5) and group(5): the lines of users
 //! and groups that are asked for. Lines of others may be as they like.
 
+use super::decimal;
+
 /// A user's line of /etc/passwd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct User {
@@ -68,11 +70,7 @@ fn entry<'a>(
 /// The number of a user or a group: decimal, and not the highest, which means
 /// "none" to the kernel.
 pub fn id(text: &[u8]) -> Option<u32> {
-    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let number: u32 = core::str::from_utf8(text).ok()?.parse().ok()?;
-    (number != u32::MAX).then_some(number)
+    decimal(text).filter(|number| *number != u32::MAX)
 }
 
 #[cfg(test)]

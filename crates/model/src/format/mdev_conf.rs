@@ -16,7 +16,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::passwd::decimal;
+use super::decimal;
 use super::uevent::inside_dev;
 
 /// Most rules of one file.

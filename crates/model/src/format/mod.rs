@@ -6,10 +6,30 @@ pub mod cpio;
 pub mod inittab;
 pub mod issue;
 pub mod mdev_conf;
-pub mod passwd;
 pub mod stamp;
 pub mod status;
 pub mod svlogd_config;
 pub mod tai64n;
 pub mod uevent;
 pub mod utmp;
+
+/// A decimal number without sign or blanks.
+pub fn decimal(digits: &[u8]) -> Option<u32> {
+    if !digits.first()?.is_ascii_digit() {
+        return None;
+    }
+    core::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decimal;
+
+    #[test]
+    fn a_number_is_digits_only() {
+        assert_eq!(decimal(b"042"), Some(42));
+        for bad in [&b""[..], b"+1", b"-1", b"1 ", b"4294967296", b"0x1"] {
+            assert_eq!(decimal(bad), None);
+        }
+    }
+}

@@ -9,7 +9,7 @@
 
 use alloc::vec::Vec;
 
-use super::passwd::decimal;
+use super::decimal;
 
 /// Most variables of one event; the kernel's own limit (UEVENT_NUM_ENVP).
 pub const VARIABLES_MAX: usize = 64;

@@ -27,7 +27,7 @@ use std::os::unix::net::UnixDatagram;
 
 use model::device::{Names, Op, Rules};
 use model::format::uevent::{Number, Uevent};
-use model::format::{mdev_conf, passwd};
+use model::format::{account, mdev_conf};
 use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call, usage_error};
@@ -160,8 +160,13 @@ fn load_rules(voice: Voice) -> Rules<Regex> {
     let users = std::fs::read("/etc/passwd").unwrap_or_default();
     let groups = std::fs::read("/etc/group").unwrap_or_default();
     let names = Names {
-        user: &|name| passwd::id_of(&users, name),
-        group: &|name| passwd::id_of(&groups, name),
+        user: &|name| {
+            account::user(&users, name)
+                .ok()
+                .flatten()
+                .map(|user| user.uid)
+        },
+        group: &|name| account::group(&groups, name).ok().flatten(),
     };
     let (rules, unresolved) = Rules::resolve(rules, &names);
     mistakes.extend(unresolved);
