@@ -2,7 +2,9 @@
 //! and the pipe between a service and its logger.
 
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use model::format::adopt::{self, Record, World};
 use model::format::status::{Phase, Status};
@@ -10,6 +12,7 @@ use model::format::tai64n::Tai64n;
 use model::service::{Event, Exit, Role, Service, Want};
 use model::time::Instant;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::supervise;
@@ -27,37 +30,47 @@ pub struct Inheritance {
     pub missed: Option<Event>,
 }
 
-/// Where this supervisor's pids count; `None` without /proc.
-pub fn world() -> Option<World> {
-    use std::os::unix::fs::MetadataExt;
-    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let pid_namespace = fs::metadata("/proc/self/ns/pid").ok()?.ino();
-    Some(World {
+/// Where this supervisor's pids count; `None` without /proc. Fails as
+/// [`supervise::unless_short`] does.
+pub fn world() -> io::Result<Option<World>> {
+    let boot_id = look(fs::read_to_string("/proc/sys/kernel/random/boot_id"))?;
+    let namespace = look(fs::metadata("/proc/self/ns/pid"))?;
+    Ok(boot_id.zip(namespace).map(|(boot_id, namespace)| World {
         boot_id: boot_id.trim().into(),
-        pid_namespace,
-    })
+        pid_namespace: namespace.ino(),
+    }))
+}
+
+/// [`supervise::unless_short`] for what std looks at.
+fn look<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
+    supervise::unless_short(looked.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO)))
 }
 
 /// Looks at a locked supervise directory. `default` is what is wanted of a
-/// service that no earlier supervisor held.
-pub fn inherit(home: BorrowedFd, world: Option<&World>, role: Role, default: Want) -> Inheritance {
+/// service that no earlier supervisor held. Fails as [`supervise::unless_short`] does.
+pub fn inherit(
+    home: BorrowedFd,
+    world: Option<&World>,
+    role: Role,
+    default: Want,
+) -> io::Result<Inheritance> {
     let fresh = Inheritance {
         service: Service::new(role, default),
         process: None,
         changed: None,
         missed: None,
     };
-    let Some(record) = supervise::record(home).filter(|r| world == Some(&r.world)) else {
-        return fresh;
+    let Some(record) = supervise::record(home)?.filter(|r| world == Some(&r.world)) else {
+        return Ok(fresh);
     };
-    let status = supervise::status(home);
+    let status = supervise::status(home)?;
     let want = match status {
         Some(s) if s.want_up => Want::Up,
         Some(_) => Want::Down,
         None => default,
     };
     let ours = status.filter(|s| s.pid == record.pid);
-    match alive(&record) {
+    Ok(match alive(&record)? {
         Some(pidfd) => {
             let changed = Some(ours.map_or_else(|| label(record.at), |s| s.changed));
             let service = running(role, want, &record, ours);
@@ -79,7 +92,7 @@ pub fn inherit(home: BorrowedFd, world: Option<&World>, role: Role, default: Wan
             changed: status.map(|s| s.changed),
             ..fresh
         },
-    }
+    })
 }
 
 fn running(role: Role, want: Want, record: &Record, status: Option<Status>) -> Service {
@@ -91,14 +104,19 @@ fn running(role: Role, want: Want, record: &Record, status: Option<Status>) -> S
 }
 
 /// A descriptor of the recorded process, if it is still that process.
-fn alive(record: &Record) -> Option<OwnedFd> {
-    let pid = Pid::from_raw(i32::try_from(record.pid).ok()?)?;
-    let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+fn alive(record: &Record) -> io::Result<Option<OwnedFd>> {
+    let Some(pid) = i32::try_from(record.pid).ok().and_then(Pid::from_raw) else {
+        return Ok(None);
+    };
+    let pidfd = supervise::unless_short(pidfd_open(pid, PidfdFlags::empty()))?;
     // The descriptor pins the process, so what is read now is about it or fails.
-    let stat = fs::read(format!("/proc/{}/stat", record.pid)).ok()?;
-    let (started, lives) = adopt::start_ticks(&stat)?;
+    let stat = look(fs::read(format!("/proc/{}/stat", record.pid)))?;
+    let started = stat.as_deref().and_then(adopt::start_ticks);
     let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
-    (lives && started <= record.at.0 / tick_ns && !has_ended(&pidfd)).then_some(pidfd)
+    let is_it = |fd: &OwnedFd| {
+        started.is_some_and(|(at, lives)| lives && at <= record.at.0 / tick_ns) && !has_ended(fd)
+    };
+    Ok(pidfd.filter(is_it))
 }
 
 fn has_ended(pidfd: &OwnedFd) -> bool {

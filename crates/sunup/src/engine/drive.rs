@@ -127,18 +127,18 @@ impl Engine {
         let mut buffer = [0; CONTROL_BYTES];
         let Some(half) = self.half(id) else { return };
         let bytes = half.supervise.read_control(&mut buffer);
-        if matches!(self.ending, Ending::Keep(_)) {
+        let keeping = matches!(self.ending, Ending::Keep(_));
+        if keeping {
             self.keep_on();
-            if bytes.contains(&keeper::RELEASE) {
-                self.release(id.unit);
-                return;
-            }
         }
         for command in bytes.iter().filter_map(|b| Command::from_byte(*b)) {
             self.drive(id, Event::Command(command));
         }
         // sv waits for this: it is not put off to the end of the round.
         self.write_one(id);
+        if keeping && bytes.contains(&keeper::RELEASE) {
+            self.release(id.unit);
+        }
     }
 
     /// A service's deadline came.
@@ -233,51 +233,57 @@ impl Engine {
 
     /// Writes what has changed, all services' in one go.
     pub(super) fn write_state(&mut self) {
-        let mut failed = false;
         for id in std::mem::take(&mut self.dirty) {
-            failed |= !self.write_one(id);
-        }
-        if failed
-            && !self
-                .alarms
-                .iter()
-                .any(|(_, alarm)| *alarm == Alarm::Rewrite)
-        {
-            self.set_alarm(adopt::now().plus_ms(REWRITE_MS), Alarm::Rewrite);
+            self.write_one(id);
         }
     }
 
-    /// Writes one service's files; false if it has to be tried again.
-    pub(super) fn write_one(&mut self, id: Id) -> bool {
+    /// Writes one service's files, later if that fails now.
+    pub(super) fn write_one(&mut self, id: Id) {
         let who = self.who;
         let Some(unit) = self.units.get_mut(&id.unit) else {
-            return true;
+            return;
         };
         let title = unit.title(id.role);
         let Some(half) = unit.half_mut(id.role) else {
-            return true;
+            return;
         };
         if !std::mem::take(&mut half.dirty) {
-            return true;
+            return;
         }
         // In this order: who finds a fifo open finds a status, too.
         let shown = half.show().map_err(|e| ("write supervise/status", e));
-        let complaint = match shown.and_then(|()| half.furnish()) {
-            Ok(new) => return !new || self.watch_control(id),
-            Err((attempt, e)) => format!("{title}: {attempt}: {e}"),
+        let watched = match shown.and_then(|()| half.furnish()) {
+            Ok(false) => Ok(()),
+            Ok(true) => self.watch_control(id),
+            Err(failed) => Err(failed),
         };
-        half.complain(who, format!("{complaint}; trying again"));
-        false
+        if let Err((attempt, e)) = watched {
+            let complaint = format!("{title}: {attempt}: {e}; trying again");
+            if let Some(half) = self.half(id) {
+                half.complain(who, complaint);
+            }
+            self.rewrite_later();
+        }
     }
 
-    fn watch_control(&mut self, id: Id) -> bool {
-        let Some(half) = self.units.get(&id.unit).and_then(|u| u.half(id.role)) else {
-            return true;
+    fn watch_control(&mut self, id: Id) -> Result<(), (&'static str, std::io::Error)> {
+        let half = self.units.get(&id.unit).and_then(|u| u.half(id.role));
+        let Some(control) = half.and_then(|h| h.supervise.control()) else {
+            return Ok(());
         };
-        let Some(control) = half.supervise.control() else {
-            return true;
-        };
-        self.watch(control, Token::Control(id)).is_ok()
+        let watched = self.watch(control, Token::Control(id));
+        if let (Err(_), Some(half)) = (&watched, self.half(id)) {
+            half.supervise.strip();
+        }
+        watched.map_err(|e| ("watch supervise/control", e))
+    }
+
+    fn rewrite_later(&mut self) {
+        let is_set = |(_, alarm): &(_, Alarm)| *alarm == Alarm::Rewrite;
+        if !self.alarms.iter().any(is_set) {
+            self.set_alarm(adopt::now().plus_ms(REWRITE_MS), Alarm::Rewrite);
+        }
     }
 
     /// Files that could not be written are due again.

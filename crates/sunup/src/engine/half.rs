@@ -68,9 +68,10 @@ impl Half {
         self.service = next;
     }
 
-    /// Whether the state files lag behind.
+    /// Whether the state files lag behind, or the fifos are missing.
     pub fn is_stale(&self) -> bool {
         self.shown != Some((self.status(), self.service.want()))
+            || self.supervise.control().is_none()
     }
 
     /// Writes the state files.

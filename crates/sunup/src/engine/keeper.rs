@@ -56,6 +56,7 @@ impl Engine {
         if self.ending != Ending::Retire {
             return;
         }
+        self.end_scripts();
         self.hold_processes();
         match spawn::fork(|| self.keep()) {
             // Its units are the keeper's now: they are forgotten, not stopped.
@@ -70,24 +71,49 @@ impl Engine {
         }
     }
 
-    /// Watches each child by a descriptor, since the keeper will not be its
-    /// parent. Scripts are waited for no longer: their signals are sent.
+    /// Waits for scripts no longer, since the keeper will not be their parent:
+    /// their signals are sent. What that starts in turn is dealt with as well.
+    fn end_scripts(&mut self) {
+        let is_script = |_: &Pid, owner: &mut Owner| !matches!(owner, Owner::Process(_));
+        loop {
+            let scripts: Vec<Owner> = self.owners.extract_if(is_script).map(|s| s.1).collect();
+            if scripts.is_empty() {
+                return;
+            }
+            for script in scripts {
+                self.end_script(script);
+            }
+        }
+    }
+
+    fn end_script(&mut self, script: Owner) {
+        match script {
+            Owner::Process(_) => {}
+            Owner::Prepare(id) => self.drive(id, Event::Prepared),
+            Owner::Script(id, sig, pid) => {
+                let handled = sig == Sig::Cont;
+                self.drive(id, Event::ScriptEnded { sig, pid, handled });
+            }
+            Owner::Epilogue(id) => {
+                if let Some(half) = self.half(id) {
+                    half.epilogue = false;
+                }
+            }
+        }
+    }
+
+    /// Watches each child by a descriptor, for the same reason.
     fn hold_processes(&mut self) {
-        let owners: Vec<(Pid, Owner)> = self
+        let processes: Vec<(Pid, Id)> = self
             .owners
             .iter()
-            .map(|(pid, owner)| (*pid, *owner))
+            .filter_map(|(pid, owner)| match owner {
+                Owner::Process(id) => Some((*pid, *id)),
+                _ => None,
+            })
             .collect();
-        for (pid, owner) in owners {
-            match owner {
-                Owner::Process(id) => self.hold(id, pid),
-                Owner::Prepare(id) => self.drive(id, Event::Prepared),
-                Owner::Script(id, sig, pid) => {
-                    let handled = sig == Sig::Cont;
-                    self.drive(id, Event::ScriptEnded { sig, pid, handled });
-                }
-                Owner::Epilogue(_) => {}
-            }
+        for (pid, id) in processes {
+            self.hold(id, pid);
         }
     }
 

@@ -44,13 +44,13 @@ pub struct Refusal {
 impl Launcher {
     /// Reads the pid namespace and lifts the soft limit of open files, which
     /// children get back.
-    pub fn new(session: Session) -> Self {
-        Self {
+    pub fn new(session: Session) -> io::Result<Self> {
+        Ok(Self {
             spawner: Spawner::new(),
             session,
             files_soft: raise_files_limit(),
-            world: super::adopt::world(),
-        }
+            world: super::adopt::world()?,
+        })
     }
 
     /// Starts a program of the unit.

@@ -174,7 +174,7 @@ impl Engine {
             who,
             epoll,
             signals,
-            launcher: Launcher::new(session),
+            launcher: Launcher::new(session)?,
             units: BTreeMap::new(),
             next_unit: 1,
             by_identity: HashMap::new(),
@@ -337,6 +337,17 @@ impl Engine {
                 Alarm::Linger => {}
                 Alarm::Dot => self.dot(),
             }
+        }
+    }
+
+    /// A look at the scan directory at the moment, or before if that is set already.
+    fn scan_by(&mut self, at: Instant) {
+        let set = self.alarms.iter().find(|(_, a)| *a == Alarm::Scan).copied();
+        if let Some(later) = set.filter(|(old, _)| *old > at) {
+            self.alarms.remove(&later);
+        }
+        if set.is_none_or(|(old, _)| old > at) {
+            self.set_alarm(at, Alarm::Scan);
         }
     }
 

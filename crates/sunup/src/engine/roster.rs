@@ -123,7 +123,7 @@ impl Engine {
         self.by_identity.remove(&unit.identity);
         if self.scan_dir.is_some() && self.ending == Ending::No {
             let delay = if unit.removed { 0 } else { REVIVE_MS };
-            self.set_alarm(adopt::now().plus_ms(delay), Alarm::Scan);
+            self.scan_by(adopt::now().plus_ms(delay));
         }
     }
 
@@ -139,13 +139,12 @@ impl Engine {
             Ok(entries) => entries,
             Err(text) => {
                 say::line(self.who, text);
-                let again = adopt::now().plus_ms(ADMIT_MS_MAX);
-                self.set_alarm(again, Alarm::Scan);
+                self.scan_by(adopt::now().plus_ms(ADMIT_MS_MAX));
                 return;
             }
         };
         if let Some(at) = scan_dir.next_look() {
-            self.set_alarm(at, Alarm::Scan);
+            self.scan_by(at);
         }
         let named = self.units.values().map(|u| (u.identity, u.name.clone()));
         let known = named
@@ -223,7 +222,9 @@ impl Engine {
                 Err(text) => text,
             },
             // It changed meanwhile; its change is an event of its own.
-            Ok(_) | Err(_) => return,
+            Ok(_) => return,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return,
+            Err(e) => format!("{}: open: {e}", waiting.name.escape_ascii()),
         };
         super::keeper::ask_for(&path);
         if waiting.delay_ms >= ADMIT_SAY_MS && text != waiting.complaint {

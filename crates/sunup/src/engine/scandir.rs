@@ -36,8 +36,9 @@ const SETTLING_MAX: usize = 1024;
 /// See the module.
 pub struct ScanDir {
     path: PathBuf,
-    /// The directory that is watched, without links.
-    watched: Option<PathBuf>,
+    /// The directory that is watched: its path without links, and itself, for
+    /// another may take its path.
+    watched: Option<(PathBuf, Identity)>,
     inotify: Option<OwnedFd>,
     watches: HashMap<i32, Watch>,
     settling: BTreeMap<Name, Settling>,
@@ -95,16 +96,8 @@ impl ScanDir {
             if !is_service_name(name) || self.settling.contains_key(name) {
                 continue;
             }
-            if let Ok(found) = fs::metadata(self.path_of(name))
-                && found.is_dir()
-            {
-                entries.push((
-                    name.to_vec(),
-                    Identity {
-                        dev: found.dev(),
-                        ino: found.ino(),
-                    },
-                ));
+            if let Ok(identity) = identity(&self.path_of(name)) {
+                entries.push((name.to_vec(), identity));
             }
         }
         Ok(entries)
@@ -198,7 +191,9 @@ impl ScanDir {
 
     /// Watches the directory that the path leads to now, and the way to it.
     fn watch_path(&mut self) {
-        let real = fs::canonicalize(&self.path).ok();
+        let real = fs::canonicalize(&self.path)
+            .and_then(|path| identity(&path).map(|identity| (path, identity)))
+            .ok();
         if self.inotify.is_none() || (real.is_some() && real == self.watched) {
             return;
         }
@@ -223,7 +218,7 @@ impl ScanDir {
                 }
             }
         }
-        if let Some(real) = &real
+        if let Some((real, _)) = &real
             && let Some(watch) = self.add_watch(real, names | WatchFlags::ONLYDIR)
         {
             self.watches.insert(watch, Watch::Entries);
@@ -234,6 +229,18 @@ impl ScanDir {
     fn add_watch(&self, path: &Path, flags: WatchFlags) -> Option<i32> {
         inotify::add_watch(self.inotify.as_ref()?, path, flags).ok()
     }
+}
+
+/// What a path leads to, if it is a directory.
+fn identity(path: &Path) -> io::Result<Identity> {
+    let found = fs::metadata(path)?;
+    if !found.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    Ok(Identity {
+        dev: found.dev(),
+        ino: found.ino(),
+    })
 }
 
 /// The last component of a path and of each link that it leads through, with

@@ -85,6 +85,11 @@ impl Supervise {
         Ok(true)
     }
 
+    /// Closes the fifos, to be furnished again.
+    pub fn strip(&mut self) {
+        self.fifos = None;
+    }
+
     /// The control fifo, once furnished.
     pub fn control(&self) -> Option<BorrowedFd<'_>> {
         self.fifos.as_ref().map(|f| f.control.as_fd())
@@ -101,7 +106,7 @@ impl Supervise {
 }
 
 /// Writes `status`, `stat` and `pid`, each by rename, so that readers see whole
-/// files only.
+/// files only. A fifo that somebody put in the way blocks nothing.
 pub fn show(home: BorrowedFd, status: &Status, stat: &str) -> io::Result<()> {
     let pid = if status.pid == 0 {
         String::new()
@@ -124,20 +129,29 @@ pub fn show(home: BorrowedFd, status: &Status, stat: &str) -> io::Result<()> {
     )
 }
 
-/// The record that an earlier supervisor's child left, if it can be read.
-pub fn record(home: BorrowedFd) -> Option<adopt::Record> {
+/// The record that an earlier supervisor's child left. Fails as [`unless_short`] does.
+pub fn record(home: BorrowedFd) -> io::Result<Option<adopt::Record>> {
     let mut buffer = [0; adopt::BYTES_MAX];
-    adopt::decode(read(home, RECORD, &mut buffer)?)
+    let bytes = unless_short(read(home, RECORD, &mut buffer))?;
+    Ok(bytes.and_then(adopt::decode))
 }
 
-/// The status that an earlier supervisor left.
-pub fn status(home: BorrowedFd) -> Option<Status> {
+/// The status that an earlier supervisor left. Fails as [`unless_short`] does.
+pub fn status(home: BorrowedFd) -> io::Result<Option<Status>> {
     let mut buffer = [0; 21];
-    Status::decode(
-        read(home, c"supervise/status", &mut buffer)?
-            .try_into()
-            .ok()?,
-    )
+    let bytes = unless_short(read(home, c"supervise/status", &mut buffer))?;
+    Ok(bytes.and_then(|b| Status::decode(b.try_into().ok()?)))
+}
+
+/// What could be looked at; nothing if it is not there or cannot be had. An
+/// error only if descriptors or memory ran short: then nobody knows, and a
+/// running process must not be taken for a dead one.
+pub fn unless_short<T>(looked: Result<T, Errno>) -> io::Result<Option<T>> {
+    match looked {
+        Ok(found) => Ok(Some(found)),
+        Err(e @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => Err(e.into()),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Ends the supervision: nothing is left to adopt.
@@ -146,11 +160,11 @@ pub fn release(home: BorrowedFd) {
     let _absent = unlinkat(home, RECORD, AtFlags::empty());
 }
 
-fn read<'b>(home: BorrowedFd, name: &CStr, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+fn read<'b>(home: BorrowedFd, name: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = openat(home, name, flags, Mode::empty()).ok()?;
-    let n = rustix::io::read(&file, &mut *buffer).ok()?;
-    buffer.get(..n)
+    let file = openat(home, name, flags, Mode::empty())?;
+    let n = rustix::io::read(&file, &mut *buffer)?;
+    Ok(buffer.get(..n).unwrap_or_default())
 }
 
 /// Makes `supervise`, of mode 0700, through a dangling link if need be.
@@ -217,8 +231,12 @@ fn link_ok(home: BorrowedFd, control: &OwnedFd) -> io::Result<()> {
 }
 
 fn replace(home: BorrowedFd, new: &CStr, name: &CStr, content: &[u8]) -> io::Result<()> {
-    let flags =
-        OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let flags = OFlags::WRONLY
+        | OFlags::CREATE
+        | OFlags::TRUNC
+        | OFlags::NONBLOCK
+        | OFlags::CLOEXEC
+        | OFlags::NOFOLLOW;
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
     let file = openat(home, new, flags, mode)?;
     let written = rustix::io::write(&file, content)?;

@@ -150,7 +150,8 @@ impl Found<'_> {
         // As runsv looks for it: anything by that name counts, a dangling link does not.
         let is_down = statat(&home, c"down", AtFlags::empty()).is_ok();
         let default = if is_down { Want::Down } else { Want::Up };
-        let found = inherit(home.as_fd(), self.world, role, default);
+        let found = inherit(home.as_fd(), self.world, role, default)
+            .map_err(|e| OpenError::Failed("look for an earlier supervisor's process", e))?;
         self.missed.extend(found.missed.map(|event| (role, event)));
         let mut half = Half::new(found.service, home, path, supervise, found.changed);
         if let Some((pidfd, record)) = found.process {

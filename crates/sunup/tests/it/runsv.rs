@@ -64,6 +64,33 @@ impl Runsv {
         }
     }
 
+    /// Ours, with a limit of open files.
+    fn start_with_files(dir: &Path, files: u32) -> Self {
+        let stderr = dir.with_extension("stderr");
+        let child = Command::new("/bin/sh")
+            .args(["-c", "ulimit -n $1; exec \"$0\" runsv \"$2\""])
+            .args([sunup().as_os_str(), files.to_string().as_ref()])
+            .arg(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&stderr).unwrap())
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            dir: dir.to_owned(),
+            stderr,
+        }
+    }
+
+    /// Waits for a text on its standard error.
+    fn says(&self, text: &str) {
+        wait_for(text, &[self.stderr.parent().unwrap()], || {
+            let said = fs::read_to_string(&self.stderr).unwrap();
+            said.contains(text).then_some(())
+        });
+    }
+
     fn control(&self, bytes: &str) {
         // Waits for the fifo's reader, so a supervisor that is starting is no problem.
         wait_for("control fifo", &[&self.dir, &supervise(&self.dir)], || {
@@ -534,4 +561,99 @@ fn a_killed_supervisor_forgets_no_order() {
     let still = third.status("down", down);
     assert!(!still.want_up && !lives(again.pid));
     third.exit();
+}
+
+// What follows stands in the supervisor's way.
+
+/// A fifo where a file is to be written blocks nobody: the service runs and is controlled.
+#[test]
+fn fifos_in_the_way_of_state_files_do_not_block() {
+    let fixture = fixture(&[("web/run", SLEEP)]);
+    let dir = fixture.path("web");
+    for name in ["adopt", "status.new", "stat.new", "pid.new"] {
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        let path = supervise(&dir).join(name);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
+    }
+    let runsv = Runsv::start(Kind::Ours, &dir);
+    runsv.says("write supervise/status");
+    for name in ["status.new", "stat.new", "pid.new"] {
+        fs::remove_file(supervise(&dir).join(name)).unwrap();
+    }
+    runsv.status("run", running);
+    runsv.exit();
+}
+
+/// What stands where the control fifo is to be may be removed later.
+#[test]
+fn a_control_fifo_that_cannot_be_made_is_made_later() {
+    let fixture = fixture(&[("web/run", SLEEP), ("web/supervise/control", "a file")]);
+    let dir = fixture.path("web");
+    let runsv = Runsv::start(Kind::Ours, &dir);
+    runsv.says("is not a fifo; remove it; trying again");
+    fs::remove_file(dir.join("supervise/control")).unwrap();
+    // The test's own file must not take the fifo's place.
+    wait_for("control", &[&supervise(&dir)], || {
+        let found = fs::metadata(dir.join("supervise/ok")).ok()?;
+        std::os::unix::fs::FileTypeExt::is_fifo(&found.file_type()).then_some(())
+    });
+    runsv.exit();
+}
+
+/// A command's outcome that could not be written is written later.
+#[test]
+fn a_state_that_cannot_be_written_is_written_later() {
+    let fixture = fixture(&[("web/run", SLEEP)]);
+    let dir = fixture.path("web");
+    let runsv = Runsv::start(Kind::Ours, &dir);
+    runsv.status("run", running);
+    fs::create_dir(supervise(&dir).join("status.new")).unwrap();
+    runsv.control("o");
+    runsv.says("write supervise/status: Is a directory; trying again");
+    fs::remove_dir(supervise(&dir).join("status.new")).unwrap();
+    runsv.status("once", |s| running(s) && !s.want_up);
+    runsv.exit();
+}
+
+/// A supervisor without descriptors to look at its predecessor's process must
+/// not take it for dead: at each step of its start the limit may be met.
+#[test]
+fn no_second_copy_for_want_of_descriptors() {
+    let fixture = fixture(&[("web/run", SLEEP), ("web/log/run", "#!/bin/sh\nexec cat\n")]);
+    let dir = fixture.path("web");
+    let first = Runsv::start(Kind::Ours, &dir);
+    let service = first.status("run", running);
+    let logger = status(&dir.join("log"), "logger", running);
+    let mut last = first;
+    for files in 4..24 {
+        kill(last.child.id(), Signal::KILL);
+        wait_exit(&mut last.child);
+        std::mem::forget(last);
+        drop(fs::remove_file(dir.with_extension("stderr")));
+        last = Runsv::start_with_files(&dir, files);
+        let (child, stderr) = (&mut last.child, &last.stderr);
+        let asked = dir.join("supervise/control");
+        wait_for("an outcome", &[&fixture.path(""), &supervise(&dir)], || {
+            let said = !fs::read(stderr).unwrap_or_default().is_empty();
+            let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
+            let works = rustix::fs::open(&asked, flags, rustix::fs::Mode::empty()).is_ok();
+            (said || works || child.try_wait().unwrap().is_some()).then_some(())
+        });
+        let processes = |of: &Path| {
+            let all = fs::read_dir("/proc").unwrap();
+            let pids = all.filter_map(|e| e.unwrap().file_name().to_str()?.parse::<u32>().ok());
+            let here = |pid: &u32| {
+                fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == of) && lives(*pid)
+            };
+            pids.filter(here).collect::<Vec<u32>>()
+        };
+        let real = fs::canonicalize(&dir).unwrap();
+        assert_eq!(processes(&real), [service.pid], "{files} descriptors");
+        assert_eq!(
+            processes(&real.join("log")),
+            [logger.pid],
+            "{files} descriptors"
+        );
+    }
+    last.exit();
 }

@@ -488,3 +488,121 @@ fn yield_until<T>(mut check: impl FnMut() -> Option<T>) -> T {
     }
     panic!("it did not come about");
 }
+
+/// A directory that takes the scan directory's place is watched from then on.
+#[test]
+fn the_directory_may_be_exchanged_for_another() {
+    let fixture = Fixture::new(&[
+        ("scan/one/run", SLEEP),
+        ("other/two/run", SLEEP),
+        ("all/three/run", SLEEP),
+    ]);
+    let runsvdir = Runsvdir::start(&fixture);
+    let one = status(&fixture.path("scan/one"), "one", running);
+    rustix::fs::renameat_with(
+        rustix::fs::CWD,
+        fixture.path("scan"),
+        rustix::fs::CWD,
+        fixture.path("other"),
+        rustix::fs::RenameFlags::EXCHANGE,
+    )
+    .unwrap();
+    status(&fixture.path("scan/two"), "two", running);
+    status(&fixture.path("other/one"), "one stops", down);
+    assert!(!lives(one.pid));
+    fixture.add("scan/three -> ../all/three", "");
+    status(&fixture.path("all/three"), "a new link", running);
+    runsvdir.hang_up();
+}
+
+/// A service for which there was no descriptor starts when there is one, though
+/// nothing happens in the scan directory.
+#[test]
+fn services_wait_for_descriptors() {
+    // With the second number one more fits in than with the first.
+    for spare in [3, 4] {
+        let fixture = Fixture::new(&[("scan/", ""), ("all/", "")]);
+        for n in 0..4 {
+            fixture.add(&format!("new/{n} -> ../all/{n}"), "");
+            fixture.add(&format!("all/{n}/run"), SLEEP);
+        }
+        fixture.add("scan/first -> ../first", "");
+        fixture.add("first/run", SLEEP);
+        let runsvdir = Runsvdir::start(&fixture);
+        status(&fixture.path("first"), "first", running);
+        wait_for("fifo", &[&fixture.path("first/supervise")], || {
+            fs::metadata(fixture.path("first/supervise/ok")).ok()
+        });
+        let pid = rustix::process::Pid::from_raw(runsvdir.child.id() as i32);
+        let limit = |current: u64| {
+            let wanted = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+            let wanted = rustix::process::Rlimit {
+                current: Some(current),
+                maximum: wanted.maximum,
+            };
+            rustix::process::prlimit(pid, rustix::process::Resource::Nofile, wanted).unwrap()
+        };
+        let open = fs::read_dir(format!("/proc/{}/fd", runsvdir.child.id()))
+            .unwrap()
+            .count() as u64;
+        limit(open + spare);
+        // All four at once: one directory takes the other's place.
+        fixture.add("new/first -> ../first", "");
+        rustix::fs::renameat_with(
+            rustix::fs::CWD,
+            fixture.path("scan"),
+            rustix::fs::CWD,
+            fixture.path("new"),
+            rustix::fs::RenameFlags::EXCHANGE,
+        )
+        .unwrap();
+        wait_for("complaint", &[&fixture.path("")], || {
+            runsvdir
+                .said()
+                .contains("Too many open files")
+                .then_some(())
+        });
+        limit(open + 100);
+        for n in 0..4 {
+            status(&fixture.path(&format!("all/{n}")), "running", running);
+        }
+        runsvdir.hang_up();
+    }
+}
+
+/// A command that reaches the keeper together with the wish to let go is obeyed.
+#[test]
+fn a_keeper_obeys_before_it_lets_go() {
+    let fixture = Fixture::new(&[("scan/web/run", SLEEP)]);
+    let dir = fixture.path("scan/web");
+    let mut first = Runsvdir::start(&fixture);
+    let web = status(&dir, "run", running);
+    kill(first.child.id(), Signal::TERM);
+    wait_exit(&mut first.child);
+    std::mem::forget(first);
+    fs::write(dir.join("supervise/control"), "d!").unwrap();
+    wait_until_unsupervised(&dir);
+    let told = read_status(&dir).unwrap();
+    assert!(!told.want_up);
+    assert!(ends(web.pid));
+}
+
+/// A service whose `control/u` runs when the keeper is forked is kept, too.
+#[test]
+fn a_service_that_is_being_prepared_is_kept() {
+    let prepare = "#!/bin/sh\necho $$ >../../prepare\nexec sleep 1000\n";
+    let fixture = Fixture::new(&[("scan/web/run", SLEEP), ("scan/web/control/u", prepare)]);
+    let dir = fixture.path("scan/web");
+    let mut runsvdir = Runsvdir::start(&fixture);
+    let script: u32 = wait_for("control/u", &[&fixture.path("")], || {
+        let text = fs::read_to_string(fixture.path("prepare")).ok()?;
+        text.trim().parse().ok()
+    });
+    kill(runsvdir.child.id(), Signal::TERM);
+    assert_eq!(wait_exit(&mut runsvdir.child).code(), Some(0));
+    let web = status(&dir, "run", running);
+    kill(web.pid, Signal::KILL);
+    kill(script, Signal::KILL);
+    status(&dir, "down", down);
+    wait_until_unsupervised(&dir);
+}
