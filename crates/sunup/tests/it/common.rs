@@ -137,3 +137,15 @@ pub fn kill(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
     rustix::process::kill_process(pid, signal).unwrap();
 }
+
+/// For what has no event to wait for.
+pub fn yield_until<T>(mut check: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        if let Some(value) = check() {
+            return value;
+        }
+        std::thread::yield_now();
+    }
+    panic!("it did not come about");
+}

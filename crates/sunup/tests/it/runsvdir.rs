@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use model::format::status::{Phase, Status};
 use rustix::process::Signal;
 
-use super::common::{Fixture, ends, kill, lives, sunup, wait_exit, wait_for};
+use super::common::{Fixture, ends, kill, lives, sunup, wait_exit, wait_for, yield_until};
 
 const SLEEP: &str = "#!/bin/sh\nexec sleep 1000\n";
 
@@ -475,18 +475,6 @@ fn the_log_argument_is_shown_by_ps() {
     });
     assert_eq!(titles[1], format!("log: {}hellothere\n", ".".repeat(49)));
     assert_eq!(titles[0], titles[1]);
-}
-
-/// For what has no event to wait for.
-fn yield_until<T>(mut check: impl FnMut() -> Option<T>) -> T {
-    let end = std::time::Instant::now() + super::common::PATIENCE;
-    while std::time::Instant::now() < end {
-        if let Some(value) = check() {
-            return value;
-        }
-        std::thread::yield_now();
-    }
-    panic!("it did not come about");
 }
 
 /// A directory that takes the scan directory's place is watched from then on.
