@@ -8,6 +8,7 @@ use std::path::Path;
 use model::format::adopt::{World, prefix};
 use model::format::status::Phase;
 use model::service::{Exit, Failure, Role};
+use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
 
 use super::supervise::RECORD;
@@ -62,6 +63,15 @@ impl Launcher {
             });
         };
         let path = program.path();
+        // Most services have no finish; looking is cheaper than a child that fails.
+        if matches!(program, Program::Finish(_))
+            && statat(&half.home, path.as_str(), AtFlags::empty()).err() == Some(Errno::NOENT)
+        {
+            return Err(Refusal {
+                failure: Failure::Absent,
+                complaint: None,
+            });
+        }
         let plan = self.plan(unit, role, half.home.as_raw_fd(), program);
         let error = match plan {
             Ok(plan) => match self.spawner.spawn(&plan) {

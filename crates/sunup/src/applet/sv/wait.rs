@@ -13,6 +13,7 @@
 //! The deadline is on the boot clock. A forced action that is late gets KILL and
 //! a second, fixed time for the kill to do its work.
 
+use std::collections::HashSet;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -225,9 +226,14 @@ impl Waiter {
         let timeout = timespec(wake.saturating_sub(now));
         let mut fds = Vec::with_capacity(self.targets.len() + 2);
         // A lifeline asks for no event: errors come unasked.
-        for lifeline in self.targets.iter().filter_map(Target::lifeline) {
-            fds.push(PollFd::new(lifeline, PollFlags::empty()));
-        }
+        let lifelines = self.targets.iter().map(Target::lifeline).enumerate();
+        let (owners, lifelines): (Vec<usize>, Vec<&OwnedFd>) =
+            lifelines.filter_map(|(i, fd)| Some((i, fd?))).unzip();
+        fds.extend(
+            lifelines
+                .into_iter()
+                .map(|fd| PollFd::new(fd, PollFlags::empty())),
+        );
         if let Some(inotify) = &self.inotify {
             fds.push(PollFd::new(inotify, PollFlags::IN));
         }
@@ -236,6 +242,16 @@ impl Waiter {
         }
         // Whatever it answers, the targets themselves are looked at next.
         let _ = poll(&mut fds, Some(&timeout));
+        let ended = owners
+            .iter()
+            .zip(&fds)
+            .filter(|(_, fd)| !fd.revents().is_empty());
+        let ended: Vec<usize> = ended.map(|(owner, _)| *owner).collect();
+        for owner in ended {
+            if let Some(target) = self.targets.get_mut(owner) {
+                target.is_dirty = true;
+            }
+        }
         self.mark();
     }
 
@@ -251,19 +267,18 @@ impl Waiter {
                 || changed.contains(&OVERFLOWN)
                 || !t.is_watched()
                 || t.check.again_at_ns().is_some_and(|ns| ns <= now)
-                || (child_ended && t.check.is_running())
-                || t.lifeline().is_some_and(is_dead);
+                || (child_ended && t.check.is_running());
         }
     }
 
     /// The watches that have seen something.
-    fn changed(&self) -> Vec<i32> {
-        let mut changed = Vec::new();
+    fn changed(&self) -> HashSet<i32> {
+        let mut changed = HashSet::new();
         let mut buffer = [MaybeUninit::uninit(); 4096];
         if let Some(inotify) = &self.inotify {
             let mut events = inotify::Reader::new(inotify, &mut buffer);
             while let Ok(event) = events.next() {
-                changed.push(match event.events() {
+                changed.insert(match event.events() {
                     e if e.contains(ReadFlags::QUEUE_OVERFLOW) => OVERFLOWN,
                     _ => event.wd(),
                 });
