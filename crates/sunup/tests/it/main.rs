@@ -12,3 +12,4 @@ mod runsv;
 mod runsvdir;
 mod sv;
 mod svlogd;
+mod torture;
