@@ -30,7 +30,7 @@ use rustix::process::Signal;
 
 use super::common::{Fixture, ends, kill, lives, sunup, wait_exit, wait_for};
 
-const ROUNDS: u64 = 300;
+const ROUNDS: u64 = 12;
 const SERVICES: usize = 8;
 /// Services below this number get commands; the others lose their loggers.
 const COMMANDED: usize = 4;
@@ -116,16 +116,20 @@ impl Torture {
     }
 
     fn round(&mut self) {
-        for n in 0..SERVICES {
-            for _ in 0..self.random.below(6) {
-                self.ask(n);
+        for _ in 0..1 + self.random.below(12) {
+            for n in 0..SERVICES {
+                for _ in 0..self.random.below(4) {
+                    self.ask(n);
+                }
             }
+            if self.random.below(3) == 0 {
+                self.kill_one_end();
+            } else {
+                self.command();
+            }
+            self.check_copies();
         }
-        match self.random.below(8) {
-            0 | 1 => self.kill_supervisor(),
-            2 | 3 => self.kill_one_end(),
-            _ => self.command(),
-        }
+        self.kill_supervisor();
         self.check_copies();
     }
 
@@ -163,10 +167,9 @@ impl Torture {
     }
 
     fn kill_supervisor(&mut self) {
-        // A pipe is in the supervisor's hands alone while its logger restarts
-        // and its service waits for a second to pass.
+        // A pipe is in the supervisor's hands alone while both its ends wait to be restarted.
         for n in 0..SERVICES {
-            self.wait_for_logger(n);
+            self.wait_for_an_end(n);
         }
         kill(self.supervisor.id(), Signal::KILL);
         wait_exit(&mut self.supervisor);
@@ -176,14 +179,17 @@ impl Torture {
         self.supervisor = start(&self.fixture);
     }
 
-    fn wait_for_logger(&self, n: usize) {
-        let dir = self.dir(n);
-        for made in ["supervise", "log/supervise"] {
-            wait_for(made, &[&dir, &dir.join("log")], || {
-                dir.join(made).is_dir().then_some(())
+    fn wait_for_an_end(&self, n: usize) {
+        let (dir, log) = (self.dir(n), self.dir(n).join("log"));
+        for dir in [&dir, &log] {
+            wait_for("supervise", &[dir], || {
+                dir.join("supervise").is_dir().then_some(())
             });
         }
-        wait_for("logger", &[&dir.join("log/supervise")], || self.logger(n));
+        let states = [dir.join("supervise"), log.join("supervise")];
+        wait_for("process", &states.each_ref().map(PathBuf::as_path), || {
+            self.service(n).or_else(|| self.logger(n))
+        });
     }
 
     fn check_copies(&self) {
