@@ -164,6 +164,14 @@ impl Engine {
         self.set_alarm(until, Alarm::Linger);
     }
 
+    /// No further command came: what is down stays down.
+    pub(super) fn wind_up_all(&mut self) {
+        let units: Vec<UnitId> = self.units.keys().copied().collect();
+        for unit in units {
+            self.wind_up(unit);
+        }
+    }
+
     /// Lets go of a unit as it is; a successor takes it over.
     pub(super) fn release(&mut self, unit: UnitId) {
         for role in [Role::Main, Role::Log] {

@@ -334,7 +334,7 @@ impl Engine {
                 Alarm::Admit(identity) => self.admit_again(identity),
                 Alarm::Scan => self.scan(),
                 Alarm::Leave => self.leave(),
-                Alarm::Linger => {}
+                Alarm::Linger => self.wind_up_all(),
                 Alarm::Dot => self.dot(),
             }
         }

@@ -82,7 +82,12 @@ impl Engine {
     /// A service that has no process and gets none any more ends its logger,
     /// and a unit of which nothing is left is let go.
     pub(super) fn wind_up(&mut self, unit_id: UnitId) {
-        let retiring = matches!(self.ending, Ending::Retire | Ending::Keep(_));
+        let retiring = match self.ending {
+            Ending::Retire => true,
+            // A restart may be under way: its second half wants the logger.
+            Ending::Keep(until) => until <= adopt::now(),
+            Ending::No | Ending::Exit(_) => false,
+        };
         let Some(unit) = self.units.get_mut(&unit_id) else {
             return;
         };

@@ -14,3 +14,4 @@ mod runsvdir;
 mod sv;
 mod svlogd;
 mod tidy;
+mod torture;

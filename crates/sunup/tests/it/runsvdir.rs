@@ -594,3 +594,27 @@ fn a_service_that_is_being_prepared_is_kept() {
     status(&dir, "down", down);
     wait_until_unsupervised(&dir);
 }
+
+/// A restart under a keeper: the logger is still there for the second run.
+#[test]
+fn a_restart_under_a_keeper_is_logged() {
+    let fixture = Fixture::new(&[
+        ("scan/web/run", "#!/bin/sh\necho up\nexec sleep 1000\n"),
+        ("scan/web/log/run", "#!/bin/sh\nexec cat >>../lines\n"),
+    ]);
+    let dir = fixture.path("scan/web");
+    let mut runsvdir = Runsvdir::start(&fixture);
+    let web = status(&dir, "run", running);
+    kill(runsvdir.child.id(), Signal::TERM);
+    assert_eq!(wait_exit(&mut runsvdir.child).code(), Some(0));
+    fs::write(dir.join("supervise/control"), "d").unwrap();
+    status(&dir, "down", down);
+    fs::write(dir.join("supervise/control"), "u").unwrap();
+    let again = status(&dir, "run", |s| running(s) && s.pid != web.pid);
+    wait_for("two lines", &[&dir], || {
+        let lines = fs::read_to_string(dir.join("lines")).unwrap_or_default();
+        (lines == "up\nup\n").then_some(())
+    });
+    kill(again.pid, Signal::KILL);
+    wait_until_unsupervised(&dir);
+}
