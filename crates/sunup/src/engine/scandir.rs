@@ -26,6 +26,8 @@ use super::adopt::now;
 
 /// A new directory counts when it has been quiet for this long (ms).
 const QUIET_MS: u64 = 100;
+/// It counts after this time (ms) in any case.
+const SETTLING_MS_MAX: u64 = 5000;
 /// Time between two looks where inotify is not to be had (ms).
 const POLL_MS: u64 = 5000;
 /// Longest chain of symbolic links, as in the kernel.
@@ -55,6 +57,8 @@ enum Watch {
 
 struct Settling {
     until: Instant,
+    /// A directory that is written to all the time counts at last.
+    latest: Instant,
     watch: Option<i32>,
 }
 
@@ -146,7 +150,7 @@ impl ScanDir {
             Some(Watch::Place(names)) => names.contains(&name),
             Some(Watch::Settling(name)) => {
                 if let Some(settling) = self.settling.get_mut(name) {
-                    settling.until = now().plus_ms(QUIET_MS);
+                    settling.until = now().plus_ms(QUIET_MS).min(settling.latest);
                 }
                 false
             }
@@ -174,7 +178,15 @@ impl ScanDir {
             self.watches.insert(watch, Watch::Settling(name.clone()));
         }
         let until = now().plus_ms(QUIET_MS);
-        self.settling.insert(name, Settling { until, watch });
+        let latest = now().plus_ms(SETTLING_MS_MAX);
+        self.settling.insert(
+            name,
+            Settling {
+                until,
+                latest,
+                watch,
+            },
+        );
     }
 
     /// Ends the wait for directories that have been quiet.
