@@ -7,6 +7,7 @@
 
 mod applet;
 mod engine;
+mod machine;
 mod say;
 mod sys;
 

@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 
 use crate::say::without_numbers;
-use crate::sys::tty;
+use crate::sys::{power, tty};
 
 /// How long a stopped console may hold up one line.
 const PATIENCE: Timespec = Timespec {
@@ -23,13 +23,16 @@ const PATIENCE: Timespec = Timespec {
     tv_nsec: 100_000_000,
 };
 
+/// Who speaks, for the kernel's log.
+static NAME: OnceLock<&'static str> = OnceLock::new();
 static CONSOLE: OnceLock<OwnedFd> = OnceLock::new();
 /// Opened when it is first of use: /dev may be mounted as late as in sysinit.
 static KERNEL_LOG: OnceLock<OwnedFd> = OnceLock::new();
 
 /// Puts the console on 0-2: the one that `CONSOLE` or `console` names; else
 /// what the kernel, or a container, gave us stays there.
-pub fn open() {
+pub fn open(name: &'static str) {
+    let _ = NAME.set(name);
     let named = std::env::var_os("CONSOLE").or_else(|| std::env::var_os("console"));
     let trouble = named.as_ref().and_then(|name| use_console(name).err());
     let console = open_to_write("/proc/self/fd/2")
@@ -94,7 +97,7 @@ fn on_console(text: &str) {
 
 fn in_kernel_log(text: &str) -> bool {
     // Facility daemon (3), level debug (7): kept by the kernel, not shown on the console again.
-    let line = format!("<31>init: {text}\n");
+    let line = format!("<31>{}: {text}\n", NAME.get().unwrap_or(&"init"));
     if KERNEL_LOG.get().is_none()
         && let Some(log) = open_to_write("/dev/kmsg")
     {
@@ -105,7 +108,9 @@ fn in_kernel_log(text: &str) -> bool {
         .is_some_and(|log| rustix::io::write(log, line.as_bytes()).is_ok())
 }
 
-/// The console, to wait until it has shown everything.
-pub fn descriptor() -> Option<&'static OwnedFd> {
-    CONSOLE.get()
+/// Waits, for a bounded time, until the console has shown everything.
+pub fn drain() {
+    if let Some(console) = CONSOLE.get() {
+        power::drain(console);
+    }
 }
