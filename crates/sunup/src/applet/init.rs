@@ -25,10 +25,10 @@ use model::boot::{Machine, handover};
 use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call};
-use crate::machine::{self, console, lifeline};
+use crate::machine::console::Voice;
+use crate::machine::{self, lifeline};
 use crate::say;
-use crate::sys::signal::{self, SignalFd};
-use crate::sys::{env, power, tty};
+use crate::sys::{env, signal, tty};
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
@@ -68,6 +68,11 @@ const SIGNALS: [signal::Signal; 10] = [
     signal::SIGCHLD,
 ];
 
+const VOICE: Voice = Voice {
+    name: "init",
+    opening: "",
+};
+
 /// busybox's grace between TERM and KILL.
 const GRACE_S: u64 = 1;
 
@@ -91,16 +96,7 @@ fn run(call: &Call) -> u8 {
 /// Runs as PID 1; `args` are the words of the kernel command line that the
 /// kernel did not understand, of which only the first means anything.
 pub fn boot(args: &[Vec<u8>]) -> u8 {
-    let signals = SignalFd::new(&SIGNALS);
-    // A parent that ignored it would hide the end of our children from us.
-    signal::reset(signal::SIGCHLD);
-    lifeline::install();
-    power::ctrl_alt_del_resets(false);
-    console::open("init");
-    let signals = match signals {
-        Ok(signals) => signals,
-        Err(e) => lifeline::rescue(&format!("signals cannot be read: {e}")),
-    };
+    let signals = machine::begin(VOICE, &SIGNALS);
     let level = args.first().map(Vec::as_slice);
     set_up_process(level);
     let is_single = matches!(level, Some(b"single" | b"-s" | b"1"));
@@ -125,11 +121,9 @@ pub fn boot(args: &[Vec<u8>]) -> u8 {
     engine::run(machine, &signals, signal)
 }
 
-/// What children inherit: directory, session, environment.
+/// What children inherit: environment and terminal.
 fn set_up_process(level: Option<&[u8]>) {
     use std::os::unix::ffi::OsStrExt;
-    drop(std::env::set_current_dir("/"));
-    let _ = rustix::process::setsid();
     env::set("PATH", "/sbin:/usr/sbin:/bin:/usr/bin");
     env::set("SHELL", "/bin/sh");
     env::set("USER", "root");

@@ -9,6 +9,8 @@ pub mod getty;
 pub mod halt;
 pub mod init;
 pub mod mdev;
+pub mod runit;
+pub mod runit_init;
 pub mod runsv;
 pub mod runsvdir;
 pub mod sv;
@@ -46,6 +48,8 @@ pub static APPLETS: &[Applet] = &[
     halt::REBOOT,
     init::APPLET,
     mdev::APPLET,
+    runit::APPLET,
+    runit_init::APPLET,
     runsv::APPLET,
     runsvdir::APPLET,
     sv::APPLET,

@@ -23,16 +23,24 @@ const PATIENCE: Timespec = Timespec {
     tv_nsec: 100_000_000,
 };
 
-/// Who speaks, for the kernel's log.
-static NAME: OnceLock<&'static str> = OnceLock::new();
+/// Who speaks.
+#[derive(Clone, Copy)]
+pub struct Voice {
+    /// The name for the kernel's log.
+    pub name: &'static str,
+    /// How each line on the console starts.
+    pub opening: &'static str,
+}
+
+static VOICE: OnceLock<Voice> = OnceLock::new();
 static CONSOLE: OnceLock<OwnedFd> = OnceLock::new();
 /// Opened when it is first of use: /dev may be mounted as late as in sysinit.
 static KERNEL_LOG: OnceLock<OwnedFd> = OnceLock::new();
 
 /// Puts the console on 0-2: the one that `CONSOLE` or `console` names; else
 /// what the kernel, or a container, gave us stays there.
-pub fn open(name: &'static str) {
-    let _ = NAME.set(name);
+pub fn open(voice: Voice) {
+    let _ = VOICE.set(voice);
     let named = std::env::var_os("CONSOLE").or_else(|| std::env::var_os("console"));
     let trouble = named.as_ref().and_then(|name| use_console(name).err());
     let console = open_to_write("/proc/self/fd/2")
@@ -80,7 +88,8 @@ fn on_console(text: &str) {
     let Some(console) = CONSOLE.get() else {
         return;
     };
-    let line = format!("\r{text}\n");
+    let opening = VOICE.get().map_or("", |voice| voice.opening);
+    let line = format!("\r{opening}{text}\n");
     let mut rest = line.as_bytes();
     while !rest.is_empty() {
         let mut fds = [PollFd::new(console, PollFlags::OUT)];
@@ -97,7 +106,8 @@ fn on_console(text: &str) {
 
 fn in_kernel_log(text: &str) -> bool {
     // Facility daemon (3), level debug (7): kept by the kernel, not shown on the console again.
-    let line = format!("<31>{}: {text}\n", NAME.get().unwrap_or(&"init"));
+    let name = VOICE.get().map_or("init", |voice| voice.name);
+    let line = format!("<31>{name}: {text}\n");
     if KERNEL_LOG.get().is_none()
         && let Some(log) = open_to_write("/dev/kmsg")
     {

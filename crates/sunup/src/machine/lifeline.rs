@@ -102,7 +102,7 @@ pub fn rescue(why: &str) -> ! {
 /// In a build for tests, `SUNUP_TEST_PANIC` makes PID 1 panic on an event of its choice.
 pub fn fail_for_a_test(chosen: bool) {
     #[cfg(debug_assertions)]
-    #[allow(clippy::panic)]
+    #[allow(clippy::panic, clippy::manual_assert)]
     if chosen && std::env::var_os("SUNUP_TEST_PANIC").is_some() {
         panic!("as the test wants");
     }
