@@ -16,6 +16,7 @@ pub mod runsvdir;
 pub mod sv;
 pub mod svlogd;
 pub mod svok;
+pub mod utmpset;
 
 /// One row of the table.
 pub struct Applet {
@@ -55,6 +56,7 @@ pub static APPLETS: &[Applet] = &[
     sv::APPLET,
     svlogd::APPLET,
     svok::APPLET,
+    utmpset::APPLET,
 ];
 
 /// Says what is wrong with a command line and how to learn more; returns the exit code.

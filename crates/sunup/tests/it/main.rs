@@ -14,3 +14,4 @@ mod runsv;
 mod runsvdir;
 mod sv;
 mod svlogd;
+mod utmpset;
