@@ -120,9 +120,9 @@ pub fn session_of(file: &[u8], line: &[u8]) -> Option<usize> {
 
 /// Makes a record say that the session has ended, and when; what is not about
 /// the user stays.
-pub fn log_out(record: &mut [u8; SIZE], time_s: u32, time_us: u32) {
+pub fn log_out(record: &mut [u8; SIZE], seconds: u32, micros: u32) {
     let dead = (Kind::Dead as i16).to_ne_bytes();
-    let times = [time_s.to_ne_bytes(), time_us.to_ne_bytes()].concat();
+    let times = [seconds.to_ne_bytes(), micros.to_ne_bytes()].concat();
     for (place, bytes) in [(KIND, &dead[..]), (USER, &[]), (HOST, &[]), (TIME, &times)] {
         let from = bytes.iter().copied().chain(core::iter::repeat(0));
         for (to, byte) in record

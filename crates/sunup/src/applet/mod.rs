@@ -12,6 +12,7 @@ pub mod mdev;
 pub mod runit;
 pub mod runit_init;
 pub mod runsv;
+pub mod runsvchdir;
 pub mod runsvdir;
 pub mod sv;
 pub mod svlogd;
@@ -52,6 +53,7 @@ pub static APPLETS: &[Applet] = &[
     runit::APPLET,
     runit_init::APPLET,
     runsv::APPLET,
+    runsvchdir::APPLET,
     runsvdir::APPLET,
     sv::APPLET,
     svlogd::APPLET,

@@ -29,15 +29,15 @@ pub fn login_process(pid: i32, line: &[u8], host: &[u8]) {
     if !KNOWN_LAYOUT {
         return;
     }
-    let (time_s, time_us) = now();
+    let (seconds, micros) = now();
     let record = Record {
         kind: Kind::Login,
         pid,
         line,
         user: b"LOGIN",
         host,
-        time_s,
-        time_us,
+        time_s: seconds,
+        time_us: micros,
     };
     if let Some(path) = UTMP.iter().map(Path::new).find(|path| path.exists()) {
         drop(put(path, &record));
@@ -60,15 +60,15 @@ pub fn log_out(line: &[u8]) -> Result<bool, String> {
 
 /// As [`log_out`], in the history. A machine without the file wants no history.
 pub fn log_out_in_history(line: &[u8]) -> Result<(), String> {
-    let (time_s, time_us) = now();
+    let (seconds, micros) = now();
     let record = Record {
         kind: Kind::Dead,
         pid: 0,
         line,
         user: b"",
         host: b"",
-        time_s,
-        time_us,
+        time_s: seconds,
+        time_us: micros,
     };
     match append(Path::new(WTMP), &record) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(format!("{WTMP}: {e}")),
@@ -85,8 +85,8 @@ fn end_session(file: &File, line: &[u8]) -> std::io::Result<bool> {
     let start = place.saturating_mul(utmp::SIZE);
     let mut record = [0; utmp::SIZE];
     file.read_exact_at(&mut record, start as u64)?;
-    let (time_s, time_us) = now();
-    utmp::log_out(&mut record, time_s, time_us);
+    let (seconds, micros) = now();
+    utmp::log_out(&mut record, seconds, micros);
     file.write_all_at(&record, start as u64)?;
     Ok(true)
 }

@@ -11,6 +11,7 @@ mod machine;
 mod mdev;
 mod runit;
 mod runsv;
+mod runsvchdir;
 mod runsvdir;
 mod sv;
 mod svlogd;
