@@ -56,6 +56,7 @@ pub static APPLETS: &[Applet] = &[
     runsvchdir::APPLET,
     runsvdir::APPLET,
     sv::APPLET,
+    sv::svc::SVC,
     svlogd::APPLET,
     svok::APPLET,
     utmpset::APPLET,

@@ -52,8 +52,8 @@ fn run(call: &Call) -> u8 {
         return FAILED;
     }
     match change(dir) {
-        Ok(true) => say::line(SPEC.name, format_args!("{shown}: now current.")),
-        Ok(false) => say::line(SPEC.name, format_args!("{shown}: current.")),
+        Ok(true) => say::print(&format!("runsvchdir: {shown}: now current.\n")),
+        Ok(false) => say::print(&format!("runsvchdir: {shown}: current.\n")),
         Err((attempt, e)) => {
             say::line(SPEC.name, format_args!("{shown}: {attempt}: {e}"));
             return FAILED;

@@ -14,5 +14,6 @@ mod runsv;
 mod runsvchdir;
 mod runsvdir;
 mod sv;
+mod svc;
 mod svlogd;
 mod utmpset;

@@ -27,7 +27,7 @@ fn run(program: &[PathBuf], args: &[&str], fixture: &Fixture) -> (Option<i32>, S
         .current_dir(fixture.path("."))
         .output()
         .expect("unshare of the package util-linux");
-    let text = String::from_utf8(output.stderr).unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     (output.status.code(), text)
 }
 
