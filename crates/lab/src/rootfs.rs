@@ -53,6 +53,7 @@ const SBIN: &[&str] = &[
     "mdev",
     "poweroff",
     "reboot",
+    "runit",
     "runit-init",
     "utmpset",
 ];

@@ -21,4 +21,5 @@ pub mod rotate;
 pub mod scan;
 pub mod select;
 pub mod service;
+pub mod stages;
 pub mod time;

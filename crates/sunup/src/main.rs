@@ -7,6 +7,7 @@
 
 mod applet;
 mod engine;
+mod machine;
 mod say;
 mod sys;
 
@@ -22,24 +23,49 @@ fn main() -> ExitCode {
     let args: Vec<Vec<u8>> = std::env::args_os().map(OsString::into_vec).collect();
     let argv0 = args.first().map_or(&b"sunup"[..], Vec::as_slice);
     let rest = args.get(1..).unwrap_or_default();
+    let applet = find_called(argv0);
     // The command line of PID 1 may hold words that are no option of init, and a usage error of
     // PID 1 would be a kernel panic: it is not parsed.
-    let first = std::process::id() == 1;
-    let code = match find(base_name(argv0)) {
-        Some(applet) if first && is_init(applet) => applet::init::boot(rest),
-        Some(applet) => run(applet, argv0, rest),
-        // A kernel that was told `init=/bin/sunup` means init; a container may name an applet.
-        None if first && rest.first().is_none_or(|name| find(name).is_none()) => {
-            applet::init::boot(rest)
-        }
-        None if is_link_to_sv(argv0) => run(&applet::sv::INIT_SCRIPT, argv0, rest),
-        None => by_first_argument(rest),
+    let boot = if std::process::id() == 1 {
+        boot_of(applet, rest)
+    } else {
+        None
+    };
+    let code = match (boot, applet) {
+        (Some(boot), _) => boot(rest),
+        (None, Some(applet)) => run(applet, argv0, rest),
+        (None, None) if is_link_to(argv0, "sv") => run(&applet::sv::INIT_SCRIPT, argv0, rest),
+        (None, None) => by_first_argument(rest),
     };
     ExitCode::from(code)
 }
 
-fn is_init(applet: &Applet) -> bool {
-    applet.spec.name == applet::init::APPLET.spec.name
+/// Runs as PID 1, with the words that the kernel passes on.
+type Boot = fn(&[Vec<u8>]) -> u8;
+
+/// What PID 1 does; `None`: run an applet like anybody else, as a container may want.
+fn boot_of(applet: Option<&Applet>, rest: &[Vec<u8>]) -> Option<Boot> {
+    match applet.map(|a| a.spec.name) {
+        Some("runit" | "runit-init") => Some(applet::runit::boot),
+        Some("init") => Some(applet::init::boot),
+        // A kernel that was told `init=/bin/sunup` means init; a container may name an applet.
+        None if rest.first().is_none_or(|name| find(name).is_none()) => Some(applet::init::boot),
+        Some(_) | None => None,
+    }
+}
+
+/// The applet by its name. An `init` that is a link to runit-init is runit-init.
+fn find_called(argv0: &[u8]) -> Option<&'static Applet> {
+    let name = base_name(argv0);
+    let path = if argv0.contains(&b'/') {
+        argv0
+    } else {
+        b"/sbin/init"
+    };
+    if name == b"init" && is_link_to(path, "runit-init") {
+        return find(b"runit-init");
+    }
+    find(name)
 }
 
 fn find(name: &[u8]) -> Option<&'static Applet> {
@@ -52,15 +78,15 @@ fn base_name(argv0: &[u8]) -> &[u8] {
     base.strip_prefix(b"-").unwrap_or(base)
 }
 
-/// Whether the path is a link, or a link to a link, to something named `sv`.
-fn is_link_to_sv(path: &[u8]) -> bool {
+/// Whether the path is a link, or a link to a link, to something of this name.
+fn is_link_to(path: &[u8], name: &str) -> bool {
     const LINKS_MAX: usize = 40;
     let mut path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
     for _ in 0..LINKS_MAX {
         let Ok(target) = path.read_link() else {
             return false;
         };
-        if target.file_name().is_some_and(|name| name == "sv") {
+        if target.file_name().is_some_and(|file| file == name) {
             return true;
         }
         path.set_file_name(target);

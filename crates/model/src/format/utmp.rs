@@ -3,6 +3,7 @@
 //! in the byte order of the machine.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// Bytes of a record.
 pub const SIZE: usize = 384;
@@ -42,6 +43,13 @@ pub struct Record<'a> {
 
 const LINE_BYTES: usize = 32;
 const ID_BYTES: usize = 4;
+
+/// Where fields lie.
+const KIND: Range<usize> = 0..2;
+const LINE: Range<usize> = 8..40;
+const USER: Range<usize> = 44..76;
+const HOST: Range<usize> = 76..332;
+const TIME: Range<usize> = 340..348;
 
 /// The bytes of the record; too long a text is cut.
 pub fn encode(record: &Record) -> [u8; SIZE] {
@@ -91,6 +99,41 @@ pub fn place_of(file: &[u8], line: &[u8]) -> Option<usize> {
         (Kind::Init as i16..=Kind::Dead as i16).contains(&kind) && record.get(40..44) == Some(&id)
     });
     Some(own.unwrap_or(records.len()))
+}
+
+/// The place of the record, counted in records, that has somebody on this line.
+///
+/// `None` if nobody is, or if the file is not a whole number of records.
+pub fn session_of(file: &[u8], line: &[u8]) -> Option<usize> {
+    let (records, []) = file.as_chunks::<SIZE>() else {
+        return None;
+    };
+    let mut wanted = Vec::with_capacity(LINE_BYTES);
+    text(&mut wanted, line, LINE_BYTES);
+    records.iter().position(|record| {
+        let is_used = record
+            .get(USER)
+            .is_some_and(|user| user.first() != Some(&0));
+        is_used && record.get(LINE) == Some(&wanted)
+    })
+}
+
+/// Makes a record say that the session has ended, and when; what is not about
+/// the user stays.
+pub fn log_out(record: &mut [u8; SIZE], seconds: u32, micros: u32) {
+    let dead = (Kind::Dead as i16).to_ne_bytes();
+    let times = [seconds.to_ne_bytes(), micros.to_ne_bytes()].concat();
+    for (place, bytes) in [(KIND, &dead[..]), (USER, &[]), (HOST, &[]), (TIME, &times)] {
+        let from = bytes.iter().copied().chain(core::iter::repeat(0));
+        for (to, byte) in record
+            .get_mut(place)
+            .unwrap_or_default()
+            .iter_mut()
+            .zip(from)
+        {
+            *to = byte;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -146,5 +189,29 @@ mod tests {
         assert_eq!(place_of(&file, b"tty2"), Some(3));
         file.push(0);
         assert_eq!(place_of(&file, b"ttyS0"), None);
+    }
+
+    #[test]
+    fn a_session_ends_in_its_place() {
+        let mut file = Vec::new();
+        for line in [&b"tty1"[..], b"tty2"] {
+            file.extend(encode(&Record { line, ..RECORD }));
+        }
+        assert_eq!(session_of(&file, b"tty2"), Some(1));
+        assert_eq!(session_of(&file, b"tty"), None);
+        let mut record = encode(&RECORD);
+        log_out(&mut record, 5, 6);
+        let expected = Record {
+            kind: Kind::Dead,
+            user: b"",
+            host: b"",
+            time_s: 5,
+            time_us: 6,
+            ..RECORD
+        };
+        assert_eq!(record, encode(&expected));
+        // Who has logged out is no session any more.
+        assert_eq!(session_of(&record, RECORD.line), None);
+        assert_eq!(session_of(&file[1..], b"tty2"), None);
     }
 }

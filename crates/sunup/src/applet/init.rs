@@ -11,26 +11,24 @@
 //! Exit codes, when not PID 1: 0, or 1 on failure. As PID 1 it exits (0) only
 //! when the kernel refuses the end, as in a container without the right to it.
 //!
-//! The files below: `console` speaks, `table` reads the inittab, `child` is
-//! what a child does before it becomes its command, `engine` is the loop, and
-//! `lifeline` is what happens should init itself fail.
+//! The files below: `table` reads the inittab, `child` is what a child does
+//! before it becomes its command, `engine` is the loop. What any PID 1 needs is
+//! in `crate::machine`.
 
 mod child;
-mod console;
 mod engine;
-mod lifeline;
 mod table;
 
 use std::os::fd::AsFd;
-use std::time::Duration;
 
-use model::boot::Machine;
+use model::boot::{Machine, handover};
 use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call};
+use crate::machine::console::Voice;
+use crate::machine::{self, lifeline};
 use crate::say;
-use crate::sys::signal::{self, SignalFd};
-use crate::sys::{clock, env, power, tty};
+use crate::sys::{env, signal, tty};
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
@@ -70,9 +68,13 @@ const SIGNALS: [signal::Signal; 10] = [
     signal::SIGCHLD,
 ];
 
-/// busybox's grace between TERM and KILL, and the longest that may be set.
+const VOICE: Voice = Voice {
+    name: "init",
+    opening: "",
+};
+
+/// busybox's grace between TERM and KILL.
 const GRACE_S: u64 = 1;
-const GRACE_S_MAX: u64 = 3600;
 
 fn run(call: &Call) -> u8 {
     if !call.args.has(b'q') {
@@ -94,41 +96,34 @@ fn run(call: &Call) -> u8 {
 /// Runs as PID 1; `args` are the words of the kernel command line that the
 /// kernel did not understand, of which only the first means anything.
 pub fn boot(args: &[Vec<u8>]) -> u8 {
-    let signals = SignalFd::new(&SIGNALS);
-    // A parent that ignored it would hide the end of our children from us.
-    signal::reset(signal::SIGCHLD);
-    lifeline::install();
-    power::ctrl_alt_del_resets(false);
-    console::open();
-    let signals = match signals {
-        Ok(signals) => signals,
-        Err(e) => lifeline::rescue(&format!("signals cannot be read: {e}")),
-    };
+    let signals = machine::begin(VOICE, &SIGNALS);
     let level = args.first().map(Vec::as_slice);
     set_up_process(level);
     let is_single = matches!(level, Some(b"single" | b"-s" | b"1"));
-    let handover = lifeline::predecessor();
+    let handover = lifeline::predecessor().map(|line| {
+        let mut told = handover::decode(&line);
+        told.processes.retain(|(_, pid)| lifeline::is_child(*pid));
+        told
+    });
     let entries = if is_single && handover.is_none() {
         model::format::inittab::single_user()
     } else {
         table::read_or_defaults()
     };
+    let grace = machine::grace(GRACE_S);
     let (machine, signal) = match handover {
         Some(told) => {
-            let now = Duration::from_nanos(clock::boot_ns());
-            let machine = Machine::resume(entries, grace(), &told, now);
+            let machine = Machine::resume(entries, grace, &told, machine::now());
             (machine, told.signal)
         }
-        None => (Machine::boot(entries, grace()), None),
+        None => (Machine::boot(entries, grace), None),
     };
     engine::run(machine, &signals, signal)
 }
 
-/// What children inherit: directory, session, environment.
+/// What children inherit: environment and terminal.
 fn set_up_process(level: Option<&[u8]>) {
     use std::os::unix::ffi::OsStrExt;
-    drop(std::env::set_current_dir("/"));
-    let _ = rustix::process::setsid();
     env::set("PATH", "/sbin:/usr/sbin:/bin:/usr/bin");
     env::set("SHELL", "/bin/sh");
     env::set("USER", "root");
@@ -152,17 +147,4 @@ fn set_terminal_type() {
     } else if term.is_none_or(|t| t == "linux") {
         env::set("TERM", "vt102");
     }
-}
-
-fn grace() -> Duration {
-    let seconds = match std::env::var("SUNUP_GRACE") {
-        Err(_) => GRACE_S,
-        Ok(text) => text.parse().unwrap_or_else(|_| {
-            console::say(&format!(
-                "SUNUP_GRACE={text}: not a number of seconds; {GRACE_S} is used"
-            ));
-            GRACE_S
-        }),
-    };
-    Duration::from_secs(seconds.min(GRACE_S_MAX))
 }

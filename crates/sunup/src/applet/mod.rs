@@ -9,11 +9,15 @@ pub mod getty;
 pub mod halt;
 pub mod init;
 pub mod mdev;
+pub mod runit;
+pub mod runit_init;
 pub mod runsv;
+pub mod runsvchdir;
 pub mod runsvdir;
 pub mod sv;
 pub mod svlogd;
 pub mod svok;
+pub mod utmpset;
 
 /// One row of the table.
 pub struct Applet {
@@ -46,11 +50,16 @@ pub static APPLETS: &[Applet] = &[
     halt::REBOOT,
     init::APPLET,
     mdev::APPLET,
+    runit::APPLET,
+    runit_init::APPLET,
     runsv::APPLET,
+    runsvchdir::APPLET,
     runsvdir::APPLET,
     sv::APPLET,
+    sv::svc::SVC,
     svlogd::APPLET,
     svok::APPLET,
+    utmpset::APPLET,
 ];
 
 /// Says what is wrong with a command line and how to learn more; returns the exit code.

@@ -29,20 +29,71 @@ pub fn login_process(pid: i32, line: &[u8], host: &[u8]) {
     if !KNOWN_LAYOUT {
         return;
     }
-    let now = clock_gettime(ClockId::Realtime);
+    let (seconds, micros) = now();
     let record = Record {
         kind: Kind::Login,
         pid,
         line,
         user: b"LOGIN",
         host,
-        time_s: now.tv_sec as u32,
-        time_us: (now.tv_nsec / 1000) as u32,
+        time_s: seconds,
+        time_us: micros,
     };
     if let Some(path) = UTMP.iter().map(Path::new).find(|path| path.exists()) {
         drop(put(path, &record));
     }
     drop(append(Path::new(WTMP), &record));
+}
+
+/// Notes that nobody is on `line` (without /dev/) any more. `false`: nobody was.
+/// An error says what failed where.
+pub fn log_out(line: &[u8]) -> Result<bool, String> {
+    if !KNOWN_LAYOUT {
+        return Err("the layout of utmp is not known on this kind of machine".to_owned());
+    }
+    let [usual, other] = UTMP.map(Path::new);
+    let path = if usual.exists() { usual } else { other };
+    let named = |e| format!("{}: {e}", path.display());
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    end_session(&file.map_err(named)?, line).map_err(named)
+}
+
+/// As [`log_out`], in the history. A machine without the file wants no history.
+pub fn log_out_in_history(line: &[u8]) -> Result<(), String> {
+    let (seconds, micros) = now();
+    let record = Record {
+        kind: Kind::Dead,
+        pid: 0,
+        line,
+        user: b"",
+        host: b"",
+        time_s: seconds,
+        time_us: micros,
+    };
+    match append(Path::new(WTMP), &record) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(format!("{WTMP}: {e}")),
+        _ => Ok(()),
+    }
+}
+
+fn end_session(file: &File, line: &[u8]) -> std::io::Result<bool> {
+    let _ = rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive);
+    let content = read(file)?.unwrap_or_default();
+    let Some(place) = utmp::session_of(&content, line) else {
+        return Ok(false);
+    };
+    let start = place.saturating_mul(utmp::SIZE);
+    let mut record = [0; utmp::SIZE];
+    file.read_exact_at(&mut record, start as u64)?;
+    let (seconds, micros) = now();
+    utmp::log_out(&mut record, seconds, micros);
+    file.write_all_at(&record, start as u64)?;
+    Ok(true)
+}
+
+fn now() -> (u32, u32) {
+    let now = clock_gettime(ClockId::Realtime);
+    (now.tv_sec as u32, (now.tv_nsec / 1000) as u32)
 }
 
 /// Writes the record over the line's former one, or at the end.
@@ -57,7 +108,12 @@ fn put(path: &Path, record: &Record) -> std::io::Result<()> {
     file.write_all_at(&utmp::encode(record), offset)
 }
 
-fn place(mut file: &File, line: &[u8]) -> std::io::Result<Option<usize>> {
+fn place(file: &File, line: &[u8]) -> std::io::Result<Option<usize>> {
+    Ok(read(file)?.and_then(|content| utmp::place_of(&content, line)))
+}
+
+/// The content; none if the file is too big.
+fn read(mut file: &File) -> std::io::Result<Option<Vec<u8>>> {
     if file.metadata()?.len() > UTMP_BYTES_MAX {
         return Ok(None);
     }
@@ -65,7 +121,7 @@ fn place(mut file: &File, line: &[u8]) -> std::io::Result<Option<usize>> {
     Read::by_ref(&mut file)
         .take(UTMP_BYTES_MAX)
         .read_to_end(&mut content)?;
-    Ok(utmp::place_of(&content, line))
+    Ok(Some(content))
 }
 
 fn append(path: &Path, record: &Record) -> std::io::Result<()> {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use model::format::inittab::{self, Action, Entry};
 
-use super::console;
+use crate::machine::console;
 use crate::sys::{spawn, tty};
 
 /// Exit code when there is no terminal, or nobody at it.

@@ -2,18 +2,14 @@
 //! machine; what it wants done is done, and the outcome goes into it again.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
-use model::boot::{Action, Ended, Event, Fate, Id, Machine, Message, STAGE3, Signal};
+use model::boot::{Action, Event, Fate, Id, Machine, Message, STAGE3, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{WaitOptions, WaitStatus, wait};
 
-use super::{child, console, lifeline, table};
+use super::{child, table};
+use crate::machine::{self, children, console, lifeline, now};
 use crate::sys::signal::{self, SignalFd};
-use crate::sys::{clock, power, spawn};
-
-/// So many ended children are looked at before signals have their turn again.
-const REAP_BATCH: usize = 1024;
+use crate::sys::{power, spawn};
 
 /// What became of an action.
 enum Outcome {
@@ -28,7 +24,7 @@ pub fn run(mut machine: Machine, signals: &SignalFd, signal: Option<Signal>) -> 
     events.extend(signal.map(Event::Signal));
     loop {
         while let Some(event) = events.pop_front() {
-            lifeline::fail_for_a_test(&event);
+            lifeline::fail_for_a_test(event == Event::Signal(Signal::Hup));
             let (next, actions) = machine.step(now(), event);
             machine = next;
             for action in actions {
@@ -38,7 +34,7 @@ pub fn run(mut machine: Machine, signals: &SignalFd, signal: Option<Signal>) -> 
                     Outcome::Exit => return 0,
                 }
             }
-            lifeline::remember(&machine);
+            lifeline::remember(machine.handover());
         }
         read_signals(signals, &mut events);
         reap(&machine, &mut events);
@@ -46,10 +42,6 @@ pub fn run(mut machine: Machine, signals: &SignalFd, signal: Option<Signal>) -> 
             wait_for_news(signals, &machine, &mut events);
         }
     }
-}
-
-fn now() -> Duration {
-    Duration::from_nanos(clock::boot_ns())
 }
 
 fn read_signals(signals: &SignalFd, events: &mut VecDeque<Event>) {
@@ -71,26 +63,10 @@ fn read_signals(signals: &SignalFd, events: &mut VecDeque<Event>) {
     }
 }
 
-/// Collects ended children, our own and orphans alike.
 fn reap(machine: &Machine, events: &mut VecDeque<Event>) {
-    for _ in 0..REAP_BATCH {
-        match wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) => {
-                events.push_back(Event::Exited(pid.as_raw_pid(), how(status)));
-            }
-            Err(rustix::io::Errno::CHILD) if machine.waits_for_the_last_process() => {
-                events.push_back(Event::NoChildren);
-                return;
-            }
-            _ => return,
-        }
-    }
-}
-
-fn how(status: WaitStatus) -> Ended {
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Ended::Code(code as u8),
-        (None, signal) => Ended::Signal(signal.unwrap_or_default() as u8),
+    let none_is_left = children::reap(|pid, how| events.push_back(Event::Exited(pid, how)));
+    if none_is_left && machine.waits_for_the_last_process() {
+        events.push_back(Event::NoChildren);
     }
 }
 
@@ -163,14 +139,12 @@ fn start(id: Id, entry: &model::format::inittab::Entry, quiet: bool) -> Event {
 
 /// Comes back with an answer only when the end is refused.
 fn end(fate: &Fate) -> Outcome {
-    if let Some(console) = console::descriptor() {
-        power::drain(console);
-    }
     let refused = match fate {
-        Fate::Halt => power::end_by_child(power::End::Halt),
-        Fate::Reboot => power::end_by_child(power::End::Reboot),
-        Fate::Poweroff => power::end_by_child(power::End::Poweroff),
+        Fate::Halt => machine::end(power::End::Halt),
+        Fate::Reboot => machine::end(power::End::Reboot),
+        Fate::Poweroff => machine::end(power::End::Poweroff),
         Fate::Restart(entry) => {
+            console::drain();
             power::ctrl_alt_del_resets(true);
             signal::reset_all();
             Err(child::replace_pid_1(entry))

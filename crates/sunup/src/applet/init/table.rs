@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use model::format::inittab::{self, Entry};
 
-use super::console;
+use crate::machine::console;
 
 const PATH: &str = "/etc/inittab";
 

@@ -13,6 +13,7 @@
 mod check;
 mod reason;
 mod supervise;
+pub mod svc;
 mod wait;
 
 use std::os::unix::ffi::OsStringExt;

@@ -1,7 +1,7 @@
-//! Should init itself fail: PID 1 must not end, for the kernel would panic.
+//! Should PID 1 itself fail: it must not end, for the kernel would panic.
 //!
-//! A panic of Rust says what happened and execs init anew, which takes over the
-//! running processes: the machine left a line for its successor after each step.
+//! A panic of Rust says what happened and execs PID 1 anew, which takes over the
+//! running processes: it left a line for its successor after each step.
 //! A second panic shortly after the first means that this does not help; then
 //! there is only a shell on the console, started again and again.
 
@@ -10,8 +10,6 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use model::boot::handover::{self, Handover};
-use model::boot::{Event, Machine};
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, wait, waitid};
 
 use super::console;
@@ -33,30 +31,28 @@ pub fn install() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if std::process::id() == 1 {
-            start_over(&format!("init failed: {info}"));
+            start_over(&format!("PID 1 failed: {info}"));
         }
         usual(info);
     }));
 }
 
 /// Keeps what a successor must know.
-pub fn remember(machine: &Machine) {
+pub fn remember(told: String) {
     if let Ok(mut line) = LINE.try_lock() {
-        *line = machine.handover();
+        *line = told;
     }
 }
 
-/// What a predecessor said, if this is a successor: only the processes that are
-/// still our children, the others ended unseen.
-pub fn predecessor() -> Option<Handover> {
+/// What a predecessor said, if this is a successor.
+pub fn predecessor() -> Option<String> {
     let line = std::env::var(HANDOVER).ok()?;
     env::remove(HANDOVER);
-    let mut told = handover::decode(&line);
-    told.processes.retain(|(_, pid)| is_child(*pid));
-    Some(told)
+    Some(line)
 }
 
-fn is_child(pid: i32) -> bool {
+/// Whether a process that a predecessor names is still our child; if not, it ended unseen.
+pub fn is_child(pid: i32) -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     Pid::from_raw(pid).is_some_and(|pid| waitid(WaitId::Pid(pid), options).is_ok())
 }
@@ -103,14 +99,12 @@ pub fn rescue(why: &str) -> ! {
     }
 }
 
-/// In a build for tests, `SUNUP_TEST_PANIC` makes a reload of the inittab panic.
-pub fn fail_for_a_test(event: &Event) {
+/// In a build for tests, `SUNUP_TEST_PANIC` makes PID 1 panic on an event of its choice.
+pub fn fail_for_a_test(chosen: bool) {
     #[cfg(debug_assertions)]
-    #[allow(clippy::panic)]
-    if *event == Event::Signal(model::boot::Signal::Hup)
-        && std::env::var_os("SUNUP_TEST_PANIC").is_some()
-    {
+    #[allow(clippy::panic, clippy::manual_assert)]
+    if chosen && std::env::var_os("SUNUP_TEST_PANIC").is_some() {
         panic!("as the test wants");
     }
-    _ = event;
+    _ = chosen;
 }

@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 
 use crate::say::without_numbers;
-use crate::sys::tty;
+use crate::sys::{power, tty};
 
 /// How long a stopped console may hold up one line.
 const PATIENCE: Timespec = Timespec {
@@ -23,13 +23,24 @@ const PATIENCE: Timespec = Timespec {
     tv_nsec: 100_000_000,
 };
 
+/// Who speaks.
+#[derive(Clone, Copy)]
+pub struct Voice {
+    /// The name for the kernel's log.
+    pub name: &'static str,
+    /// How each line on the console starts.
+    pub opening: &'static str,
+}
+
+static VOICE: OnceLock<Voice> = OnceLock::new();
 static CONSOLE: OnceLock<OwnedFd> = OnceLock::new();
 /// Opened when it is first of use: /dev may be mounted as late as in sysinit.
 static KERNEL_LOG: OnceLock<OwnedFd> = OnceLock::new();
 
 /// Puts the console on 0-2: the one that `CONSOLE` or `console` names; else
 /// what the kernel, or a container, gave us stays there.
-pub fn open() {
+pub fn open(voice: Voice) {
+    let _ = VOICE.set(voice);
     let named = std::env::var_os("CONSOLE").or_else(|| std::env::var_os("console"));
     let trouble = named.as_ref().and_then(|name| use_console(name).err());
     let console = open_to_write("/proc/self/fd/2")
@@ -77,7 +88,8 @@ fn on_console(text: &str) {
     let Some(console) = CONSOLE.get() else {
         return;
     };
-    let line = format!("\r{text}\n");
+    let opening = VOICE.get().map_or("", |voice| voice.opening);
+    let line = format!("\r{opening}{text}\n");
     let mut rest = line.as_bytes();
     while !rest.is_empty() {
         let mut fds = [PollFd::new(console, PollFlags::OUT)];
@@ -94,7 +106,8 @@ fn on_console(text: &str) {
 
 fn in_kernel_log(text: &str) -> bool {
     // Facility daemon (3), level debug (7): kept by the kernel, not shown on the console again.
-    let line = format!("<31>init: {text}\n");
+    let name = VOICE.get().map_or("init", |voice| voice.name);
+    let line = format!("<31>{name}: {text}\n");
     if KERNEL_LOG.get().is_none()
         && let Some(log) = open_to_write("/dev/kmsg")
     {
@@ -105,7 +118,9 @@ fn in_kernel_log(text: &str) -> bool {
         .is_some_and(|log| rustix::io::write(log, line.as_bytes()).is_ok())
 }
 
-/// The console, to wait until it has shown everything.
-pub fn descriptor() -> Option<&'static OwnedFd> {
-    CONSOLE.get()
+/// Waits, for a bounded time, until the console has shown everything.
+pub fn drain() {
+    if let Some(console) = CONSOLE.get() {
+        power::drain(console);
+    }
 }

@@ -1,0 +1,596 @@
+//! The life of a machine in three stages, as runit's PID 1 leads it.
+//!
+//! # In prose
+//!
+//! Stage 1 does the one-time tasks; when it crashes or exits 100, stage 2 is
+//! skipped. Stage 2 runs until the machine goes down; when it crashes or exits
+//! 111, what is left of its process group is killed, and it is started again
+//! after [`PAUSE`]. However else it ends, stage 3 follows, and then the end.
+//!
+//! Stage 2 is asked to end by CONT when [`STOPIT`] is executable, and by PWR;
+//! [`REBOOT`] then says whether the machine starts again or is powered off. USR1
+//! (halt), USR2 (poweroff) and TERM (reboot) say it themselves; they work in
+//! stage 1, too, for a hung boot. The first wish stands. INT runs [`CTRLALTDEL`]
+//! in stage 2; its end counts as a CONT. The stage that is to end gets TERM, and
+//! KILL after [`STOP_GRACE`].
+//!
+//! Stage 3 may take [`STAGE3_LIMIT`]; then its process group is killed. Then
+//! every process gets TERM; as soon as none is left, or when the grace is over,
+//! every process gets KILL; once more the machine waits until none is left, for
+//! at most [`KILL_GRACE`]; then it asks the kernel for the end. When the kernel
+//! refuses to power off it is asked to halt; when it refuses that or a reboot (a
+//! container), the machine ends by exiting.
+//!
+//! [`REBOOT`] is looked at before and after stage 3, and the last answer counts:
+//! stage 3 may have changed it, or may have unmounted what it is on.
+//!
+//! # The contract with the loop
+//!
+//! [`Stages::step`] is total and pure. Each [`Action::Start`] must be answered by
+//! [`Event::Started`], [`Event::StartFailed`] or [`Event::NoCtrlAltDel`], each
+//! [`Action::TakeStopit`] by [`Event::Stopit`], each [`Action::LookAtReboot`] by
+//! [`Event::Reboot`], and an [`Action::End`] that comes back by
+//! [`Event::Refused`]. [`Event::Tick`] is due at [`Stages::deadline`], and once
+//! at the start. Times are durations since boot.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+pub use crate::boot::{Ended, KILL_GRACE, Pid};
+
+mod handover;
+mod message;
+#[cfg(test)]
+mod tests;
+
+pub use message::Message;
+
+/// How long a stage that was told to end may go on before it is killed (runit's).
+pub const STOP_GRACE: Duration = Duration::from_secs(5);
+/// From the crash of stage 2 to its next start (runit's), and between two attempts to start a stage.
+pub const PAUSE: Duration = Duration::from_secs(5);
+/// How long stage 3 may take. (Debian's alone waits up to 196 s for services.)
+pub const STAGE3_LIMIT: Duration = Duration::from_mins(10);
+/// Executable by its owner: CONT takes the machine down.
+pub const STOPIT: &str = "/etc/runit/stopit";
+/// Executable by its owner: the machine starts again.
+pub const REBOOT: &str = "/etc/runit/reboot";
+/// Executable by its owner: what Ctrl-Alt-Del runs.
+pub const CTRLALTDEL: &str = "/etc/runit/ctrlaltdel";
+
+/// The exit code of stage 1 that skips stage 2.
+const SKIP: Ended = Ended::Code(100);
+/// The exit code of stage 2 that starts it again.
+const AGAIN: Ended = Ended::Code(111);
+/// Stages 1 and 2 may take as long as they like.
+const NO_LIMIT: Duration = Duration::MAX;
+
+/// One of the three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// The one-time tasks of the boot.
+    One,
+    /// The services.
+    Two,
+    /// The tasks of the shutdown.
+    Three,
+}
+
+/// What PID 1 starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Script {
+    /// A stage.
+    Stage(Stage),
+    /// The answer to Ctrl-Alt-Del.
+    CtrlAltDel,
+}
+
+impl Script {
+    /// Where it is.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Stage(Stage::One) => "/etc/runit/1",
+            Self::Stage(Stage::Two) => "/etc/runit/2",
+            Self::Stage(Stage::Three) => "/etc/runit/3",
+            Self::CtrlAltDel => CTRLALTDEL,
+        }
+    }
+}
+
+/// The signals that mean something to PID 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// Ctrl-Alt-Del.
+    Int,
+    /// Look at [`STOPIT`].
+    Cont,
+    /// The power fails.
+    Pwr,
+    /// Halt.
+    Usr1,
+    /// Power off.
+    Usr2,
+    /// Reboot.
+    Term,
+}
+
+/// How the machine ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fate {
+    /// Stop, with the power on.
+    Halt,
+    /// Turn the power off.
+    Poweroff,
+    /// Start again.
+    Reboot,
+}
+
+/// What happens to the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A signal came.
+    Signal(Signal),
+    /// The script runs.
+    Started(Script, Pid),
+    /// The kernel gave no process, for this reason.
+    StartFailed(Script, String),
+    /// [`CTRLALTDEL`] is absent or not executable.
+    NoCtrlAltDel,
+    /// A child was reaped, known or not.
+    Exited(Pid, Ended),
+    /// PID 1 has no child: no process is left.
+    NoChildren,
+    /// Whether [`STOPIT`] was executable.
+    Stopit(bool),
+    /// Whether [`REBOOT`] is executable; none when it cannot be found.
+    Reboot(Option<bool>),
+    /// The kernel refused the end, for this reason.
+    Refused(String),
+    /// The deadline is reached, or may be.
+    Tick,
+}
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start it.
+    Start(Script),
+    /// Say it.
+    Say(Message),
+    /// Send TERM to this child.
+    Term(Pid),
+    /// Send KILL to this child.
+    Kill(Pid),
+    /// Send KILL to the process group of this child, which may have ended.
+    KillGroup(Pid),
+    /// Tell whether [`STOPIT`] is executable, and make it no longer so.
+    TakeStopit,
+    /// Tell whether [`REBOOT`] is executable.
+    LookAtReboot,
+    /// Make [`REBOOT`] executable or not, so that stage 3 knows what comes.
+    SetReboot(bool),
+    /// Send TERM to every process.
+    TermAll,
+    /// Send KILL to every process.
+    KillAll,
+    /// Write the file systems to disk, unless that is not wanted.
+    Sync,
+    /// End as the fate says.
+    End(Fate),
+    /// Exit: what is left when the kernel refuses the end.
+    Exit,
+}
+
+/// Where a stage is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Job {
+    /// To be started, but not before.
+    Resting(Duration),
+    /// The start was asked for.
+    Starting,
+    /// It runs.
+    Running(Pid),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Phase {
+    /// A stage, for so long.
+    In {
+        stage: Stage,
+        job: Job,
+        limit: Duration,
+    },
+    /// A stage was told to end.
+    Ending {
+        stage: Stage,
+        pid: Pid,
+        until: Duration,
+        killed: bool,
+    },
+    /// Every process has got TERM.
+    Term { until: Duration },
+    /// Every process has got KILL.
+    Kill { until: Duration },
+    /// The end was asked for.
+    Asked(Fate),
+    /// Nothing is left to do.
+    Over,
+}
+
+/// Why the machine goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Wish {
+    /// It is to end like this.
+    For(Fate),
+    /// It is to end as [`REBOOT`] says.
+    AsRebootSays,
+}
+
+/// Where [`CTRLALTDEL`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum CtrlAltDel {
+    Idle,
+    Starting,
+    Running(Pid),
+}
+
+/// The machine; see the top of this file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Stages {
+    phase: Phase,
+    wish: Option<Wish>,
+    /// What [`REBOOT`] said last.
+    reboot: bool,
+    ctrl_alt_del: CtrlAltDel,
+    grace: Duration,
+}
+
+impl Stages {
+    /// A machine that boots when it gets its first [`Event::Tick`]. `grace` is
+    /// the time between the last TERM and the last KILL.
+    pub fn boot(grace: Duration) -> Self {
+        Self {
+            phase: Phase::In {
+                stage: Stage::One,
+                job: Job::Resting(Duration::ZERO),
+                limit: NO_LIMIT,
+            },
+            wish: None,
+            reboot: false,
+            ctrl_alt_del: CtrlAltDel::Idle,
+            grace,
+        }
+    }
+
+    /// When the next [`Event::Tick`] is due, if no other event comes first.
+    pub fn deadline(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::In {
+                job: Job::Resting(until),
+                limit,
+                ..
+            } => Some(until.min(limit)),
+            Phase::In { limit, .. } => Some(limit).filter(|limit| *limit != NO_LIMIT),
+            Phase::Ending { until, .. } | Phase::Term { until } | Phase::Kill { until } => {
+                Some(until)
+            }
+            Phase::Asked(_) | Phase::Over => None,
+        }
+    }
+
+    /// Whether [`Event::NoChildren`] would be news: only then need it be sent.
+    pub fn waits_for_the_last_process(&self) -> bool {
+        matches!(self.phase, Phase::Term { .. } | Phase::Kill { .. })
+    }
+
+    /// What follows from an event.
+    #[must_use]
+    pub fn step(mut self, now: Duration, event: Event) -> (Self, Vec<Action>) {
+        let mut out = Vec::new();
+        match event {
+            Event::Signal(signal) => self.signal(signal, &mut out),
+            Event::Started(script, pid) => self.started(script, pid),
+            Event::StartFailed(script, reason) => self.start_failed(script, reason, now, &mut out),
+            Event::NoCtrlAltDel => self.ctrl_alt_del = CtrlAltDel::Idle,
+            Event::Exited(pid, ended) => self.exited(pid, ended, now, &mut out),
+            Event::NoChildren => self.no_process_is_left(now),
+            Event::Stopit(true) => self.go_down(Wish::AsRebootSays),
+            Event::Reboot(Some(wanted)) => self.reboot = wanted,
+            Event::Refused(reason) => self.refused(reason, &mut out),
+            Event::Stopit(false) | Event::Reboot(None) | Event::Tick => {}
+        }
+        while self.settle(now, &mut out) {}
+        (self, out)
+    }
+
+    fn stage(&self) -> Option<Stage> {
+        match self.phase {
+            Phase::In { stage, .. } => Some(stage),
+            _ => None,
+        }
+    }
+
+    // Events.
+
+    fn signal(&mut self, signal: Signal, out: &mut Vec<Action>) {
+        let fate = match signal {
+            Signal::Usr1 => Some(Fate::Halt),
+            Signal::Usr2 => Some(Fate::Poweroff),
+            Signal::Term => Some(Fate::Reboot),
+            Signal::Int | Signal::Cont | Signal::Pwr => None,
+        };
+        match (self.stage(), signal, fate) {
+            (None, ..) => {} // It is on its way already.
+            (Some(Stage::One | Stage::Two), _, Some(fate)) => self.wish_for(fate, out),
+            (Some(Stage::Two), Signal::Int, _) => {
+                if self.ctrl_alt_del == CtrlAltDel::Idle {
+                    self.ctrl_alt_del = CtrlAltDel::Starting;
+                    out.push(Action::Say(Message::CtrlAltDel));
+                    out.push(Action::Start(Script::CtrlAltDel));
+                }
+            }
+            (Some(Stage::Two), Signal::Cont, _) => out.push(Action::TakeStopit),
+            (Some(Stage::Two), ..) => self.go_down(Wish::AsRebootSays),
+            (Some(Stage::One | Stage::Three), ..) => {
+                out.push(Action::Say(Message::OnlyInStage2));
+            }
+        }
+    }
+
+    fn wish_for(&mut self, fate: Fate, out: &mut Vec<Action>) {
+        if self.wish.is_none() {
+            self.go_down(Wish::For(fate));
+            out.push(Action::SetReboot(fate == Fate::Reboot));
+        }
+    }
+
+    fn go_down(&mut self, wish: Wish) {
+        self.wish = self.wish.or(Some(wish));
+    }
+
+    fn started(&mut self, script: Script, pid: Pid) {
+        match (script, &mut self.phase) {
+            (Script::Stage(started), Phase::In { stage, job, .. }) if started == *stage => {
+                *job = Job::Running(pid);
+            }
+            (Script::CtrlAltDel, _) => self.ctrl_alt_del = CtrlAltDel::Running(pid),
+            _ => {}
+        }
+    }
+
+    fn start_failed(
+        &mut self,
+        script: Script,
+        reason: String,
+        now: Duration,
+        out: &mut Vec<Action>,
+    ) {
+        out.push(Action::Say(Message::NoProcess { script, reason }));
+        match (script, &mut self.phase) {
+            (Script::Stage(failed), Phase::In { stage, job, .. }) if failed == *stage => {
+                *job = Job::Resting(now.saturating_add(PAUSE));
+            }
+            (Script::CtrlAltDel, _) => self.ctrl_alt_del = CtrlAltDel::Idle,
+            _ => {}
+        }
+    }
+
+    fn exited(&mut self, pid: Pid, ended: Ended, now: Duration, out: &mut Vec<Action>) {
+        if self.ctrl_alt_del == CtrlAltDel::Running(pid) {
+            self.ctrl_alt_del = CtrlAltDel::Idle;
+            if self.stage() == Some(Stage::Two) {
+                out.push(Action::TakeStopit);
+            }
+            return;
+        }
+        match self.phase {
+            Phase::In {
+                stage,
+                job: Job::Running(own),
+                ..
+            } if own == pid => {
+                out.push(Action::Say(Message::Leave(stage)));
+                self.stage_ended(stage, pid, ended, now, out);
+            }
+            Phase::Ending {
+                stage, pid: own, ..
+            } if own == pid => {
+                out.push(Action::Say(Message::Leave(stage)));
+                self.after(stage, now, out);
+            }
+            _ => {}
+        }
+    }
+
+    /// What the end of a stage means that was not asked to end.
+    fn stage_ended(
+        &mut self,
+        stage: Stage,
+        pid: Pid,
+        ended: Ended,
+        now: Duration,
+        out: &mut Vec<Action>,
+    ) {
+        let crashed = matches!(ended, Ended::Signal(_));
+        match stage {
+            Stage::One if crashed || ended == SKIP => {
+                out.push(Action::Say(Message::SkipStage2(ended)));
+                self.enter(Stage::Three, now, out);
+            }
+            Stage::One => self.enter(Stage::Two, now, out),
+            Stage::Two if crashed || ended == AGAIN => {
+                out.push(Action::Say(Message::Stage2Again(ended)));
+                out.push(Action::KillGroup(pid));
+                self.phase = Phase::In {
+                    stage,
+                    job: Job::Resting(now.saturating_add(PAUSE)),
+                    limit: NO_LIMIT,
+                };
+            }
+            Stage::Two | Stage::Three => self.after(stage, now, out),
+        }
+    }
+
+    fn no_process_is_left(&mut self, now: Duration) {
+        if let Phase::Term { until } | Phase::Kill { until } = &mut self.phase {
+            *until = now;
+        }
+    }
+
+    fn refused(&mut self, reason: String, out: &mut Vec<Action>) {
+        let Phase::Asked(fate) = self.phase else {
+            return;
+        };
+        out.push(Action::Say(Message::Refused { fate, reason }));
+        if fate == Fate::Poweroff {
+            self.ask_for(Fate::Halt, out);
+        } else {
+            self.phase = Phase::Over;
+            out.push(Action::Exit);
+        }
+    }
+
+    // What follows.
+
+    fn enter(&mut self, stage: Stage, now: Duration, out: &mut Vec<Action>) {
+        let limit = if stage == Stage::Three {
+            out.push(Action::LookAtReboot);
+            now.saturating_add(STAGE3_LIMIT)
+        } else {
+            NO_LIMIT
+        };
+        self.phase = Phase::In {
+            stage,
+            job: Job::Resting(now),
+            limit,
+        };
+    }
+
+    /// After stage 3 comes the end; after one that was to end, stage 3.
+    fn after(&mut self, stage: Stage, now: Duration, out: &mut Vec<Action>) {
+        if stage != Stage::Three {
+            return self.enter(Stage::Three, now, out);
+        }
+        out.extend([
+            Action::LookAtReboot,
+            Action::Say(Message::SendTerm),
+            Action::TermAll,
+            Action::Sync,
+        ]);
+        self.phase = Phase::Term {
+            until: now.saturating_add(self.grace),
+        };
+    }
+
+    fn ask_for(&mut self, fate: Fate, out: &mut Vec<Action>) {
+        out.extend([Action::Say(Message::Request(fate)), Action::End(fate)]);
+        self.phase = Phase::Asked(fate);
+    }
+
+    fn fate(&self) -> Fate {
+        match self.wish {
+            Some(Wish::For(fate)) => fate,
+            _ if self.reboot => Fate::Reboot,
+            _ => Fate::Poweroff,
+        }
+    }
+
+    /// Does what is due now; returns whether something more may be.
+    fn settle(&mut self, now: Duration, out: &mut Vec<Action>) -> bool {
+        match self.phase {
+            Phase::In { stage, job, .. } if stage != Stage::Three && self.wish.is_some() => {
+                self.end_stage(stage, job, now, out)
+            }
+            Phase::In { stage, job, limit } if limit <= now => {
+                self.stage_takes_too_long(stage, job, now, out)
+            }
+            Phase::In {
+                stage,
+                job: Job::Resting(until),
+                limit,
+            } if until <= now => {
+                out.push(Action::Say(Message::Enter(stage)));
+                out.push(Action::Start(Script::Stage(stage)));
+                let job = Job::Starting;
+                self.phase = Phase::In { stage, job, limit };
+                false
+            }
+            Phase::Ending {
+                stage,
+                pid,
+                until,
+                killed,
+            } if until <= now => {
+                if killed {
+                    self.after(stage, now, out);
+                } else {
+                    out.push(Action::Say(Message::KillStage(stage)));
+                    out.push(Action::Kill(pid));
+                    self.phase = killing(stage, pid, now);
+                }
+                true
+            }
+            Phase::Term { until } if until <= now => {
+                out.extend([Action::Say(Message::SendKill), Action::KillAll]);
+                let until = now.saturating_add(KILL_GRACE);
+                self.phase = Phase::Kill { until };
+                false
+            }
+            Phase::Kill { until } if until <= now => {
+                out.push(Action::Sync);
+                self.ask_for(self.fate(), out);
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// Stage 1 or 2 is to end.
+    fn end_stage(&mut self, stage: Stage, job: Job, now: Duration, out: &mut Vec<Action>) -> bool {
+        match job {
+            Job::Resting(_) => self.after(stage, now, out),
+            Job::Starting => return false,
+            Job::Running(pid) => {
+                out.push(Action::Say(Message::TermStage(stage)));
+                out.push(Action::Term(pid));
+                self.phase = Phase::Ending {
+                    stage,
+                    pid,
+                    until: now.saturating_add(STOP_GRACE),
+                    killed: false,
+                };
+            }
+        }
+        true
+    }
+
+    fn stage_takes_too_long(
+        &mut self,
+        stage: Stage,
+        job: Job,
+        now: Duration,
+        out: &mut Vec<Action>,
+    ) -> bool {
+        match job {
+            Job::Resting(_) => self.after(stage, now, out),
+            Job::Starting => return false,
+            Job::Running(pid) => {
+                out.push(Action::Say(Message::TooLong(stage)));
+                out.push(Action::KillGroup(pid));
+                self.phase = killing(stage, pid, now);
+            }
+        }
+        true
+    }
+}
+
+/// A stage that has got KILL; not even that ends a process that hangs in the kernel.
+fn killing(stage: Stage, pid: Pid, now: Duration) -> Phase {
+    Phase::Ending {
+        stage,
+        pid,
+        until: now.saturating_add(KILL_GRACE),
+        killed: true,
+    }
+}

@@ -1,0 +1,79 @@
+//! What a PID 1 that had to exec itself tells its successor: `STAGE PID WISH`.
+//!
+//! STAGE is 1, 2, 3 or `end`. PID is `-` for a stage that has no process. WISH is
+//! how the machine is to end, `file` when that stands in a file, or `-`.
+
+use alloc::format;
+use alloc::string::String;
+use core::time::Duration;
+
+use super::{Fate, Job, Phase, Pid, STAGE3_LIMIT, Stage, Stages, Wish};
+
+const STAGES: [(&str, Stage); 3] = [("1", Stage::One), ("2", Stage::Two), ("3", Stage::Three)];
+const WISHES: [(&str, Wish); 4] = [
+    ("file", Wish::AsRebootSays),
+    ("halt", Wish::For(Fate::Halt)),
+    ("poweroff", Wish::For(Fate::Poweroff)),
+    ("reboot", Wish::For(Fate::Reboot)),
+];
+
+impl Stages {
+    /// The line for a successor.
+    pub fn handover(&self) -> String {
+        let (stage, pid) = match self.phase {
+            Phase::In { stage, job, .. } => match job {
+                Job::Running(pid) => (Some(stage), Some(pid)),
+                Job::Resting(_) | Job::Starting => (Some(stage), None),
+            },
+            Phase::Ending { stage, pid, .. } => (Some(stage), Some(pid)),
+            Phase::Term { .. } | Phase::Kill { .. } | Phase::Asked(_) | Phase::Over => (None, None),
+        };
+        // Once stage 3 is over, nobody looks at the file again.
+        let wish = match stage {
+            Some(_) => self.wish,
+            None => Some(Wish::For(self.fate())),
+        };
+        let wish = WISHES.iter().find(|(_, w)| Some(*w) == wish);
+        let stage = STAGES.iter().find(|(_, s)| Some(*s) == stage);
+        let pid = pid.map_or_else(|| String::from("-"), |pid| format!("{pid}"));
+        let (stage, wish) = (stage.map_or("end", |s| s.0), wish.map_or("-", |w| w.0));
+        format!("{stage} {pid} {wish}")
+    }
+
+    /// The machine of a successor. `is_child` tells whether a pid is still our
+    /// child: a stage whose process is not has ended unseen, as if in peace, but
+    /// stage 2 is started again. A line that cannot be read means stage 2.
+    pub fn resume(
+        line: &str,
+        is_child: impl Fn(Pid) -> bool,
+        grace: Duration,
+        now: Duration,
+    ) -> Self {
+        let mut words = line.split(' ');
+        let stage = words.next().unwrap_or_default();
+        let pid = words.next().unwrap_or_default();
+        let wish = words.next().unwrap_or_default();
+        let mut stages = Self::boot(grace);
+        stages.wish = WISHES.iter().find(|(w, _)| *w == wish).map(|(_, w)| *w);
+        let known = STAGES.iter().find(|(s, _)| *s == stage).map(|(_, s)| *s);
+        let resting = Job::Resting(now);
+        let place = match (known, pid.parse().ok().filter(|pid| *pid > 1)) {
+            (Some(stage), Some(pid)) if is_child(pid) => Some((stage, Job::Running(pid))),
+            (Some(Stage::Three), Some(_)) => None,
+            (Some(stage), None) => Some((stage, resting)),
+            (None, _) if stage == "end" => None,
+            _ => Some((Stage::Two, resting)),
+        };
+        stages.phase = match place {
+            Some((stage, job)) => {
+                let limit = match stage {
+                    Stage::Three => now.saturating_add(STAGE3_LIMIT),
+                    Stage::One | Stage::Two => super::NO_LIMIT,
+                };
+                Phase::In { stage, job, limit }
+            }
+            None => Phase::Term { until: now },
+        };
+        stages
+    }
+}

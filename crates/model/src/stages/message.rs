@@ -1,0 +1,106 @@
+//! What PID 1 says of its stages: in runit's words, where it has them.
+
+use alloc::string::String;
+use core::fmt::{self, Display};
+
+use super::{Ended, Fate, PAUSE, STAGE3_LIMIT, STOP_GRACE, Script, Stage};
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A stage starts.
+    Enter(Stage),
+    /// A stage has ended.
+    Leave(Stage),
+    /// Stage 1 ended in a way that skips stage 2.
+    SkipStage2(Ended),
+    /// Stage 2 ended in a way that starts it again.
+    Stage2Again(Ended),
+    /// Ctrl-Alt-Del was pressed.
+    CtrlAltDel,
+    /// A signal came at another time.
+    OnlyInStage2,
+    /// The kernel gave no process.
+    NoProcess {
+        /// What was to run.
+        script: Script,
+        /// The kernel's reason.
+        reason: String,
+    },
+    /// A stage gets TERM.
+    TermStage(Stage),
+    /// A stage gets KILL because it does not end.
+    KillStage(Stage),
+    /// A stage gets KILL because it uses up its time.
+    TooLong(Stage),
+    /// Every process gets TERM.
+    SendTerm,
+    /// Every process gets KILL.
+    SendKill,
+    /// The kernel is asked for the end.
+    Request(Fate),
+    /// The kernel refused it.
+    Refused {
+        /// What was asked for.
+        fate: Fate,
+        /// The kernel's reason.
+        reason: String,
+    },
+}
+
+impl Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = |stage: &Stage| Script::Stage(*stage).path();
+        match self {
+            Self::Enter(stage) => write!(f, "enter stage: {}", path(stage)),
+            Self::Leave(stage) => write!(f, "leave stage: {}", path(stage)),
+            Self::SkipStage2(ended) => write!(f, "stage 1 {ended}: skipping stage 2..."),
+            Self::Stage2Again(ended) => write!(
+                f,
+                "stage 2 {ended}: starting it again in {} s...",
+                PAUSE.as_secs()
+            ),
+            Self::CtrlAltDel => f.write_str("ctrl-alt-del request..."),
+            Self::OnlyInStage2 => f.write_str("signals only work in stage 2."),
+            Self::NoProcess { script, reason } => {
+                write!(f, "unable to fork for {}: {reason}", script.path())
+            }
+            Self::TermStage(stage) => write!(f, "sending TERM to {}...", path(stage)),
+            Self::KillStage(stage) => write!(
+                f,
+                "{} goes on {} s after TERM: sending KILL...",
+                path(stage),
+                STOP_GRACE.as_secs()
+            ),
+            Self::TooLong(stage) => write!(
+                f,
+                "{} goes on after {} s: sending KILL...",
+                path(stage),
+                STAGE3_LIMIT.as_secs()
+            ),
+            Self::SendTerm => f.write_str("sending TERM signal to all processes..."),
+            Self::SendKill => f.write_str("sending KILL signal to all processes..."),
+            Self::Request(fate) => write!(f, "{fate}..."),
+            Self::Refused { fate, reason } => write!(f, "{fate}: refused: {reason}"),
+        }
+    }
+}
+
+impl Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exited {code}"),
+            Self::Signal(signal) => write!(f, "was killed by signal {signal}"),
+        }
+    }
+}
+
+impl Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Halt => "system halt",
+            Self::Poweroff => "power off",
+            Self::Reboot => "system reboot",
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! runit-init: the first program of the kernel, and `init 0`, `init 6` afterwards.
+//!
+//! As PID 1 it is runit. Otherwise it leaves messages in /etc/runit/stopit and
+//! /etc/runit/reboot (see `machine::requests`) and sends CONT to PID 1.
+//!
+//! Exit codes: 0; 111 on an error. Without an argument that it knows, it shows
+//! its usage and exits 0, as that of runit does.
+
+use std::io;
+
+use model::options::{self, Order, Spec};
+
+use super::{Applet, Call};
+use crate::machine::requests::{REBOOT, Request, STOPIT};
+use crate::say;
+use crate::sys::signal;
+
+/// The row of the table.
+pub const APPLET: Applet = Applet { spec: &SPEC, run };
+
+const SPEC: Spec = Spec {
+    name: "runit-init",
+    synopsis: "0|6",
+    about: "as PID 1, becomes runit; else asks runit to take the machine down",
+    options: &[],
+    order: Order::Posix,
+    notes: "0 halts the machine (power off), 6 starts it again.",
+    usage_code: 111,
+};
+
+const FAILED: u8 = 111;
+
+fn run(call: &Call) -> u8 {
+    let reboot = match call.args.operands.first() {
+        Some(&b"0") => false,
+        Some(&b"6") => true,
+        _ => {
+            say::line(SPEC.name, options::usage(&SPEC));
+            return 0;
+        }
+    };
+    match ask(reboot) {
+        Ok(()) => 0,
+        Err((attempt, trouble)) => {
+            let advice = if rustix::process::geteuid().is_root() {
+                ""
+            } else {
+                "; not root: try again as root"
+            };
+            say::line(SPEC.name, format_args!("{attempt}: {trouble}{advice}"));
+            FAILED
+        }
+    }
+}
+
+/// How comes first: PID 1 may look as soon as `stopit` is there.
+fn ask(reboot: bool) -> Result<(), (String, io::Error)> {
+    let (attempt, how) = if reboot {
+        ("make executable", REBOOT.set())
+    } else {
+        ("take all permissions from", REBOOT.clear())
+    };
+    how.map_err(|e| trouble(attempt, &REBOOT, e))?;
+    STOPIT
+        .set()
+        .map_err(|e| trouble("make executable", &STOPIT, e))?;
+    signal::kill(1, signal::SIGCONT).map_err(|e| ("signal PID 1".to_owned(), e))
+}
+
+fn trouble(attempt: &str, file: &Request, e: io::Error) -> (String, io::Error) {
+    (format!("{}: {attempt}", file.name()), e)
+}

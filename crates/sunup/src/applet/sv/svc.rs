@@ -1,0 +1,76 @@
+//! svc: commands supervisors by letters, as busybox and daemontools do.
+//!
+//! Each letter goes to `supervise/control` of each service, in the order given,
+//! and nothing is waited for: a fifo left over from a dead supervisor is told.
+//! Exit code: the number of services that failed, at most 99; 1 for a mistaken
+//! command line.
+
+use model::options::{Opt, Order, Spec};
+
+use super::supervise::{Service, Trouble};
+use super::{count, usage_error};
+use crate::applet::{Applet, Call};
+use crate::say;
+
+/// The row of the table.
+pub const SVC: Applet = Applet { spec: &SPEC, run };
+
+const fn opt(letter: u8, doc: &'static str) -> Opt {
+    Opt {
+        letter,
+        value: None,
+        doc,
+    }
+}
+
+const SPEC: Spec = Spec {
+    name: "svc",
+    synopsis: "-udopchaitkx SERVICE...",
+    about: "commands the supervisors of services, by letters",
+    options: &[
+        opt(b'u', "up: start it, and again whenever it ends"),
+        opt(b'd', "down: stop it, and do not start it again"),
+        opt(b'o', "once: start it, but not again when it ends"),
+        opt(b'p', "pause: send STOP"),
+        opt(b'c', "continue: send CONT"),
+        opt(b'h', "send HUP"),
+        opt(b'a', "send ALRM"),
+        opt(b'i', "send INT"),
+        opt(b't', "send TERM"),
+        opt(b'k', "send KILL"),
+        opt(
+            b'x',
+            "exit: end the supervisor as soon as the service is down",
+        ),
+    ],
+    order: Order::Posix,
+    notes: "A SERVICE is looked up as by sv. The letters are sent in the order given.",
+    usage_code: 1,
+};
+
+fn run(call: &Call) -> u8 {
+    let letters: Vec<u8> = call
+        .args
+        .options
+        .iter()
+        .map(|(letter, _)| *letter)
+        .collect();
+    if letters.is_empty() {
+        return usage_error(&SPEC, "say what to do, by at least one letter");
+    }
+    if call.args.operands.is_empty() {
+        return usage_error(&SPEC, "say which service");
+    }
+    let failed = |name: &&&[u8]| match send(name, &letters) {
+        Ok(()) => false,
+        Err(trouble) => {
+            say::print_bytes(&trouble.line(name));
+            true
+        }
+    };
+    count(call.args.operands.iter().filter(failed).count())
+}
+
+fn send(name: &[u8], letters: &[u8]) -> Result<(), Trouble> {
+    Service::named(name)?.control()?.send(letters)
+}

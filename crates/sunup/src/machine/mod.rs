@@ -1,0 +1,61 @@
+//! What every PID 1 of sunup needs, whatever decides for it: `console` speaks,
+//! `children` reaps, `lifeline` is what happens should PID 1 itself fail, and
+//! here is the first moment, the last one, and the time between
+//! the last two signals. `requests` are runit's files with a message to PID 1.
+
+pub mod children;
+pub mod console;
+pub mod lifeline;
+pub mod requests;
+
+use std::io;
+use std::time::Duration;
+
+use crate::sys::signal::{self, SignalFd};
+use crate::sys::{clock, power};
+use console::Voice;
+
+/// The longest grace that may be set.
+const GRACE_S_MAX: u64 = 3600;
+
+/// The first moment of PID 1: from here on no signal is lost, Ctrl-Alt-Del is a
+/// signal, and what PID 1 says is heard.
+pub fn begin(voice: Voice, signals: &[signal::Signal]) -> SignalFd {
+    let signals = SignalFd::new(signals);
+    // A parent that ignored it would hide the end of our children from us.
+    signal::reset(signal::SIGCHLD);
+    lifeline::install();
+    power::ctrl_alt_del_resets(false);
+    console::open(voice);
+    drop(std::env::set_current_dir("/"));
+    let _ = rustix::process::setsid();
+    match signals {
+        Ok(signals) => signals,
+        Err(e) => lifeline::rescue(&format!("signals cannot be read: {e}")),
+    }
+}
+
+/// The clock of deadlines: time since boot.
+pub fn now() -> Duration {
+    Duration::from_nanos(clock::boot_ns())
+}
+
+/// The time between TERM and KILL at the end: `SUNUP_GRACE` in seconds, or the usual.
+pub fn grace(usual_s: u64) -> Duration {
+    let seconds = match std::env::var("SUNUP_GRACE") {
+        Err(_) => usual_s,
+        Ok(text) => text.parse().unwrap_or_else(|_| {
+            console::say(&format!(
+                "SUNUP_GRACE={text}: not a number of seconds; {usual_s} is used"
+            ));
+            usual_s
+        }),
+    };
+    Duration::from_secs(seconds.min(GRACE_S_MAX))
+}
+
+/// Asks the kernel for the end once the console has shown everything. `Ok`: the end is near.
+pub fn end(end: power::End) -> io::Result<()> {
+    console::drain();
+    power::end_by_child(end)
+}
