@@ -22,6 +22,26 @@ pub struct Opt {
     pub doc: &'static str,
 }
 
+impl Opt {
+    /// An option without a value.
+    pub const fn flag(letter: u8, doc: &'static str) -> Self {
+        Self {
+            letter,
+            value: None,
+            doc,
+        }
+    }
+
+    /// An option with a value, shown as `placeholder`.
+    pub const fn valued(letter: u8, placeholder: &'static str, doc: &'static str) -> Self {
+        Self {
+            letter,
+            value: Some(placeholder),
+            doc,
+        }
+    }
+}
+
 /// Where options may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -187,16 +207,8 @@ mod tests {
         synopsis: "[-v] [-w SEC] NAME",
         about: "shows the grammar",
         options: &[
-            Opt {
-                letter: b'v',
-                value: None,
-                doc: "say more",
-            },
-            Opt {
-                letter: b'w',
-                value: Some("SEC"),
-                doc: "wait",
-            },
+            Opt::flag(b'v', "say more"),
+            Opt::valued(b'w', "SEC", "wait"),
         ],
         order: Order::Posix,
         notes: "",

@@ -50,31 +50,11 @@ const fn spec(name: &'static str, about: &'static str) -> Spec {
 }
 
 const OPTIONS: &[Opt] = &[
-    Opt {
-        letter: b'd',
-        value: Some("SEC"),
-        doc: "wait so many seconds first",
-    },
-    Opt {
-        letter: b'n',
-        value: None,
-        doc: "do not write the file systems to disk",
-    },
-    Opt {
-        letter: b'f',
-        value: None,
-        doc: "ask the kernel at once, do not trouble PID 1",
-    },
-    Opt {
-        letter: b'w',
-        value: None,
-        doc: "only write the record in /var/log/wtmp",
-    },
-    Opt {
-        letter: b'i',
-        value: None,
-        doc: "ignored, for compatibility",
-    },
+    Opt::valued(b'd', "SEC", "wait so many seconds first"),
+    Opt::flag(b'n', "do not write the file systems to disk"),
+    Opt::flag(b'f', "ask the kernel at once, do not trouble PID 1"),
+    Opt::flag(b'w', "only write the record in /var/log/wtmp"),
+    Opt::flag(b'i', "ignored, for compatibility"),
 ];
 
 fn run(call: &Call, applet: &Applet, end: End, signal: Signal) -> u8 {

@@ -38,16 +38,8 @@ const SPEC: Spec = Spec {
     synopsis: "[-q] | (as PID 1) [single | -s | 1]",
     about: "boots the machine as PID 1, by /etc/inittab",
     options: &[
-        Opt {
-            letter: b'q',
-            value: None,
-            doc: "make PID 1 read /etc/inittab again",
-        },
-        Opt {
-            letter: b's',
-            value: None,
-            doc: "as PID 1: only a shell on the console",
-        },
+        Opt::flag(b'q', "make PID 1 read /etc/inittab again"),
+        Opt::flag(b's', "as PID 1: only a shell on the console"),
     ],
     order: Order::Permute,
     notes: "The kernel starts init. Without the right to be PID 1 there is only -q.",

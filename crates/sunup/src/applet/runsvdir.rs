@@ -20,11 +20,10 @@ const SPEC: Spec = Spec {
     name: "runsvdir",
     synopsis: "[-P] DIR [LOG]",
     about: "supervises every service of a scan directory",
-    options: &[Opt {
-        letter: b'P',
-        value: None,
-        doc: "run each service in its own session and process group",
-    }],
+    options: &[Opt::flag(
+        b'P',
+        "run each service in its own session and process group",
+    )],
     order: Order::Posix,
     notes: "Each subdirectory, or link to a directory, whose name does not start with a dot\n\
             is a service; new ones are started as soon as they appear. `sv` controls them.\n\

@@ -16,11 +16,7 @@ const SPEC: Spec = Spec {
     name: "utmpset",
     synopsis: "[-w] LINE",
     about: "notes in utmp that nobody is on a terminal any more",
-    options: &[Opt {
-        letter: b'w',
-        value: None,
-        doc: "note it in /var/log/wtmp as well",
-    }],
+    options: &[Opt::flag(b'w', "note it in /var/log/wtmp as well")],
     order: Order::Posix,
     notes: "LINE is the name of the terminal below /dev, for example tty1.",
     usage_code: 1,

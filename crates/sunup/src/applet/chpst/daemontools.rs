@@ -1,11 +1,11 @@
 //! The tools of daemontools that chpst stands in for, with their own command lines.
 
 use model::chpst::Account;
-use model::options::{Order, Parsed, Spec};
+use model::options::{Opt, Order, Parsed, Spec};
 use rustix::process::Resource;
 
 use super::state::{Lock, State};
-use super::{Applet, Call, chpst_resources, finish, flag, limits, usage_error, valued};
+use super::{Applet, Call, chpst_resources, finish, limits, usage_error};
 
 /// envdir DIR PROG
 pub const ENVDIR: Applet = Applet {
@@ -100,10 +100,10 @@ const SETLOCK_SPEC: Spec = Spec {
     synopsis: "[-nNxX] FILE PROG [ARGUMENT...]",
     about: "runs a program with a locked file",
     options: &[
-        flag(b'n', "do not wait for the lock"),
-        flag(b'N', "wait for the lock (default)"),
-        flag(b'x', "when it cannot be had, exit 0 in silence"),
-        flag(
+        Opt::flag(b'n', "do not wait for the lock"),
+        Opt::flag(b'N', "wait for the lock (default)"),
+        Opt::flag(b'x', "when it cannot be had, exit 0 in silence"),
+        Opt::flag(
             b'X',
             "when it cannot be had, say why and exit 111 (default)",
         ),
@@ -128,17 +128,17 @@ const SOFTLIMIT_SPEC: Spec = Spec {
     synopsis: "[-a|-c|-d|-f|-l|-m|-o|-p|-r|-s|-t N]... PROG [ARGUMENT...]",
     about: "runs a program with soft limits",
     options: &[
-        valued(b'a', "BYTES", "limit the total of all segments"),
-        valued(b'c', "BYTES", "limit core files"),
-        valued(b'd', "BYTES", "limit the data segment"),
-        valued(b'f', "BYTES", "limit the size of files"),
-        valued(b'l', "BYTES", "limit locked memory"),
-        valued(b'm', "BYTES", "limit memory: -d, -s, -l and -a at once"),
-        valued(b'o', "N", "limit open files"),
-        valued(b'p', "N", "limit processes of the user"),
-        valued(b'r', "BYTES", "limit resident memory"),
-        valued(b's', "BYTES", "limit the stack"),
-        valued(b't', "SEC", "limit CPU time"),
+        Opt::valued(b'a', "BYTES", "limit the total of all segments"),
+        Opt::valued(b'c', "BYTES", "limit core files"),
+        Opt::valued(b'd', "BYTES", "limit the data segment"),
+        Opt::valued(b'f', "BYTES", "limit the size of files"),
+        Opt::valued(b'l', "BYTES", "limit locked memory"),
+        Opt::valued(b'm', "BYTES", "limit memory: -d, -s, -l and -a at once"),
+        Opt::valued(b'o', "N", "limit open files"),
+        Opt::valued(b'p', "N", "limit processes of the user"),
+        Opt::valued(b'r', "BYTES", "limit resident memory"),
+        Opt::valued(b's', "BYTES", "limit the stack"),
+        Opt::valued(b't', "SEC", "limit CPU time"),
     ],
     notes: "A limit of = is the hard limit.",
     ..PLAIN

@@ -29,58 +29,42 @@ const SPEC: Spec = Spec {
     synopsis: "[OPTION...] PROG [ARGUMENT...]",
     about: "runs a program with a changed process state",
     options: &[
-        valued(
+        Opt::valued(
             b'u',
             "[:]USER[:GROUP...]",
             "become USER, and the GROUPs alone",
         ),
-        valued(b'U', "[:]USER[:GROUP]", "set UID and GID to their numbers"),
-        valued(b'b', "ARGV0", "call the program ARGV0"),
-        valued(b'e', "DIR", "set the variables that are files of DIR"),
-        valued(b'/', "ROOT", "make ROOT the root directory"),
-        valued(b'C', "PWD", "change to PWD, inside of ROOT"),
-        valued(b'n', "INC", "add INC to the nice level"),
-        valued(b'l', "LOCK", "lock the file LOCK, waiting for it"),
-        valued(b'L', "LOCK", "lock the file LOCK, or fail"),
-        valued(
+        Opt::valued(b'U', "[:]USER[:GROUP]", "set UID and GID to their numbers"),
+        Opt::valued(b'b', "ARGV0", "call the program ARGV0"),
+        Opt::valued(b'e', "DIR", "set the variables that are files of DIR"),
+        Opt::valued(b'/', "ROOT", "make ROOT the root directory"),
+        Opt::valued(b'C', "PWD", "change to PWD, inside of ROOT"),
+        Opt::valued(b'n', "INC", "add INC to the nice level"),
+        Opt::valued(b'l', "LOCK", "lock the file LOCK, waiting for it"),
+        Opt::valued(b'L', "LOCK", "lock the file LOCK, or fail"),
+        Opt::valued(
             b'm',
             "BYTES",
             "limit memory: all of data, stack, locked, total",
         ),
-        valued(b'd', "BYTES", "limit the data segment"),
-        valued(b'o', "N", "limit open files"),
-        valued(b'p', "N", "limit processes of the user"),
-        valued(b'f', "BYTES", "limit the size of files"),
-        valued(b'c', "BYTES", "limit core files"),
-        valued(b'r', "BYTES", "limit resident memory"),
-        valued(b't', "SEC", "limit CPU time"),
-        flag(b'v', "say more"),
-        flag(b'P', "run in a new session and process group"),
-        flag(b'0', "close standard input"),
-        flag(b'1', "close standard output"),
-        flag(b'2', "close standard error"),
-        flag(b'V', "print the version"),
+        Opt::valued(b'd', "BYTES", "limit the data segment"),
+        Opt::valued(b'o', "N", "limit open files"),
+        Opt::valued(b'p', "N", "limit processes of the user"),
+        Opt::valued(b'f', "BYTES", "limit the size of files"),
+        Opt::valued(b'c', "BYTES", "limit core files"),
+        Opt::valued(b'r', "BYTES", "limit resident memory"),
+        Opt::valued(b't', "SEC", "limit CPU time"),
+        Opt::flag(b'v', "say more"),
+        Opt::flag(b'P', "run in a new session and process group"),
+        Opt::flag(b'0', "close standard input"),
+        Opt::flag(b'1', "close standard output"),
+        Opt::flag(b'2', "close standard error"),
+        Opt::flag(b'V', "print the version"),
     ],
     order: Order::Posix,
     notes: "A leading colon means numbers: -u :1000:1000. A limit of = is the hard limit.",
     usage_code: 100,
 };
-
-const fn flag(letter: u8, doc: &'static str) -> Opt {
-    Opt {
-        letter,
-        value: None,
-        doc,
-    }
-}
-
-const fn valued(letter: u8, value: &'static str, doc: &'static str) -> Opt {
-    Opt {
-        letter,
-        value: Some(value),
-        doc,
-    }
-}
 
 fn run(call: &Call) -> u8 {
     if call.args.has(b'V') {

@@ -34,38 +34,22 @@ const SPEC: Spec = Spec {
     synopsis: "[OPTION...] BAUD[,BAUD...] TTY [TERM]",
     about: "asks for a login name on a terminal, then runs login",
     options: &[
-        flag(b'h', "use RTS/CTS flow control"),
-        flag(b'L', "ignore carrier detect (a local line)"),
-        flag(b'm', "take the speed from the modem's CONNECT message"),
-        flag(b'n', "ask for no name; LOGIN does"),
-        flag(b'w', "wait for CR or LF before anything is shown"),
-        flag(b'i', "show no issue file"),
-        valued(b'f', "FILE", "show FILE instead of /etc/issue"),
-        valued(b'l', "LOGIN", "run LOGIN instead of /bin/login"),
-        valued(b't', "SEC", "give up when no name came within SEC seconds"),
-        valued(b'I', "STR", "send STR to the line first (escapes: \\015)"),
-        valued(b'H', "HOST", "put HOST into the utmp record"),
+        Opt::flag(b'h', "use RTS/CTS flow control"),
+        Opt::flag(b'L', "ignore carrier detect (a local line)"),
+        Opt::flag(b'm', "take the speed from the modem's CONNECT message"),
+        Opt::flag(b'n', "ask for no name; LOGIN does"),
+        Opt::flag(b'w', "wait for CR or LF before anything is shown"),
+        Opt::flag(b'i', "show no issue file"),
+        Opt::valued(b'f', "FILE", "show FILE instead of /etc/issue"),
+        Opt::valued(b'l', "LOGIN", "run LOGIN instead of /bin/login"),
+        Opt::valued(b't', "SEC", "give up when no name came within SEC seconds"),
+        Opt::valued(b'I', "STR", "send STR to the line first (escapes: \\015)"),
+        Opt::valued(b'H', "HOST", "put HOST into the utmp record"),
     ],
     order: Order::Permute,
     notes: "TTY is a path, a name under /dev, or - for standard input. A speed of 0 is kept as it is.",
     usage_code: 1,
 };
-
-const fn flag(letter: u8, doc: &'static str) -> Opt {
-    Opt {
-        letter,
-        value: None,
-        doc,
-    }
-}
-
-const fn valued(letter: u8, value: &'static str, doc: &'static str) -> Opt {
-    Opt {
-        letter,
-        value: Some(value),
-        doc,
-    }
-}
 
 /// How long a failure is held back from the supervisor.
 const FAILURE_WAIT_S: i64 = 10;

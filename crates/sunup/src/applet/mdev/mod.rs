@@ -43,28 +43,20 @@ const SPEC: Spec = Spec {
     synopsis: "[-vS] [-s | -d [-f] | SUBSYSTEM]",
     about: "makes device nodes in /dev, by /etc/mdev.conf",
     options: &[
-        flag(b's', "look at all devices in /sys once, and end"),
-        flag(
+        Opt::flag(b's', "look at all devices in /sys once, and end"),
+        Opt::flag(
             b'd',
             "listen for the kernel's device events, in the background",
         ),
-        flag(b'f', "with -d: stay in the foreground"),
-        flag(b'v', "say what is done"),
-        flag(b'S', "say it to the system's log, too"),
+        Opt::flag(b'f', "with -d: stay in the foreground"),
+        Opt::flag(b'v', "say what is done"),
+        Opt::flag(b'S', "say it to the system's log, too"),
     ],
     order: Order::Permute,
     notes: "Without -s and -d, mdev is the kernel's hotplug helper:\n  \
             echo /sbin/mdev >/proc/sys/kernel/hotplug\n",
     usage_code: 1,
 };
-
-const fn flag(letter: u8, doc: &'static str) -> Opt {
-    Opt {
-        letter,
-        value: None,
-        doc,
-    }
-}
 
 const CONF: &str = "/etc/mdev.conf";
 

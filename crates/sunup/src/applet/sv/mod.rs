@@ -36,16 +36,8 @@ pub const INIT_SCRIPT: Applet = Applet {
 };
 
 const OPTIONS: &[Opt] = &[
-    Opt {
-        letter: b'v',
-        value: None,
-        doc: "wait up to 7 seconds for the effect, then report it",
-    },
-    Opt {
-        letter: b'w',
-        value: Some("SEC"),
-        doc: "wait up to SEC seconds; implies -v",
-    },
+    Opt::flag(b'v', "wait up to 7 seconds for the effect, then report it"),
+    Opt::valued(b'w', "SEC", "wait up to SEC seconds; implies -v"),
 ];
 
 const SPEC: Spec = Spec {

@@ -15,30 +15,22 @@ use crate::say;
 /// The row of the table.
 pub const SVC: Applet = Applet { spec: &SPEC, run };
 
-const fn opt(letter: u8, doc: &'static str) -> Opt {
-    Opt {
-        letter,
-        value: None,
-        doc,
-    }
-}
-
 const SPEC: Spec = Spec {
     name: "svc",
     synopsis: "-udopchaitkx SERVICE...",
     about: "commands the supervisors of services, by letters",
     options: &[
-        opt(b'u', "up: start it, and again whenever it ends"),
-        opt(b'd', "down: stop it, and do not start it again"),
-        opt(b'o', "once: start it, but not again when it ends"),
-        opt(b'p', "pause: send STOP"),
-        opt(b'c', "continue: send CONT"),
-        opt(b'h', "send HUP"),
-        opt(b'a', "send ALRM"),
-        opt(b'i', "send INT"),
-        opt(b't', "send TERM"),
-        opt(b'k', "send KILL"),
-        opt(
+        Opt::flag(b'u', "up: start it, and again whenever it ends"),
+        Opt::flag(b'd', "down: stop it, and do not start it again"),
+        Opt::flag(b'o', "once: start it, but not again when it ends"),
+        Opt::flag(b'p', "pause: send STOP"),
+        Opt::flag(b'c', "continue: send CONT"),
+        Opt::flag(b'h', "send HUP"),
+        Opt::flag(b'a', "send ALRM"),
+        Opt::flag(b'i', "send INT"),
+        Opt::flag(b't', "send TERM"),
+        Opt::flag(b'k', "send KILL"),
+        Opt::flag(
             b'x',
             "exit: end the supervisor as soon as the service is down",
         ),

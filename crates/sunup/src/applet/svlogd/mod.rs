@@ -35,33 +35,21 @@ mod write;
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
 
-const fn opt(letter: u8, value: Option<&'static str>, doc: &'static str) -> Opt {
-    Opt { letter, value, doc }
-}
-
 const SPEC: Spec = Spec {
     name: "svlogd",
     synopsis: "[-tttv] [-r c] [-R xyz] [-l len] [-b buflen] DIR...",
     about: "writes standard input into log directories, and rotates them",
     options: &[
-        opt(
-            b't',
-            None,
-            "stamp lines: -t TAI64N, -tt UTC with _, -ttt with T",
-        ),
-        opt(b'v', None, "tell what is done"),
-        opt(b'r', Some("c"), "replace unprintable characters with c"),
-        opt(
+        Opt::flag(b't', "stamp lines: -t TAI64N, -tt UTC with _, -ttt with T"),
+        Opt::flag(b'v', "tell what is done"),
+        Opt::valued(b'r', "c", "replace unprintable characters with c"),
+        Opt::valued(
             b'R',
-            Some("xyz"),
+            "xyz",
             "replace the characters xyz, too (with _, or c)",
         ),
-        opt(
-            b'l',
-            Some("len"),
-            "judge lines by their first len bytes (1000)",
-        ),
-        opt(b'b', Some("buflen"), "read at least so many bytes at once"),
+        Opt::valued(b'l', "len", "judge lines by their first len bytes (1000)"),
+        Opt::valued(b'b', "buflen", "read at least so many bytes at once"),
     ],
     order: Order::Posix,
     notes: "HUP rereads DIR/config and reopens the logs, ALRM rotates them, \
