@@ -10,6 +10,17 @@ pub fn line(who: &str, what: impl Display) {
     drop(std::io::stderr().write_all(message(who, what).as_bytes()));
 }
 
+/// As [`line`], for a supervisor: says nothing if standard error takes no more
+/// at the moment, for example a pipe that nobody reads.
+pub fn offer(who: &str, what: impl Display) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stderr = rustix::stdio::stderr();
+    let mut fds = [PollFd::from_borrowed_fd(stderr, PollFlags::OUT)];
+    if poll(&mut fds, Some(&Timespec::default())) != Ok(0) {
+        line(who, what);
+    }
+}
+
 /// The line that [`line`] writes: without the error numbers that std adds to reasons.
 pub fn message(who: &str, what: impl Display) -> String {
     without_numbers(&format!("{who}: {what}\n"))

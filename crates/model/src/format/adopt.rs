@@ -4,7 +4,7 @@
 //! `run` or `finish`, the kernel's boot id, the inode of the pid namespace in
 //! which the pid counts, that of the pipe between service and logger (0: none),
 //! the pid, and the boot clock's time (nanoseconds) at
-//! which the process wrote the line about itself, just before its exec. A
+//! which the process wrote the line about itself, just before its exec; blanks may follow. A
 //! process with that pid which started later than that moment is another one.
 //! The file exists while the service is supervised; a supervisor that ends the
 //! supervision removes it.
@@ -60,6 +60,7 @@ pub fn prefix(phase: Phase, world: &World, pipe: u64) -> Vec<u8> {
 /// Reads a record; `None` for anything that is not one, whole and in this form.
 pub fn decode(bytes: &[u8]) -> Option<Record> {
     let line = core::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
+    let line = line.trim_end_matches(' ');
     let mut words = line.split(' ');
     let mut next = || words.next();
     if next()? != "1" {
@@ -118,6 +119,11 @@ mod tests {
             (Phase::Finish, 123, Instant(456_789))
         );
         assert_eq!((record.world, record.pipe), (world(), 9));
+        // Padding, so that every record has the same length.
+        let newline = line.pop();
+        line.extend_from_slice(b"      ");
+        line.extend(newline);
+        assert_eq!(decode(&line).unwrap().pid, 123);
     }
 
     #[test]

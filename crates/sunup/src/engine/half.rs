@@ -103,7 +103,7 @@ impl Half {
     /// [`Half::content`].
     pub fn complain(&mut self, who: &str, complaint: String) {
         if complaint != self.complaint {
-            say::line(who, &complaint);
+            say::offer(who, &complaint);
             self.complaint = complaint;
         }
     }

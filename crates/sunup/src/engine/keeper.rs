@@ -62,7 +62,7 @@ impl Engine {
             // Its units are the keeper's now: they are forgotten, not stopped.
             Ok(_) => self.units.clear(),
             Err(e) => {
-                say::line(
+                say::offer(
                     self.who,
                     format_args!("fork a keeper for the running services: {e}; trying again"),
                 );
@@ -135,7 +135,7 @@ impl Engine {
                     drop(self.watch(fd.as_fd(), Token::Pidfd(id)));
                 }
             }
-            Err(e) => say::line(self.who, format_args!("watch process {pid}: {e}")),
+            Err(e) => say::offer(self.who, format_args!("watch process {pid}: {e}")),
         }
     }
 
@@ -145,7 +145,7 @@ impl Engine {
         let signals = match SignalFd::new(&[signal::SIGTERM, signal::SIGHUP, signal::SIGCHLD]) {
             Ok(signals) => std::mem::replace(&mut self.signals, signals),
             Err(e) => {
-                say::line(self.who, format_args!("keep the running services: {e}"));
+                say::offer(self.who, format_args!("keep the running services: {e}"));
                 return 111;
             }
         };

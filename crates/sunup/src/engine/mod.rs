@@ -188,7 +188,7 @@ impl Engine {
         };
         engine.watch(engine.signals.as_fd(), Token::Signals)?;
         if engine.launcher.world.is_none() {
-            say::line(
+            say::offer(
                 who,
                 "/proc is not mounted: if this supervisor is killed, its services cannot be taken over",
             );
@@ -199,7 +199,7 @@ impl Engine {
     /// Supervises one service directory until it was told to exit; the result is the exit code.
     pub fn supervise_one(mut self, dir: &[u8]) -> u8 {
         if let Err(complaint) = self.admit_one(dir) {
-            say::line(self.who, complaint);
+            say::offer(self.who, complaint);
             return 111;
         }
         self.run()
@@ -213,13 +213,13 @@ impl Engine {
                     .descriptor()
                     .map(|fd| self.watch(fd, Token::ScanDir));
                 if let Some(Err(e)) = watched {
-                    say::line(self.who, format_args!("watch the scan directory: {e}"));
+                    say::offer(self.who, format_args!("watch the scan directory: {e}"));
                     return 111;
                 }
                 self.scan_dir = Some(scan_dir);
             }
             Err(e) => {
-                say::line(
+                say::offer(
                     self.who,
                     format_args!("{}: {e}; name a directory of services", dir.escape_ascii()),
                 );
@@ -239,7 +239,7 @@ impl Engine {
                 self.title = Some(title);
                 self.set_alarm(adopt::now().plus_ms(title::DOT_MS), Alarm::Dot);
             }
-            Err(e) => say::line(
+            Err(e) => say::offer(
                 self.who,
                 format_args!("show the log in the process title: {e}"),
             ),
@@ -265,7 +265,7 @@ impl Engine {
                 Ok(_) | Err(Errno::INTR) => {}
                 // Cannot happen with valid arguments; ending lets init start a successor.
                 Err(e) => {
-                    say::line(self.who, format_args!("wait for events: {e}"));
+                    say::offer(self.who, format_args!("wait for events: {e}"));
                     return 111;
                 }
             }

@@ -68,7 +68,7 @@ impl Engine {
             if let Some(fd) = &half.pidfd {
                 let watched = self.watch(fd.as_fd(), Token::Pidfd(id));
                 if let Err(e) = watched {
-                    say::line(self.who, format_args!("watch process {pid}: {e}"));
+                    say::offer(self.who, format_args!("watch process {pid}: {e}"));
                 }
                 self.owners.insert(pid, Owner::Process(id));
             }
@@ -143,7 +143,7 @@ impl Engine {
         let entries = match scan_dir.entries() {
             Ok(entries) => entries,
             Err(text) => {
-                say::line(self.who, text);
+                say::offer(self.who, text);
                 self.scan_by(adopt::now().plus_ms(ADMIT_MS_MAX));
                 return;
             }
@@ -233,7 +233,7 @@ impl Engine {
         };
         super::keeper::ask_for(&path);
         if waiting.delay_ms >= ADMIT_SAY_MS && text != waiting.complaint {
-            say::line(self.who, format_args!("{text}; trying again"));
+            say::offer(self.who, format_args!("{text}; trying again"));
             waiting.complaint = text;
         }
         let at = adopt::now().plus_ms(waiting.delay_ms);

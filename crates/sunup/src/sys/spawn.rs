@@ -252,14 +252,19 @@ fn lower_files_limit(soft: u64) {
     }
 }
 
-/// Writes `PREFIX PID BOOT_NS\n`. A failure costs only the adoption of this
-/// process by a later supervisor, so the service starts all the same.
+/// Length of every record: each overwrites the one before in place, which needs
+/// no space on a full disk.
+const RECORD_BYTES: usize = 160;
+
+/// Writes `PREFIX PID BOOT_NS`, blanks up to the length, and a newline. A failure
+/// costs only the adoption of this process by a later supervisor, so the service
+/// starts all the same.
 fn write_record(record: &Record) {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    let mut text = [0_u8; 192];
+    let mut text = [b' '; RECORD_BYTES];
     // SAFETY: `now` is valid for writing; path and buffer are valid for the calls.
     unsafe {
         let pid = libc::getpid();
@@ -267,22 +272,17 @@ fn write_record(record: &Record) {
         let ns = (now.tv_sec as u64)
             .wrapping_mul(1_000_000_000)
             .wrapping_add(now.tv_nsec as u64);
-        let mut at = 0;
-        at = append(&mut text, at, &record.prefix);
+        let mut at = append(&mut text, 0, &record.prefix);
         at = append_number(&mut text, at, pid as u64);
         at = append(&mut text, at, b" ");
-        at = append_number(&mut text, at, ns);
-        at = append(&mut text, at, b"\n");
+        append_number(&mut text, at, ns);
+        append(&mut text, RECORD_BYTES - 1, b"\n");
         // The supervisor sleeps: a fifo in the file's place must not hold it up.
-        let flags = libc::O_WRONLY
-            | libc::O_CREAT
-            | libc::O_TRUNC
-            | libc::O_NONBLOCK
-            | libc::O_CLOEXEC
-            | libc::O_NOFOLLOW;
+        let flags =
+            libc::O_WRONLY | libc::O_CREAT | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOFOLLOW;
         let fd = libc::open(record.path.as_ptr(), flags, 0o600);
         if fd >= 0 {
-            libc::write(fd, text.as_ptr().cast(), at);
+            libc::write(fd, text.as_ptr().cast(), text.len());
             libc::close(fd);
         }
     }

@@ -21,12 +21,17 @@ struct Runsvdir {
 
 impl Runsvdir {
     fn start(fixture: &Fixture) -> Self {
-        let (scan, stderr) = (fixture.path("scan"), fixture.path("stderr"));
+        let stderr = fixture.path("stderr");
         let sink = fs::OpenOptions::new()
             .append(true)
             .create(true)
             .open(&stderr)
             .unwrap();
+        Self::start_with(fixture, sink.into())
+    }
+
+    fn start_with(fixture: &Fixture, sink: std::os::fd::OwnedFd) -> Self {
+        let (scan, stderr) = (fixture.path("scan"), fixture.path("stderr"));
         let child = Command::new(sunup())
             .args(["runsvdir".as_ref(), "-P".as_ref(), scan.as_os_str()])
             .stdin(Stdio::null())
@@ -617,4 +622,19 @@ fn a_restart_under_a_keeper_is_logged() {
     });
     kill(again.pid, Signal::KILL);
     wait_until_unsupervised(&dir);
+}
+
+/// A full pipe as standard error holds nothing up.
+#[test]
+fn nobody_has_to_listen() {
+    let fixture = Fixture::new(&[("scan/bad/", ""), ("scan/good/run", SLEEP)]);
+    let (_unread, full) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+    while rustix::io::write(&full, &[0; 4096]).is_ok() {}
+    rustix::fs::fcntl_setfl(&full, rustix::fs::OFlags::WRONLY).unwrap();
+    let runsvdir = Runsvdir::start_with(&fixture, full);
+    status(&fixture.path("scan/bad"), "a complaint is due", down);
+    status(&fixture.path("scan/good"), "run", running);
+    fs::write(fixture.path("scan/good/supervise/control"), "d").unwrap();
+    status(&fixture.path("scan/good"), "down", down);
+    runsvdir.hang_up();
 }
