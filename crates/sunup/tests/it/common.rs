@@ -15,7 +15,7 @@ pub fn sunup() -> PathBuf {
 }
 
 /// How long an event may take on a busy machine before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A directory that is removed with its value.
 pub struct Fixture {
