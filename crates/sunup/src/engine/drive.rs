@@ -241,13 +241,7 @@ impl Engine {
     /// Writes one service's files, later if that fails now.
     pub(super) fn write_one(&mut self, id: Id) {
         let who = self.who;
-        let Some(unit) = self.units.get_mut(&id.unit) else {
-            return;
-        };
-        let title = unit.title(id.role);
-        let Some(half) = unit.half_mut(id.role) else {
-            return;
-        };
+        let Some(half) = self.half(id) else { return };
         if !std::mem::take(&mut half.dirty) {
             return;
         }
@@ -259,9 +253,11 @@ impl Engine {
             Err(failed) => Err(failed),
         };
         if let Err((attempt, e)) = watched {
-            let complaint = format!("{title}: {attempt}: {e}; trying again");
-            if let Some(half) = self.half(id) {
-                half.complain(who, complaint);
+            if let Some(unit) = self.units.get_mut(&id.unit) {
+                let complaint = format!("{}: {attempt}: {e}; trying again", unit.title(id.role));
+                if let Some(half) = unit.half_mut(id.role) {
+                    half.complain(who, complaint);
+                }
             }
             self.rewrite_later();
         }

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use model::format::status::{Phase, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 
@@ -148,4 +149,23 @@ pub fn yield_until<T>(mut check: impl FnMut() -> Option<T>) -> T {
         std::thread::yield_now();
     }
     panic!("it did not come about");
+}
+
+/// A service that runs until it is stopped.
+pub const SLEEP: &str = "#!/bin/sh\nexec sleep 1000\n";
+
+/// What the supervisor of a service directory last wrote.
+pub fn read_status(dir: &Path) -> Option<Status> {
+    let bytes = fs::read(dir.join("supervise/status")).ok()?;
+    Status::decode(bytes.as_slice().try_into().ok()?)
+}
+
+/// Whether `./run` runs.
+pub fn running(s: &Status) -> bool {
+    s.phase == Phase::Run && s.pid != 0
+}
+
+/// Whether there is no process.
+pub fn down(s: &Status) -> bool {
+    s.phase == Phase::Down && s.pid == 0
 }

@@ -9,7 +9,10 @@ use std::process::{Child, Command, Stdio};
 use model::format::status::{Phase, Status};
 use rustix::process::Signal;
 
-use super::common::{Fixture, ends, kill, lives, sunup, wait_exit, wait_for, yield_until};
+use super::common::{
+    Fixture, SLEEP, down, ends, kill, lives, read_status, running, sunup, wait_exit, wait_for,
+    yield_until,
+};
 
 /// A supervisor under test.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -141,23 +144,10 @@ fn supervise(dir: &Path) -> PathBuf {
     path
 }
 
-fn read_status(dir: &Path) -> Option<Status> {
-    let bytes = fs::read(dir.join("supervise/status")).ok()?;
-    Status::decode(bytes.as_slice().try_into().ok()?)
-}
-
 fn status(dir: &Path, what: &str, check: impl Fn(&Status) -> bool) -> Status {
     wait_for(what, &[&supervise(dir)], || {
         read_status(dir).filter(|s| check(s))
     })
-}
-
-fn running(s: &Status) -> bool {
-    s.phase == Phase::Run && s.pid != 0
-}
-
-fn down(s: &Status) -> bool {
-    s.phase == Phase::Down && s.pid == 0
 }
 
 /// Lines of the file `events` once there are `n`.
@@ -179,8 +169,6 @@ fn fixture(files: &[(&str, &str)]) -> Fixture {
     }
     fixture
 }
-
-const SLEEP: &str = "#!/bin/sh\nexec sleep 1000\n";
 
 #[test]
 fn starts_stops_and_shows_it_as_runit_does() {

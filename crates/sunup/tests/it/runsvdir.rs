@@ -5,12 +5,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use model::format::status::{Phase, Status};
+use model::format::status::Status;
 use rustix::process::Signal;
 
-use super::common::{Fixture, ends, kill, lives, sunup, wait_exit, wait_for, yield_until};
-
-const SLEEP: &str = "#!/bin/sh\nexec sleep 1000\n";
+use super::common::{
+    Fixture, SLEEP, down, ends, kill, lives, read_status, running, sunup, wait_exit, wait_for,
+    yield_until,
+};
 
 /// A runsvdir over `scan` of a fixture; its services end with it.
 struct Runsvdir {
@@ -81,11 +82,6 @@ fn all_pids(scan: &Path) -> Vec<u32> {
         .collect()
 }
 
-fn read_status(dir: &Path) -> Option<Status> {
-    let bytes = fs::read(dir.join("supervise/status")).ok()?;
-    Status::decode(bytes.as_slice().try_into().ok()?)
-}
-
 /// Waits for a status of the service in `dir`, whose supervise directory may not exist yet.
 fn status(dir: &Path, what: &str, check: impl Fn(&Status) -> bool) -> Status {
     if !dir.join("supervise").exists() {
@@ -96,14 +92,6 @@ fn status(dir: &Path, what: &str, check: impl Fn(&Status) -> bool) -> Status {
     wait_for(what, &[&dir.join("supervise")], || {
         read_status(dir).filter(|s| check(s))
     })
-}
-
-fn running(s: &Status) -> bool {
-    s.phase == Phase::Run && s.pid != 0
-}
-
-fn down(s: &Status) -> bool {
-    s.phase == Phase::Down && s.pid == 0
 }
 
 #[test]

@@ -25,11 +25,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use model::format::status::{Phase, Status};
+use model::format::status::Phase;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
 
-use super::common::{Fixture, ends, kill, lives, sunup, wait_exit, wait_for};
+use super::common::{Fixture, ends, kill, lives, read_status, sunup, wait_exit, wait_for};
 
 const ROUNDS: u64 = 12;
 const SERVICES: usize = 8;
@@ -222,8 +222,7 @@ impl Torture {
                     (false, Phase::Down)
                 };
                 wait_for("the last want", &[&dir.join("supervise")], || {
-                    let bytes = fs::read(dir.join("supervise/status")).ok()?;
-                    let status = Status::decode(bytes.as_slice().try_into().ok()?)?;
+                    let status = read_status(&dir)?;
                     (status.want_up == up && status.phase == phase).then_some(())
                 });
                 assert_eq!(self.service(n).is_some(), up, "service {n}");
