@@ -5,7 +5,15 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use super::signal::check;
 
-/// Makes the terminal the controlling one of this session, which must have none.
+/// Whether this process leads its session. (rustix takes a session to be a
+/// process, but the leader may live outside this pid namespace: its number is 0.)
+pub fn leads_session() -> bool {
+    // SAFETY: two numbers are asked for.
+    unsafe { libc::getsid(0) == libc::getpid() }
+}
+
+/// Makes the terminal the controlling one of this session, which must have none
+/// or this one.
 /// A process with CAP_SYS_ADMIN takes it away from the session that has it.
 pub fn take(tty: impl AsFd) -> io::Result<()> {
     let force: libc::c_int = 1;

@@ -169,3 +169,12 @@ pub fn running(s: &Status) -> bool {
 pub fn down(s: &Status) -> bool {
     s.phase == Phase::Down && s.pid == 0
 }
+
+/// The process group and the session of a process; 0 for one whose leader
+/// lives outside this pid namespace.
+pub fn group_and_session(pid: u32) -> (u32, u32) {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let mut fields = fields.split(' ').skip(2).map(|f| f.parse().unwrap());
+    (fields.next().unwrap(), fields.next().unwrap())
+}

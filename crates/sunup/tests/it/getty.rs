@@ -474,6 +474,25 @@ fn a_group_leader_is_told_what_to_do() {
     );
 }
 
+/// The leader of the session lives outside the pid namespace, as that of
+/// whoever enters a container: its number is 0 there.
+#[test]
+fn a_session_led_from_outside_is_not_ours() {
+    let line = Line::new();
+    let mut command = Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user", "--pid", "--fork"])
+        .args(["bash", "-mc", "\"$@\"; exit $?", "bash"])
+        .arg(sunup())
+        .args(["getty", "0", line.path()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let (text, status) = fail(&mut command);
+    assert!(text.contains("start a session: "), "{text}");
+    assert_eq!(status.code(), Some(1));
+}
+
 #[test]
 fn a_missing_login_program_is_told_on_the_terminal_too() {
     let mut line = Line::new();

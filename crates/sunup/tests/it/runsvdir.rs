@@ -9,8 +9,8 @@ use model::format::status::Status;
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, down, ends, kill, lives, read_status, running, sunup, wait_exit, wait_for,
-    yield_until,
+    Fixture, SLEEP, down, ends, group_and_session, kill, lives, read_status, running, sunup,
+    wait_exit, wait_for, yield_until,
 };
 
 /// A runsvdir over `scan` of a fixture; its services end with it.
@@ -246,19 +246,12 @@ fn sessions_are_as_under_runit() {
     ]);
     let runsvdir = Runsvdir::start(&fixture);
     let plain = status(&fixture.path("scan/plain"), "plain", running).pid;
-    let session = |pid: u32| {
-        let pid = rustix::process::Pid::from_raw(pid as i32);
-        (
-            rustix::process::getsid(pid).unwrap(),
-            rustix::process::getpgid(pid).unwrap(),
-        )
-    };
-    let (sid, pgid) = session(plain);
-    assert_eq!(sid, pgid);
-    assert_ne!(sid.as_raw_pid(), plain as i32);
-    assert_ne!(sid, rustix::process::getsid(None).unwrap());
+    let (group, session) = group_and_session(plain);
+    assert_eq!(group, session);
+    assert_ne!(session, plain);
+    assert_ne!(session, group_and_session(std::process::id()).1);
     let leader = status(&fixture.path("scan/setsid"), "setsid", running).pid;
-    yield_until(|| (session(leader).0.as_raw_pid() == leader as i32).then_some(()));
+    yield_until(|| (group_and_session(leader).1 == leader).then_some(()));
     runsvdir.hang_up();
 }
 

@@ -7,11 +7,11 @@ use std::path::Path;
 use model::options::Parsed;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
-use rustix::process::{getpid, getsid, setsid};
+use rustix::process::{getpid, setsid};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stdin};
 use rustix::termios::{
     ControlModes, InputModes, LocalModes, OptionalActions, OutputModes, QueueSelector,
-    SpecialCodeIndex, Termios, tcflush, tcgetattr, tcgetsid, tcsetattr, tcsetpgrp,
+    SpecialCodeIndex, Termios, tcflush, tcgetattr, tcsetattr, tcsetpgrp,
 };
 
 use super::{Failure, failure};
@@ -33,7 +33,7 @@ pub struct Terminal {
 /// a session without one may take another.
 pub fn lead_session() -> Result<(), Failure> {
     let Err(error) = setsid() else { return Ok(()) };
-    if getsid(None) != Ok(getpid()) {
+    if !line::leads_session() {
         return Err(format!(
             "start a session: {error}; run getty from a supervisor, or as `setsid getty ...`"
         ));
@@ -61,10 +61,7 @@ impl Terminal {
         blocking.map_err(|e| fail("make it wait for input", e))?;
         dup2_stdout(stdin()).map_err(|e| fail("put it on standard output", e))?;
         dup2_stderr(stdin()).map_err(|e| fail("put it on standard error", e))?;
-        if tcgetsid(stdin()) != Ok(getpid()) {
-            line::take(stdin())
-                .map_err(|e| failure(&path, "make it the controlling terminal", e))?;
-        }
+        line::take(stdin()).map_err(|e| failure(&path, "make it the controlling terminal", e))?;
         tcsetpgrp(stdin(), getpid()).map_err(|e| fail("come to its foreground", e))?;
         let attributes = tcgetattr(stdin()).map_err(|e| fail("read its settings", e))?;
         Ok(Self {

@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, sendto, soc
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{enclosed_as, output, read, root};
-use crate::common::{Fixture, wait_for};
+use crate::common::{Fixture, group_and_session, wait_for};
 
 /// `mdev -d` in namespaces of its own, with the real sysfs.
 struct Daemon {
@@ -170,10 +170,8 @@ fn without_f_it_goes_to_the_background_after_the_scan() {
     });
     let background = Guard(Pid::from_raw(pid).unwrap());
     // Its own session, so it outlives the terminal it was started from.
-    assert_eq!(
-        rustix::process::getsid(Some(background.0)),
-        Ok(background.0)
-    );
+    let pid = background.0.as_raw_pid() as u32;
+    assert_eq!(group_and_session(pid).1, pid);
 }
 
 /// The forged event would be believed if it came from the kernel. With FORGE set,
