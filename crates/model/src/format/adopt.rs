@@ -87,17 +87,6 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
     next().is_none().then_some(record)
 }
 
-/// Start time, in clock ticks since boot, from the text of /proc/PID/stat
-/// (proc_pid_stat(5), field 22), and whether the process still lives (is
-/// neither a zombie nor dead). The name in parentheses may hold anything.
-pub fn start_ticks(stat: &[u8]) -> Option<(u64, bool)> {
-    let end = stat.iter().rposition(|b| *b == b')')?;
-    let mut fields = stat.get(end + 2..)?.split(|b| *b == b' ');
-    let state = fields.next()?;
-    let ticks = core::str::from_utf8(fields.nth(18)?).ok()?.parse().ok()?;
-    Some((ticks, !matches!(state, b"Z" | b"X" | b"x")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,13 +131,5 @@ mod tests {
         ] {
             assert_eq!(decode(bad), None, "{}", bad.escape_ascii());
         }
-    }
-
-    #[test]
-    fn stat_with_a_hostile_name() {
-        let stat = b"77 (a) Z (b) S 1 77 77 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 998877 1 2\n";
-        assert_eq!(start_ticks(stat), Some((998_877, true)));
-        assert_eq!(start_ticks(b"77 (x) Z 1"), None);
-        assert_eq!(start_ticks(b""), None);
     }
 }

@@ -6,6 +6,7 @@ pub mod cpio;
 pub mod inittab;
 pub mod issue;
 pub mod mdev_conf;
+pub mod proc_stat;
 pub mod stamp;
 pub mod status;
 pub mod svlogd_config;

@@ -6,7 +6,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
-use model::format::adopt::{self, Record, World};
+use model::format::adopt::{Record, World};
+use model::format::proc_stat;
 use model::format::status::{Phase, Status};
 use model::format::tai64n::Tai64n;
 use model::service::{Event, Exit, Role, Service, Want};
@@ -15,7 +16,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::supervise;
+use super::{foreign, supervise};
 use crate::sys::clock;
 
 /// What was found in a supervise directory.
@@ -42,7 +43,7 @@ pub fn world() -> io::Result<Option<World>> {
 }
 
 /// [`supervise::unless_short`] for what std looks at.
-fn look<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
+pub fn look<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
     supervise::unless_short(looked.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO)))
 }
 
@@ -60,10 +61,19 @@ pub fn inherit(
         changed: None,
         missed: None,
     };
-    let Some(record) = supervise::record(home)?.filter(|r| world == Some(&r.world)) else {
+    let status = supervise::status(home)?;
+    let mut record = supervise::record(home)?.filter(|r| world == Some(&r.world));
+    // Another supervisor may have come after the one that left the record.
+    if let (Some(world), Some(status)) = (world, status)
+        && record.as_ref().is_none_or(|r| r.pid != status.pid)
+        && let Some(foreign) = foreign::record(home, world, role, status)?
+        && record.as_ref().map(alive).transpose()?.flatten().is_none()
+    {
+        record = Some(foreign);
+    }
+    let Some(record) = record else {
         return Ok(fresh);
     };
-    let status = supervise::status(home)?;
     let want = match status {
         Some(s) if s.want_up => Want::Up,
         Some(_) => Want::Down,
@@ -111,10 +121,9 @@ fn alive(record: &Record) -> io::Result<Option<OwnedFd>> {
     let pidfd = supervise::unless_short(pidfd_open(pid, PidfdFlags::empty()))?;
     // The descriptor pins the process, so what is read now is about it or fails.
     let stat = look(fs::read(format!("/proc/{}/stat", record.pid)))?;
-    let started = stat.as_deref().and_then(adopt::start_ticks);
-    let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
+    let stat = stat.as_deref().and_then(proc_stat::decode);
     let is_it = |fd: &OwnedFd| {
-        started.is_some_and(|(at, lives)| lives && at <= record.at.0 / tick_ns) && !has_ended(fd)
+        stat.is_some_and(|s| s.lives && s.started <= record.at.0 / tick_ns()) && !has_ended(fd)
     };
     Ok(pidfd.filter(is_it))
 }
@@ -131,6 +140,11 @@ fn has_ended(pidfd: &OwnedFd) -> bool {
     )
     .unwrap_or(0)
         > 0
+}
+
+/// What /proc counts times in (ns).
+pub fn tick_ns() -> u64 {
+    1_000_000_000 / rustix::param::clock_ticks_per_second().max(1)
 }
 
 /// The moment, on the boot clock.

@@ -12,6 +12,7 @@
 
 mod adopt;
 mod drive;
+mod foreign;
 mod half;
 mod keeper;
 mod launch;

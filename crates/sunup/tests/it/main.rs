@@ -6,6 +6,7 @@ mod common;
 mod chpst;
 mod cli;
 mod getty;
+mod handover;
 mod init;
 mod machine;
 mod manual;

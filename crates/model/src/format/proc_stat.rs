@@ -1,0 +1,50 @@
+//! /proc/PID/stat: one line about a process (proc_pid_stat(5)).
+
+/// The fields that tell one process from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcStat {
+    /// Neither a zombie nor dead.
+    pub lives: bool,
+    /// Its parent's pid; 0 if that is outside the pid namespace.
+    pub parent: u32,
+    /// When it started, in clock ticks since boot.
+    pub started: u64,
+}
+
+/// Reads the line; the name in parentheses may hold anything.
+pub fn decode(line: &[u8]) -> Option<ProcStat> {
+    let name_end = line.iter().rposition(|b| *b == b')')?;
+    let mut fields = line.get(name_end + 2..)?.split(|b| *b == b' ');
+    let state = fields.next()?;
+    let parent = fields.next()?;
+    let started = fields.nth(17)?;
+    Some(ProcStat {
+        lives: !matches!(state, b"Z" | b"X" | b"x"),
+        parent: core::str::from_utf8(parent).ok()?.parse().ok()?,
+        started: core::str::from_utf8(started).ok()?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name() {
+        let line = b"77 (a) Z (b) S 4 77 77 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 998877 1 2\n";
+        let read = ProcStat {
+            lives: true,
+            parent: 4,
+            started: 998_877,
+        };
+        assert_eq!(decode(line), Some(read));
+        for bad in [
+            &b"77 (x) Z 1"[..],
+            b"",
+            b")",
+            b"77 (x) S x 77 77 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 9 1",
+        ] {
+            assert_eq!(decode(bad), None);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Processes that runit's runsv left: it keeps no record, but its status names
+//! the pid and when it was started.
+//!
+//! The lock is ours, so whoever wrote the status is gone. A process with that
+//! pid is the service if it became an orphan (was handed to an ancestor of ours)
+//! and either was started at that time or still works in the service's
+//! directory: the wall clock may have been set since, and a machine without a
+//! clock of its own may have the same times and pids after each boot.
+
+use std::fs;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt;
+
+use model::format::adopt::{Record, World};
+use model::format::proc_stat::{self, ProcStat};
+use model::format::status::{Phase, Status};
+use model::service::Role;
+use model::time::Instant;
+
+use super::adopt::{look, now, tick_ns};
+use crate::sys::clock;
+
+/// How far the time of the status and that of the process may be apart (s): the
+/// one is read just after the fork, on a busy machine.
+const APART_S_MAX: u64 = 2;
+/// Ancestors looked at; more are not believed.
+const ANCESTORS_MAX: usize = 64;
+
+/// The record that a supervisor of ours would have left, if the status names a
+/// process that is the service's. Fails as [`super::supervise::unless_short`] does.
+pub fn record(
+    home: BorrowedFd,
+    world: &World,
+    role: Role,
+    status: Status,
+) -> io::Result<Option<Record>> {
+    if status.pid <= 1 || status.phase == Phase::Down {
+        return Ok(None);
+    }
+    let Some(stat) = process(status.pid)?.filter(|s| s.lives) else {
+        return Ok(None);
+    };
+    let of = |name: &str| format!("/proc/{}/{name}", status.pid);
+    let at = Instant((stat.started + 1).saturating_mul(tick_ns()));
+    let began = clock::wall().unix_seconds() - (now().ms_since(at) / 1000) as i64;
+    let in_time = began.abs_diff(status.changed.unix_seconds()) <= APART_S_MAX;
+    if !is_above_us(stat.parent)? || !in_time && !works_in(home, &of("cwd"))? {
+        return Ok(None);
+    }
+    // A logger reads its pipe; what a service has for output may be its own.
+    let fds: &[u32] = match role {
+        Role::Log => &[0],
+        Role::Main => &[1, 2],
+    };
+    let pipe = fds.iter().find_map(|fd| pipe(&of(&format!("fd/{fd}"))));
+    Ok(Some(Record {
+        phase: status.phase,
+        world: world.clone(),
+        pipe: pipe.unwrap_or(0),
+        pid: status.pid,
+        at,
+    }))
+}
+
+fn process(pid: u32) -> io::Result<Option<ProcStat>> {
+    let stat = look(fs::read(format!("/proc/{pid}/stat")))?;
+    Ok(stat.as_deref().and_then(proc_stat::decode))
+}
+
+/// Whether a process is PID 1 or an ancestor of this one: orphans are handed to
+/// such, and our own children have us for a parent.
+fn is_above_us(parent: u32) -> io::Result<bool> {
+    let mut above = std::os::unix::process::parent_id();
+    for _ in 0..ANCESTORS_MAX {
+        if above <= 1 || above == parent {
+            break;
+        }
+        above = process(above)?.map_or(0, |s| s.parent);
+    }
+    Ok(parent != std::process::id() && (parent == 1 || parent == above))
+}
+
+fn works_in(home: BorrowedFd, cwd: &str) -> io::Result<bool> {
+    let Some(cwd) = look(fs::metadata(cwd))? else {
+        return Ok(false);
+    };
+    Ok(rustix::fs::fstat(home)
+        .is_ok_and(|home| (home.st_dev, home.st_ino) == (cwd.dev(), cwd.ino())))
+}
+
+/// The inode of the pipe that a link in /proc/PID/fd shows.
+fn pipe(link: &str) -> Option<u64> {
+    let target = fs::read_link(link).ok()?;
+    let inode = target.to_str()?.strip_prefix("pipe:[")?.strip_suffix(']')?;
+    inode.parse().ok()
+}
