@@ -77,7 +77,10 @@ impl Half {
     /// Writes the state files.
     pub fn show(&mut self) -> std::io::Result<()> {
         let status = self.status();
-        supervise::show(self.home.as_fd(), &status, &self.service.stat())?;
+        let differs = self.shown.is_none_or(|(shown, _)| shown.pid != status.pid);
+        // Until all is written, nothing of it counts as known.
+        self.shown = None;
+        supervise::show(self.home.as_fd(), &status, &self.service.stat(), differs)?;
         self.shown = Some((status, self.service.want()));
         Ok(())
     }

@@ -14,8 +14,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use model::format::adopt;
 use model::format::status::Status;
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, flock, fstat, linkat, mkdirat, mkfifoat,
-    openat, readlinkat, renameat, statat, unlinkat,
+    AtFlags, FileType, FlockOperation, Mode, OFlags, flock, fstat, ftruncate, linkat, mkdirat,
+    mkfifoat, openat, readlinkat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -105,28 +105,19 @@ impl Supervise {
     }
 }
 
-/// Writes `status`, `stat` and `pid`, each by rename, so that readers see whole
-/// files only. A fifo that somebody put in the way blocks nothing.
-pub fn show(home: BorrowedFd, status: &Status, stat: &str) -> io::Result<()> {
-    let pid = if status.pid == 0 {
-        String::new()
-    } else {
-        format!("{}\n", status.pid)
-    };
-    replace(home, c"supervise/pid.new", c"supervise/pid", pid.as_bytes())?;
-    replace(
-        home,
-        c"supervise/stat.new",
-        c"supervise/stat",
-        stat.as_bytes(),
-    )?;
+/// Writes `pid` (if it `differs`), `stat` and `status`.
+pub fn show(home: BorrowedFd, status: &Status, stat: &str, differs: bool) -> io::Result<()> {
+    if differs {
+        let pid = if status.pid == 0 {
+            String::new()
+        } else {
+            format!("{}\n", status.pid)
+        };
+        put(home, c"supervise/pid", pid.as_bytes())?;
+    }
+    put(home, c"supervise/stat", stat.as_bytes())?;
     // Last, because it is what sv watches for.
-    replace(
-        home,
-        c"supervise/status.new",
-        c"supervise/status",
-        &status.encode(),
-    )
+    put(home, c"supervise/status", &status.encode())
 }
 
 /// The record that an earlier supervisor's child left. Fails as [`unless_short`] does.
@@ -230,18 +221,29 @@ fn link_ok(home: BorrowedFd, control: &OwnedFd) -> io::Result<()> {
     Ok(renameat(home, c"supervise/ok.new", home, c"supervise/ok")?)
 }
 
-fn replace(home: BorrowedFd, new: &CStr, name: &CStr, content: &[u8]) -> io::Result<()> {
-    let flags = OFlags::WRONLY
-        | OFlags::CREATE
-        | OFlags::TRUNC
-        | OFlags::NONBLOCK
-        | OFlags::CLOEXEC
-        | OFlags::NOFOLLOW;
+/// Writes a small file over what it held: in place, because a rename costs a
+/// new file each time (on ext4 even a write to the disk, and room that may be
+/// lacking). A reader that comes between sees both versions' bytes at worst for
+/// the moment, as `sv` knows. What is no file is replaced: a fifo that somebody
+/// put there blocks nothing.
+fn put(home: BorrowedFd, name: &CStr, content: &[u8]) -> io::Result<()> {
+    let flags =
+        OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
-    let file = openat(home, new, flags, mode)?;
-    let written = rustix::io::write(&file, content)?;
-    if written != content.len() {
+    let file = match openat(home, name, flags, mode) {
+        Ok(file) if is_regular(&file) => file,
+        Ok(_) | Err(Errno::NXIO | Errno::LOOP | Errno::NODEV) => {
+            unlinkat(home, name, AtFlags::empty())?;
+            openat(home, name, flags | OFlags::EXCL, mode)?
+        }
+        Err(e) => return Err(e.into()),
+    };
+    if rustix::io::pwrite(&file, content, 0)? != content.len() {
         return Err(Errno::NOSPC.into());
     }
-    Ok(renameat(home, new, home, name)?)
+    Ok(ftruncate(&file, content.len() as u64)?)
+}
+
+fn is_regular(file: &OwnedFd) -> bool {
+    fstat(file).is_ok_and(|f| FileType::from_raw_mode(f.st_mode) == FileType::RegularFile)
 }

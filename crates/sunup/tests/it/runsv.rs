@@ -558,16 +558,20 @@ fn a_killed_supervisor_forgets_no_order() {
 fn fifos_in_the_way_of_state_files_do_not_block() {
     let fixture = fixture(&[("web/run", SLEEP)]);
     let dir = fixture.path("web");
-    for name in ["adopt", "status.new", "stat.new", "pid.new"] {
+    for name in ["adopt", "status", "stat", "pid"] {
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
         let path = supervise(&dir).join(name);
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
     }
     let runsv = Runsv::start(Kind::Ours, &dir);
-    runsv.says("write supervise/status");
-    for name in ["status.new", "stat.new", "pid.new"] {
-        fs::remove_file(supervise(&dir).join(name)).unwrap();
-    }
+    wait_for("files", &[&supervise(&dir)], || {
+        let is_file =
+            |name: &str| fs::metadata(supervise(&dir).join(name)).is_ok_and(|m| m.is_file());
+        ["status", "stat", "pid"]
+            .into_iter()
+            .all(is_file)
+            .then_some(())
+    });
     runsv.status("run", running);
     runsv.exit();
 }
@@ -595,10 +599,12 @@ fn a_state_that_cannot_be_written_is_written_later() {
     let dir = fixture.path("web");
     let runsv = Runsv::start(Kind::Ours, &dir);
     runsv.status("run", running);
-    fs::create_dir(supervise(&dir).join("status.new")).unwrap();
+    let stat = supervise(&dir).join("stat");
+    fs::remove_file(&stat).unwrap();
+    fs::create_dir(&stat).unwrap();
     runsv.control("o");
     runsv.says("write supervise/status: Is a directory; trying again");
-    fs::remove_dir(supervise(&dir).join("status.new")).unwrap();
+    fs::remove_dir(&stat).unwrap();
     runsv.status("once", |s| running(s) && !s.want_up);
     runsv.exit();
 }

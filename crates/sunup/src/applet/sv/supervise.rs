@@ -20,6 +20,8 @@ use crate::{say, sys};
 /// Debian's, and the place of this project's own tree.
 const SERVICE_DIRS: [&[u8]; 4] = [b"/service", b"/var/service", b"/etc/service", DIR_LAST];
 const DIR_LAST: &[u8] = b"/etc/runit/sv";
+/// A status that is never the same twice is taken as it is after so many reads.
+const READS_MAX: u32 = 8;
 
 /// Why a service could not be asked or commanded.
 #[derive(Clone, Copy, Debug)]
@@ -136,13 +138,22 @@ impl Service {
             }
             Err(e) => return Err(Trouble::warning(OPEN, e)),
         };
-        let mut record = [0; 20];
-        let n = rustix::io::read(&file, &mut record).map_err(|e| Trouble::warning(READ, e))?;
-        let status = if n < record.len() {
-            None
-        } else {
-            Status::decode(&record)
+        let read = || {
+            let mut record = [0; 20];
+            let n = rustix::io::pread(&file, &mut record, 0);
+            n.map(|n| (n, record))
+                .map_err(|e| Trouble::warning(READ, e))
         };
+        // The supervisor writes in place: what is read twice is whole.
+        let mut last = read()?;
+        for _ in 0..READS_MAX {
+            let again = read()?;
+            if std::mem::replace(&mut last, again) == again {
+                break;
+            }
+        }
+        let (n, record) = last;
+        let status = Status::decode(&record).filter(|_| n == record.len());
         status.ok_or(Trouble::Failed("warning: ", READ, "bad format"))
     }
 

@@ -2,8 +2,7 @@
 //!
 //! Order matters: first subscribe, then read the status, then write the command;
 //! so nothing that happens can be missed. The supervisor tells of progress by
-//! reading `supervise/control` (inotify sees it), by renaming a new status into
-//! place, and by closing its end of the fifos when it ends. A status counts only
+//! reading `supervise/control` (inotify sees it), by writing a new status, and by closing its end of the fifos when it ends. A status counts only
 //! once the supervisor has read the command: an old status that happens to show
 //! what is wanted proves nothing.
 //!
@@ -159,7 +158,9 @@ impl Waiter {
     /// status must not be among the events: we do it ourselves.
     fn watch(&self, dir: &Path) -> Vec<Option<i32>> {
         let add = |path: &str, events| self.add_watch(&dir.join(path), events);
-        let mut watches = vec![add("supervise", WatchFlags::MOVED_TO)];
+        // runit's runsv renames; ours writes in place.
+        let events = WatchFlags::MOVED_TO | WatchFlags::CLOSE_WRITE;
+        let mut watches = vec![add("supervise", events)];
         if !self.action.bytes.is_empty() {
             watches.push(add("supervise/control", WatchFlags::ACCESS));
         }
