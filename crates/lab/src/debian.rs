@@ -118,18 +118,7 @@ fn unpacked(
     let parent = scratch.join("debian");
     fs::create_dir_all(&parent).with_context(|| format!("make {}", parent.display()))?;
     let work = tempfile::tempdir_in(&parent)?;
-    let get = || download(work.path(), &resolve(name)?);
-    let package = match get() {
-        Ok(package) => package,
-        Err(e) if !is_root() => bail!(
-            "{e:#}; where apt does not know it or its address is stale, `sudo apt-get update` helps"
-        ),
-        Err(e) => {
-            eprintln!("lab: {e:#}; apt-get update, and once more");
-            update()?;
-            get()?
-        }
-    };
+    let package = with_fresh_lists(|| download(work.path(), &resolve(name)?))?;
     let tree = work.path().join("tree");
     unpack(&package, &tree)?;
     match fs::rename(&tree, &dir) {
@@ -138,6 +127,21 @@ fn unpacked(
         result => result
             .with_context(|| format!("make {}", dir.display()))
             .map(|()| dir),
+    }
+}
+
+/// What `get` gives, tried again after an update of apt's lists if it is root who asks.
+pub(crate) fn with_fresh_lists<T>(get: impl Fn() -> Result<T>) -> Result<T> {
+    match get() {
+        Ok(value) => Ok(value),
+        Err(e) if !is_root() => bail!(
+            "{e:#}; where apt does not know it or its address is stale, `sudo apt-get update` helps"
+        ),
+        Err(e) => {
+            eprintln!("lab: {e:#}; apt-get update, and once more");
+            update()?;
+            get()
+        }
     }
 }
 
@@ -230,6 +234,20 @@ fn update() -> Result<()> {
         bail!("apt-get update: {status}");
     }
     Ok(())
+}
+
+/// What apt-get prints when it is run in `dir`.
+pub(crate) fn apt_says(dir: &Path, args: &[&str]) -> Result<String> {
+    let output = apt_get(args)?
+        .current_dir(dir)
+        .stdout(Stdio::piped())
+        .output()
+        .context("run apt-get")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        bail!("apt-get {}: {}", args.join(" "), said.trim_end());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// apt-get, which keeps our standard output clean.

@@ -13,6 +13,7 @@ pub mod kvm;
 pub mod machine;
 pub mod moment;
 pub mod qemu;
+pub mod reference;
 pub mod report;
 pub mod rootfs;
 pub mod suite;

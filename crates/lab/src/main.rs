@@ -9,7 +9,7 @@ use lab::boot::{self, Booted, Options, Parts};
 use lab::image::{self, Compress};
 use lab::machine::End;
 use lab::report::{self, Marks, Sizes};
-use lab::{inside, rootfs, suite, terminal, workspace};
+use lab::{inside, reference, rootfs, suite, terminal, workspace};
 
 /// Builds images of sunup and boots them.
 #[derive(Parser)]
@@ -25,6 +25,8 @@ enum Command {
     Boot(Options),
     /// Makes an image: a newc cpio archive, the same bytes every time
     Image(Image),
+    /// Builds the busybox that sunup is compared with, and prints its directory
+    Reference,
     /// Runs all tests, and installs what they need if it is root who asks
     Test(suite::Options),
     #[command(hide = true)]
@@ -58,6 +60,9 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Boot(options) => boot(&options),
         Command::Image(options) => make_image(&options),
+        Command::Reference => {
+            reference::busybox().map(|directory| println!("{}", directory.display()))
+        }
         Command::Test(options) => match suite::run(&options) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,

@@ -6,4 +6,5 @@ mod common;
 
 mod image;
 mod machine;
+mod reference;
 mod terminal;
