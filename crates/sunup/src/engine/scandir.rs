@@ -1,14 +1,14 @@
 //! The scan directory: what is in it, and a descriptor that tells of changes.
 //!
-//! inotify watches the directory and, since its path may lead through symbolic
-//! links that are switched (/service -> current -> ...), the place of each link
-//! and of the directory itself. A directory that is *made* there (not linked or
+//! inotify watches the directory and, since its path and its entries may lead
+//! through symbolic links that are switched (/service -> current -> ...) or whose
+//! targets are exchanged, the place of each link and of what it leads to. A directory that is *made* there (not linked or
 //! moved in) is probably still being filled: it counts once nothing has happened
 //! in it for a moment, so that a `down` file or `log` that comes second is not
 //! missed. Without inotify the directory is looked at every five seconds, as
 //! runsvdir does.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -35,6 +35,16 @@ const LINKS_MAX: usize = 40;
 /// Directories that may be settling at a time; further ones count at once.
 const SETTLING_MAX: usize = 1024;
 
+/// What changes which directory a name leads to.
+const NAMES: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::MOVED_FROM)
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::MOVE_SELF)
+    .union(WatchFlags::ONLYDIR);
+/// The directory itself went away.
+const GONE: ReadFlags = ReadFlags::MOVE_SELF.union(ReadFlags::IGNORED);
+
 /// See the module.
 pub struct ScanDir {
     path: PathBuf,
@@ -43,6 +53,9 @@ pub struct ScanDir {
     watched: Option<(PathBuf, Identity)>,
     inotify: Option<OwnedFd>,
     watches: HashMap<i32, Watch>,
+    /// The watched directories through which the path and the links among the
+    /// entries lead.
+    places: HashMap<PathBuf, i32>,
     settling: BTreeMap<Name, Settling>,
 }
 
@@ -50,7 +63,7 @@ enum Watch {
     /// The scan directory.
     Entries,
     /// A directory in which these names matter.
-    Place(Vec<Name>),
+    Place(HashSet<Name>),
     /// A directory that is being filled.
     Settling(Name),
 }
@@ -72,6 +85,7 @@ impl ScanDir {
             watched: None,
             inotify: inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok(),
             watches: HashMap::new(),
+            places: HashMap::new(),
             settling: BTreeMap::new(),
         })
     }
@@ -89,21 +103,30 @@ impl ScanDir {
     /// The entries that are services: names that lead to directories and have settled.
     pub fn entries(&mut self) -> Result<Vec<(Name, Identity)>, String> {
         // Watch first, then look: what changes in between is an event.
+        self.begin_look();
         self.watch_path();
         self.settle(now());
-        let complaint = |e: io::Error| format!("read {}: {e}; trying again", self.path.display());
-        let dir = fs::read_dir(&self.path).map_err(complaint)?;
+        let complaint =
+            |path: &Path, e: io::Error| format!("read {}: {e}; trying again", path.display());
+        let dir = fs::read_dir(&self.path).map_err(|e| complaint(&self.path, e))?;
         let mut entries = Vec::new();
         for entry in dir {
-            let name = entry.map_err(complaint)?.file_name();
+            let entry = entry.map_err(|e| complaint(&self.path, e))?;
+            let name = entry.file_name();
             let name = name.as_bytes();
             if !is_service_name(name) || self.settling.contains_key(name) {
                 continue;
             }
-            if let Ok(identity) = identity(&self.path_of(name)) {
+            let path = self.path_of(name);
+            if entry.file_type().is_ok_and(|t| t.is_symlink()) {
+                // Its own place is this directory.
+                self.watch_steps(&path, 1);
+            }
+            if let Ok(identity) = identity(&path) {
                 entries.push((name.to_vec(), identity));
             }
         }
+        self.end_look();
         Ok(entries)
     }
 
@@ -147,6 +170,11 @@ impl ScanDir {
         }
         match self.watches.get(&watch) {
             None => false,
+            // The path leads to another one by now.
+            Some(Watch::Place(_)) if flags.intersects(GONE) => {
+                self.remove_watch(watch);
+                true
+            }
             Some(Watch::Place(names)) => names.contains(&name),
             Some(Watch::Settling(name)) => {
                 if let Some(settling) = self.settling.get_mut(name) {
@@ -155,7 +183,7 @@ impl ScanDir {
                 false
             }
             Some(Watch::Entries) => {
-                if flags.contains(ReadFlags::IGNORED) {
+                if flags.intersects(GONE) {
                     self.watched = None;
                 }
                 let made = flags.contains(ReadFlags::CREATE | ReadFlags::ISDIR);
@@ -192,50 +220,92 @@ impl ScanDir {
     /// Ends the wait for directories that have been quiet.
     fn settle(&mut self, now: Instant) {
         let quiet = self.settling.extract_if(.., |_, s| s.until <= now);
-        for (_, Settling { watch, .. }) in quiet {
-            if let (Some(watch), Some(inotify)) = (watch, &self.inotify) {
-                self.watches.remove(&watch);
-                // The directory may be gone already, and the watch with it.
-                let _gone = inotify::remove_watch(inotify, watch);
-            }
+        let watches: Vec<i32> = quiet.filter_map(|(_, s)| s.watch).collect();
+        for watch in watches {
+            self.remove_watch(watch);
         }
     }
 
     /// Watches the directory that the path leads to now, and the way to it.
     fn watch_path(&mut self) {
+        self.watch_steps(&self.path.clone(), 0);
         let real = fs::canonicalize(&self.path)
             .and_then(|path| identity(&path).map(|identity| (path, identity)))
             .ok();
         if self.inotify.is_none() || (real.is_some() && real == self.watched) {
             return;
         }
-        let path_watches: Vec<i32> = self
-            .watches
-            .extract_if(|_, w| !matches!(w, Watch::Settling(_)))
-            .map(|(watch, _)| watch)
-            .collect();
-        for watch in path_watches {
-            if let Some(inotify) = &self.inotify {
-                let _gone = inotify::remove_watch(inotify, watch);
-            }
+        let is_entries = |(_, w): &(&i32, &Watch)| matches!(w, Watch::Entries);
+        if let Some((old, _)) = self.watches.iter().find(is_entries) {
+            self.remove_watch(*old);
         }
-        let names =
-            WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::DELETE;
-        for (place, name) in steps(&self.path) {
-            if let Some(watch) = self.add_watch(&place, names | WatchFlags::ONLYDIR) {
-                // One directory has one watch, however many names matter in it.
-                let entry = self.watches.entry(watch).or_insert(Watch::Place(vec![]));
-                if let Watch::Place(names) = entry {
-                    names.push(name);
-                }
-            }
-        }
-        if let Some((real, _)) = &real
-            && let Some(watch) = self.add_watch(real, names | WatchFlags::ONLYDIR)
+        if let Some((path, _)) = &real
+            && let Some(watch) = self.add_watch(path, NAMES)
         {
             self.watches.insert(watch, Watch::Entries);
         }
         self.watched = real;
+    }
+
+    /// Watches the places of the links that a path leads through, but for the
+    /// first few, and that of the end. Where there is none, it may come.
+    fn watch_steps(&mut self, path: &Path, skipped: usize) {
+        for (mut place, mut name) in steps(path).into_iter().skip(skipped) {
+            while !self.watch_name(&place, &name) {
+                let (Some(above), Some(last)) = (place.parent(), place.file_name()) else {
+                    break;
+                };
+                name = last.as_bytes().to_vec();
+                place = above.to_owned();
+            }
+        }
+    }
+
+    fn watch_name(&mut self, place: &Path, name: &Name) -> bool {
+        let known = self.places.get(place).copied();
+        let Some(watch) = known.or_else(|| self.add_watch(place, NAMES)) else {
+            return false;
+        };
+        if known.is_none() {
+            self.places.insert(place.to_owned(), watch);
+        }
+        // One directory has one watch, whatever paths lead there; the scan
+        // directory's own tells of all names.
+        let entry = self.watches.entry(watch);
+        if let Watch::Place(names) = entry.or_insert_with(|| Watch::Place(HashSet::new())) {
+            names.insert(name.clone());
+        }
+        true
+    }
+
+    fn begin_look(&mut self) {
+        for watch in self.watches.values_mut() {
+            if let Watch::Place(names) = watch {
+                names.clear();
+            }
+        }
+    }
+
+    /// Forgets the places that no path leads through any more.
+    fn end_look(&mut self) {
+        let is_unused = |w: &Watch| matches!(w, Watch::Place(names) if names.is_empty());
+        let unused: Vec<i32> = self
+            .watches
+            .iter()
+            .filter_map(|(watch, w)| is_unused(w).then_some(*watch))
+            .collect();
+        for watch in unused {
+            self.remove_watch(watch);
+        }
+    }
+
+    fn remove_watch(&mut self, watch: i32) {
+        self.watches.remove(&watch);
+        self.places.retain(|_, place| *place != watch);
+        if let Some(inotify) = &self.inotify {
+            // The directory may be gone already, and the watch with it.
+            let _gone = inotify::remove_watch(inotify, watch);
+        }
     }
 
     fn add_watch(&self, path: &Path, flags: WatchFlags) -> Option<i32> {

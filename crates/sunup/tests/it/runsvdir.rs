@@ -489,6 +489,53 @@ fn the_directory_may_be_exchanged_for_another() {
     runsvdir.hang_up();
 }
 
+/// A link stays as it is, but what it leads to is exchanged, goes, comes back,
+/// or comes later than the link, its directory included.
+#[test]
+fn what_a_link_leads_to_may_be_exchanged() {
+    let fixture = Fixture::new(&[
+        ("scan/web -> ../all/web", ""),
+        ("scan/late -> ../later/still/late", ""),
+        ("scan/chain -> ../chain", ""),
+        ("chain -> all/one", ""),
+        ("all/web/run", SLEEP),
+        ("all/one/run", SLEEP),
+        ("all/two/run", SLEEP),
+        ("new/run", SLEEP),
+        ("made/still/late/run", SLEEP),
+    ]);
+    let runsvdir = Runsvdir::start(&fixture);
+    let path = |name: &str| fixture.path(name);
+    let first = status(&path("all/web"), "the first", running);
+    status(&path("all/one"), "at the end of a chain", running);
+
+    fs::rename(path("all/web"), path("old")).unwrap();
+    fs::rename(path("new"), path("all/web")).unwrap();
+    status(&path("old"), "the first stops", down);
+    let second = status(&path("all/web"), "the second", running);
+    assert!(second.pid != first.pid && !lives(first.pid));
+
+    fs::rename(path("all/web"), path("away")).unwrap();
+    status(&path("away"), "it went away", down);
+    fs::rename(path("away"), path("all/web")).unwrap();
+    status(&path("all/web"), "it came back", running);
+
+    fs::remove_file(path("chain")).unwrap();
+    fixture.add("chain -> all/two", "");
+    status(&path("all/one"), "the chain leads elsewhere", down);
+    status(&path("all/two"), "the chain leads here", running);
+
+    fs::rename(path("made"), path("later")).unwrap();
+    status(
+        &path("later/still/late"),
+        "its directory came late",
+        running,
+    );
+    fs::rename(path("later/still"), path("later/no more")).unwrap();
+    status(&path("later/no more/late"), "its directory went", down);
+    runsvdir.hang_up();
+}
+
 /// A service for which there was no descriptor starts when there is one, though
 /// nothing happens in the scan directory.
 #[test]
