@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+pub mod adoption;
 pub mod boot;
 pub mod chpst;
 pub mod command;
@@ -22,4 +23,5 @@ pub mod scan;
 pub mod select;
 pub mod service;
 pub mod stages;
+pub mod supervisor;
 pub mod time;

@@ -1,16 +1,17 @@
-//! Taking over what an earlier supervisor left: its processes, what it wanted,
-//! and the pipe between a service and its logger.
+//! Taking over what an earlier supervisor left: the evidence about its processes
+//! (which [`model::adoption`] judges), and the pipe between a service and its
+//! logger.
 
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
+use model::adoption::{self, Evidence, Inheritance, Seen};
 use model::format::adopt::{Record, World};
 use model::format::proc_stat;
-use model::format::status::{Phase, Status};
-use model::format::tai64n::Tai64n;
-use model::service::{Event, Exit, Role, Service, Want};
+use model::service::{Role, Want};
+use model::supervisor::Moment;
 use model::time::Instant;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -18,18 +19,6 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::{foreign, supervise};
 use crate::sys::clock;
-
-/// What was found in a supervise directory.
-pub struct Inheritance {
-    /// The service in the state it is in.
-    pub service: Service,
-    /// Its process, alive and identified.
-    pub process: Option<(OwnedFd, Record)>,
-    /// When it came into that state, if that is known.
-    pub changed: Option<Tai64n>,
-    /// What happened while no supervisor lived.
-    pub missed: Option<Event>,
-}
 
 /// Where this supervisor's pids count; `None` without /proc. Fails as
 /// [`supervise::unless_short`] does.
@@ -47,6 +36,9 @@ pub fn look<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
     supervise::unless_short(looked.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO)))
 }
 
+/// A process that goes on, with its record.
+pub type Adopted = (OwnedFd, Record);
+
 /// Looks at a locked supervise directory. `default` is what is wanted of a
 /// service that no earlier supervisor held. Fails as [`supervise::unless_short`] does.
 pub fn inherit(
@@ -54,67 +46,38 @@ pub fn inherit(
     world: Option<&World>,
     role: Role,
     default: Want,
-) -> io::Result<Inheritance> {
-    let fresh = Inheritance {
-        service: Service::new(role, default),
-        process: None,
-        changed: None,
-        missed: None,
-    };
+) -> io::Result<(Inheritance, Option<Adopted>)> {
     let status = supervise::status(home)?;
-    let mut record = supervise::record(home)?.filter(|r| world == Some(&r.world));
+    let mut record = supervise::record(home)?.filter(|r| adoption::counts(r, world));
+    let mut process = record.as_ref().map(look_at).transpose()?.flatten();
+    let seen = process.as_ref().map(|(_, seen)| *seen);
+    let lives = record
+        .as_ref()
+        .zip(seen)
+        .is_some_and(|(record, seen)| adoption::is_it(record, seen));
     // Another supervisor may have come after the one that left the record.
-    if let (Some(world), Some(status)) = (world, status)
+    if let (Some(world), Some(status), false) = (world, status, lives)
         && record.as_ref().is_none_or(|r| r.pid != status.pid)
         && let Some(foreign) = foreign::record(home, world, role, status)?
-        && record.as_ref().map(alive).transpose()?.flatten().is_none()
     {
+        process = look_at(&foreign)?;
         record = Some(foreign);
     }
-    let Some(record) = record else {
-        return Ok(fresh);
+    let evidence = Evidence {
+        role,
+        default,
+        world,
+        record: record.as_ref(),
+        status: status.as_ref(),
+        seen: process.as_ref().map(|(_, seen)| *seen),
     };
-    let want = match status {
-        Some(s) if s.want_up => Want::Up,
-        Some(_) => Want::Down,
-        None => default,
-    };
-    let ours = status.filter(|s| s.pid == record.pid);
-    Ok(match alive(&record)? {
-        Some(pidfd) => {
-            let changed = Some(ours.map_or_else(|| label(record.at), |s| s.changed));
-            let service = running(role, want, &record, ours);
-            Inheritance {
-                service,
-                process: Some((pidfd, record)),
-                changed,
-                missed: None,
-            }
-        }
-        // The end of the run was not seen: the finish script is still due.
-        None if record.phase == Phase::Run && status.is_none_or(|s| s.pid != 0) => Inheritance {
-            service: Service::adopt_run(role, want, record.pid, record.at, false, false),
-            missed: Some(Event::Exited(record.pid, Exit::Unknown)),
-            ..fresh
-        },
-        None => Inheritance {
-            service: Service::new(role, want),
-            changed: status.map(|s| s.changed),
-            ..fresh
-        },
-    })
+    let found = adoption::judge(&evidence, moment());
+    let process = process.filter(|_| found.adopted).map(|(fd, _)| fd);
+    Ok((found, process.zip(record)))
 }
 
-fn running(role: Role, want: Want, record: &Record, status: Option<Status>) -> Service {
-    if record.phase == Phase::Finish {
-        return Service::adopt_finish(want, record.pid, now());
-    }
-    let (paused, got_term) = status.map_or((false, false), |s| (s.paused, s.got_term));
-    Service::adopt_run(role, want, record.pid, record.at, paused, got_term)
-}
-
-/// A descriptor of the recorded process, if it is still that process.
-fn alive(record: &Record) -> io::Result<Option<OwnedFd>> {
+/// The process that has the recorded pid now.
+fn look_at(record: &Record) -> io::Result<Option<(OwnedFd, Seen)>> {
     let Some(pid) = i32::try_from(record.pid).ok().and_then(Pid::from_raw) else {
         return Ok(None);
     };
@@ -122,10 +85,14 @@ fn alive(record: &Record) -> io::Result<Option<OwnedFd>> {
     // The descriptor pins the process, so what is read now is about it or fails.
     let stat = look(fs::read(format!("/proc/{}/stat", record.pid)))?;
     let stat = stat.as_deref().and_then(proc_stat::decode);
-    let is_it = |fd: &OwnedFd| {
-        stat.is_some_and(|s| s.lives && s.started <= record.at.0 / tick_ns()) && !has_ended(fd)
-    };
-    Ok(pidfd.filter(is_it))
+    Ok(pidfd.zip(stat).map(|(fd, stat)| {
+        let seen = Seen {
+            started: Instant(stat.started.saturating_mul(tick_ns())),
+            grain_ns: tick_ns(),
+            lives: stat.lives && !has_ended(&fd),
+        };
+        (fd, seen)
+    }))
 }
 
 fn has_ended(pidfd: &OwnedFd) -> bool {
@@ -152,15 +119,12 @@ pub fn now() -> Instant {
     Instant(clock::boot_ns())
 }
 
-/// The wall-clock label of a past moment. This is the one place that relates
-/// the clocks: the label was never written, because its writer was killed.
-fn label(at: Instant) -> Tai64n {
-    let wall = clock::wall();
-    let ago_s = now().ms_since(at) / 1000;
-    Tai64n::from_unix(
-        wall.unix_seconds().saturating_sub_unsigned(ago_s),
-        wall.nanos(),
-    )
+/// The moment, on both clocks.
+pub fn moment() -> Moment {
+    Moment {
+        at: now(),
+        wall: clock::wall(),
+    }
 }
 
 /// The pipe from a service to its logger.

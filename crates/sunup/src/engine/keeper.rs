@@ -10,12 +10,12 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use model::command::Sig;
-use model::service::{Event, Pid, Role};
+use model::service::Pid;
+use model::supervisor::{Id, Input};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{PidfdFlags, pidfd_open};
 
-use super::{Alarm, Ending, Engine, Id, Owner, Token, UnitId, adopt};
+use super::{Engine, Token};
 use crate::say;
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::spawn;
@@ -23,13 +23,6 @@ use crate::sys::spawn;
 /// The control byte that asks a keeper to let go; every other supervisor, and
 /// runit's, takes no notice of it.
 pub const RELEASE: u8 = b'!';
-
-/// How long services may take to end before they are left to a keeper (ms). A
-/// machine that goes down sends TERM to all of them as well.
-const LEAVE_MS: u64 = 200;
-/// How long a keeper that was given a command waits for another (ms), so that
-/// `sv` finds out what became of the last one.
-const LINGER_MS: u64 = 2000;
 
 /// Asks whoever keeps the service directory to let go of it.
 pub fn ask_for(home: &Path) {
@@ -43,96 +36,37 @@ pub fn ask_for(home: &Path) {
 }
 
 impl Engine {
-    /// Nothing is started any more; what runs goes on.
-    pub(super) fn retire(&mut self) {
-        self.ending = Ending::Retire;
-        self.waiting.clear();
-        self.set_alarm(adopt::now().plus_ms(LEAVE_MS), Alarm::Leave);
-        self.drive_all(Event::Retire);
-    }
-
-    /// Leaves what runs to a keeper.
-    pub(super) fn leave(&mut self) {
-        if self.ending != Ending::Retire {
-            return;
+    /// Leaves what runs to a keeper. The keeper is not the parent of what runs:
+    /// each process gets a descriptor, as long as its pid is certainly its own.
+    pub(super) fn leave(&mut self) -> Input {
+        let processes: Vec<(Id, Pid)> = self.core.processes().collect();
+        for (id, pid) in processes {
+            self.hold(id, pid);
         }
-        self.end_scripts();
-        self.hold_processes();
         match spawn::fork(|| self.keep()) {
-            // Its units are the keeper's now: they are forgotten, not stopped.
-            Ok(_) => self.units.clear(),
+            Ok(_) => Input::Left,
             Err(e) => {
                 say::offer(
                     self.who,
                     format_args!("fork a keeper for the running services: {e}; trying again"),
                 );
-                self.set_alarm(adopt::now().plus_ms(LINGER_MS), Alarm::Leave);
+                Input::NotLeft
             }
-        }
-    }
-
-    /// Waits for scripts no longer, since the keeper will not be their parent:
-    /// their signals are sent. What that starts in turn is dealt with as well.
-    fn end_scripts(&mut self) {
-        let is_script = |_: &Pid, owner: &mut Owner| !matches!(owner, Owner::Process(_));
-        loop {
-            let scripts: Vec<Owner> = self.owners.extract_if(is_script).map(|s| s.1).collect();
-            if scripts.is_empty() {
-                return;
-            }
-            for script in scripts {
-                self.end_script(script);
-            }
-        }
-    }
-
-    fn end_script(&mut self, script: Owner) {
-        match script {
-            Owner::Process(_) => {}
-            Owner::Prepare(id) => self.drive(id, Event::Prepared),
-            Owner::Script(id, sig, pid) => {
-                let handled = sig == Sig::Cont;
-                self.drive(id, Event::ScriptEnded { sig, pid, handled });
-            }
-            Owner::Epilogue(id) => {
-                if let Some(half) = self.half(id) {
-                    half.epilogue = false;
-                }
-            }
-        }
-    }
-
-    /// Watches each child by a descriptor, for the same reason.
-    fn hold_processes(&mut self) {
-        let processes: Vec<(Pid, Id)> = self
-            .owners
-            .iter()
-            .filter_map(|(pid, owner)| match owner {
-                Owner::Process(id) => Some((*pid, *id)),
-                _ => None,
-            })
-            .collect();
-        for (pid, id) in processes {
-            self.hold(id, pid);
         }
     }
 
     fn hold(&mut self, id: Id, pid: Pid) {
-        let Some(half) = self.half(id).filter(|h| h.pidfd.is_none()) else {
+        if self.half(id).is_none_or(|half| half.pidfd.is_some()) {
             return;
-        };
+        }
         let Some(raw) = rustix::process::Pid::from_raw(pid as i32) else {
             return;
         };
         match pidfd_open(raw, PidfdFlags::empty()) {
             Ok(fd) => {
-                half.pidfd = Some(fd);
-                if let Some(fd) = self
-                    .units
-                    .get(&id.unit)
-                    .and_then(|u| u.half(id.role)?.pidfd.as_ref())
-                {
-                    drop(self.watch(fd.as_fd(), Token::Pidfd(id)));
+                self.watch_process(id, fd.as_fd());
+                if let Some(half) = self.half(id) {
+                    half.pidfd = Some(fd);
                 }
             }
             Err(e) => say::offer(self.who, format_args!("watch process {pid}: {e}")),
@@ -153,30 +87,7 @@ impl Engine {
         drop(self.watch(self.signals.as_fd(), Token::Signals));
         // It was the title of the process that left.
         self.title = None;
-        self.ending = Ending::Keep(adopt::now());
+        self.feed(Input::Kept);
         self.run()
-    }
-
-    /// A command came: another may follow.
-    pub(super) fn keep_on(&mut self) {
-        let until = adopt::now().plus_ms(LINGER_MS);
-        self.ending = Ending::Keep(until);
-        self.set_alarm(until, Alarm::Linger);
-    }
-
-    /// No further command came: what is down stays down.
-    pub(super) fn wind_up_all(&mut self) {
-        let units: Vec<UnitId> = self.units.keys().copied().collect();
-        for unit in units {
-            self.wind_up(unit);
-        }
-    }
-
-    /// Lets go of a unit as it is; a successor takes it over.
-    pub(super) fn release(&mut self, unit: UnitId) {
-        for role in [Role::Main, Role::Log] {
-            self.write_one(Id { unit, role });
-        }
-        self.units.remove(&unit);
     }
 }

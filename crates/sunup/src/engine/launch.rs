@@ -8,6 +8,7 @@ use std::path::Path;
 use model::format::adopt::{World, prefix};
 use model::format::status::Phase;
 use model::service::{Exit, Failure, Role};
+use model::supervisor::Job;
 use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
 
@@ -25,7 +26,7 @@ pub struct Launcher {
 }
 
 /// What is started.
-pub enum Program {
+enum Program {
     /// `./run`.
     Run,
     /// `./finish CODE STATUS`.
@@ -54,25 +55,18 @@ impl Launcher {
         })
     }
 
-    /// Starts a program of the unit.
-    pub fn launch(&mut self, unit: &Unit, role: Role, program: &Program) -> Result<Pid, Refusal> {
-        let Some(half) = unit.half(role) else {
+    /// Starts a child of the unit.
+    pub fn launch(&mut self, unit: &Unit, job: Job) -> Result<Pid, Refusal> {
+        let role = job.id().role;
+        let program = Program::of(job);
+        let Some(half) = unit.half(role).filter(|_| program.is_there(unit)) else {
             return Err(Refusal {
                 failure: Failure::Absent,
                 complaint: None,
             });
         };
         let path = program.path();
-        // Most services have no finish; looking is cheaper than a child that fails.
-        if matches!(program, Program::Finish(_))
-            && statat(&half.home, path.as_str(), AtFlags::empty()).err() == Some(Errno::NOENT)
-        {
-            return Err(Refusal {
-                failure: Failure::Absent,
-                complaint: None,
-            });
-        }
-        let plan = self.plan(unit, role, half.home.as_raw_fd(), program);
+        let plan = self.plan(unit, role, half.home.as_raw_fd(), &program);
         let error = match plan {
             Ok(plan) => match self.spawner.spawn(&plan) {
                 Ok(pid) => return Ok(pid),
@@ -118,6 +112,28 @@ impl Launcher {
 }
 
 impl Program {
+    fn of(job: Job) -> Self {
+        match job {
+            Job::Run(_) => Self::Run,
+            Job::Finish(_, exit) => Self::Finish(exit),
+            Job::Prepare(_) => Self::Script(b'u', None),
+            Job::Script(_, sig, pid) => Self::Script(sig.letter(), Some(pid)),
+            Job::Epilogue(_, letter, pid) => Self::Script(letter, Some(pid)),
+        }
+    }
+
+    /// Most services have neither finish nor scripts; looking is cheaper than a
+    /// child that fails. A missing `run` is told.
+    fn is_there(&self, unit: &Unit) -> bool {
+        match self {
+            Self::Run => true,
+            Self::Finish(_) => {
+                statat(&unit.main.home, c"finish", AtFlags::empty()).err() != Some(Errno::NOENT)
+            }
+            Self::Script(letter, _) => unit.has_script(*letter),
+        }
+    }
+
     fn path(&self) -> String {
         match self {
             Self::Run => "./run".into(),

@@ -1,97 +1,57 @@
 //! The supervisor: one loop for any number of services.
 //!
-//! wait -> events -> [`model::service`] decides -> actions -> state files. There
-//! is no thread and no polling: control fifos, child deaths, processes of an
-//! earlier supervisor and changes of the scan directory are all descriptors in
-//! one epoll set, and its timeout is the next deadline. State files are written
-//! after all events of a round have been acted upon, so starting a thousand
-//! services is not held up by writing a thousand files.
+//! wait -> inputs -> [`model::supervisor`] decides -> actions. What there is to
+//! decide is decided there; here are the descriptors, by the numbers of units
+//! and services, and the system calls. There is no thread and no polling:
+//! control fifos, child deaths, processes of an earlier supervisor and changes
+//! of the scan directory are all descriptors in one epoll set, and its timeout
+//! is the next deadline.
 //!
 //! `runsv DIR` is this engine with one service ([`Engine::supervise_one`]),
 //! `runsvdir DIR` with those of a scan directory ([`Engine::supervise_all`]).
 
 mod adopt;
-mod drive;
 mod foreign;
 mod half;
 mod keeper;
 mod launch;
-mod roster;
+mod perform;
 mod scandir;
 mod supervise;
 mod title;
 mod unit;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-use model::command::Sig;
-use model::scan::Identity;
-use model::service::{Pid, Role};
+use model::command::Command;
+use model::service::{Exit, Pid, Role};
+use model::supervisor::{Id, Input, Scope, Supervisor, UnitId};
 use model::time::Instant;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
+use rustix::process::{WaitId, WaitIdOptions, WaitOptions, wait, waitid};
 
 use crate::say;
+use crate::sys::pidfd;
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::spawn::Session;
 use launch::Launcher;
-use roster::Waiting;
 use scandir::ScanDir;
 use title::Title;
-use unit::Unit;
+use unit::{Place, Unit};
 
 /// Ready descriptors taken from the kernel at a time.
 const EVENTS_MAX: usize = 256;
-/// Delay before state files that could not be written are tried again (ms).
-const REWRITE_MS: u64 = 1000;
+/// Control bytes taken from one fifo before the others have their turn.
+const CONTROL_BYTES: usize = 64;
 
 /// The shortest log argument of runsvdir that is taken (runsvdir(8)).
 pub use title::BYTES_MIN as TITLE_BYTES_MIN;
-
-/// Number of a unit; never used twice.
-type UnitId = u64;
-
-/// A service or its logger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Id {
-    unit: UnitId,
-    role: Role,
-}
-
-/// Whose child a process is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Owner {
-    /// `./run` or `./finish`.
-    Process(Id),
-    /// `./control/u`.
-    Prepare(Id),
-    /// `./control/LETTER` for the process.
-    Script(Id, Sig, Pid),
-    /// `./control/d` or `./control/x`.
-    Epilogue(Id),
-}
-
-/// What a deadline is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Alarm {
-    /// A service's own deadline.
-    Service(Id),
-    /// State files that could not be written.
-    Rewrite,
-    /// A service directory that could not be opened.
-    Admit(Identity),
-    /// A look at the scan directory.
-    Scan,
-    /// What still runs is left to a keeper.
-    Leave,
-    /// The keeper need not wait for further commands.
-    Linger,
-    /// The process title gets a dot.
-    Dot,
-}
 
 /// What a ready descriptor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,35 +91,16 @@ impl Token {
     }
 }
 
-/// How the supervision is to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    /// Not at all.
-    No,
-    /// When everything is down: nothing is started any more (TERM to runsvdir).
-    Retire,
-    /// As `Retire`, but in the keeper (see [`keeper`]), and not before the moment.
-    Keep(Instant),
-    /// When everything is gone: all was told to exit. The code is the exit code.
-    Exit(u8),
-}
-
 /// The supervisor.
 pub struct Engine {
     who: &'static str,
     epoll: OwnedFd,
     signals: SignalFd,
     launcher: Launcher,
+    core: Supervisor,
     units: BTreeMap<UnitId, Unit>,
-    next_unit: UnitId,
-    by_identity: HashMap<Identity, UnitId>,
-    waiting: BTreeMap<Identity, Waiting>,
-    owners: HashMap<Pid, Owner>,
-    alarms: BTreeSet<(Instant, Alarm)>,
-    dirty: Vec<Id>,
     scan_dir: Option<ScanDir>,
     title: Option<Title>,
-    ending: Ending,
 }
 
 impl Engine {
@@ -176,16 +117,10 @@ impl Engine {
             epoll,
             signals,
             launcher: Launcher::new(session)?,
+            core: Supervisor::new(Scope::One),
             units: BTreeMap::new(),
-            next_unit: 1,
-            by_identity: HashMap::new(),
-            waiting: BTreeMap::new(),
-            owners: HashMap::new(),
-            alarms: BTreeSet::new(),
-            dirty: Vec::new(),
             scan_dir: None,
             title: None,
-            ending: Ending::No,
         };
         engine.watch(engine.signals.as_fd(), Token::Signals)?;
         if engine.launcher.world.is_none() {
@@ -199,26 +134,26 @@ impl Engine {
 
     /// Supervises one service directory until it was told to exit; the result is the exit code.
     pub fn supervise_one(mut self, dir: &[u8]) -> u8 {
-        if let Err(complaint) = self.admit_one(dir) {
-            say::offer(self.who, complaint);
-            return 111;
+        let path = Path::new(std::ffi::OsStr::from_bytes(dir));
+        let opened = Place::open(path)
+            .map_err(|e| format!("{}: {e}; name a service directory", path.display()))
+            .and_then(|place| self.open_unit(1, &dir.to_vec(), place));
+        match opened {
+            Ok(opened) => {
+                self.feed(opened);
+                self.run()
+            }
+            Err(complaint) => {
+                say::offer(self.who, complaint);
+                111
+            }
         }
-        self.run()
     }
 
     /// Supervises the services of a scan directory; the result is the exit code.
     pub fn supervise_all(mut self, dir: &[u8]) -> u8 {
-        match ScanDir::new(dir) {
-            Ok(scan_dir) => {
-                let watched = scan_dir
-                    .descriptor()
-                    .map(|fd| self.watch(fd, Token::ScanDir));
-                if let Some(Err(e)) = watched {
-                    say::offer(self.who, format_args!("watch the scan directory: {e}"));
-                    return 111;
-                }
-                self.scan_dir = Some(scan_dir);
-            }
+        let scan_dir = match ScanDir::new(dir) {
+            Ok(scan_dir) => scan_dir,
             Err(e) => {
                 say::offer(
                     self.who,
@@ -226,8 +161,18 @@ impl Engine {
                 );
                 return 100;
             }
+        };
+        let watched = scan_dir
+            .descriptor()
+            .map(|fd| self.watch(fd, Token::ScanDir));
+        if let Some(Err(e)) = watched {
+            say::offer(self.who, format_args!("watch the scan directory: {e}"));
+            return 111;
         }
-        self.scan();
+        self.scan_dir = Some(scan_dir);
+        let init = std::process::id() == 1;
+        self.core = Supervisor::new(Scope::All { init });
+        self.feed(Input::ScanDue);
         self.run()
     }
 
@@ -238,7 +183,6 @@ impl Engine {
             Ok(title) => {
                 drop(self.watch(title.descriptor(), Token::Title));
                 self.title = Some(title);
-                self.set_alarm(adopt::now().plus_ms(title::DOT_MS), Alarm::Dot);
             }
             Err(e) => say::offer(
                 self.who,
@@ -247,21 +191,15 @@ impl Engine {
         }
     }
 
-    fn dot(&mut self) {
-        if let Some(title) = &mut self.title {
-            title.scroll(b".");
-            self.set_alarm(adopt::now().plus_ms(title::DOT_MS), Alarm::Dot);
-        }
-    }
-
     fn run(&mut self) -> u8 {
         let mut ready = Vec::with_capacity(EVENTS_MAX);
         loop {
-            self.write_state();
-            if let Some(code) = self.exit_code() {
+            self.feed(Input::RoundOver);
+            if let Some(code) = self.core.exit_code(adopt::now()) {
                 return code;
             }
-            let timeout = self.alarms.first().map(|(at, _)| until(*at));
+            let dot = self.title.as_ref().map(Title::next_dot);
+            let timeout = self.core.deadline().into_iter().chain(dot).min().map(until);
             match epoll::wait(&self.epoll, spare_capacity(&mut ready), timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 // Cannot happen with valid arguments; ending lets init start a successor.
@@ -277,10 +215,36 @@ impl Engine {
         }
     }
 
+    /// Hands in what happened, and does what follows, answers included.
+    fn feed(&mut self, input: Input) {
+        self.core.handle(adopt::moment(), input);
+        while let Some(action) = self.core.next() {
+            if let Some(answer) = self.perform(action) {
+                self.core.handle(adopt::moment(), answer);
+            }
+        }
+    }
+
+    /// Acts on the deadlines that have come.
+    fn ring(&mut self) {
+        let now = adopt::now();
+        while self.core.deadline().is_some_and(|at| at <= now) {
+            self.feed(Input::Due);
+        }
+        if let Some(title) = &mut self.title {
+            title.dot_if_due(now);
+        }
+    }
+
     fn dispatch(&mut self, token: Token) {
         match token {
             Token::Signals => self.take_signals(),
-            Token::ScanDir => self.scan_dir_changed(),
+            Token::ScanDir => {
+                let changed = self.scan_dir.as_mut().is_some_and(ScanDir::take_events);
+                if changed {
+                    self.feed(Input::ScanDue);
+                }
+            }
             Token::Title => {
                 if let Some(title) = &mut self.title {
                     title.take();
@@ -295,70 +259,66 @@ impl Engine {
         while let Some(delivered) = self.signals.next() {
             match delivered.signal {
                 signal::SIGCHLD => self.reap(),
-                signal::SIGTERM => self.told_to_end(),
-                // runsvdir(8); runsv takes no notice.
-                signal::SIGHUP if self.scan_dir.is_some() => self.exit_all(111),
+                signal::SIGTERM => self.feed(Input::Terminate),
+                signal::SIGHUP => self.feed(Input::HangUp),
                 _ => {}
             }
         }
     }
 
-    /// TERM: runsv acts as on `x`; runsvdir starts nothing more and leaves. As
-    /// PID 1, or when told twice, it stops everything first.
-    fn told_to_end(&mut self) {
-        if self.scan_dir.is_none() || std::process::id() == 1 || self.ending != Ending::No {
-            self.exit_all(0);
-        } else {
-            self.retire();
+    /// Takes every dead child, whoever's it is.
+    fn reap(&mut self) {
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+            let pid = pid.as_raw_pid() as Pid;
+            self.feed(Input::ChildEnded(pid, Exit::Status(status.as_raw())));
         }
     }
 
-    fn exit_code(&self) -> Option<u8> {
-        match self.ending {
-            Ending::Exit(code) => self.units.is_empty().then_some(code),
-            Ending::Retire => self.units.values().all(Unit::is_down).then_some(0),
-            Ending::Keep(until) => {
-                (until <= adopt::now() && self.units.values().all(Unit::is_down)).then_some(0)
-            }
-            Ending::No => (self.scan_dir.is_none() && self.units.is_empty()).then_some(0),
-        }
+    /// A process that is watched by descriptor ended.
+    fn adopted_ended(&mut self, id: Id) {
+        let Some(fd) = self.half(id).and_then(|half| half.pidfd.take()) else {
+            return;
+        };
+        // It may be our child all the same: PID 1 inherits orphans.
+        let waited = waitid(
+            WaitId::PidFd(fd.as_fd()),
+            WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+        );
+        let exit = match waited {
+            Ok(Some(status)) => raw_status(&status),
+            _ => pidfd::exit_status(fd.as_fd()).map_or(Exit::Unknown, Exit::Status),
+        };
+        self.feed(Input::AdoptedEnded(id, exit));
     }
 
-    /// Acts on the deadlines that have come.
-    fn ring(&mut self) {
-        let now = adopt::now();
-        while let Some((at, alarm)) = self.alarms.first().copied().filter(|(at, _)| *at <= now) {
-            self.alarms.remove(&(at, alarm));
-            match alarm {
-                Alarm::Service(id) => self.deadline(id),
-                Alarm::Rewrite => self.mark_stale(),
-                Alarm::Admit(identity) => self.admit_again(identity),
-                Alarm::Scan => self.scan(),
-                Alarm::Leave => self.leave(),
-                Alarm::Linger => self.wind_up_all(),
-                Alarm::Dot => self.dot(),
-            }
+    /// Control bytes came in.
+    fn obey(&mut self, id: Id) {
+        let mut buffer = [0; CONTROL_BYTES];
+        let Some(half) = self.half(id) else { return };
+        let bytes = half.supervise.read_control(&mut buffer);
+        for command in bytes.iter().filter_map(|b| Command::from_byte(*b)) {
+            self.feed(Input::Command(id, command));
         }
+        let release = bytes.contains(&keeper::RELEASE);
+        self.feed(Input::Obeyed { id, release });
     }
 
-    /// A look at the scan directory at the moment, or before if that is set already.
-    fn scan_by(&mut self, at: Instant) {
-        let set = self.alarms.iter().find(|(_, a)| *a == Alarm::Scan).copied();
-        if let Some(later) = set.filter(|(old, _)| *old > at) {
-            self.alarms.remove(&later);
-        }
-        if set.is_none_or(|(old, _)| old > at) {
-            self.set_alarm(at, Alarm::Scan);
-        }
-    }
-
-    fn set_alarm(&mut self, at: Instant, alarm: Alarm) {
-        self.alarms.insert((at, alarm));
+    fn half(&mut self, id: Id) -> Option<&mut half::Half> {
+        self.units.get_mut(&id.unit)?.half_mut(id.role)
     }
 
     fn watch(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
         let data = epoll::EventData::new_u64(token.encode());
         Ok(epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN)?)
+    }
+}
+
+fn raw_status(status: &rustix::process::WaitIdStatus) -> Exit {
+    let dumped = if status.dumped() { 0x80 } else { 0 };
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Exit::Status((code & 0xff) << 8),
+        (None, Some(signal)) => Exit::Status(signal | dumped),
+        (None, None) => Exit::Unknown,
     }
 }
 

@@ -13,15 +13,18 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
+use model::time::Instant;
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::adopt::now;
 
 /// The shortest place holder that is taken.
 pub const BYTES_MIN: usize = 7;
 /// Bytes at its beginning that stay.
 const LABEL_BYTES: usize = 5;
 /// A dot is added so often (ms), so that old messages expire.
-pub const DOT_MS: u64 = 900_000;
+const DOT_MS: u64 = 900_000;
 
 /// The title and the pipe that feeds it.
 pub struct Title {
@@ -29,6 +32,7 @@ pub struct Title {
     memory: File,
     address: u64,
     text: Vec<u8>,
+    next_dot: Instant,
 }
 
 impl Title {
@@ -54,7 +58,21 @@ impl Title {
             memory,
             address: start + offset as u64,
             text: last.as_bytes().to_vec(),
+            next_dot: now().plus_ms(DOT_MS),
         })
+    }
+
+    /// When [`Title::dot_if_due`] is to be called.
+    pub fn next_dot(&self) -> Instant {
+        self.next_dot
+    }
+
+    /// Adds the dot, if its moment has come.
+    pub fn dot_if_due(&mut self, now: Instant) {
+        if self.next_dot <= now {
+            self.next_dot = now.plus_ms(DOT_MS);
+            self.scroll(b".");
+        }
     }
 
     /// Readable when there is something to show.
@@ -70,7 +88,7 @@ impl Title {
     }
 
     /// Adds bytes at the end, but for NUL, which would end the title.
-    pub fn scroll(&mut self, bytes: &[u8]) {
+    fn scroll(&mut self, bytes: &[u8]) {
         let room = self.text.len().saturating_sub(LABEL_BYTES);
         self.text.extend(bytes.iter().filter(|b| **b != 0));
         let surplus = self.text.len().saturating_sub(LABEL_BYTES + room);

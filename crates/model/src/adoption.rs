@@ -1,0 +1,129 @@
+//! Taking over what an earlier supervisor left: what its record, its status and
+//! the kernel say about a process, and what follows
+//! (`docs/decisions/0003-adoption.md`).
+
+use crate::format::adopt::{Record, World};
+use crate::format::status::{Phase, Status};
+use crate::format::tai64n::Tai64n;
+use crate::service::{Event, Exit, Role, Service, Want};
+use crate::supervisor::Moment;
+use crate::time::Instant;
+
+/// What the kernel says about the recorded pid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// When the process with that pid started, on the boot clock, rounded down.
+    pub started: Instant,
+    /// How exact that is (ns): the clock tick.
+    pub grain_ns: u64,
+    /// It has not ended: it is no zombie, and its descriptor does not tell of an end.
+    pub lives: bool,
+}
+
+/// What was found in a locked supervise directory, and about it.
+#[derive(Clone, Debug)]
+pub struct Evidence<'a> {
+    /// Service or logger.
+    pub role: Role,
+    /// What is wanted of a service that no earlier supervisor held.
+    pub default: Want,
+    /// Where this supervisor's pids count; `None`: nobody knows.
+    pub world: Option<&'a World>,
+    /// The child's record.
+    pub record: Option<&'a Record>,
+    /// The last status that was written.
+    pub status: Option<&'a Status>,
+    /// The process that has the recorded pid now.
+    pub seen: Option<Seen>,
+}
+
+/// What follows from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inheritance {
+    /// The service in the state it is in.
+    pub service: Service,
+    /// It has a process, which is to be watched by descriptor.
+    pub adopted: bool,
+    /// When it came into that state, if that is known.
+    pub changed: Option<Tai64n>,
+    /// What happened while no supervisor lived.
+    pub missed: Option<Event>,
+}
+
+/// Whether a record is about a process that this supervisor could see.
+pub fn counts(record: &Record, world: Option<&World>) -> bool {
+    world == Some(&record.world)
+}
+
+/// Judges the evidence.
+pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
+    let Evidence { role, default, .. } = *evidence;
+    let fresh = Inheritance {
+        service: Service::new(role, default),
+        adopted: false,
+        changed: None,
+        missed: None,
+    };
+    let Some(record) = evidence.record.filter(|r| counts(r, evidence.world)) else {
+        return fresh;
+    };
+    let status = evidence.status;
+    let want = match status {
+        Some(s) if s.want_up => Want::Up,
+        Some(_) => Want::Down,
+        None => default,
+    };
+    let ours = status.filter(|s| s.pid == record.pid);
+    if evidence.seen.is_some_and(|seen| is_it(record, seen)) {
+        return Inheritance {
+            service: running(role, want, record, ours, now.at),
+            adopted: true,
+            changed: Some(ours.map_or_else(|| label(record.at, now), |s| s.changed)),
+            missed: None,
+        };
+    }
+    // The end of the run was not seen: the finish script is still due.
+    if record.phase == Phase::Run && status.is_none_or(|s| s.pid != 0) {
+        return Inheritance {
+            service: Service::adopt_run(role, want, record.pid, record.at, false, false),
+            missed: Some(Event::Exited(record.pid, Exit::Unknown)),
+            ..fresh
+        };
+    }
+    Inheritance {
+        service: Service::new(role, want),
+        changed: status.map(|s| s.changed),
+        ..fresh
+    }
+}
+
+/// Whether the process that has the pid is the one that wrote the record: it
+/// lives, and did not start after that.
+pub fn is_it(record: &Record, seen: Seen) -> bool {
+    let grain = seen.grain_ns.max(1);
+    seen.lives && seen.started.0 / grain <= record.at.0 / grain
+}
+
+fn running(
+    role: Role,
+    want: Want,
+    record: &Record,
+    status: Option<&Status>,
+    now: Instant,
+) -> Service {
+    if record.phase == Phase::Finish {
+        return Service::adopt_finish(want, record.pid, now);
+    }
+    let (paused, got_term) = status.map_or((false, false), |s| (s.paused, s.got_term));
+    Service::adopt_run(role, want, record.pid, record.at, paused, got_term)
+}
+
+/// The wall-clock label of a past moment. This is the one place that relates
+/// the clocks: the label was never written, because its writer was killed.
+fn label(at: Instant, now: Moment) -> Tai64n {
+    let ago_s = now.at.ms_since(at) / 1000;
+    Tai64n::from_unix(
+        now.wall.unix_seconds().saturating_sub_unsigned(ago_s),
+        now.wall.nanos(),
+    )
+}

@@ -1,0 +1,373 @@
+//! The supervisor of any number of services, as a pure state machine.
+//!
+//! It owns what there is to decide about: which units (service directories)
+//! there are, whose child each process is, when to look again, what the state
+//! files have to show, and how the supervision ends. It has no descriptor and
+//! no clock. What happened goes in as an [`Input`] with the moment; what is to
+//! be done comes out as [`Action`]s, which name units and services by number.
+//!
+//! ```text
+//! handle(moment, input) --> next() -> action --> done by the caller --> its answer --> handle ...
+//! ```
+//!
+//! The rule for the caller: after each `handle` do all actions, one after the
+//! other, and hand in the answer of each before the next is taken. `next` gives
+//! the actions that follow from an answer before those that waited already, so
+//! one service is dealt with to its end before the next one, as if the answers
+//! had been there at once. Between any two actions the supervisor may be killed;
+//! `tests/simulation.rs` does that.
+//!
+//! State files are written when the caller says that a round of inputs is over
+//! ([`Input::RoundOver`]), so that starting a thousand services does not wait
+//! for a thousand files; and after the commands of one service, because `sv`
+//! waits for that.
+//!
+//! Cost: one input about one service takes time logarithmic in the number of
+//! services, a look at the scan directory linear. The queue of actions holds a
+//! handful for each service at most.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::adoption::Inheritance;
+use crate::command::{Command, Sig};
+use crate::format::status::Status;
+use crate::format::tai64n::Tai64n;
+use crate::scan::{Identity, Name};
+use crate::service::{Exit, Failure, Pid, Role};
+use crate::time::Instant;
+
+mod alarms;
+mod ending;
+mod roster;
+mod services;
+mod unit;
+
+use alarms::{Alarm, Alarms};
+use ending::Ending;
+use roster::Waiting;
+use unit::Unit;
+
+/// Number of a unit; never used twice.
+pub type UnitId = u64;
+
+/// A service or its logger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id {
+    /// The service directory.
+    pub unit: UnitId,
+    /// Which of the two.
+    pub role: Role,
+}
+
+/// A moment on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// For deadlines.
+    pub at: Instant,
+    /// For labels in state files; nothing is decided by it.
+    pub wall: Tai64n,
+}
+
+/// What a child is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// `./run`.
+    Run(Id),
+    /// `./finish`, told how the run ended.
+    Finish(Id, Exit),
+    /// `./control/u`.
+    Prepare(Id),
+    /// `./control/LETTER PID` in a signal's place.
+    Script(Id, Sig, Pid),
+    /// `./control/d PID` or `./control/x PID` after a stop.
+    Epilogue(Id, u8, Pid),
+}
+
+impl Job {
+    /// Whose it is.
+    pub const fn id(self) -> Id {
+        match self {
+            Self::Run(id)
+            | Self::Finish(id, _)
+            | Self::Prepare(id)
+            | Self::Script(id, ..)
+            | Self::Epilogue(id, ..) => id,
+        }
+    }
+
+    /// Whether it is the service's process, which outlives its supervisor, and
+    /// not a script.
+    pub const fn is_process(self) -> bool {
+        matches!(self, Self::Run(_) | Self::Finish(..))
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The moment of [`Supervisor::deadline`] came. To be repeated while that
+    /// lies in the past: one deadline is dealt with at a time.
+    Due,
+    /// All that was ready was handed in: state files are written now.
+    RoundOver,
+    /// The scan directory may have changed.
+    ScanDue,
+    /// Answer to [`Action::Scan`]: the services that there are.
+    Scanned {
+        /// Names that lead to directories.
+        entries: Vec<(Name, Identity)>,
+        /// When to look again, if no event will tell.
+        next_look: Option<Instant>,
+    },
+    /// Answer to [`Action::Scan`]: it cannot be read.
+    NotScanned,
+    /// Answer to [`Action::Open`]. As the first input, the one service of runsv.
+    Opened(Opened),
+    /// Answer to [`Action::Open`]: the directory changed meanwhile (`None`), or
+    /// what is in the way.
+    NotOpened(Identity, Option<String>),
+    /// Answer to [`Action::Start`].
+    Started(Job, Pid),
+    /// Answer to [`Action::Start`]. Most scripts are absent.
+    NotStarted(Job, Failure),
+    /// Answer to [`Action::Write`], if it failed.
+    NotWritten(Id),
+    /// A command was read from the control fifo.
+    Command(Id, Command),
+    /// All commands that were read have been handed in. `release`: and a
+    /// successor asks for the unit.
+    Obeyed {
+        /// Whose fifo it was.
+        id: Id,
+        /// See above.
+        release: bool,
+    },
+    /// A child ended and was reaped, whoever's it was.
+    ChildEnded(Pid, Exit),
+    /// A process that is watched by descriptor ended.
+    AdoptedEnded(Id, Exit),
+    /// Told to end (TERM).
+    Terminate,
+    /// Told to stop everything (HUP).
+    HangUp,
+    /// Answer to [`Action::Leave`], in the process that leaves.
+    Left,
+    /// Answer to [`Action::Leave`], in the keeper: no process is its child.
+    Kept,
+    /// Answer to [`Action::Leave`]: there is no keeper.
+    NotLeft,
+}
+
+/// A unit that was opened and locked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The number that [`Action::Open`] gave.
+    pub unit: UnitId,
+    /// The name it was opened by.
+    pub name: Name,
+    /// Its directory.
+    pub identity: Identity,
+    /// What was found of the service.
+    pub main: Inheritance,
+    /// What was found of its logger, if there is one.
+    pub log: Option<Inheritance>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start a child; answered by `Started` or `NotStarted`.
+    Start(Job),
+    /// Send a signal to the service's process.
+    Signal(Id, Pid, Sig),
+    /// Write the state files and see that the fifos are there; answered by
+    /// `NotWritten` if that fails.
+    Write {
+        /// Whose.
+        id: Id,
+        /// The record.
+        status: Status,
+        /// The text of `stat`.
+        stat: String,
+    },
+    /// Open, lock and look at the directory; answered by `Opened` or `NotOpened`.
+    Open {
+        /// The number that it gets.
+        unit: UnitId,
+        /// Where it is.
+        name: Name,
+        /// What it must be.
+        identity: Identity,
+    },
+    /// Ask whoever keeps the directory to let go of it.
+    Ask(Name),
+    /// Close the writing end of the log pipe, so that the logger ends.
+    ClosePipe(UnitId),
+    /// The supervision is over: remove the records, and let go.
+    Dismiss(UnitId),
+    /// Let go of the unit as it is; a successor takes it over.
+    Release(UnitId),
+    /// Look at the scan directory; answered by `Scanned` or `NotScanned`.
+    Scan,
+    /// Watch every process by descriptor and fork a keeper; answered by `Left`
+    /// in the parent, `Kept` in the child, `NotLeft` if there is none.
+    Leave,
+    /// Tell the administrator.
+    Say(String),
+}
+
+/// What is supervised, and for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One service directory (runsv).
+    One,
+    /// A scan directory (runsvdir).
+    All {
+        /// As PID 1: nobody is left to stop services later.
+        init: bool,
+    },
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Supervisor {
+    scope: Scope,
+    now: Moment,
+    units: BTreeMap<UnitId, Unit>,
+    next_unit: UnitId,
+    by_identity: BTreeMap<Identity, UnitId>,
+    waiting: BTreeMap<Identity, Waiting>,
+    owners: BTreeMap<Pid, Job>,
+    alarms: Alarms,
+    /// State files that are to be written at the end of the round.
+    dirty: BTreeSet<Id>,
+    /// Those that could not be written.
+    unwritten: BTreeSet<Id>,
+    /// Services and loggers that are neither down nor gone.
+    busy: usize,
+    ending: Ending,
+    queue: VecDeque<Action>,
+    /// What follows from the present input.
+    fresh: Vec<Action>,
+}
+
+impl Supervisor {
+    /// A supervisor of nothing yet.
+    pub fn new(scope: Scope) -> Self {
+        Self {
+            scope,
+            now: Moment {
+                at: Instant(0),
+                wall: Tai64n::from_unix(0, 0),
+            },
+            units: BTreeMap::new(),
+            next_unit: 1,
+            by_identity: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            alarms: Alarms::default(),
+            dirty: BTreeSet::new(),
+            unwritten: BTreeSet::new(),
+            busy: 0,
+            ending: Ending::No,
+            queue: VecDeque::new(),
+            fresh: Vec::new(),
+        }
+    }
+
+    /// Takes an input; its actions are [`Supervisor::next`].
+    pub fn handle(&mut self, now: Moment, input: Input) {
+        self.now = now;
+        self.take(input);
+        for action in core::mem::take(&mut self.fresh).into_iter().rev() {
+            self.queue.push_front(action);
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Due => self.ring(),
+            Input::RoundOver => self.write_all(),
+            Input::ScanDue => self.scan(),
+            Input::Scanned { entries, next_look } => self.scanned(&entries, next_look),
+            Input::NotScanned => self.not_scanned(),
+            Input::Opened(opened) => self.opened(opened),
+            Input::NotOpened(identity, obstacle) => self.not_opened(identity, obstacle),
+            Input::Started(job, pid) => self.started(job, pid),
+            Input::NotStarted(job, failure) => self.not_started(job, failure),
+            Input::NotWritten(id) => self.not_written(id),
+            Input::Command(id, command) => self.command(id, command),
+            Input::Obeyed { id, release } => self.obeyed(id, release),
+            Input::ChildEnded(pid, exit) => self.child_ended(pid, exit),
+            Input::AdoptedEnded(id, exit) => self.adopted_ended(id, exit),
+            Input::Terminate => self.terminate(),
+            Input::HangUp => self.hang_up(),
+            Input::Left => self.left(),
+            Input::Kept => self.kept(),
+            Input::NotLeft => self.not_left(),
+        }
+    }
+
+    /// The next thing to do.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "the caller hands in answers between two of them"
+    )]
+    pub fn next(&mut self) -> Option<Action> {
+        self.queue.pop_front()
+    }
+
+    /// When to hand in [`Input::Due`]; `None`: never, as things are.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.alarms.first()
+    }
+
+    /// The exit code, once the supervision is over.
+    pub fn exit_code(&self, now: Instant) -> Option<u8> {
+        let over = match self.ending {
+            Ending::No => self.scope == Scope::One && self.units.is_empty(),
+            Ending::Exit(_) => self.units.is_empty(),
+            Ending::Retire => self.busy == 0,
+            Ending::Keep(until) => until <= now && self.busy == 0,
+        };
+        over.then_some(match self.ending {
+            Ending::Exit(code) => code,
+            _ => 0,
+        })
+    }
+
+    /// The name of a unit, for messages.
+    pub fn name(&self, unit: UnitId) -> Option<&Name> {
+        self.units.get(&unit).map(|unit| &unit.name)
+    }
+
+    /// The pid of the process of a service or logger; `None`: there is none.
+    pub fn process(&self, id: Id) -> Option<Pid> {
+        let (_, pid) = self.half(id)?.service.phase();
+        (pid != 0).then_some(pid)
+    }
+
+    /// Every process of a service or logger that is known, scripts left out.
+    pub fn processes(&self) -> impl Iterator<Item = (Id, Pid)> {
+        let processes = self.owners.iter().filter(|(_, job)| job.is_process());
+        processes.map(|(pid, job)| (job.id(), *pid))
+    }
+
+    fn ring(&mut self) {
+        match self.alarms.take_due(self.now.at) {
+            None => {}
+            Some(Alarm::Service(id)) => self.drive(id, crate::service::Event::Tick),
+            Some(Alarm::Rewrite) => self.mark_unwritten(),
+            Some(Alarm::Admit(identity)) => self.admit(identity),
+            Some(Alarm::Scan) => self.scan(),
+            Some(Alarm::Leave) => self.leave(),
+            Some(Alarm::Linger) => self.wind_up_all(),
+        }
+    }
+
+    fn push(&mut self, action: Action) {
+        self.fresh.push(action);
+    }
+}

@@ -1,0 +1,69 @@
+//! The deadlines of a supervisor: each thing has one at most.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use super::Id;
+use crate::scan::Identity;
+use crate::time::Instant;
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Alarm {
+    /// A service's own deadline.
+    Service(Id),
+    /// State files that could not be written.
+    Rewrite,
+    /// A service directory that could not be opened.
+    Admit(Identity),
+    /// A look at the scan directory.
+    Scan,
+    /// What still runs is left to a keeper.
+    Leave,
+    /// The keeper need not wait for further commands.
+    Linger,
+}
+
+/// The deadlines in order.
+#[derive(Clone, Debug, Default)]
+pub struct Alarms {
+    by_time: BTreeSet<(Instant, Alarm)>,
+    by_alarm: BTreeMap<Alarm, Instant>,
+}
+
+impl Alarms {
+    /// Sets an alarm in place of an earlier one; `None`: there is none.
+    pub fn set(&mut self, alarm: Alarm, at: Option<Instant>) {
+        let old = match at {
+            Some(at) => self.by_alarm.insert(alarm, at),
+            None => self.by_alarm.remove(&alarm),
+        };
+        if old == at {
+            return;
+        }
+        if let Some(old) = old {
+            self.by_time.remove(&(old, alarm));
+        }
+        if let Some(at) = at {
+            self.by_time.insert((at, alarm));
+        }
+    }
+
+    /// Sets an alarm if it is not set for an earlier moment.
+    pub fn set_by(&mut self, alarm: Alarm, at: Instant) {
+        if self.by_alarm.get(&alarm).is_none_or(|old| *old > at) {
+            self.set(alarm, Some(at));
+        }
+    }
+
+    /// The first deadline.
+    pub fn first(&self) -> Option<Instant> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
+
+    /// Takes the first alarm if its moment has come.
+    pub fn take_due(&mut self, now: Instant) -> Option<Alarm> {
+        let (_, alarm) = self.by_time.first().copied().filter(|(at, _)| *at <= now)?;
+        self.set(alarm, None);
+        Some(alarm)
+    }
+}

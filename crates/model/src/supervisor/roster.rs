@@ -1,0 +1,273 @@
+//! Which services there are: admitting them, letting them go, and the scan of
+//! their directory.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::unit::{Half, Unit};
+use super::{Action, Alarm, Ending, Id, Job, Opened, Scope, Supervisor, UnitId};
+use crate::command::Command;
+use crate::format::status::Phase;
+use crate::scan::{Change, Identity, Name, diff};
+use crate::service::{Event, Exit, Role};
+use crate::time::Instant;
+
+/// First and longest delay before a directory that could not be opened is tried again (ms).
+const ADMIT_MS: u64 = 10;
+const ADMIT_MS_MAX: u64 = 5000;
+/// After this delay (ms) the reason is said: a lock may be a dying supervisor's.
+const ADMIT_SAY_MS: u64 = 100;
+/// Delay before a scan directory that could not be read is looked at again (ms).
+const RESCAN_MS: u64 = 5000;
+/// Delay before a service that was told to exit is supervised again, because
+/// its entry is still there (ms); as runsvdir restarts runsv.
+const REVIVE_MS: u64 = 1000;
+
+/// A service directory that is not open yet.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    name: Name,
+    delay_ms: u64,
+    complaint: String,
+}
+
+impl Supervisor {
+    pub(super) fn scan(&mut self) {
+        if self.ending == Ending::No && self.scope != Scope::One {
+            self.push(Action::Scan);
+        }
+    }
+
+    pub(super) fn not_scanned(&mut self) {
+        self.scan_by(self.now.at.plus_ms(RESCAN_MS));
+    }
+
+    /// A look at the scan directory at the moment, or before if that is set already.
+    fn scan_by(&mut self, at: Instant) {
+        if self.ending == Ending::No && self.scope != Scope::One {
+            self.alarms.set_by(Alarm::Scan, at);
+        }
+    }
+
+    /// Compares the scan directory with the roster and acts on the difference.
+    pub(super) fn scanned(&mut self, entries: &[(Name, Identity)], next_look: Option<Instant>) {
+        if let Some(at) = next_look {
+            self.scan_by(at);
+        }
+        let named = self.units.values().map(|u| (u.identity, u.name.clone()));
+        let known = named
+            .chain(self.waiting.iter().map(|(i, w)| (*i, w.name.clone())))
+            .collect();
+        let removed = self.units.values().filter(|u| u.removed);
+        let mut leaving: BTreeSet<Name> = removed.map(|u| u.name.clone()).collect();
+        for change in diff(&known, entries) {
+            self.apply(change, &mut leaving);
+        }
+    }
+
+    fn apply(&mut self, change: Change, leaving: &mut BTreeSet<Name>) {
+        match change {
+            Change::Remove(identity) => {
+                self.stop_waiting(identity);
+                if let Some(unit) = self.by_identity.get(&identity).copied() {
+                    leaving.extend(self.remove(unit));
+                }
+            }
+            Change::Rename(identity, name) => self.rename(identity, name),
+            Change::Add(identity, name) => {
+                // A replaced directory waits until its predecessor has stopped.
+                if !leaving.contains(&name) {
+                    let waiting = Waiting {
+                        name,
+                        delay_ms: ADMIT_MS,
+                        complaint: String::new(),
+                    };
+                    self.waiting.insert(identity, waiting);
+                    self.admit(identity);
+                }
+            }
+        }
+    }
+
+    fn rename(&mut self, identity: Identity, name: Name) {
+        let unit = self
+            .by_identity
+            .get(&identity)
+            .and_then(|id| self.units.get_mut(id));
+        if let Some(unit) = unit {
+            unit.name = name;
+        } else if let Some(waiting) = self.waiting.get_mut(&identity) {
+            waiting.name = name;
+        }
+    }
+
+    /// Tells a unit to exit; returns its name if it has not done so at once.
+    fn remove(&mut self, unit_id: UnitId) -> Option<Name> {
+        let unit = self.units.get_mut(&unit_id)?;
+        if !core::mem::replace(&mut unit.removed, true) {
+            self.drive(main(unit_id), Event::Command(Command::Exit));
+        }
+        self.units.get(&unit_id).map(|u| u.name.clone())
+    }
+
+    /// Tries to open a directory that waits for it.
+    pub(super) fn admit(&mut self, identity: Identity) {
+        if let Some(waiting) = self.waiting.get(&identity) {
+            let (unit, name) = (self.next_unit, waiting.name.clone());
+            self.next_unit += 1;
+            self.push(Action::Open {
+                unit,
+                name,
+                identity,
+            });
+        }
+    }
+
+    pub(super) fn not_opened(&mut self, identity: Identity, obstacle: Option<String>) {
+        // What changed meanwhile is told by an event of its own.
+        let Some(text) = obstacle else {
+            return self.stop_waiting(identity);
+        };
+        let Some(waiting) = self.waiting.get_mut(&identity) else {
+            return;
+        };
+        let name = waiting.name.clone();
+        let at = self.now.at.plus_ms(waiting.delay_ms);
+        let says = waiting.delay_ms >= ADMIT_SAY_MS && text != waiting.complaint;
+        waiting.delay_ms = (waiting.delay_ms * 2).min(ADMIT_MS_MAX);
+        if says {
+            waiting.complaint.clone_from(&text);
+            self.push(Action::Say(format!("{text}; trying again")));
+        }
+        self.push(Action::Ask(name));
+        self.alarms.set(Alarm::Admit(identity), Some(at));
+    }
+
+    fn stop_waiting(&mut self, identity: Identity) {
+        self.waiting.remove(&identity);
+        self.alarms.set(Alarm::Admit(identity), None);
+    }
+
+    /// Nothing further is opened.
+    pub(super) fn stop_admitting(&mut self) {
+        let waiting: Vec<Identity> = self.waiting.keys().copied().collect();
+        for identity in waiting {
+            self.stop_waiting(identity);
+        }
+    }
+
+    /// A unit is there: what it missed comes first, then a look at itself.
+    pub(super) fn opened(&mut self, opened: Opened) {
+        self.stop_waiting(opened.identity);
+        if self.ending != Ending::No {
+            return self.push(Action::Release(opened.unit));
+        }
+        let wall = self.now.wall;
+        let unit = Unit {
+            name: opened.name,
+            identity: opened.identity,
+            main: Half::new(&opened.main, wall),
+            log: opened.log.as_ref().map(|log| Half::new(log, wall)),
+            piped: opened.log.is_some(),
+            removed: false,
+        };
+        self.next_unit = self.next_unit.max(opened.unit + 1);
+        self.by_identity.insert(opened.identity, opened.unit);
+        self.units.insert(opened.unit, unit);
+        let log = opened.log.map(|found| (Role::Log, found));
+        for (role, found) in log.into_iter().chain([(Role::Main, opened.main)]) {
+            let unit = opened.unit;
+            self.begin(Id { unit, role }, found.missed);
+        }
+    }
+
+    fn begin(&mut self, id: Id, missed: Option<Event>) {
+        if let Some(half) = self.half(id).filter(|half| half.held) {
+            let job = match half.service.phase() {
+                (Phase::Finish, _) => Job::Finish(id, Exit::Unknown),
+                _ => Job::Run(id),
+            };
+            self.owners.insert(half.service.phase().1, job);
+        }
+        if let Some(event) = missed {
+            self.drive(id, event);
+        }
+        self.drive(id, Event::Tick);
+    }
+
+    /// A service that has no process and gets none any more ends its logger,
+    /// and a unit of which nothing is left is let go.
+    pub(super) fn wind_up(&mut self, unit_id: UnitId) {
+        let retiring = self.is_retiring();
+        let Some(unit) = self.units.get_mut(&unit_id) else {
+            return;
+        };
+        let gone = unit.main.service.is_gone();
+        if !gone && (!retiring || !unit.main.service.is_idle()) {
+            return;
+        }
+        if core::mem::replace(&mut unit.piped, false) {
+            self.push(Action::ClosePipe(unit_id));
+            self.drive(log(unit_id), Event::Drain);
+        } else if gone && unit.log.as_ref().is_none_or(|log| log.service.is_gone()) {
+            self.dismiss(unit_id);
+        }
+    }
+
+    fn dismiss(&mut self, unit_id: UnitId) {
+        // The last state is for readers of the files.
+        let Some(unit) = self.forget(unit_id) else {
+            return;
+        };
+        self.push(Action::Dismiss(unit_id));
+        let delay = if unit.removed { 0 } else { REVIVE_MS };
+        self.scan_by(self.now.at.plus_ms(delay));
+    }
+
+    /// Writes the last state of a unit and knows it no more.
+    pub(super) fn forget(&mut self, unit_id: UnitId) -> Option<Unit> {
+        for id in [main(unit_id), log(unit_id)] {
+            self.write_one(id);
+            self.alarms.set(Alarm::Service(id), None);
+            self.unwritten.remove(&id);
+            if let Some(half) = self.half(id) {
+                let (busy, pid) = (half.busy, half.service.phase().1);
+                self.busy -= usize::from(busy);
+                if self.owners.get(&pid).is_some_and(|job| job.id() == id) {
+                    self.owners.remove(&pid);
+                }
+            }
+        }
+        let unit = self.units.remove(&unit_id)?;
+        self.by_identity.remove(&unit.identity);
+        Some(unit)
+    }
+
+    /// An event for all services; loggers follow from their services.
+    pub(super) fn drive_all(&mut self, event: Event) {
+        let units: Vec<UnitId> = self.units.keys().copied().collect();
+        for unit in units {
+            self.drive(main(unit), event);
+        }
+    }
+
+    /// What is down is let go.
+    pub(super) fn wind_up_all(&mut self) {
+        let units: Vec<UnitId> = self.units.keys().copied().collect();
+        for unit in units {
+            self.wind_up(unit);
+        }
+    }
+}
+
+const fn main(unit: UnitId) -> Id {
+    let role = Role::Main;
+    Id { unit, role }
+}
+
+const fn log(unit: UnitId) -> Id {
+    let role = Role::Log;
+    Id { unit, role }
+}

@@ -1,0 +1,182 @@
+//! One service at a time: events in, what the service decides out, and the
+//! consequences: its alarm, its state files, its end.
+
+use super::{Action, Alarm, Id, Job, Supervisor};
+use crate::command::Command;
+use crate::service::{self, Event, Exit, Failure, Pid};
+
+use super::unit::Half;
+
+/// Delay before state files that could not be written are tried again (ms).
+const REWRITE_MS: u64 = 1000;
+
+impl Supervisor {
+    pub(super) fn half(&self, id: Id) -> Option<&Half> {
+        self.units.get(&id.unit)?.half(id.role)
+    }
+
+    pub(super) fn half_mut(&mut self, id: Id) -> Option<&mut Half> {
+        self.units.get_mut(&id.unit)?.half_mut(id.role)
+    }
+
+    /// Hands an event to a service and passes on what it decides.
+    pub(super) fn drive(&mut self, id: Id, event: Event) {
+        let now = self.now;
+        let Some(half) = self.half_mut(id) else {
+            return;
+        };
+        let (next, actions) = half.service.step(now.at, event);
+        half.become_state(next, now.wall);
+        for action in actions.iter() {
+            self.pass_on(id, action);
+        }
+        self.settle(id);
+    }
+
+    fn pass_on(&mut self, id: Id, action: service::Action) {
+        let job = match action {
+            service::Action::StartRun => Job::Run(id),
+            service::Action::StartFinish(exit) => Job::Finish(id, exit),
+            service::Action::Prepare => Job::Prepare(id),
+            service::Action::Script(sig, pid) => Job::Script(id, sig, pid),
+            service::Action::Kill(pid, sig) => return self.push(Action::Signal(id, pid, sig)),
+            service::Action::Epilogue(letter, pid) => {
+                // A second one would follow from a second stop of the same process.
+                let half = self.half_mut(id);
+                if half.is_none_or(|half| core::mem::replace(&mut half.epilogue, true)) {
+                    return;
+                }
+                Job::Epilogue(id, letter, pid)
+            }
+        };
+        self.push(Action::Start(job));
+    }
+
+    /// After a service has decided: its alarm, its files, its end.
+    fn settle(&mut self, id: Id) {
+        let Some(unit) = self.units.get_mut(&id.unit) else {
+            return;
+        };
+        let Some(half) = unit.half_mut(id.role) else {
+            return;
+        };
+        let is_down = half.is_down();
+        match (core::mem::replace(&mut half.busy, !is_down), is_down) {
+            (false, false) => self.busy += 1,
+            (true, true) => self.busy -= 1,
+            _ => {}
+        }
+        if half.is_stale() {
+            self.dirty.insert(id);
+        }
+        let deadline = half.service.deadline();
+        self.alarms.set(Alarm::Service(id), deadline);
+        if is_down {
+            self.wind_up(id.unit);
+        }
+    }
+
+    pub(super) fn started(&mut self, job: Job, pid: Pid) {
+        self.owners.insert(pid, job);
+        if job.is_process() {
+            self.drive(job.id(), Event::Spawned(pid));
+        }
+    }
+
+    pub(super) fn not_started(&mut self, job: Job, failure: Failure) {
+        if job.is_process() {
+            self.drive(job.id(), Event::SpawnFailed(failure));
+        } else {
+            self.script_over(job, false);
+        }
+    }
+
+    pub(super) fn child_ended(&mut self, pid: Pid, exit: Exit) {
+        match self.owners.remove(&pid) {
+            None => {}
+            Some(job) if job.is_process() => self.ended(job.id(), pid, exit),
+            Some(job) => self.script_over(job, exit == Exit::Status(0)),
+        }
+    }
+
+    /// A process of an earlier supervisor ended. As PID 1 its end may have been
+    /// told before, for PID 1 inherits orphans.
+    pub(super) fn adopted_ended(&mut self, id: Id, exit: Exit) {
+        let Some(half) = self.half(id).filter(|half| half.held) else {
+            return;
+        };
+        let (_, pid) = half.service.phase();
+        let owner = self.owners.get(&pid);
+        if owner.is_some_and(|job| job.is_process() && job.id() == id) {
+            self.owners.remove(&pid);
+        }
+        self.ended(id, pid, exit);
+    }
+
+    fn ended(&mut self, id: Id, pid: Pid, exit: Exit) {
+        if let Some(half) = self.half_mut(id) {
+            half.held = false;
+        }
+        self.drive(id, Event::Exited(pid, exit));
+    }
+
+    /// A script ended, or there is none. `handled`: it did its work.
+    pub(super) fn script_over(&mut self, job: Job, handled: bool) {
+        match job {
+            Job::Run(_) | Job::Finish(..) => {}
+            Job::Prepare(id) => self.drive(id, Event::Prepared),
+            Job::Script(id, sig, pid) => self.drive(id, Event::ScriptEnded { sig, pid, handled }),
+            Job::Epilogue(id, ..) => {
+                if let Some(half) = self.half_mut(id) {
+                    half.epilogue = false;
+                }
+            }
+        }
+    }
+
+    pub(super) fn command(&mut self, id: Id, command: Command) {
+        self.keep_on();
+        self.drive(id, Event::Command(command));
+    }
+
+    pub(super) fn obeyed(&mut self, id: Id, release: bool) {
+        self.keep_on();
+        // sv waits for this: it is not put off to the end of the round.
+        self.write_one(id);
+        if release {
+            self.release(id.unit);
+        }
+    }
+
+    /// Writes what has changed, all services' in one go.
+    pub(super) fn write_all(&mut self) {
+        while let Some(id) = self.dirty.first().copied() {
+            self.write_one(id);
+        }
+    }
+
+    /// Writes one service's files, if they are due.
+    pub(super) fn write_one(&mut self, id: Id) {
+        if !self.dirty.remove(&id) {
+            return;
+        }
+        if let Some(half) = self.half_mut(id).filter(|half| half.is_stale()) {
+            let (status, stat) = (half.show(), half.service.stat());
+            self.push(Action::Write { id, status, stat });
+        }
+    }
+
+    pub(super) fn not_written(&mut self, id: Id) {
+        if let Some(half) = self.half_mut(id) {
+            half.not_shown();
+            self.unwritten.insert(id);
+            self.alarms
+                .set_by(Alarm::Rewrite, self.now.at.plus_ms(REWRITE_MS));
+        }
+    }
+
+    /// Files that could not be written are due again.
+    pub(super) fn mark_unwritten(&mut self) {
+        self.dirty.append(&mut self.unwritten);
+    }
+}

@@ -1,0 +1,116 @@
+//! One service directory, and what the world was told of it.
+
+use crate::adoption::Inheritance;
+use crate::format::status::Status;
+use crate::format::tai64n::Tai64n;
+use crate::scan::{Identity, Name};
+use crate::service::{Role, Service, Want};
+
+/// A supervised service directory.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// Its name in the scan directory, or the argument of runsv.
+    pub name: Name,
+    /// Its directory's identity.
+    pub identity: Identity,
+    /// The service.
+    pub main: Half,
+    /// Its logger.
+    pub log: Option<Half>,
+    /// The writing end of the log pipe is open.
+    pub piped: bool,
+    /// No entry leads to it any more.
+    pub removed: bool,
+}
+
+/// A service or its logger.
+#[derive(Clone, Debug)]
+pub struct Half {
+    /// The state machine.
+    pub service: Service,
+    /// The process is watched by descriptor, since it is no child of ours.
+    pub held: bool,
+    /// A `control/d` or `control/x` is running.
+    pub epilogue: bool,
+    /// It was counted as being neither down nor gone.
+    pub busy: bool,
+    /// When phase or pid last changed.
+    changed: Tai64n,
+    shown: Option<(Status, Want)>,
+}
+
+impl Unit {
+    /// The service or the logger.
+    pub fn half(&self, role: Role) -> Option<&Half> {
+        match role {
+            Role::Main => Some(&self.main),
+            Role::Log => self.log.as_ref(),
+        }
+    }
+
+    /// As [`Unit::half`].
+    pub fn half_mut(&mut self, role: Role) -> Option<&mut Half> {
+        match role {
+            Role::Main => Some(&mut self.main),
+            Role::Log => self.log.as_mut(),
+        }
+    }
+}
+
+impl Half {
+    /// As it was found at `now`; nothing is shown yet.
+    pub fn new(found: &Inheritance, now: Tai64n) -> Self {
+        Self {
+            service: found.service,
+            held: found.adopted,
+            epilogue: false,
+            busy: false,
+            changed: found.changed.unwrap_or(now),
+            shown: None,
+        }
+    }
+
+    /// Takes over the next state of the service.
+    pub fn become_state(&mut self, next: Service, now: Tai64n) {
+        if next.phase() != self.service.phase() {
+            self.changed = now;
+        }
+        self.service = next;
+    }
+
+    /// Whether it has no process, and none is under way.
+    pub fn is_down(&self) -> bool {
+        self.service.is_idle() || self.service.is_gone()
+    }
+
+    /// Whether the state files lag behind.
+    pub fn is_stale(&self) -> bool {
+        self.shown != Some(self.present())
+    }
+
+    /// What the state files are to show; they count as written.
+    pub fn show(&mut self) -> Status {
+        let present = self.present();
+        self.shown = Some(present);
+        present.0
+    }
+
+    /// They could not be written.
+    pub fn not_shown(&mut self) {
+        self.shown = None;
+    }
+
+    fn present(&self) -> (Status, Want) {
+        let (phase, pid) = self.service.phase();
+        let want = self.service.want();
+        let status = Status {
+            changed: self.changed,
+            pid,
+            paused: self.service.paused(),
+            want_up: want == Want::Up,
+            got_term: self.service.got_term(),
+            phase,
+        };
+        (status, want)
+    }
+}

@@ -1,0 +1,233 @@
+//! What the supervisor decided is done: the descriptors and system calls behind
+//! each [`Action`].
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use model::command::Sig;
+use model::format::status::Status;
+use model::scan::{Identity, Name};
+use model::service::{Pid, Role};
+use model::supervisor::{self, Action, Id, Input, Job, UnitId};
+
+use super::supervise::OpenError;
+use super::unit::{Opened, Place, Unit};
+use super::{Engine, Token, keeper, supervise};
+use crate::say;
+use crate::sys::signal;
+
+impl Engine {
+    /// Does one action; the result is its answer.
+    pub(super) fn perform(&mut self, action: Action) -> Option<Input> {
+        match action {
+            Action::Start(job) => Some(self.start(job)),
+            Action::Signal(id, pid, sig) => self.signal(id, pid, sig),
+            Action::Write { id, status, stat } => self.write(id, &status, &stat),
+            Action::Open {
+                unit,
+                name,
+                identity,
+            } => Some(self.open(unit, &name, identity)),
+            Action::Ask(name) => {
+                if let Some(scan_dir) = &self.scan_dir {
+                    keeper::ask_for(&scan_dir.path_of(&name));
+                }
+                None
+            }
+            Action::ClosePipe(unit) => {
+                if let Some(pipe) = self.units.get_mut(&unit).and_then(|u| u.pipe.as_mut()) {
+                    pipe.write = None;
+                }
+                None
+            }
+            Action::Dismiss(unit) => {
+                if let Some(unit) = self.units.remove(&unit) {
+                    for half in [Some(&unit.main), unit.log.as_ref()].into_iter().flatten() {
+                        supervise::release(half.home.as_fd());
+                    }
+                }
+                None
+            }
+            Action::Release(unit) => {
+                self.units.remove(&unit);
+                None
+            }
+            Action::Scan => Some(self.scan()),
+            Action::Leave => Some(self.leave()),
+            Action::Say(text) => {
+                say::offer(self.who, text);
+                None
+            }
+        }
+    }
+
+    fn start(&mut self, job: Job) -> Input {
+        let id = job.id();
+        let title = self.title_of(id);
+        let Some(unit) = self.units.get_mut(&id.unit) else {
+            return Input::NotStarted(job, model::service::Failure::Absent);
+        };
+        let launched = self.launcher.launch(unit, job);
+        let half = unit.half_mut(id.role);
+        match launched {
+            Ok(pid) => {
+                if let (true, Some(half)) = (job.is_process(), half) {
+                    half.renew(job);
+                }
+                Input::Started(job, pid as Pid)
+            }
+            Err(refusal) => {
+                if let (Some(text), Some(half)) = (refusal.complaint, half) {
+                    half.complain(self.who, format!("{title}: {text}"));
+                }
+                Input::NotStarted(job, refusal.failure)
+            }
+        }
+    }
+
+    fn signal(&mut self, id: Id, pid: Pid, sig: Sig) -> Option<Input> {
+        let number = number(sig);
+        let held = self.half(id).and_then(|half| half.pidfd.as_ref());
+        let sent = held.map(|fd| send_by_pidfd(fd.as_fd(), number));
+        // A process that has just ended is about to be reaped: nothing to say.
+        drop(sent.unwrap_or_else(|| signal::kill(pid as i32, number)));
+        None
+    }
+
+    fn write(&mut self, id: Id, status: &Status, stat: &str) -> Option<Input> {
+        let half = self.half(id)?;
+        // In this order: who finds a fifo open finds a status, too.
+        let shown = half
+            .show(status, stat)
+            .map_err(|e| ("write supervise/status", e));
+        let furnished = shown.and_then(|()| half.supervise.furnish(half.home.as_fd()));
+        let watched = match furnished {
+            Ok(false) => Ok(()),
+            Ok(true) => self.watch_control(id),
+            Err(failed) => Err(failed),
+        };
+        let (attempt, e) = watched.err()?;
+        let complaint = format!("{}: {attempt}: {e}; trying again", self.title_of(id));
+        let who = self.who;
+        self.half(id)?.complain(who, complaint);
+        Some(Input::NotWritten(id))
+    }
+
+    fn watch_control(&mut self, id: Id) -> Result<(), (&'static str, std::io::Error)> {
+        let half = self.units.get(&id.unit).and_then(|u| u.half(id.role));
+        let Some(control) = half.and_then(|h| h.supervise.control()) else {
+            return Ok(());
+        };
+        let watched = self.watch(control, Token::Control(id));
+        if let (Err(_), Some(half)) = (&watched, self.half(id)) {
+            half.supervise.strip();
+        }
+        watched.map_err(|e| ("watch supervise/control", e))
+    }
+
+    fn scan(&mut self) -> Input {
+        let Some(scan_dir) = &mut self.scan_dir else {
+            return Input::NotScanned;
+        };
+        match scan_dir.entries() {
+            Ok(entries) => Input::Scanned {
+                entries,
+                next_look: scan_dir.next_look(),
+            },
+            Err(text) => {
+                say::offer(self.who, text);
+                Input::NotScanned
+            }
+        }
+    }
+
+    /// Opens an entry of the scan directory.
+    fn open(&mut self, unit: UnitId, name: &Name, identity: Identity) -> Input {
+        let Some(scan_dir) = &self.scan_dir else {
+            return Input::NotOpened(identity, None);
+        };
+        let obstacle = match Place::open(&scan_dir.path_of(name)) {
+            Ok(place) if place.identity == identity => match self.open_unit(unit, name, place) {
+                Ok(opened) => return opened,
+                Err(text) => Some(text),
+            },
+            Ok(_) => None,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            Err(e) => Some(format!("{}: open: {e}", name.escape_ascii())),
+        };
+        Input::NotOpened(identity, obstacle)
+    }
+
+    /// Opens a service directory, or says what is in the way.
+    pub(super) fn open_unit(
+        &mut self,
+        unit_id: UnitId,
+        name: &Name,
+        place: Place,
+    ) -> Result<Input, String> {
+        let identity = place.identity;
+        let opened = Unit::open(place, self.launcher.world.as_ref());
+        let Opened { unit, main, log } = opened.map_err(|e| complaint(name, &e))?;
+        for (role, half) in [
+            (Role::Main, Some(&unit.main)),
+            (Role::Log, unit.log.as_ref()),
+        ] {
+            if let Some(fd) = half.and_then(|half| half.pidfd.as_ref()) {
+                let id = Id {
+                    unit: unit_id,
+                    role,
+                };
+                self.watch_process(id, fd.as_fd());
+            }
+        }
+        self.units.insert(unit_id, unit);
+        Ok(Input::Opened(supervisor::Opened {
+            unit: unit_id,
+            name: name.clone(),
+            identity,
+            main,
+            log,
+        }))
+    }
+
+    pub(super) fn watch_process(&self, id: Id, fd: BorrowedFd) {
+        if let Err(e) = self.watch(fd, Token::Pidfd(id)) {
+            say::offer(self.who, format_args!("watch a process: {e}"));
+        }
+    }
+
+    /// The name for messages: printable, and with `/log` for the logger.
+    fn title_of(&self, id: Id) -> String {
+        let name = self.core.name(id.unit).map(Vec::as_slice);
+        let log = if id.role == Role::Log { "/log" } else { "" };
+        format!("{}{log}", name.unwrap_or_default().escape_ascii())
+    }
+}
+
+fn complaint(name: &Name, error: &OpenError) -> String {
+    let name = name.escape_ascii();
+    match error {
+        OpenError::Locked => format!("{name}: another supervisor holds supervise/lock"),
+        OpenError::Failed(attempt, e) => format!("{name}: {attempt}: {e}"),
+    }
+}
+
+fn send_by_pidfd(fd: BorrowedFd, number: signal::Signal) -> std::io::Result<()> {
+    let signal =
+        rustix::process::Signal::from_named_raw(number).ok_or(std::io::ErrorKind::InvalidInput)?;
+    Ok(rustix::process::pidfd_send_signal(fd, signal)?)
+}
+
+fn number(sig: Sig) -> signal::Signal {
+    match sig {
+        Sig::Pause => signal::SIGSTOP,
+        Sig::Cont => signal::SIGCONT,
+        Sig::Hup => signal::SIGHUP,
+        Sig::Alarm => signal::SIGALRM,
+        Sig::Interrupt => signal::SIGINT,
+        Sig::Quit => signal::SIGQUIT,
+        Sig::Usr1 => signal::SIGUSR1,
+        Sig::Usr2 => signal::SIGUSR2,
+        Sig::Term => signal::SIGTERM,
+        Sig::Kill => signal::SIGKILL,
+    }
+}
