@@ -466,6 +466,9 @@ fn a_group_leader_is_told_what_to_do() {
     );
 }
 
+/// Leads a process group, as a job of a shell does. (A shell needs a terminal for it.)
+const LEAD: &str = "if (fork) { wait; exit($? >> 8) } setpgrp; exec @ARGV";
+
 /// The leader of the session lives outside the pid namespace, as that of
 /// whoever enters a container: its number is 0 there.
 #[test]
@@ -475,7 +478,7 @@ fn a_session_led_from_outside_is_not_ours() {
     let mut command = Command::new("unshare");
     command
         .args(["--user", "--map-root-user", "--pid", "--fork"])
-        .args(["bash", "-mc", "\"$@\"; exit $?", "bash"])
+        .args(["perl", "-e", LEAD])
         .arg(fixture.applet("getty"))
         .args(["0", line.path()])
         .stdin(Stdio::null())
