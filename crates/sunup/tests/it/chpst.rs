@@ -5,38 +5,28 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use super::common::{Fixture, sunup};
-
-const ORACLE: &str = "/usr/bin/chpst";
+use super::common::{Fixture, debian};
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// The two programs that are compared, under the name `applet`.
-fn tools(applet: &str, fixture: &Fixture) -> [Vec<String>; 2] {
-    assert!(
-        Path::new(ORACLE).exists(),
-        "{ORACLE} is missing: install the package runit"
-    );
+/// The two programs that are compared, under the name `applet`: the one under test
+/// and Debian's.
+fn tools(applet: &str, fixture: &Fixture) -> [PathBuf; 2] {
     let link = fixture.path("oracle").join(applet);
     if !link.exists() {
         fs::create_dir_all(fixture.path("oracle")).unwrap();
-        symlink(ORACLE, &link).unwrap();
+        symlink(debian("chpst"), &link).unwrap();
     }
-    let ours = sunup().to_str().unwrap().to_owned();
-    [
-        vec![ours, applet.to_owned()],
-        vec![link.to_str().unwrap().to_owned()],
-    ]
+    [fixture.applet(applet), link]
 }
 
-fn run(tool: &[String], args: &[&str], dir: &Path) -> Output {
-    Command::new(&tool[0])
-        .args(&tool[1..])
+fn run(tool: &Path, args: &[&str], dir: &Path) -> Output {
+    Command::new(tool)
         .args(args)
         .current_dir(dir)
         .env_clear()
@@ -51,7 +41,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Runs both in the fixture and compares; answers our output and exit code.
+/// Runs both in the fixture and compares; answers output and exit code.
 fn same_in(fixture: &Fixture, applet: &str, args: &[&str]) -> (String, i32) {
     let [ours, theirs] = tools(applet, fixture).map(|tool| run(&tool, args, &fixture.path("")));
     let seen = |output: &Output| (text(&output.stdout), output.status.code());
@@ -74,22 +64,22 @@ fn same(args: &[&str]) -> (String, i32) {
     same_in(&Fixture::new(&[]), "chpst", args)
 }
 
-/// Our chpst alone.
-fn ours(fixture: &Fixture, args: &[&str]) -> Output {
+/// The chpst under test alone.
+fn tested(fixture: &Fixture, args: &[&str]) -> Output {
     let [tool, _] = tools("chpst", fixture);
     run(&tool, args, &fixture.path(""))
 }
 
 /// A command with the privileges of root, of a user namespace if need be.
-fn as_root(program: &[String], args: &[&str]) -> Command {
+fn as_root(program: &Path, args: &[&str]) -> Command {
     let mut command = if is_root() {
-        Command::new(&program[0])
+        Command::new(program)
     } else {
         let mut unshare = Command::new("unshare");
-        unshare.arg("-r").arg(&program[0]);
+        unshare.arg("-r").arg(program);
         unshare
     };
-    command.args(&program[1..]).args(args);
+    command.args(args);
     command
 }
 
@@ -141,7 +131,7 @@ fn accounts_that_are_none() {
 fn numbers_that_would_mean_something_else() {
     let fixture = Fixture::new(&[]);
     // Debian's takes group 0 here.
-    let output = ours(&fixture, &["-U", ":1000:", "true"]);
+    let output = tested(&fixture, &["-U", ":1000:", "true"]);
     assert_eq!(output.status.code(), Some(111));
     assert_eq!(text(&output.stderr), "chpst: :1000:: empty name\n");
     // To the kernel, the highest number means: leave it as it is. Debian's wraps
@@ -153,7 +143,7 @@ fn numbers_that_would_mean_something_else() {
         ":4294967296:1",
     ] {
         for option in ["-u", "-U"] {
-            let output = ours(&fixture, &[option, account, "true"]);
+            let output = tested(&fixture, &[option, account, "true"]);
             assert_eq!(output.status.code(), Some(111));
         }
     }
@@ -163,7 +153,7 @@ fn numbers_that_would_mean_something_else() {
 fn privileges_are_gone_for_good() {
     let fixture = Fixture::new(&[]);
     if !is_root() {
-        let output = ours(&fixture, &["-u", ":1:1", "true"]);
+        let output = tested(&fixture, &["-u", ":1:1", "true"]);
         assert_eq!(
             text(&output.stderr),
             "chpst: become user 1: set the groups: Operation not permitted\n"
@@ -171,8 +161,8 @@ fn privileges_are_gone_for_good() {
         return;
     }
     let back = ["-u", "nobody", "setpriv", "--reuid=0", "true"];
-    assert!(!ours(&fixture, &back).status.success());
-    let ids = ours(&fixture, &["-u", ":5:6:7", "cat", "/proc/self/status"]);
+    assert!(!tested(&fixture, &back).status.success());
+    let ids = tested(&fixture, &["-u", ":5:6:7", "cat", "/proc/self/status"]);
     let ids = text(&ids.stdout);
     for line in [
         "Uid:\t5\t5\t5\t5",
@@ -186,7 +176,7 @@ fn privileges_are_gone_for_good() {
     let [tool, _] = tools("chpst", &fixture);
     let output = Command::new("setpriv")
         .args(["--securebits", "+no_setuid_fixup"])
-        .args(&tool)
+        .arg(&tool)
         .args(["-u", "nobody", "true"])
         .output()
         .unwrap();
@@ -257,11 +247,11 @@ fn what_is_no_variable_is_told_and_left_out() {
     let fixture = Fixture::new(&[("env/sub/", ""), ("env/A", "a")]);
     let args = ["-e", "env", "sh", "-c", "echo $A"];
     assert_eq!(same_in(&fixture, "chpst", &args), ("a\n".to_owned(), 0));
-    let output = ours(&fixture, &args);
+    let output = tested(&fixture, &args);
     let line = "chpst: env/sub: set a variable: not a file\n";
     assert_eq!(text(&output.stderr), line);
     let fixture = Fixture::new(&[("env/B=C", "b"), ("env/A", "a")]);
-    let output = ours(&fixture, &["-e", "env", "env"]);
+    let output = tested(&fixture, &["-e", "env", "env"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(!text(&output.stdout).contains("B=C"));
     let line = "chpst: env/B=C: set a variable: its name holds a =\n";
@@ -271,11 +261,11 @@ fn what_is_no_variable_is_told_and_left_out() {
 #[test]
 fn a_variable_that_cannot_be_read_stops_it() {
     let fixture = Fixture::new(&[("env/A -> nowhere", "")]);
-    let output = ours(&fixture, &["-e", "env", "true"]);
+    let output = tested(&fixture, &["-e", "env", "true"]);
     assert_eq!(output.status.code(), Some(111));
     assert!(text(&output.stderr).starts_with("chpst: env/A: read: No such file"));
     let fixture = Fixture::new(&[("env/A", &"x".repeat(128 * 1024 + 1))]);
-    let output = ours(&fixture, &["-e", "env", "true"]);
+    let output = tested(&fixture, &["-e", "env", "true"]);
     assert!(text(&output.stderr).contains("its first line is longer than 131072 bytes"));
     assert_eq!(same(&["-e", "/no/such/dir", "true"]).1, 111);
     if !is_root() {
@@ -331,7 +321,7 @@ fn limits() {
         assert_eq!(same(&["-o", bad, "true"]).1, 100, "{bad}");
     }
     // Debian's makes 0 of it.
-    let output = ours(&Fixture::new(&[]), &["-o", "18446744073709551616", "true"]);
+    let output = tested(&Fixture::new(&[]), &["-o", "18446744073709551616", "true"]);
     assert_eq!(output.status.code(), Some(100));
 }
 
@@ -362,8 +352,7 @@ fn locks_exclude_and_wait() {
         let fixture = Fixture::new(&[]);
         let both = tools("chpst", &fixture);
         let script = "echo ready; read line; echo first > result";
-        let mut first = Command::new(&both[holder][0])
-            .args(&both[holder][1..])
+        let mut first = Command::new(&both[holder])
             .args(["-l", "lock", "sh", "-c", script])
             .current_dir(fixture.path(""))
             .stdin(Stdio::piped())
@@ -378,8 +367,7 @@ fn locks_exclude_and_wait() {
             .read_exact(&mut ready)
             .unwrap();
         assert_eq!(same_in(&fixture, "chpst", &["-L", "lock", "true"]).1, 111);
-        let second = Command::new(&both[0][0])
-            .args(&both[0][1..])
+        let second = Command::new(&both[0])
             .args(["-l", "lock", "cat", "result"])
             .current_dir(fixture.path(""))
             .stdout(Stdio::piped())
@@ -410,7 +398,7 @@ fn locks_that_cannot_be() {
 fn setlock_is_that_of_daemontools() {
     let fixture = Fixture::new(&[]);
     let [tool, _] = tools("setlock", &fixture);
-    let name = tool.join(" ");
+    let name = tool.display();
     let nested = |inner: &str| {
         let script = format!("{name} {inner} lock echo inside");
         run(&tool, &["lock", "sh", "-c", &script], &fixture.path(""))
@@ -456,7 +444,7 @@ fn descriptors_are_closed() {
         }
     }
     // A failure is told all the same.
-    let output = ours(&Fixture::new(&[]), &["-012", "/no/such/program"]);
+    let output = tested(&Fixture::new(&[]), &["-012", "/no/such/program"]);
     assert!(text(&output.stderr).starts_with("chpst: /no/such/program: start: "));
 }
 
@@ -476,7 +464,7 @@ fn a_session_of_its_own() {
     // A leader stays one.
     let [tool, _] = tools("chpst", &fixture);
     let output = Command::new("setsid")
-        .args(tool)
+        .arg(tool)
         .arg("-vP")
         .args(LEADER)
         .output()
@@ -544,9 +532,9 @@ fn another_root() {
 #[test]
 fn another_directory() {
     let fixture = Fixture::new(&[("sub/", "")]);
-    let output = ours(&fixture, &["-C", "sub", "sh", "-c", "echo ${PWD##*/}"]);
+    let output = tested(&fixture, &["-C", "sub", "sh", "-c", "echo ${PWD##*/}"]);
     assert_eq!(text(&output.stdout), "sub\n");
-    let output = ours(&fixture, &["-C", "gone", "true"]);
+    let output = tested(&fixture, &["-C", "gone", "true"]);
     assert_eq!(output.status.code(), Some(111));
     assert!(text(&output.stderr).starts_with("chpst: gone: change to this directory: No such"));
 }
@@ -590,7 +578,7 @@ fn wrong_command_lines() {
     for applet in ["envdir", "envuidgid", "setlock", "setuidgid"] {
         assert_eq!(same_in(&fixture, applet, &["nobody"]).1, 100, "{applet}");
     }
-    let output = ours(&fixture, &["-V"]);
+    let output = tested(&fixture, &["-V"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output.stderr).starts_with("chpst: (sunup) "));
 }
@@ -619,7 +607,7 @@ fn signals_are_handed_on_as_they_came() {
         let script = "trap '' HUP; exec \"$@\" grep '^Sig[BI]' /proc/self/status";
         let output = Command::new("sh")
             .args(["-c", script, "sh"])
-            .args(&tool)
+            .arg(&tool)
             .output()
             .unwrap();
         text(&output.stdout)

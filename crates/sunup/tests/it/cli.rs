@@ -40,9 +40,11 @@ fn every_applet_has_help_and_version() {
 
 #[test]
 fn every_applet_is_installed_as_a_link_that_works() {
-    let fixture = Fixture::new(&[]);
+    let fixture = Fixture::new(&[("bin/", "")]);
+    let bin = fixture.path("bin");
+    assert!(run(&["--install", bin.to_str().unwrap()]).status.success());
     for name in applets() {
-        let output = Command::new(fixture.bin().join(&name))
+        let output = Command::new(bin.join(&name))
             .arg("--version")
             .output()
             .unwrap();
@@ -67,4 +69,13 @@ fn an_unknown_option_is_named() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.starts_with("init: unknown option -Z\n"), "{text}");
+}
+
+/// Any other link to `sv` is an init script; one that does not pass through `sv` is not.
+#[test]
+fn a_link_by_another_name_is_the_binary() {
+    let fixture = Fixture::new(&[]);
+    fixture.add(&format!("other -> {}", sunup().display()), "");
+    let other = Command::new(fixture.path("other")).arg("--list").output();
+    assert!(stdout(&other.unwrap()).contains("sv\n"));
 }

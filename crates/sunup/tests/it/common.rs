@@ -1,22 +1,74 @@
-//! What the tests share: fixtures as a map from path to content, and waiting for
-//! events instead of napping.
+//! What the tests share: the programs under test, fixtures as a map from path to
+//! content, and waiting for events instead of napping.
+//!
+//! A test of behaviour takes its programs from [`applet`], [`Fixture::applet`] and
+//! [`Fixture::bin`]: they are sunup's, or those of the directory that the variable
+//! `SUNUP_UNDER_TEST` names (`cargo lab test --under-test`). Only tests of what
+//! sunup alone has, such as `--install`, ask for [`sunup`]; their modules are named
+//! in lab and not run against others.
 
+use std::env;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use model::format::status::{Phase, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 
-/// The binary under test.
+/// The directory of the programs under test, if they are not sunup's.
+fn others() -> Option<PathBuf> {
+    env::var_os("SUNUP_UNDER_TEST").map(PathBuf::from)
+}
+
+/// The one binary of sunup, for tests of what nobody else has.
 pub fn sunup() -> PathBuf {
+    let own = others().is_none();
+    assert!(own, "a test of behaviour gets its programs from applet()");
     PathBuf::from(env!("CARGO_BIN_EXE_sunup"))
 }
 
-/// How long an event may take on a busy machine before a test gives up.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// The file of the program under test called `name`. It must be called by that
+/// name, too, which [`applet`] and [`Fixture::applet`] see to.
+pub fn file_of(name: &str) -> PathBuf {
+    let Some(dir) = others() else {
+        return sunup();
+    };
+    let file = dir.join(name);
+    // lab looks for these words: a program that is not there is not tested.
+    assert!(file.exists(), "under test: no {name}");
+    file
+}
+
+/// A call of the program under test called `name`.
+pub fn applet(name: &str) -> Command {
+    let mut command = Command::new(file_of(name));
+    command.arg0(name);
+    if let Some(dir) = others() {
+        // runsvdir looks for its runsv there.
+        let path = env::var_os("PATH").unwrap_or_default();
+        let dirs = [dir].into_iter().chain(env::split_paths(&path));
+        command.env("PATH", env::join_paths(dirs).unwrap());
+    }
+    command
+}
+
+/// A program of Debian's package runit, with which ours are compared.
+pub fn debian(name: &str) -> PathBuf {
+    let places = ["/usr/bin", "/usr/sbin", "/sbin"].map(|dir| Path::new(dir).join(name));
+    let found = places.into_iter().find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("{name} is missing: install the package runit"))
+}
+
+/// How long an event may take on a busy machine before a test gives up. For other
+/// programs than ours `SUNUP_PATIENCE` sets it, in seconds.
+pub fn patience() -> Duration {
+    let seconds = env::var("SUNUP_PATIENCE").map_or(60, |s| s.parse().unwrap());
+    Duration::from_secs(seconds)
+}
 
 /// A directory that is removed with its value.
 pub struct Fixture {
@@ -41,7 +93,7 @@ impl Fixture {
         if let Some((name, target)) = name.split_once(" -> ") {
             let link = self.path(name);
             fs::create_dir_all(link.parent().unwrap()).unwrap();
-            return std::os::unix::fs::symlink(target, link).unwrap();
+            return symlink(target, link).unwrap();
         }
         let path = self.path(name);
         if name.ends_with('/') {
@@ -59,18 +111,22 @@ impl Fixture {
         self.dir.path().join(name)
     }
 
-    /// A directory `bin` with a link to the binary for each applet, to put into PATH.
-    pub fn bin(&self) -> PathBuf {
-        let bin = self.path("bin");
-        if !bin.exists() {
-            fs::create_dir(&bin).unwrap();
-            let done = std::process::Command::new(sunup())
-                .args(["--install".as_ref(), bin.as_os_str()])
-                .status()
-                .unwrap();
-            assert!(done.success());
+    /// The path of a link to the program under test called `name`.
+    pub fn applet(&self, name: &str) -> PathBuf {
+        let link = self.path("bin").join(name);
+        if fs::symlink_metadata(&link).is_err() {
+            fs::create_dir_all(self.path("bin")).unwrap();
+            symlink(file_of(name), &link).unwrap();
         }
-        bin
+        link
+    }
+
+    /// A directory with links to these programs under test, to put into PATH.
+    pub fn bin(&self, names: &[&str]) -> PathBuf {
+        for name in names {
+            self.applet(name);
+        }
+        self.path("bin")
     }
 }
 
@@ -88,14 +144,14 @@ pub fn wait_for<T>(what: &str, dirs: &[&Path], mut check: impl FnMut() -> Option
     for dir in dirs {
         inotify::add_watch(&watch, *dir, events).unwrap();
     }
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + patience();
     loop {
         // Watch first, then look: an event between the two is not lost.
         if let Some(value) = check() {
             return value;
         }
         let left = end.saturating_duration_since(Instant::now());
-        assert!(!left.is_zero(), "no {what} within {PATIENCE:?}");
+        assert!(!left.is_zero(), "no {what} within {:?}", patience());
         let timeout = Timespec {
             tv_sec: left.as_secs() as i64,
             tv_nsec: 0,
@@ -120,7 +176,7 @@ pub fn ends(pid: u32) -> bool {
         return true;
     };
     let timeout = Timespec {
-        tv_sec: PATIENCE.as_secs() as i64,
+        tv_sec: patience().as_secs() as i64,
         tv_nsec: 0,
     };
     poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout)).unwrap() > 0
@@ -141,7 +197,7 @@ pub fn kill(pid: u32, signal: rustix::process::Signal) {
 
 /// For what has no event to wait for.
 pub fn yield_until<T>(mut check: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + patience();
     while Instant::now() < end {
         if let Some(value) = check() {
             return value;

@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use super::common::{Fixture, PATIENCE, sunup, wait_for};
+use super::common::{Fixture, applet, patience, wait_for};
 
 /// A terminal line: we are at the keyboard, getty at the other end.
 struct Line {
@@ -59,7 +59,7 @@ impl Line {
 
     /// Waits until the screen has shown `text` since the last call; answers all of that.
     fn expect(&mut self, text: &str) -> String {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + patience();
         loop {
             let shown = String::from_utf8_lossy(&self.shown).replace('\r', "");
             if shown.contains(text) {
@@ -102,19 +102,20 @@ const LOGIN: &str = r#"#!/bin/sh
 mv "${0%login}facts.new" "${0%login}facts"
 "#;
 
-#[derive(Clone, Copy, PartialEq)]
-enum Program {
-    Sunup,
-    Busybox,
+/// The getty under test.
+fn getty() -> Command {
+    prepare(applet("getty"))
 }
 
-fn getty(program: Program) -> Command {
-    let mut command = match program {
-        Program::Sunup => Command::new(sunup()),
-        Program::Busybox => Command::new("busybox"),
-    };
+/// That of busybox.
+fn oracle() -> Command {
+    let mut command = Command::new("busybox");
+    command.arg("getty");
+    prepare(command)
+}
+
+fn prepare(mut command: Command) -> Command {
     command
-        .arg("getty")
         .env("TERM", "inherited")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -145,7 +146,7 @@ impl Dialogue {
 
 /// Starts a getty whose arguments are `args`, with LOGIN, TTY and NAME in their
 /// places; each of `keys` is typed at a prompt.
-fn talk(program: Program, args: &[&str], keys: &[&[u8]]) -> Dialogue {
+fn talk(mut command: Command, args: &[&str], keys: &[&[u8]]) -> Dialogue {
     let fixture = Fixture::new(&[("login", LOGIN), ("issue", "on \\l \\m %%\n")]);
     let mut line = Line::new();
     let args = args.iter().map(|arg| match *arg {
@@ -155,7 +156,6 @@ fn talk(program: Program, args: &[&str], keys: &[&[u8]]) -> Dialogue {
         "NAME" => line.name().into(),
         other => other.into(),
     });
-    let mut command = getty(program);
     command.args(args);
     let mut child = start(&mut command);
     let mut shown = String::new();
@@ -177,9 +177,9 @@ fn talk(program: Program, args: &[&str], keys: &[&[u8]]) -> Dialogue {
 
 /// The dialogue of both programs, which must not differ.
 fn same(args: &[&str], keys: &[&[u8]]) -> Dialogue {
-    let ours = talk(Program::Sunup, args, keys);
-    assert_eq!(ours, talk(Program::Busybox, args, keys), "{args:?}");
-    ours
+    let seen = talk(getty(), args, keys);
+    assert_eq!(seen, talk(oracle(), args, keys), "{args:?}");
+    seen
 }
 
 #[test]
@@ -256,36 +256,34 @@ fn time_to_give_a_name_ends() {
 
 #[test]
 fn an_init_string_is_sent_and_a_newline_awaited() {
-    for program in [Program::Sunup, Program::Busybox] {
-        let fixture = Fixture::new(&[("login", LOGIN)]);
-        let mut line = Line::new();
-        let login = fixture.path("login");
-        let login = login.to_str().unwrap();
-        let mut command = getty(program);
-        command.args([
-            "-i",
-            "-w",
-            "-I",
-            "AT\\x2b\\053\\n",
-            "-l",
-            login,
-            "0",
-            line.path(),
-        ]);
-        let mut child = start(&mut command);
-        assert_eq!(line.expect("AT++\n"), "AT++\n");
-        line.type_in(b"junk\r");
-        assert!(line.expect(" login: ").lines().count() == 1);
-        line.type_in(b"x\r");
-        assert!(child.wait().unwrap().success());
-    }
+    let fixture = Fixture::new(&[("login", LOGIN)]);
+    let mut line = Line::new();
+    let login = fixture.path("login");
+    let login = login.to_str().unwrap();
+    let mut command = getty();
+    command.args([
+        "-i",
+        "-w",
+        "-I",
+        "AT\\x2b\\053\\n",
+        "-l",
+        login,
+        "0",
+        line.path(),
+    ]);
+    let mut child = start(&mut command);
+    assert_eq!(line.expect("AT++\n"), "AT++\n");
+    line.type_in(b"junk\r");
+    assert!(line.expect(" login: ").lines().count() == 1);
+    line.type_in(b"x\r");
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]
 fn the_modem_tells_the_speed() {
     let fixture = Fixture::new(&[("login", LOGIN)]);
     let mut line = Line::new();
-    let mut command = getty(Program::Sunup);
+    let mut command = getty();
     command.args(["-i", "-m", "-I", "ATA\\n", "-l"]);
     command
         .arg(fixture.path("login"))
@@ -312,7 +310,7 @@ fn a_break_selects_the_next_speed() {
 #[test]
 fn an_odd_speed_is_taken_as_it_is() {
     let mut line = Line::new();
-    let mut command = getty(Program::Sunup);
+    let mut command = getty();
     command.args(["-i", "12345", line.path()]);
     let mut child = start(&mut command);
     line.expect(" login: ");
@@ -327,7 +325,7 @@ fn an_odd_speed_is_taken_as_it_is() {
 #[test]
 fn a_name_that_looks_like_an_option_is_refused() {
     let seen = talk(
-        Program::Sunup,
+        getty(),
         &["-i", "-l", "LOGIN", "0", "TTY"],
         &[b"-froot\r", b"\r", b"x\r"],
     );
@@ -337,25 +335,23 @@ fn a_name_that_looks_like_an_option_is_refused() {
 
 #[test]
 fn standard_input_can_be_the_terminal() {
-    for program in [Program::Sunup, Program::Busybox] {
-        let fixture = Fixture::new(&[("login", LOGIN)]);
-        let mut line = Line::new();
-        let mut command = getty(program);
-        command
-            .arg("-il")
-            .arg(fixture.path("login"))
-            .args(["0", "-"])
-            .stdin(Stdio::from(line.other_end.try_clone().unwrap()));
-        let mut child = start(&mut command);
-        line.expect(" login: ");
-        line.type_in(b"x\r");
-        assert!(child.wait().unwrap().success());
-        let facts = fs::read_to_string(fixture.path("facts")).unwrap();
-        assert!(
-            facts.contains(&format!("tty {}\nleads\n", line.path())),
-            "{facts}"
-        );
-    }
+    let fixture = Fixture::new(&[("login", LOGIN)]);
+    let mut line = Line::new();
+    let mut command = getty();
+    command
+        .arg("-il")
+        .arg(fixture.path("login"))
+        .args(["0", "-"])
+        .stdin(Stdio::from(line.other_end.try_clone().unwrap()));
+    let mut child = start(&mut command);
+    line.expect(" login: ");
+    line.type_in(b"x\r");
+    assert!(child.wait().unwrap().success());
+    let facts = fs::read_to_string(fixture.path("facts")).unwrap();
+    assert!(
+        facts.contains(&format!("tty {}\nleads\n", line.path())),
+        "{facts}"
+    );
 }
 
 #[test]
@@ -364,8 +360,8 @@ fn login_inherits_no_stray_descriptor() {
     let line = Line::new();
     let status = Command::new("sh")
         .args(["-c", "exec \"$@\" 9</dev/null", "sh"])
-        .arg(sunup())
-        .args(["getty", "-n", "-l"])
+        .arg(fixture.applet("getty"))
+        .args(["-n", "-l"])
         .arg(fixture.path("login"))
         .args(["0", line.path()])
         .stdin(Stdio::null())
@@ -383,13 +379,13 @@ fn a_session_leader_changes_its_terminal() {
     let (first, second) = (Line::new(), Line::new());
     let fixture = Fixture::new(&[("login", LOGIN)]);
     let relay = format!(
-        "#!/bin/sh\nexec {} getty -n -l {} 0 {}\n",
-        sunup().display(),
+        "#!/bin/sh\nexec {} -n -l {} 0 {}\n",
+        fixture.applet("getty").display(),
         fixture.path("login").display(),
         second.path()
     );
     fixture.add("relay", &relay);
-    let mut command = getty(Program::Sunup);
+    let mut command = getty();
     command
         .arg("-nl")
         .arg(fixture.path("relay"))
@@ -405,7 +401,7 @@ fn a_session_leader_changes_its_terminal() {
 #[test]
 fn a_hang_up_ends_it() {
     let mut line = Line::new();
-    let mut command = getty(Program::Sunup);
+    let mut command = getty();
     command.args(["-i", "0", line.path()]);
     let mut child = start(&mut command);
     line.expect(" login: ");
@@ -439,7 +435,7 @@ fn fail(command: &mut Command) -> (String, ExitStatus) {
 
 #[test]
 fn a_missing_terminal_is_told_and_sigterm_ends_the_wait() {
-    let (text, status) = fail(getty(Program::Sunup).args(["0", "no-such-line"]));
+    let (text, status) = fail(getty().args(["0", "no-such-line"]));
     assert_eq!(
         text,
         "getty: /dev/no-such-line: open: No such file or directory\n"
@@ -452,7 +448,7 @@ fn a_file_is_no_terminal_and_stays_as_it_is() {
     let fixture = Fixture::new(&[("file", "content")]);
     let path = fixture.path("file");
     let before = fs::metadata(&path).unwrap().permissions();
-    let (text, _) = fail(getty(Program::Sunup).arg("0").arg(&path));
+    let (text, _) = fail(getty().arg("0").arg(&path));
     assert_eq!(
         text,
         format!("getty: {}: open: not a terminal\n", path.display())
@@ -463,28 +459,28 @@ fn a_file_is_no_terminal_and_stays_as_it_is() {
 #[test]
 fn a_group_leader_is_told_what_to_do() {
     let line = Line::new();
-    let (text, _) = fail(
-        getty(Program::Sunup)
-            .args(["0", line.path()])
-            .process_group(0),
-    );
+    let (text, _) = fail(getty().args(["0", line.path()]).process_group(0));
     assert!(
         text.contains("start a session: ") && text.contains("`setsid getty ...`"),
         "{text}"
     );
 }
 
+/// Leads a process group, as a job of a shell does. (A shell needs a terminal for it.)
+const LEAD: &str = "if (fork) { wait; exit($? >> 8) } setpgrp; exec @ARGV";
+
 /// The leader of the session lives outside the pid namespace, as that of
 /// whoever enters a container: its number is 0 there.
 #[test]
 fn a_session_led_from_outside_is_not_ours() {
+    let fixture = Fixture::new(&[]);
     let line = Line::new();
     let mut command = Command::new("unshare");
     command
         .args(["--user", "--map-root-user", "--pid", "--fork"])
-        .args(["bash", "-mc", "\"$@\"; exit $?", "bash"])
-        .arg(sunup())
-        .args(["getty", "0", line.path()])
+        .args(["perl", "-e", LEAD])
+        .arg(fixture.applet("getty"))
+        .args(["0", line.path()])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
@@ -496,7 +492,7 @@ fn a_session_led_from_outside_is_not_ours() {
 #[test]
 fn a_missing_login_program_is_told_on_the_terminal_too() {
     let mut line = Line::new();
-    let mut command = getty(Program::Sunup);
+    let mut command = getty();
     command.args(["-nl", "/no/such/login", "0", line.path()]);
     let (text, status) = fail(&mut command);
     assert!(
@@ -509,10 +505,7 @@ fn a_missing_login_program_is_told_on_the_terminal_too() {
 
 #[test]
 fn a_bad_speed_is_a_usage_error() {
-    let output = getty(Program::Sunup)
-        .args(["fast", "tty1"])
-        .output()
-        .unwrap();
+    let output = getty().args(["fast", "tty1"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(
@@ -524,11 +517,11 @@ fn a_bad_speed_is_a_usage_error() {
 #[test]
 fn another_session_keeps_its_terminal_from_an_ordinary_user() {
     let mut line = Line::new();
-    let mut first = getty(Program::Sunup);
+    let mut first = getty();
     first.args(["-i", "0", line.path()]);
     let holder = start(&mut first);
     line.expect(" login: ");
-    let mut second = getty(Program::Sunup);
+    let mut second = getty();
     second.args(["-i", "0", line.path()]);
     let end_holder = |mut holder: Child| {
         kill_process(Pid::from_child(&holder), Signal::KILL).unwrap();
@@ -557,7 +550,7 @@ fn a_supervisor_may_start_it_again_on_the_same_line() {
     let fixture = Fixture::new(&[("login", LOGIN)]);
     let mut line = Line::new();
     for name in ["one", "two"] {
-        let mut command = getty(Program::Sunup);
+        let mut command = getty();
         command
             .arg("-il")
             .arg(fixture.path("login"))

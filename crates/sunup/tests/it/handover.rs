@@ -10,7 +10,7 @@ use model::format::tai64n::Tai64n;
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, down, ends, kill, lives, read_status, running, wait_exit, wait_for,
+    Fixture, SLEEP, debian, down, ends, kill, lives, read_status, running, wait_exit, wait_for,
 };
 
 /// A `runsvdir` that somebody made, over `scan` of a fixture.
@@ -94,9 +94,11 @@ impl Drop for Supervisor {
 }
 
 fn runit() -> PathBuf {
-    let path = PathBuf::from("/usr/bin/runsvdir");
-    assert!(path.exists(), "install Debian's package runit");
-    path
+    debian("runsvdir")
+}
+
+fn tested(fixture: &Fixture) -> PathBuf {
+    fixture.bin(&["runsv", "runsvdir"]).join("runsvdir")
 }
 
 /// What it is told by a fifo it says to its logger.
@@ -146,7 +148,7 @@ fn from_runit_without_a_stop() {
     old.vanish();
     tell.write_all(b"nobody supervises\n").unwrap();
 
-    let new = Supervisor::start(&fixture, &fixture.bin().join("runsvdir"), &scan);
+    let new = Supervisor::start(&fixture, &tested(&fixture), &scan);
     for (name, pid) in names.into_iter().zip(before) {
         if !name.ends_with("log") {
             wait_for("control", &[&scan.join(name).join("supervise")], || {
@@ -210,7 +212,7 @@ fn from_runit_with_a_pid_that_is_another_one_by_now() {
         };
         fs::write(scan.join(name).join("supervise/status"), stale.encode()).unwrap();
     }
-    let new = Supervisor::start(&fixture, &fixture.bin().join("runsvdir"), &scan);
+    let new = Supervisor::start(&fixture, &tested(&fixture), &scan);
     for name in ["late", "child"] {
         new.status(name, "a run of its own", |s| {
             running(s) && ![late.id(), child].contains(&s.pid)
@@ -235,7 +237,7 @@ fn to_runit_after_a_stop() {
         .write(true)
         .open(fixture.path("tell"))
         .unwrap();
-    let old = Supervisor::start(&fixture, &fixture.bin().join("runsvdir"), &scan);
+    let old = Supervisor::start(&fixture, &tested(&fixture), &scan);
     for name in ["plain", "elsewhere", "echo", "echo/log", "off"] {
         old.status(name, "run", running);
     }
@@ -250,7 +252,7 @@ fn to_runit_after_a_stop() {
     }
     // And forth once more, with what theirs left in the directories.
     new.vanish();
-    let last = Supervisor::start(&fixture, &fixture.bin().join("runsvdir"), &scan);
+    let last = Supervisor::start(&fixture, &tested(&fixture), &scan);
     last.status("plain", "run", running);
     last.stop();
     drop(tell);

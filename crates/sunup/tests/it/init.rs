@@ -4,13 +4,12 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
-use super::common::{PATIENCE, sunup};
+use super::common::{applet, patience};
 use super::machine::{Boot, HUP, INT, Machine};
 
 /// A command that tells that it runs, and its pid, and waits at a fifo.
@@ -35,40 +34,30 @@ fn last_words(fate: &str) -> Vec<String> {
     ]
 }
 
-/// The inits that must agree where both are right.
-fn inits() -> [PathBuf; 2] {
-    let oracle = PathBuf::from("/bin/busybox");
-    assert!(oracle.exists(), "install the package busybox-static");
-    [sunup(), oracle]
-}
-
 #[test]
 fn boots_in_order_and_respawns() {
-    for init in inits() {
-        let machine = Machine::boot(&Boot {
-            inittab: "::once:echo once >> /events\n\
+    let machine = Machine::boot(&Boot {
+        inittab: "::once:echo once >> /events\n\
                       ::respawn:/job\n\
                       ::wait:echo wait >> /events\n\
                       ::sysinit:echo sysinit 1 >> /events\n\
                       ::sysinit:sh -c 'exit 3'\n\
                       ::sysinit:echo sysinit 2 >> /events\n",
-            files: &[("job", &job("a"))],
-            set_up: MAKE_GATE,
-            init,
-            ..Boot::default()
-        });
-        let is_job = |e: &&String| e.starts_with("a ");
-        let jobs = |events: &[String]| events.iter().filter(is_job).count();
-        machine.until("respawned job", |events, _| {
-            jobs(events) == 1 && events.len() == 5
-        });
-        assert_eq!(machine.events()[..3], ["sysinit 1", "sysinit 2", "wait"]);
-        machine.open_gate("gate-a");
-        machine.until("second life", |events, _| jobs(events) == 2);
-        let events = machine.events();
-        let pids: Vec<&String> = events.iter().filter(is_job).collect();
-        assert_ne!(pids[0], pids[1]);
-    }
+        files: &[("job", &job("a"))],
+        set_up: MAKE_GATE,
+        ..Boot::default()
+    });
+    let is_job = |e: &&String| e.starts_with("a ");
+    let jobs = |events: &[String]| events.iter().filter(is_job).count();
+    machine.until("respawned job", |events, _| {
+        jobs(events) == 1 && events.len() == 5
+    });
+    assert_eq!(machine.events()[..3], ["sysinit 1", "sysinit 2", "wait"]);
+    machine.open_gate("gate-a");
+    machine.until("second life", |events, _| jobs(events) == 2);
+    let events = machine.events();
+    let pids: Vec<&String> = events.iter().filter(is_job).collect();
+    assert_ne!(pids[0], pids[1]);
 }
 
 #[test]
@@ -151,23 +140,20 @@ fn each_signal_ends_the_machine_its_way() {
         (Signal::TERM, "reboot", HUP),
     ];
     for (signal, fate, end) in cases {
-        for init in inits() {
-            let mut machine = Machine::boot(&Boot {
-                inittab: "::sysinit:echo up >> /events\n\
+        let mut machine = Machine::boot(&Boot {
+            inittab: "::sysinit:echo up >> /events\n\
                           ::once:sleep 1000\n\
                           ::respawn:sleep 1000\n\
                           ::shutdown:echo down 1 >> /events\n\
                           ::wait:echo ready >> /events\n\
                           ::shutdown:echo down 2 >> /events\n",
-                init,
-                ..Boot::default()
-            });
-            machine.until_event("ready");
-            machine.signal(signal);
-            assert_eq!(machine.end().signal(), Some(end), "{fate}");
-            assert_eq!(machine.events(), ["up", "ready", "down 1", "down 2"]);
-            assert_eq!(machine.said(is_last_word), last_words(fate));
-        }
+            ..Boot::default()
+        });
+        machine.until_event("ready");
+        machine.signal(signal);
+        assert_eq!(machine.end().signal(), Some(end), "{fate}");
+        assert_eq!(machine.events(), ["up", "ready", "down 1", "down 2"]);
+        assert_eq!(machine.said(is_last_word), last_words(fate));
     }
 }
 
@@ -394,7 +380,7 @@ fn mistakes_of_the_caller_are_named() {
         ),
         (&["init", "3", "x"], "init: must be run as PID 1\n"),
     ] {
-        let output = Command::new(sunup()).args(args).output().unwrap();
+        let output = applet(args[0]).args(&args[1..]).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.starts_with(mistake), "{text}");
@@ -406,7 +392,7 @@ fn mistakes_of_the_caller_are_named() {
 /// Reads from the terminal's other end until `text` has come.
 fn read_until(master: &OwnedFd, text: &str) -> String {
     let mut seen = Vec::new();
-    let timeout = Timespec::try_from(PATIENCE).unwrap();
+    let timeout = Timespec::try_from(patience()).unwrap();
     loop {
         let so_far = String::from_utf8_lossy(&seen).into_owned();
         if so_far.contains(text) {

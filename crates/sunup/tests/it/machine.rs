@@ -7,13 +7,13 @@
 //! such a machine: they would signal the PID 1 of the host.
 
 use std::fs::{self, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
-use super::common::{Fixture, PATIENCE, sunup, wait_for};
+use super::common::{Fixture, file_of, patience, wait_for};
 
 /// By which signal the kernel ends PID 1 for a reboot, and for halt and poweroff.
 pub const HUP: i32 = 1;
@@ -36,8 +36,7 @@ pub struct Boot<'a> {
     pub env: &'a [(&'a str, &'a str)],
     pub set_up: &'a str,
     pub args: &'a str,
-    pub init: PathBuf,
-    /// The name by which it is called, below /sbin.
+    /// The name by which it is called, below /sbin, and as a program under test.
     pub name: &'a str,
     /// As an ordinary user, even when root runs the test.
     pub as_nobody: bool,
@@ -51,7 +50,6 @@ impl Default for Boot<'_> {
             env: &[],
             set_up: "",
             args: "",
-            init: sunup(),
             name: "init",
             as_nobody: false,
         }
@@ -118,7 +116,7 @@ impl Machine {
             ])
             .args(["sh", "-c", &script])
             .current_dir(root.path("."))
-            .env("INIT_UNDER_TEST", &boot.init)
+            .env("INIT_UNDER_TEST", file_of(boot.name))
             .envs(boot.env.iter().copied())
             .stdin(Stdio::null())
             .stdout(console.try_clone().unwrap())
@@ -176,7 +174,7 @@ impl Machine {
     /// ours may lose one that comes just after a start.
     pub fn signal_until_end(&mut self, signal: Signal) -> ExitStatus {
         let pidfd = pidfd_open(Pid::from_child(&self.unshare), PidfdFlags::empty()).unwrap();
-        let pause = Timespec::try_from(PATIENCE / 20).unwrap();
+        let pause = Timespec::try_from(patience() / 20).unwrap();
         for _ in 0..20 {
             let pid = self.unshare.id();
             let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
@@ -195,7 +193,7 @@ impl Machine {
     /// Waits for the end of the machine.
     pub fn end(&mut self) -> ExitStatus {
         let pidfd = pidfd_open(Pid::from_child(&self.unshare), PidfdFlags::empty()).unwrap();
-        let timeout = Timespec::try_from(PATIENCE).unwrap();
+        let timeout = Timespec::try_from(patience()).unwrap();
         let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
         let ended = poll(&mut fds, Some(&timeout)).unwrap();
         assert_eq!(

@@ -55,7 +55,7 @@ fn enclosed_as(fixture: &Fixture, script: &str, user_namespace: bool) -> Command
 fn path_with(fixture: &Fixture) -> String {
     format!(
         "{}:{}:/usr/sbin:/sbin",
-        fixture.bin().display(),
+        fixture.bin(&["mdev"]).display(),
         std::env::var("PATH").unwrap()
     )
 }

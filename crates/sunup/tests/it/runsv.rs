@@ -1,5 +1,4 @@
-//! runsv with real processes. What runit's runsv does as well is tested against
-//! both: Debian's (package `runit`) is the oracle.
+//! runsv with real processes.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -10,18 +9,9 @@ use model::format::status::{Phase, Status};
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, down, ends, kill, lives, read_status, running, sunup, wait_exit, wait_for,
-    yield_until,
+    Fixture, SLEEP, applet, debian, down, ends, kill, lives, read_status, running, wait_exit,
+    wait_for, yield_until,
 };
-
-/// A supervisor under test.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Ours,
-    Debian,
-}
-
-const BOTH: [Kind; 2] = [Kind::Ours, Kind::Debian];
 
 /// A runsv process over a fixture; whatever it supervises ends with it.
 struct Runsv {
@@ -31,29 +21,18 @@ struct Runsv {
 }
 
 impl Runsv {
-    fn start(kind: Kind, dir: &Path) -> Self {
-        let mut command = match kind {
-            Kind::Ours => {
-                let mut command = Command::new(sunup());
-                command.arg("runsv");
-                command
-            }
-            Kind::Debian => {
-                let path = Path::new("/usr/bin/runsv");
-                assert!(
-                    path.exists(),
-                    "Debian's runsv is missing; apt-get install runit"
-                );
-                Command::new(path)
-            }
-        };
+    fn start(dir: &Path) -> Self {
+        Self::start_as(applet("runsv"), dir)
+    }
+
+    fn start_as(mut program: Command, dir: &Path) -> Self {
         let stderr = dir.with_extension("stderr");
         let sink = fs::OpenOptions::new()
             .append(true)
             .create(true)
             .open(&stderr)
             .unwrap();
-        let child = command
+        let child = program
             .arg(dir)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -67,12 +46,12 @@ impl Runsv {
         }
     }
 
-    /// Ours, with a limit of open files.
-    fn start_with_files(dir: &Path, files: u32) -> Self {
+    /// With a limit of open files.
+    fn start_with_files(runsv: &Path, dir: &Path, files: u32) -> Self {
         let stderr = dir.with_extension("stderr");
-        let child = Command::new("/bin/sh")
-            .args(["-c", "ulimit -n $1; exec \"$0\" runsv \"$2\""])
-            .args([sunup().as_os_str(), files.to_string().as_ref()])
+        let child = Command::new("prlimit")
+            .arg(format!("--nofile={files}"))
+            .arg(runsv)
             .arg(dir)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -172,204 +151,169 @@ fn fixture(files: &[(&str, &str)]) -> Fixture {
 
 #[test]
 fn starts_stops_and_shows_it_as_runit_does() {
-    for kind in BOTH {
-        let fixture = fixture(&[("web/run", SLEEP)]);
-        let dir = fixture.path("web");
-        let runsv = Runsv::start(kind, &dir);
-        let text = |name: &str| fs::read_to_string(dir.join("supervise").join(name)).unwrap();
+    let fixture = fixture(&[("web/run", SLEEP)]);
+    let dir = fixture.path("web");
+    let runsv = Runsv::start(&dir);
+    let text = |name: &str| fs::read_to_string(dir.join("supervise").join(name)).unwrap();
 
-        let up = runsv.status("run", running);
-        assert!(up.want_up && !up.paused && !up.got_term, "{kind:?}");
-        assert_eq!(
-            (text("stat"), text("pid")),
-            ("run\n".into(), format!("{}\n", up.pid))
-        );
+    let up = runsv.status("run", running);
+    assert!(up.want_up && !up.paused && !up.got_term);
+    assert_eq!(
+        (text("stat"), text("pid")),
+        ("run\n".into(), format!("{}\n", up.pid))
+    );
 
-        runsv.control("p");
-        runsv.status("paused", |s| s.paused);
-        assert_eq!(text("stat"), "run, paused\n");
-        runsv.control("c");
-        runsv.status("continued", |s| !s.paused);
+    runsv.control("p");
+    runsv.status("paused", |s| s.paused);
+    assert_eq!(text("stat"), "run, paused\n");
+    runsv.control("c");
+    runsv.status("continued", |s| !s.paused);
 
-        runsv.control("o");
-        let once = runsv.status("once", |s| !s.want_up);
-        assert_eq!(
-            (once.pid, text("stat")),
-            (up.pid, "run, want down\n".into())
-        );
+    runsv.control("o");
+    let once = runsv.status("once", |s| !s.want_up);
+    assert_eq!(
+        (once.pid, text("stat")),
+        (up.pid, "run, want down\n".into())
+    );
 
-        runsv.control("d");
-        let stopped = runsv.status("down", down);
-        assert!(!stopped.want_up);
-        assert_eq!(
-            (text("stat"), text("pid")),
-            ("down\n".into(), String::new())
-        );
-        assert!(!lives(up.pid));
+    runsv.control("d");
+    let stopped = runsv.status("down", down);
+    assert!(!stopped.want_up);
+    assert_eq!(
+        (text("stat"), text("pid")),
+        ("down\n".into(), String::new())
+    );
+    assert!(!lives(up.pid));
 
-        runsv.control("u");
-        let again = runsv.status("run", running);
-        assert!(again.want_up && again.pid != up.pid);
-        runsv.exit();
-        assert!(!lives(again.pid));
-        let modes: Vec<u32> = ["", "control", "ok", "lock", "status", "stat", "pid"]
-            .map(|n| {
-                std::os::unix::fs::MetadataExt::mode(
-                    &fs::metadata(dir.join("supervise").join(n)).unwrap(),
-                )
-            })
-            .into();
-        assert_eq!(
-            modes,
-            [
-                0o40_700, 0o10_600, 0o10_600, 0o100_600, 0o100_644, 0o100_644, 0o100_644
-            ],
-            "{kind:?}"
-        );
-    }
+    runsv.control("u");
+    let again = runsv.status("run", running);
+    assert!(again.want_up && again.pid != up.pid);
+    runsv.exit();
+    assert!(!lives(again.pid));
+    let modes: Vec<u32> = ["", "control", "ok", "lock", "status", "stat", "pid"]
+        .map(|n| {
+            std::os::unix::fs::MetadataExt::mode(
+                &fs::metadata(dir.join("supervise").join(n)).unwrap(),
+            )
+        })
+        .into();
+    assert_eq!(
+        modes,
+        [
+            0o40_700, 0o10_600, 0o10_600, 0o100_600, 0o100_644, 0o100_644, 0o100_644
+        ],
+    );
 }
 
 #[test]
 fn finish_is_told_how_run_ended() {
-    for kind in BOTH {
-        let script = "#!/bin/sh\necho run >>OUT\n[ -e ../code ] && exit 3\nexec sleep 1000\n";
-        let finish = "#!/bin/sh\necho \"finish $*\" >>OUT\n";
-        let fixture = fixture(&[("web/run", script), ("web/finish", finish)]);
-        let runsv = Runsv::start(kind, &fixture.path("web"));
-        let run = runsv.status("run", running);
-        events(&fixture, 1);
-        kill(run.pid, Signal::KILL);
-        assert_eq!(
-            events(&fixture, 3)[..3],
-            ["run", "finish -1 9", "run"],
-            "{kind:?}"
-        );
-        fixture.add("code", "");
-        runsv.control("t");
-        let lines = events(&fixture, 6);
-        assert_eq!(
-            lines[3..6],
-            ["finish -1 15", "run", "finish 3 0"],
-            "{kind:?}"
-        );
-        runsv.exit();
-    }
+    let script = "#!/bin/sh\necho run >>OUT\n[ -e ../code ] && exit 3\nexec sleep 1000\n";
+    let finish = "#!/bin/sh\necho \"finish $*\" >>OUT\n";
+    let fixture = fixture(&[("web/run", script), ("web/finish", finish)]);
+    let runsv = Runsv::start(&fixture.path("web"));
+    let run = runsv.status("run", running);
+    events(&fixture, 1);
+    kill(run.pid, Signal::KILL);
+    assert_eq!(events(&fixture, 3)[..3], ["run", "finish -1 9", "run"],);
+    fixture.add("code", "");
+    runsv.control("t");
+    let lines = events(&fixture, 6);
+    assert_eq!(lines[3..6], ["finish -1 15", "run", "finish 3 0"],);
+    runsv.exit();
 }
 
 #[test]
-fn what_cannot_be_started_is_said_and_finished_with_111() {
-    for kind in BOTH {
-        let finish = "#!/bin/sh\necho \"finish $*\" >>OUT\n";
-        let fixture = fixture(&[("web/run", "not executable"), ("web/finish", finish)]);
-        let runsv = Runsv::start(kind, &fixture.path("web"));
-        assert_eq!(events(&fixture, 1)[0], "finish 111 0", "{kind:?}");
-        let said = fs::read_to_string(&runsv.stderr).unwrap();
-        match kind {
-            Kind::Ours => {
-                let path = fixture.path("web/run");
-                let path = path.to_str().unwrap();
-                let web = fixture.path("web");
-                let web = web.to_str().unwrap();
-                assert_eq!(
-                    said,
-                    format!(
-                        "runsv: {web}: start {path}: Permission denied; make it executable with chmod +x\n"
-                    )
-                );
-            }
-            Kind::Debian => assert!(said.contains("./run"), "{said}"),
-        }
-        // It comes up by itself once that is mended.
-        fixture.add("web/run", SLEEP);
-        runsv.status("run", running);
-        runsv.exit();
-    }
+fn what_cannot_be_started_is_finished_with_111() {
+    let finish = "#!/bin/sh\necho \"finish $*\" >>OUT\n";
+    let fixture = fixture(&[("web/run", "not executable"), ("web/finish", finish)]);
+    let runsv = Runsv::start(&fixture.path("web"));
+    assert_eq!(events(&fixture, 1)[0], "finish 111 0");
+    // It comes up by itself once that is mended.
+    fixture.add("web/run", SLEEP);
+    runsv.status("run", running);
+    runsv.exit();
+}
+
+#[test]
+fn what_cannot_be_started_is_told_with_the_way_to_mend_it() {
+    let fixture = fixture(&[("web/run", "not executable")]);
+    let dir = fixture.path("web");
+    let runsv = Runsv::start(&dir);
+    runsv.says(&format!(
+        "runsv: {}: start {}: Permission denied; make it executable with chmod +x\n",
+        dir.display(),
+        dir.join("run").display()
+    ));
+    runsv.exit();
 }
 
 #[test]
 fn a_down_file_is_respected() {
-    for kind in BOTH {
-        let fixture = fixture(&[("web/run", SLEEP), ("web/down", "")]);
-        let runsv = Runsv::start(kind, &fixture.path("web"));
-        let first = runsv.status("status", |_| true);
-        assert!(down(&first) && !first.want_up, "{kind:?}");
-        runsv.control("u");
-        runsv.status("run", running);
-        runsv.exit();
-    }
+    let fixture = fixture(&[("web/run", SLEEP), ("web/down", "")]);
+    let runsv = Runsv::start(&fixture.path("web"));
+    let first = runsv.status("status", |_| true);
+    assert!(down(&first) && !first.want_up);
+    runsv.control("u");
+    runsv.status("run", running);
+    runsv.exit();
 }
 
 #[test]
 fn control_scripts_stand_in_for_signals() {
-    for kind in BOTH {
-        let run = "#!/bin/sh\ntrap 'echo hup >>OUT' HUP\ntrap 'kill $!; exit' TERM\necho run >>OUT\nwhile :; do sleep 1000 & wait $!; kill $!; done\n";
-        let fixture = fixture(&[
-            ("web/run", run),
-            ("web/control/u", "#!/bin/sh\necho u >>OUT\n"),
-            ("web/control/h", "#!/bin/sh\necho h >>OUT\n"),
-            ("web/control/t", "#!/bin/sh\necho t >>OUT\nexit 1\n"),
-            ("web/control/d", "#!/bin/sh\necho d >>OUT\n"),
-        ]);
-        let runsv = Runsv::start(kind, &fixture.path("web"));
-        assert_eq!(events(&fixture, 2), ["u", "run"], "{kind:?}");
-        runsv.control("h");
-        assert_eq!(
-            events(&fixture, 3)[2],
-            "h",
-            "{kind:?}: exit code 0 keeps the signal away"
-        );
-        runsv.control("d");
-        runsv.status("down", down);
-        let mut last = events(&fixture, 5)[3..5].to_vec();
-        last.sort();
-        assert_eq!(last, ["d", "t"], "{kind:?}");
-        runsv.exit();
-    }
+    let run = "#!/bin/sh\ntrap 'echo hup >>OUT' HUP\ntrap 'kill $!; exit' TERM\necho run >>OUT\nwhile :; do sleep 1000 & wait $!; kill $!; done\n";
+    let fixture = fixture(&[
+        ("web/run", run),
+        ("web/control/u", "#!/bin/sh\necho u >>OUT\n"),
+        ("web/control/h", "#!/bin/sh\necho h >>OUT\n"),
+        ("web/control/t", "#!/bin/sh\necho t >>OUT\nexit 1\n"),
+        ("web/control/d", "#!/bin/sh\necho d >>OUT\n"),
+    ]);
+    let runsv = Runsv::start(&fixture.path("web"));
+    assert_eq!(events(&fixture, 2), ["u", "run"]);
+    runsv.control("h");
+    assert_eq!(
+        events(&fixture, 3)[2],
+        "h",
+        "exit code 0 keeps the signal away"
+    );
+    runsv.control("d");
+    runsv.status("down", down);
+    let mut last = events(&fixture, 5)[3..5].to_vec();
+    last.sort();
+    assert_eq!(last, ["d", "t"]);
+    runsv.exit();
 }
 
 #[test]
 fn the_log_pipe_outlives_both_ends() {
-    for kind in BOTH {
-        let run = "#!/bin/sh\necho line $$\nexec sleep 1000\n";
-        let log = "#!/bin/sh\nexec cat >>OUT\n";
-        let fixture = fixture(&[("web/run", run), ("web/log/run", log)]);
-        let dir = fixture.path("web");
-        let runsv = Runsv::start(kind, &dir);
-        let first = runsv.status("run", running);
-        assert_eq!(
-            events(&fixture, 1)[0],
-            format!("line {}", first.pid),
-            "{kind:?}"
-        );
-        let logger = status(&dir.join("log"), "logger", running);
-        kill(logger.pid, Signal::KILL);
-        kill(first.pid, Signal::KILL);
-        let second = runsv.status("restart", |s| running(s) && s.pid != first.pid);
-        assert_eq!(
-            events(&fixture, 2)[1],
-            format!("line {}", second.pid),
-            "{kind:?}"
-        );
-        // The logger ends by itself when its pipe is closed.
-        let logger = status(&dir.join("log"), "logger", running);
-        runsv.exit();
-        assert!(!lives(logger.pid));
-    }
+    let run = "#!/bin/sh\necho line $$\nexec sleep 1000\n";
+    let log = "#!/bin/sh\nexec cat >>OUT\n";
+    let fixture = fixture(&[("web/run", run), ("web/log/run", log)]);
+    let dir = fixture.path("web");
+    let runsv = Runsv::start(&dir);
+    let first = runsv.status("run", running);
+    assert_eq!(events(&fixture, 1)[0], format!("line {}", first.pid));
+    let logger = status(&dir.join("log"), "logger", running);
+    kill(logger.pid, Signal::KILL);
+    kill(first.pid, Signal::KILL);
+    let second = runsv.status("restart", |s| running(s) && s.pid != first.pid);
+    assert_eq!(events(&fixture, 2)[1], format!("line {}", second.pid));
+    // The logger ends by itself when its pipe is closed.
+    let logger = status(&dir.join("log"), "logger", running);
+    runsv.exit();
+    assert!(!lives(logger.pid));
 }
 
 #[test]
 fn one_supervisor_at_a_time() {
-    for kind in BOTH {
+    for first in [applet("runsv"), Command::new(debian("runsv"))] {
         let fixture = fixture(&[("web/run", SLEEP)]);
-        let first = Runsv::start(kind, &fixture.path("web"));
+        let first = Runsv::start_as(first, &fixture.path("web"));
         first.status("run", running);
-        let mut second = Runsv::start(Kind::Ours, &fixture.path("web"));
+        let mut second = Runsv::start(&fixture.path("web"));
         assert_eq!(wait_exit(&mut second.child).code(), Some(111));
         let said = fs::read_to_string(&second.stderr).unwrap();
-        assert!(
-            said.contains("another supervisor holds supervise/lock"),
-            "{said}"
-        );
+        assert!(said.contains("supervise/lock"), "{said}");
         std::mem::forget(second);
         first.exit();
     }
@@ -377,35 +321,30 @@ fn one_supervisor_at_a_time() {
 
 #[test]
 fn term_acts_as_exit() {
-    for kind in BOTH {
-        let fixture = fixture(&[("web/run", SLEEP), ("web/log/run", "#!/bin/sh\nexec cat\n")]);
-        let mut runsv = Runsv::start(kind, &fixture.path("web"));
-        let run = runsv.status("run", running);
-        kill(runsv.child.id(), Signal::TERM);
-        assert_eq!(wait_exit(&mut runsv.child).code(), Some(0), "{kind:?}");
-        assert!(!lives(run.pid));
-    }
+    let fixture = fixture(&[("web/run", SLEEP), ("web/log/run", "#!/bin/sh\nexec cat\n")]);
+    let mut runsv = Runsv::start(&fixture.path("web"));
+    let run = runsv.status("run", running);
+    kill(runsv.child.id(), Signal::TERM);
+    assert_eq!(wait_exit(&mut runsv.child).code(), Some(0));
+    assert!(!lives(run.pid));
 }
 
 #[test]
 fn supervise_may_be_a_dangling_link() {
-    for kind in BOTH {
-        let fixture = fixture(&[
-            ("web/run", SLEEP),
-            ("web/supervise -> ../state/web", ""),
-            ("web/log/run", "#!/bin/sh\nexec cat\n"),
-            ("web/log/supervise -> ../../state/web-log", ""),
-            ("state/", ""),
-        ]);
-        let runsv = Runsv::start(kind, &fixture.path("web"));
-        wait_for("state directories", &[&fixture.path("state")], || {
-            (fixture.path("state/web").exists() && fixture.path("state/web-log").exists())
-                .then_some(())
-        });
-        runsv.status("run", running);
-        status(&fixture.path("web/log"), "logger", running);
-        runsv.exit();
-    }
+    let fixture = fixture(&[
+        ("web/run", SLEEP),
+        ("web/supervise -> ../state/web", ""),
+        ("web/log/run", "#!/bin/sh\nexec cat\n"),
+        ("web/log/supervise -> ../../state/web-log", ""),
+        ("state/", ""),
+    ]);
+    let runsv = Runsv::start(&fixture.path("web"));
+    wait_for("state directories", &[&fixture.path("state")], || {
+        (fixture.path("state/web").exists() && fixture.path("state/web-log").exists()).then_some(())
+    });
+    runsv.status("run", running);
+    status(&fixture.path("web/log"), "logger", running);
+    runsv.exit();
 }
 
 // What follows are defects of the reference.
@@ -415,7 +354,7 @@ fn supervise_may_be_a_dangling_link() {
 fn kill_then_up_makes_no_second_copy() {
     let run = "#!/bin/sh\necho run $$ >>OUT\nexec sleep 1000\n";
     let fixture = fixture(&[("web/run", run)]);
-    let runsv = Runsv::start(Kind::Ours, &fixture.path("web"));
+    let runsv = Runsv::start(&fixture.path("web"));
     let first = runsv.status("run", running);
     events(&fixture, 1);
     runsv.control("kukuku");
@@ -432,7 +371,7 @@ fn kill_then_up_makes_no_second_copy() {
 fn a_hung_finish_can_be_killed() {
     let finish = "#!/bin/sh\necho finish >>OUT\nexec sleep 1000\n";
     let fixture = fixture(&[("web/run", SLEEP), ("web/finish", finish)]);
-    let runsv = Runsv::start(Kind::Ours, &fixture.path("web"));
+    let runsv = Runsv::start(&fixture.path("web"));
     let first = runsv.status("run", running);
     runsv.control("t");
     events(&fixture, 1);
@@ -454,7 +393,7 @@ fn a_hung_finish_can_be_killed() {
 fn a_hung_control_script_holds_nothing_up() {
     let script = "#!/bin/sh\necho t $1 >>OUT\necho $$ >>../pids\nexec sleep 1000\n";
     let fixture = fixture(&[("web/run", SLEEP), ("web/control/t", script)]);
-    let runsv = Runsv::start(Kind::Ours, &fixture.path("web"));
+    let runsv = Runsv::start(&fixture.path("web"));
     let first = runsv.status("run", running);
     runsv.control("t");
     assert_eq!(events(&fixture, 1)[0], format!("t {}", first.pid));
@@ -472,7 +411,7 @@ fn a_hung_control_script_holds_nothing_up() {
 #[test]
 fn commands_are_obeyed_in_the_restart_gap() {
     let fixture = fixture(&[("web/run", "#!/bin/sh\necho run >>OUT\nexit 1\n")]);
-    let runsv = Runsv::start(Kind::Ours, &fixture.path("web"));
+    let runsv = Runsv::start(&fixture.path("web"));
     events(&fixture, 1);
     runsv.status("gap", |s| down(s) && s.want_up);
     runsv.control("d");
@@ -493,7 +432,7 @@ fn a_killed_supervisor_comes_back() {
         ("web/finish", finish),
     ]);
     let dir = fixture.path("web");
-    let mut first = Runsv::start(Kind::Ours, &dir);
+    let mut first = Runsv::start(&dir);
     let service = first.status("run", running);
     let logger = status(&dir.join("log"), "logger", running);
     events(&fixture, 1);
@@ -508,7 +447,7 @@ fn a_killed_supervisor_comes_back() {
     assert!(ends(logger.pid));
     kill(service.pid, Signal::USR1);
 
-    let second = Runsv::start(Kind::Ours, &dir);
+    let second = Runsv::start(&dir);
     status(&dir.join("log"), "new logger", |s| {
         running(s) && s.pid != logger.pid
     });
@@ -533,18 +472,18 @@ fn a_killed_supervisor_forgets_no_order() {
         wait_exit(&mut runsv.child);
         std::mem::forget(runsv);
     };
-    let first = Runsv::start(Kind::Ours, &dir);
+    let first = Runsv::start(&dir);
     let service = first.status("run", running);
     kill9(first);
     kill(service.pid, Signal::KILL);
     assert!(ends(service.pid));
-    let second = Runsv::start(Kind::Ours, &dir);
+    let second = Runsv::start(&dir);
     assert!(events(&fixture, 1)[0].starts_with("finish -1 "));
     let again = second.status("run", |s| running(s) && s.pid != service.pid);
     second.control("d");
     second.status("down", down);
     kill9(second);
-    let third = Runsv::start(Kind::Ours, &dir);
+    let third = Runsv::start(&dir);
     third.control("h");
     let still = third.status("down", down);
     assert!(!still.want_up && !lives(again.pid));
@@ -563,7 +502,7 @@ fn fifos_in_the_way_of_state_files_do_not_block() {
         let path = supervise(&dir).join(name);
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
     }
-    let runsv = Runsv::start(Kind::Ours, &dir);
+    let runsv = Runsv::start(&dir);
     wait_for("files", &[&supervise(&dir)], || {
         let is_file =
             |name: &str| fs::metadata(supervise(&dir).join(name)).is_ok_and(|m| m.is_file());
@@ -581,7 +520,7 @@ fn fifos_in_the_way_of_state_files_do_not_block() {
 fn a_control_fifo_that_cannot_be_made_is_made_later() {
     let fixture = fixture(&[("web/run", SLEEP), ("web/supervise/control", "a file")]);
     let dir = fixture.path("web");
-    let runsv = Runsv::start(Kind::Ours, &dir);
+    let runsv = Runsv::start(&dir);
     runsv.says("is not a fifo; remove it; trying again");
     fs::remove_file(dir.join("supervise/control")).unwrap();
     // The test's own file must not take the fifo's place.
@@ -597,7 +536,7 @@ fn a_control_fifo_that_cannot_be_made_is_made_later() {
 fn a_state_that_cannot_be_written_is_written_later() {
     let fixture = fixture(&[("web/run", SLEEP)]);
     let dir = fixture.path("web");
-    let runsv = Runsv::start(Kind::Ours, &dir);
+    let runsv = Runsv::start(&dir);
     runsv.status("run", running);
     let stat = supervise(&dir).join("stat");
     fs::remove_file(&stat).unwrap();
@@ -615,7 +554,7 @@ fn a_state_that_cannot_be_written_is_written_later() {
 fn no_second_copy_for_want_of_descriptors() {
     let fixture = fixture(&[("web/run", SLEEP), ("web/log/run", "#!/bin/sh\nexec cat\n")]);
     let dir = fixture.path("web");
-    let first = Runsv::start(Kind::Ours, &dir);
+    let first = Runsv::start(&dir);
     let service = first.status("run", running);
     let logger = status(&dir.join("log"), "logger", running);
     let mut last = first;
@@ -628,7 +567,7 @@ fn no_second_copy_for_want_of_descriptors() {
         for name in ["control", "ok"] {
             drop(fs::remove_file(supervise(&dir).join(name)));
         }
-        last = Runsv::start_with_files(&dir, files);
+        last = Runsv::start_with_files(&fixture.applet("runsv"), &dir, files);
         let (child, stderr) = (&mut last.child, &last.stderr);
         // It may end without a word, which is no event of the file system.
         yield_until(|| {

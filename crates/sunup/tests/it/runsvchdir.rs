@@ -1,28 +1,21 @@
-//! runsvchdir in a mount namespace where /etc/runit/runsvdir is the test's own;
-//! runit's must do the same.
+//! runsvchdir in a mount namespace where /etc/runit/runsvdir is the test's own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
 
-use super::common::{Fixture, kill, sunup, wait_exit, wait_for};
-
-/// Ours and runit's.
-fn both() -> [Vec<PathBuf>; 2] {
-    let oracle = PathBuf::from("/usr/sbin/runsvchdir");
-    let is_there = oracle.exists() && Path::new("/etc/runit/runsvdir").exists();
-    assert!(is_there, "install the package runit");
-    [vec![sunup(), "runsvchdir".into()], vec![oracle]]
-}
+use super::common::{Fixture, applet, kill, wait_exit, wait_for};
 
 /// Runs it over the fixture: exit code and what it said.
-fn run(program: &[PathBuf], args: &[&str], fixture: &Fixture) -> (Option<i32>, String) {
+fn run(args: &[&str], fixture: &Fixture) -> (Option<i32>, String) {
+    let is_there = Path::new("/etc/runit/runsvdir").exists();
+    assert!(is_there, "install the package runit");
     let script = "mount --bind . /etc/runit/runsvdir && exec \"$@\"";
     let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount"])
         .args(["sh", "-c", script, "sh"])
-        .args(program)
+        .arg(fixture.applet("runsvchdir"))
         .args(args)
         .current_dir(fixture.path("."))
         .output()
@@ -46,46 +39,41 @@ fn some(names: [&str; 2]) -> [Option<String>; 2] {
 
 #[test]
 fn current_and_previous_follow() {
-    for program in both() {
-        let fixture = Fixture::new(&[("a/", ""), ("b/", ""), ("c/", ""), ("current -> a", "")]);
-        let now = |name: &str| (Some(0), format!("runsvchdir: {name}: now current.\n"));
-        assert_eq!(run(&program, &["b"], &fixture), now("b"));
-        assert_eq!(links(&fixture), some(["b", "a"]));
-        let told = (Some(0), "runsvchdir: b: current.\n".to_owned());
-        assert_eq!(run(&program, &["b"], &fixture), told);
-        assert_eq!(links(&fixture), some(["b", "a"]));
-        let elsewhere = Fixture::new(&[]);
-        let elsewhere = elsewhere.path("");
-        let elsewhere = elsewhere.to_str().unwrap();
-        assert_eq!(run(&program, &[elsewhere], &fixture), now(elsewhere));
-        assert_eq!(links(&fixture), some([elsewhere, "b"]));
-        assert_eq!(run(&program, &["c"], &fixture), now("c"));
-        assert_eq!(links(&fixture), some(["c", elsewhere]));
-        assert_eq!(link(&fixture, "current.new"), None);
-    }
+    let fixture = Fixture::new(&[("a/", ""), ("b/", ""), ("c/", ""), ("current -> a", "")]);
+    let now = |name: &str| (Some(0), format!("runsvchdir: {name}: now current.\n"));
+    assert_eq!(run(&["b"], &fixture), now("b"));
+    assert_eq!(links(&fixture), some(["b", "a"]));
+    let told = (Some(0), "runsvchdir: b: current.\n".to_owned());
+    assert_eq!(run(&["b"], &fixture), told);
+    assert_eq!(links(&fixture), some(["b", "a"]));
+    let elsewhere = Fixture::new(&[]);
+    let elsewhere = elsewhere.path("");
+    let elsewhere = elsewhere.to_str().unwrap();
+    assert_eq!(run(&[elsewhere], &fixture), now(elsewhere));
+    assert_eq!(links(&fixture), some([elsewhere, "b"]));
+    assert_eq!(run(&["c"], &fixture), now("c"));
+    assert_eq!(links(&fixture), some(["c", elsewhere]));
+    assert_eq!(link(&fixture, "current.new"), None);
 }
 
 #[test]
 fn what_cannot_be_changes_nothing() {
-    for program in both() {
-        let fixture = Fixture::new(&[("a/", ""), (".b/", ""), ("file", ""), ("current -> a", "")]);
-        for name in [".b", "nosuch", "file"] {
-            let (code, text) = run(&program, &[name], &fixture);
-            assert_eq!(code, Some(111));
-            assert!(text.contains(name), "{text}");
-            assert_eq!(links(&fixture), [Some("a".to_owned()), None]);
-        }
-        assert_eq!(run(&program, &[], &fixture).0, Some(1));
+    let fixture = Fixture::new(&[("a/", ""), (".b/", ""), ("file", ""), ("current -> a", "")]);
+    for name in [".b", "nosuch", "file"] {
+        let (code, text) = run(&[name], &fixture);
+        assert_eq!(code, Some(111));
+        assert!(text.contains(name), "{text}");
+        assert_eq!(links(&fixture), [Some("a".to_owned()), None]);
     }
+    assert_eq!(run(&[], &fixture).0, Some(1));
 }
 
 #[test]
 fn errors_name_subject_attempt_and_reason() {
-    let [ours, _] = both();
     let fixture = Fixture::new(&[("a/", ""), ("file", ""), ("current/", "")]);
-    let (_, text) = run(&ours, &["file"], &fixture);
+    let (_, text) = run(&["file"], &fixture);
     assert_eq!(text, "runsvchdir: file: look at it: Not a directory\n");
-    let (code, text) = run(&ours, &["a"], &fixture);
+    let (code, text) = run(&["a"], &fixture);
     assert_eq!(code, Some(111));
     assert_eq!(
         text,
@@ -95,12 +83,11 @@ fn errors_name_subject_attempt_and_reason() {
 
 #[test]
 fn a_current_that_is_missing_or_leads_nowhere_is_mended() {
-    let [ours, _] = both();
     let fixture = Fixture::new(&[("a/", ""), ("b/", ""), ("current.new -> left over", "")]);
-    assert_eq!(run(&ours, &["a"], &fixture).0, Some(0));
+    assert_eq!(run(&["a"], &fixture).0, Some(0));
     assert_eq!(links(&fixture), [Some("a".to_owned()), None]);
     std::fs::remove_dir(fixture.path("a")).unwrap();
-    assert_eq!(run(&ours, &["b"], &fixture).0, Some(0));
+    assert_eq!(run(&["b"], &fixture).0, Some(0));
     assert_eq!(links(&fixture), some(["b", "a"]));
 }
 
@@ -128,12 +115,9 @@ fn runsvdir_follows() {
         ("current -> a", ""),
         ("events", ""),
     ]);
-    let runsvdir = Command::new(sunup())
-        .args([
-            "runsvdir".as_ref(),
-            "-P".as_ref(),
-            fixture.path("current").as_os_str(),
-        ])
+    let runsvdir = applet("runsvdir")
+        .arg("-P")
+        .arg(fixture.path("current"))
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
@@ -147,7 +131,6 @@ fn runsvdir_follows() {
         });
     };
     until(&["one up"]);
-    let [ours, _] = both();
-    assert_eq!(run(&ours, &["b"], &fixture).0, Some(0));
+    assert_eq!(run(&["b"], &fixture).0, Some(0));
     until(&["two up", "one down"]);
 }

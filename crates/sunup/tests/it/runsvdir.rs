@@ -9,8 +9,8 @@ use model::format::status::Status;
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, down, ends, group_and_session, kill, lives, read_status, running, sunup,
-    wait_exit, wait_for, yield_until,
+    Fixture, SLEEP, applet, debian, down, ends, group_and_session, kill, lives, read_status,
+    running, wait_exit, wait_for, yield_until,
 };
 
 /// A runsvdir over `scan` of a fixture; its services end with it.
@@ -33,8 +33,9 @@ impl Runsvdir {
 
     fn start_with(fixture: &Fixture, sink: std::os::fd::OwnedFd) -> Self {
         let (scan, stderr) = (fixture.path("scan"), fixture.path("stderr"));
-        let child = Command::new(sunup())
-            .args(["runsvdir".as_ref(), "-P".as_ref(), scan.as_os_str()])
+        let child = applet("runsvdir")
+            .arg("-P")
+            .arg(&scan)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(sink)
@@ -414,17 +415,8 @@ fn the_log_argument_is_shown_by_ps() {
     let place = format!("log: {}", ".".repeat(60));
     let say =
         "#!/bin/sh\nprintf 'hello\\0there\\n' >&2\necho said >../../said/it\nexec sleep 1000\n";
-    let titles = [PathBuf::from("/usr/bin/runsvdir"), sunup()].map(|program| {
-        assert!(
-            program.exists(),
-            "{} is missing; apt-get install runit",
-            program.display()
-        );
+    let titles = [Command::new(debian("runsvdir")), applet("runsvdir")].map(|mut command| {
         let fixture = Fixture::new(&[("scan/web/run", say), ("said/", "")]);
-        let mut command = Command::new(&program);
-        if program == sunup() {
-            command.arg("runsvdir");
-        }
         let null = Stdio::null;
         command.arg("-P").arg(fixture.path("scan")).arg(&place);
         let child = command

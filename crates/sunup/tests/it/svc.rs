@@ -1,18 +1,10 @@
-//! svc against fifos that the test reads itself; busybox's must do the same.
+//! svc against fifos that the test reads itself.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 
-use super::common::{Fixture, sunup};
-
-/// Ours and busybox's.
-fn both() -> [PathBuf; 2] {
-    let oracle = PathBuf::from("/bin/busybox");
-    assert!(oracle.exists(), "install the package busybox-static");
-    [sunup(), oracle]
-}
+use super::common::{Fixture, applet};
 
 /// A service directory whose supervisor is the test.
 fn service(status: &[u8]) -> Fixture {
@@ -26,9 +18,8 @@ fn service(status: &[u8]) -> Fixture {
     fixture
 }
 
-fn svc(program: &PathBuf, fixture: &Fixture, args: &[&str]) -> Output {
-    Command::new(program)
-        .arg("svc")
+fn svc(fixture: &Fixture, args: &[&str]) -> Output {
+    applet("svc")
         .args(args)
         .env("SVDIR", fixture.path("."))
         .output()
@@ -40,20 +31,18 @@ fn letters_arrive() {
     // Neither up nor down is wanted: busybox sends nothing that is so already.
     let mut status = [0; 20];
     status[0] = 0x40;
-    for program in both() {
-        for letter in "udopchaitkx".chars() {
-            let fixture = service(&status);
-            let open_fifo = |name| {
-                let path = fixture.path("web/supervise").join(name);
-                open(path, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty()).unwrap()
-            };
-            let (_ok, control) = (open_fifo("ok"), open_fifo("control"));
-            let output = svc(&program, &fixture, &[&format!("-{letter}"), "web"]);
-            assert_eq!(output.status.code(), Some(0), "{output:?}");
-            let mut buffer = [0; 16];
-            let n = rustix::io::read(&control, &mut buffer).unwrap();
-            assert_eq!(buffer[..n], [letter as u8], "{program:?}");
-        }
+    for letter in "udopchaitkx".chars() {
+        let fixture = service(&status);
+        let open_fifo = |name| {
+            let path = fixture.path("web/supervise").join(name);
+            open(path, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty()).unwrap()
+        };
+        let (_ok, control) = (open_fifo("ok"), open_fifo("control"));
+        let output = svc(&fixture, &[&format!("-{letter}"), "web"]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let mut buffer = [0; 16];
+        let n = rustix::io::read(&control, &mut buffer).unwrap();
+        assert_eq!(buffer[..n], [letter as u8]);
     }
 }
 
@@ -65,7 +54,7 @@ fn several_letters_go_in_the_order_given() {
         open(path, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty()).unwrap()
     };
     let (_ok, control) = (open_fifo("ok"), open_fifo("control"));
-    let output = svc(&sunup(), &fixture, &["-dx", "web", "nosuch"]);
+    let output = svc(&fixture, &["-dx", "web", "nosuch"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let mut buffer = [0; 16];
     let n = rustix::io::read(&control, &mut buffer).unwrap();
@@ -75,7 +64,7 @@ fn several_letters_go_in_the_order_given() {
 #[test]
 fn a_dead_supervisor_is_told_and_not_waited_for() {
     let fixture = service(&[0; 20]);
-    let output = svc(&sunup(), &fixture, &["-u", "web"]);
+    let output = svc(&fixture, &["-u", "web"]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(output.stdout, b"fail: web: runsv not running\n");
 }
@@ -83,10 +72,8 @@ fn a_dead_supervisor_is_told_and_not_waited_for() {
 #[test]
 fn mistakes_of_the_caller_exit_1() {
     let fixture = service(&[0; 20]);
-    for program in both() {
-        for args in [&["web"][..], &["-u"], &[], &["-z", "web"]] {
-            let output = svc(&program, &fixture, args);
-            assert_eq!(output.status.code(), Some(1), "{args:?}");
-        }
+    for args in [&["web"][..], &["-u"], &[], &["-z", "web"]] {
+        let output = svc(&fixture, args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
     }
 }

@@ -8,23 +8,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
-use super::common::{Fixture, sunup, wait_for};
-
-const REFERENCE: &str = "/usr/bin/svlogd";
+use super::common::{Fixture, applet, debian, wait_for};
 
 /// Debian's svlogd.
 fn reference() -> Command {
-    assert!(
-        Path::new(REFERENCE).exists(),
-        "install the Debian package runit: its svlogd is what these tests compare with"
-    );
-    Command::new(REFERENCE)
+    Command::new(debian("svlogd"))
 }
 
-fn ours() -> Command {
-    let mut command = Command::new(sunup());
-    command.arg("svlogd");
-    command
+fn tested() -> Command {
+    applet("svlogd")
 }
 
 /// A running svlogd.
@@ -44,9 +36,9 @@ impl Logger {
         Self { child, stdin }
     }
 
-    /// Ours, on the directory `log` of the fixture.
+    /// The one under test, on the directory `log` of the fixture.
     fn on(fixture: &Fixture, args: &[&str]) -> Self {
-        let mut command = ours();
+        let mut command = tested();
         command.args(args).arg(fixture.path("log"));
         Self::start(command)
     }
@@ -129,9 +121,9 @@ fn current(fixture: &Fixture) -> Vec<u8> {
 
 /// Feeds the same input to both and compares what they leave.
 fn compare(config: &str, args: &[&str], input: &[u8]) -> Fixture {
-    let fixture = Fixture::new(&[("theirs/config", config), ("ours/config", config)]);
+    let fixture = Fixture::new(&[("theirs/config", config), ("tested/config", config)]);
     let mut results = Vec::new();
-    for (command, dir) in [(reference(), "theirs"), (ours(), "ours")] {
+    for (command, dir) in [(reference(), "theirs"), (tested(), "tested")] {
         let mut command = command;
         command.args(args).arg(dir).current_dir(fixture.path("."));
         let mut logger = Logger::start(command);
@@ -237,10 +229,10 @@ fn stamps_have_the_shape_of_the_reference() {
     ] {
         let fixture = Fixture::new(&[
             ("theirs/config", "pP: \ne*\n"),
-            ("ours/config", "pP: \ne*\n"),
+            ("tested/config", "pP: \ne*\n"),
         ]);
         let mut results = Vec::new();
-        for (command, dir) in [(reference(), "theirs"), (ours(), "ours")] {
+        for (command, dir) in [(reference(), "theirs"), (tested(), "tested")] {
             let mut command = command;
             command
                 .args([args, "-l10", "-b20", dir])
@@ -328,7 +320,7 @@ fn any_split_into_reads_gives_the_same_files() {
             "s64\nn0\n",
         ][random.below(4)];
         let fixture = compare(config, &["-l20", "-b64"], &input);
-        let want = listing(&fixture.path("ours"));
+        let want = listing(&fixture.path("tested"));
         let split = Fixture::new(&[("log/config", config)]);
         let mut logger = Logger::on(&split, &["-l20", "-b64"]);
         let mut rest = &input[..];
@@ -474,8 +466,8 @@ fn processors_as_the_reference() {
         &numbers(50, 9),
     );
     let cwd = fs::read_to_string(fixture.path("cwd")).unwrap();
-    assert_eq!(cwd, "theirs\n".repeat(5) + &"ours\n".repeat(5));
-    assert_eq!(old_logs(&fixture.path("ours"), ".s"), 5);
+    assert_eq!(cwd, "theirs\n".repeat(5) + &"tested\n".repeat(5));
+    assert_eq!(old_logs(&fixture.path("tested"), ".s"), 5);
 }
 
 /// The command has the descriptors it is promised, and no others of svlogd's.
@@ -623,7 +615,7 @@ fn udp_that_fails_goes_to_the_log() {
     let fixture = compare("U255.255.255.255:9\n", &[], b"a\nb\n");
     let want = "warning: failure sending through udp: a\nwarning: failure sending through udp: b\n";
     assert_eq!(
-        fs::read_to_string(fixture.path("ours/current")).unwrap(),
+        fs::read_to_string(fixture.path("tested/current")).unwrap(),
         want
     );
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -675,15 +667,15 @@ fn directories_that_cannot_be_used_are_left_out() {
     };
     for dirs in [&["missing"][..], &["file"], &["missing", "file"]] {
         let (status, _) = run(reference(), dirs);
-        let (our_status, said) = run(ours(), dirs);
-        assert_eq!(our_status.code(), status.code());
+        let (tested_status, said) = run(tested(), dirs);
+        assert_eq!(tested_status.code(), status.code());
         assert_eq!(status.code(), Some(111));
         assert!(
             said.ends_with("svlogd: no log directory can be used\n"),
             "{said}"
         );
     }
-    let (status, said) = run(ours(), &["missing", "good", "good", "dirlog"]);
+    let (status, said) = run(tested(), &["missing", "good", "good", "dirlog"]);
     assert!(status.success());
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines.len(), 3, "{said}");
@@ -697,7 +689,7 @@ fn directories_that_cannot_be_used_are_left_out() {
 #[test]
 fn hup_without_a_directory_ends_with_the_code_of_the_reference() {
     let mut codes = Vec::new();
-    for command in [reference(), ours()] {
+    for command in [reference(), tested()] {
         let fixture = Fixture::new(&[("log/", "")]);
         let dir = fixture.path("log");
         let mut command = command;
@@ -741,7 +733,7 @@ fn several_directories_with_configs_of_their_own() {
         ("b/config", "pB: \n"),
         ("c/", ""),
     ]);
-    let mut command = ours();
+    let mut command = tested();
     command.args(["a", "b", "c"]).current_dir(fixture.path("."));
     let mut logger = Logger::start(command);
     logger.feed(b"err 1\nok\n");
@@ -767,8 +759,8 @@ fn wrong_calls_end_with_the_code_of_the_reference() {
             command.args(args).current_dir(fixture.path("."));
             Logger::start(command).end().0.code()
         };
-        assert_eq!(run(ours()), run(reference()), "{args:?}");
-        assert_eq!(run(ours()), Some(111));
+        assert_eq!(run(tested()), run(reference()), "{args:?}");
+        assert_eq!(run(tested()), Some(111));
     }
 }
 
@@ -780,7 +772,7 @@ fn on_small_disk(fixture: &Fixture, script: &str) -> Logger {
         .arg(format!(
             "mount -t tmpfs -o size=4m tmpfs full; mkdir full/log\n{script}"
         ))
-        .env("SUNUP", sunup())
+        .env("SVLOGD", fixture.applet("svlogd"))
         .current_dir(fixture.path("."));
     Logger::start(command)
 }
@@ -793,7 +785,7 @@ fn a_full_disk_does_not_stop_the_service() {
     fifo(&fixture.path("gate"));
     // The disk gets room again once all lines were taken.
     let script = "echo s0 >full/log/config; head -c 4000000 /dev/zero >full/ballast
-        { cat; rm full/ballast; cat gate; } | $SUNUP svlogd full/log
+        { cat; rm full/ballast; cat gate; } | $SVLOGD full/log
         cp full/log/current out";
     let mut logger = on_small_disk(&fixture, script);
     logger.feed(&numbers(300_000, 9));
@@ -834,7 +826,7 @@ fn a_full_disk_does_not_stop_the_service() {
 fn on_a_full_disk_old_logs_go_as_far_as_allowed() {
     let fixture = Fixture::new(&[("full/", "")]);
     let script = "printf 's100000\\nn0\\nN2\\n' >full/log/config
-        $SUNUP svlogd full/log; ls full/log | grep -c '@.*[.]s$' >out
+        $SVLOGD full/log; ls full/log | grep -c '@.*[.]s$' >out
         cat full/log/@* full/log/current | tail -n 20000 >>out";
     let mut logger = on_small_disk(&fixture, script);
     logger.feed(&numbers(800_000, 9));
@@ -852,7 +844,7 @@ fn on_a_full_disk_old_logs_go_as_far_as_allowed() {
 #[test]
 fn a_disk_that_stays_full_does_not_keep_svlogd_from_ending() {
     let fixture = Fixture::new(&[("full/", "")]);
-    let script = "head -c 5000000 /dev/zero >full/ballast || :; $SUNUP svlogd full/log";
+    let script = "head -c 5000000 /dev/zero >full/ballast || :; $SVLOGD full/log";
     let mut logger = on_small_disk(&fixture, script);
     logger.feed(&numbers(1000, 9));
     let (status, said) = logger.end();

@@ -1,19 +1,11 @@
-//! utmpset in a mount namespace where /run and /var/log are the test's own;
-//! runit's must do the same.
+//! utmpset in a mount namespace where /run and /var/log are the test's own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use model::format::utmp::{Kind, Record, SIZE, encode};
 
-use super::common::{Fixture, sunup};
-
-/// Ours and runit's.
-fn both() -> [Vec<PathBuf>; 2] {
-    let oracle = PathBuf::from("/usr/sbin/utmpset");
-    assert!(oracle.exists(), "install the package runit");
-    [vec![sunup(), "utmpset".into()], vec![oracle]]
-}
+use super::common::Fixture;
 
 fn record(line: &'static [u8], user: &'static [u8]) -> [u8; SIZE] {
     encode(&Record {
@@ -34,12 +26,12 @@ fn machine() -> Fixture {
     fixture
 }
 
-fn run(program: &[PathBuf], args: &[&str], fixture: &Fixture) -> Output {
+fn run(args: &[&str], fixture: &Fixture) -> Output {
     let script = "mount --bind run /run && mount --bind log /var/log && exec \"$@\"";
     Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount"])
         .args(["sh", "-c", script, "sh"])
-        .args(program)
+        .arg(fixture.applet("utmpset"))
         .args(args)
         .current_dir(fixture.path("."))
         .output()
@@ -60,59 +52,53 @@ fn read(path: &Path) -> Vec<u8> {
 
 #[test]
 fn a_line_is_logged_out_and_the_others_stay() {
-    for program in both() {
-        let fixture = machine();
-        let output = run(&program, &["tty2"], &fixture);
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        let utmp = read(&fixture.path("run/utmp"));
-        assert_eq!(utmp[..SIZE], record(b"tty1", b"joe"));
-        let dead = encode(&Record {
-            kind: Kind::Dead,
-            pid: 42,
-            line: b"tty2",
-            user: b"",
-            host: b"",
-            time_s: 0,
-            time_us: 0,
-        });
-        assert_eq!(timeless(&utmp[SIZE..]), (dead.to_vec(), true));
-        assert_eq!(read(&fixture.path("log/wtmp")), b"");
-        // Now nobody is on it.
-        let output = run(&program, &["tty2"], &fixture);
-        assert_eq!(output.status.code(), Some(111));
-        assert!(String::from_utf8_lossy(&output.stderr).contains("tty2"));
-    }
+    let fixture = machine();
+    let output = run(&["tty2"], &fixture);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let utmp = read(&fixture.path("run/utmp"));
+    assert_eq!(utmp[..SIZE], record(b"tty1", b"joe"));
+    let dead = encode(&Record {
+        kind: Kind::Dead,
+        pid: 42,
+        line: b"tty2",
+        user: b"",
+        host: b"",
+        time_s: 0,
+        time_us: 0,
+    });
+    assert_eq!(timeless(&utmp[SIZE..]), (dead.to_vec(), true));
+    assert_eq!(read(&fixture.path("log/wtmp")), b"");
+    // Now nobody is on it.
+    let output = run(&["tty2"], &fixture);
+    assert_eq!(output.status.code(), Some(111));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("tty2"));
 }
 
 #[test]
 fn the_history_gets_an_empty_record_of_the_line() {
-    for program in both() {
-        let fixture = machine();
-        // Nobody was on it: nothing to note.
-        let output = run(&program, &["-w", "tty9"], &fixture);
-        assert_eq!(output.status.code(), Some(111), "{output:?}");
-        let output = run(&program, &["-w", "tty1"], &fixture);
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        let (wtmp, today) = timeless(&read(&fixture.path("log/wtmp")));
-        assert!(today);
-        assert_eq!(wtmp.len(), SIZE);
-        assert_eq!(wtmp[..2], (Kind::Dead as i16).to_ne_bytes());
-        assert_eq!(&wtmp[8..13], b"tty1\0");
-        assert_eq!(wtmp[44..], [0; SIZE - 44]);
-    }
+    let fixture = machine();
+    // Nobody was on it: nothing to note.
+    let output = run(&["-w", "tty9"], &fixture);
+    assert_eq!(output.status.code(), Some(111), "{output:?}");
+    let output = run(&["-w", "tty1"], &fixture);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let (wtmp, today) = timeless(&read(&fixture.path("log/wtmp")));
+    assert!(today);
+    assert_eq!(wtmp.len(), SIZE);
+    assert_eq!(wtmp[..2], (Kind::Dead as i16).to_ne_bytes());
+    assert_eq!(&wtmp[8..13], b"tty1\0");
+    assert_eq!(wtmp[44..], [0; SIZE - 44]);
 }
 
 #[test]
 fn trouble_is_told() {
-    for program in both() {
-        let fixture = Fixture::new(&[("run/", ""), ("log/", "")]);
-        let output = run(&program, &["tty1"], &fixture);
-        assert_eq!(output.status.code(), Some(111));
-        let output = run(&program, &[], &fixture);
-        assert_eq!(output.status.code(), Some(1));
-    }
     let fixture = Fixture::new(&[("run/", ""), ("log/", "")]);
-    let output = run(&both()[0], &["tty1"], &fixture);
+    let output = run(&["tty1"], &fixture);
+    assert_eq!(output.status.code(), Some(111));
+    let output = run(&[], &fixture);
+    assert_eq!(output.status.code(), Some(1));
+    let fixture = Fixture::new(&[("run/", ""), ("log/", "")]);
+    let output = run(&["tty1"], &fixture);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(
         text,
@@ -124,7 +110,7 @@ fn trouble_is_told() {
 fn a_machine_without_history_wants_none() {
     let fixture = machine();
     std::fs::remove_file(fixture.path("log/wtmp")).unwrap();
-    let output = run(&both()[0], &["-w", "/dev/tty1"], &fixture);
+    let output = run(&["-w", "/dev/tty1"], &fixture);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(!fixture.path("log/wtmp").exists());
 }
