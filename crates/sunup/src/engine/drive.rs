@@ -154,6 +154,7 @@ impl Engine {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             let pid = pid.as_raw_pid() as Pid;
             let Some(owner) = self.owners.remove(&pid) else {
+                self.notice_ended(pid);
                 continue;
             };
             let exit = Exit::Status(status.as_raw());

@@ -54,6 +54,16 @@ impl Launcher {
         })
     }
 
+    /// Undoes the lift of the limit of open files, in a forked child.
+    pub fn give_files_limit_back(&self) {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        if self.files_soft.is_some() {
+            let maximum = getrlimit(Resource::Nofile).maximum;
+            let current = self.files_soft;
+            let _refused = setrlimit(Resource::Nofile, Rlimit { current, maximum });
+        }
+    }
+
     /// Starts a program of the unit.
     pub fn launch(&mut self, unit: &Unit, role: Role, program: &Program) -> Result<Pid, Refusal> {
         let Some(half) = unit.half(role) else {

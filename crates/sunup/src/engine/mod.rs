@@ -16,6 +16,7 @@ mod foreign;
 mod half;
 mod keeper;
 mod launch;
+mod notice;
 mod roster;
 mod scandir;
 mod supervise;
@@ -38,6 +39,7 @@ use crate::say;
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::spawn::Session;
 use launch::Launcher;
+use notice::Notice;
 use roster::Waiting;
 use scandir::ScanDir;
 use title::Title;
@@ -159,6 +161,7 @@ pub struct Engine {
     dirty: Vec<Id>,
     scan_dir: Option<ScanDir>,
     title: Option<Title>,
+    notice: Option<Notice>,
     ending: Ending,
 }
 
@@ -185,6 +188,7 @@ impl Engine {
             dirty: Vec::new(),
             scan_dir: None,
             title: None,
+            notice: None,
             ending: Ending::No,
         };
         engine.watch(engine.signals.as_fd(), Token::Signals)?;
@@ -295,10 +299,7 @@ impl Engine {
         while let Some(delivered) = self.signals.next() {
             match delivered.signal {
                 signal::SIGCHLD => self.reap(),
-                signal::SIGTERM => self.told_to_end(),
-                // runsvdir(8); runsv takes no notice.
-                signal::SIGHUP if self.scan_dir.is_some() => self.exit_all(111),
-                _ => {}
+                signal => self.signalled(signal),
             }
         }
     }
