@@ -78,6 +78,8 @@ SVC=y
 SVLOGD=y
 SVOK=y
 SV_DEFAULT_SERVICE_DIR="/var/service"
+USE_BB_PWD_GRP=y
+USE_BB_SHADOW=y
 "#;
 
 /// Builds the reference busybox, unless it is there: the directory with the

@@ -7,14 +7,14 @@
 //! them over. The script of `-s` is run before the supervisor acts on TERM and
 //! HUP; as PID 1 it is run for INT, USR1 and USR2, too, and is all that TERM does.
 //! The log argument shows standard error in the process title. Exit codes: 100
-//! for a wrong command line or a missing directory.
+//! for a wrong command line or a missing directory (as busybox, 1).
 
 use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call, usage_error};
 use crate::engine::{Engine, TITLE_BYTES_MIN};
-use crate::say;
 use crate::sys::spawn::Session;
+use crate::{personality, say};
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
@@ -72,10 +72,14 @@ fn run(call: &Call) -> u8 {
         Some(_) => engine.log_to_title(),
         None => {}
     }
-    engine.supervise_all(dir)
+    match engine.supervise_all(dir) {
+        // HUP's 111 is the same for both.
+        100 => personality::failure(SPEC.name, 100),
+        code => code,
+    }
 }
 
 fn unprepared(e: &std::io::Error) -> u8 {
     say::line(SPEC.name, format_args!("prepare to wait for events: {e}"));
-    111
+    personality::failure(SPEC.name, 111)
 }

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::supervise::RECORD;
 use super::unit::Unit;
+use crate::personality;
 use crate::sys::spawn::{Pid, Plan, Record, Session, SpawnError, Spawner};
 
 /// What all starts have in common.
@@ -141,6 +142,8 @@ impl Program {
             Self::Run => vec![],
             Self::Finish(exit) => {
                 let (code, status) = exit.finish_args();
+                // busybox leaves the bit for a core out.
+                let status = personality::pick(status, status & 0x7f);
                 vec![code.to_string(), status.to_string()]
             }
             Self::Script(_, pid) => pid.iter().map(u32::to_string).collect(),

@@ -11,6 +11,7 @@ mod init;
 mod machine;
 mod manual;
 mod mdev;
+mod personality;
 mod reference;
 mod runit;
 mod runsv;
