@@ -78,6 +78,8 @@ SVC=y
 SVLOGD=y
 SVOK=y
 SV_DEFAULT_SERVICE_DIR="/var/service"
+USE_BB_PWD_GRP=y
+USE_BB_SHADOW=y
 "#;
 
 /// Builds the reference busybox, unless it is there: the directory with the
@@ -219,11 +221,24 @@ fn build(work: &Path) -> Result<PathBuf> {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     make(&source, &[&format!("-j{jobs}"), SOURCE])?;
     let dir = work.join("bin");
-    fs::create_dir(&dir)?;
+    lay_out(&source.join(SOURCE), &dir)?;
+    Ok(dir)
+}
+
+/// Makes another such directory, for who may not enter lab's own.
+///
+/// # Errors
+/// A file that cannot be made.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    lay_out(&from.join(SOURCE), to)
+}
+
+fn lay_out(built: &Path, dir: &Path) -> Result<()> {
+    fs::create_dir(dir).with_context(|| format!("make {}", dir.display()))?;
     let binary = dir.join(SOURCE);
-    fs::copy(source.join(SOURCE), &binary)?;
+    fs::copy(built, &binary).with_context(|| format!("make {}", binary.display()))?;
     let everybody = Permissions::from_mode(0o755);
-    fs::set_permissions(&dir, everybody.clone())?;
+    fs::set_permissions(dir, everybody.clone())?;
     fs::set_permissions(&binary, everybody)?;
     let listed = Command::new(&binary).arg("--list").output()?;
     for applet in String::from_utf8_lossy(&listed.stdout).lines() {
@@ -231,7 +246,7 @@ fn build(work: &Path) -> Result<PathBuf> {
             symlink(SOURCE, dir.join(applet))?;
         }
     }
-    Ok(dir)
+    Ok(())
 }
 
 /// The directory that dpkg-source made of the source package.

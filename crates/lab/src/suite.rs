@@ -17,7 +17,7 @@ use indicatif::ProgressBar;
 
 use crate::debian::{self, Need};
 use crate::moment::Moment;
-use crate::workspace;
+use crate::{reference, workspace};
 
 /// What to test.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -69,6 +69,9 @@ const QEMU: Need = Need("qemu-system-x86_64", "qemu-system-x86");
 /// An ordinary user: nobody.
 const USER: &str =
     "['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all', '--']";
+
+/// Names the directory of the reference busybox to the tests of the binary.
+const REFERENCE: &str = "SUNUP_REFERENCE";
 
 /// What became of a suite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -167,6 +170,9 @@ fn run_suite(suite: Suite) -> Result<Count> {
         .args(suite.words().split(' '))
         .stdout(log.reopen()?)
         .stderr(append(log.path())?);
+    if matches!(suite, Suite::Sunup | Suite::User) {
+        command.env(REFERENCE, reference::busybox()?);
+    }
     let place = match suite {
         Suite::User => Some(as_user(&mut command)?),
         _ => None,
@@ -212,6 +218,9 @@ fn as_user(command: &mut Command) -> Result<tempfile::TempDir> {
         .env("TMPDIR", &work);
     if !open_to_all(&workspace::scratch()?) {
         command.arg("--target-dir").arg(dir.path().join("target"));
+        let copy = dir.path().join("reference");
+        reference::copy(&reference::busybox()?, &copy)?;
+        command.env(REFERENCE, copy);
     }
     Ok(dir)
 }

@@ -338,6 +338,11 @@ impl Supervisor {
         })
     }
 
+    /// Whether it was told to end.
+    pub fn is_ending(&self) -> bool {
+        self.ending != Ending::No
+    }
+
     /// The name of a unit, for messages.
     pub fn name(&self, unit: UnitId) -> Option<&Name> {
         self.units.get(&unit).map(|unit| &unit.name)

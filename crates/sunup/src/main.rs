@@ -2,12 +2,13 @@
 //!
 //! The applet is the base name of `argv[0]`, or the first argument when the
 //! binary is called by its own name. A link to `sv` by any other name is an init
-//! script. Each applet is one row of
-//! [`applet::APPLETS`].
+//! script. Each applet is one row of [`applet::APPLETS`]. Whether busybox's ways are
+//! followed is decided by [`personality`].
 
 mod applet;
 mod engine;
 mod machine;
+mod personality;
 mod say;
 mod sys;
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let args: Vec<Vec<u8>> = std::env::args_os().map(OsString::into_vec).collect();
     let argv0 = args.first().map_or(&b"sunup"[..], Vec::as_slice);
     let rest = args.get(1..).unwrap_or_default();
+    personality::choose(argv0, sys::env::exec_path());
     let applet = find_called(argv0);
     // The command line of PID 1 may hold words that are no option of init, and a usage error of
     // PID 1 would be a kernel panic: it is not parsed.
@@ -34,7 +36,12 @@ fn main() -> ExitCode {
     let code = match (boot, applet) {
         (Some(boot), _) => boot(rest),
         (None, Some(applet)) => run(applet, argv0, rest),
-        (None, None) if is_link_to(argv0, "sv") => run(&applet::sv::INIT_SCRIPT, argv0, rest),
+        (None, None) if personality::is_busybox() && !is_own_name(argv0) => {
+            not_found(base_name(argv0))
+        }
+        (None, None) if !personality::is_busybox() && is_link_to(argv0, "sv") => {
+            run(&applet::sv::INIT_SCRIPT, argv0, rest)
+        }
         (None, None) => by_first_argument(rest),
     };
     ExitCode::from(code)
@@ -69,7 +76,25 @@ fn find_called(argv0: &[u8]) -> Option<&'static Applet> {
 }
 
 fn find(name: &[u8]) -> Option<&'static Applet> {
-    APPLETS.iter().find(|a| a.spec.name.as_bytes() == name)
+    let stand_in = personality::is_busybox().then_some(&applet::chpst::BUSYBOX);
+    let mut applets = stand_in.into_iter().chain(APPLETS);
+    applets.find(|a| a.spec.name.as_bytes() == name)
+}
+
+/// Whether it is called by a name of its own, so that the first argument decides.
+fn is_own_name(argv0: &[u8]) -> bool {
+    matches!(base_name(argv0), b"sunup" | b"busybox")
+}
+
+fn not_found(name: &[u8]) -> u8 {
+    let name = name.escape_ascii();
+    if personality::is_busybox() {
+        say::line(&name.to_string(), "applet not found");
+    } else {
+        let what = format_args!("unknown applet {name}; `sunup --list` shows them all");
+        say::line("sunup", what);
+    }
+    127
 }
 
 /// The last component of `argv[0]`, without the dash of a login shell.
@@ -98,7 +123,7 @@ fn by_first_argument(args: &[Vec<u8>]) -> u8 {
     match args.first().map(Vec::as_slice) {
         None | Some(b"--help") => {
             say::print(&overview());
-            u8::from(args.is_empty())
+            personality::pick(u8::from(args.is_empty()), 0)
         }
         Some(b"--version") => {
             say::print(&version("sunup"));
@@ -109,17 +134,14 @@ fn by_first_argument(args: &[Vec<u8>]) -> u8 {
             say::print(&(names.join("\n") + "\n"));
             0
         }
+        // busybox's -s asks for symbolic links; these are no others.
+        Some(b"--install") if args.get(1).is_some_and(|arg| arg == b"-s") => install(args.get(2)),
         Some(b"--install") => install(args.get(1)),
         Some(name) => {
             if let Some(applet) = find(name) {
                 return run(applet, name, args.get(1..).unwrap_or_default());
             }
-            let name = name.escape_ascii();
-            say::line(
-                "sunup",
-                format_args!("unknown applet {name}; `sunup --list` shows them all"),
-            );
-            127
+            not_found(name)
         }
     }
 }
@@ -167,7 +189,7 @@ fn install(dir: Option<&Vec<u8>>) -> u8 {
         return 100;
     };
     let dir = std::path::Path::new(std::ffi::OsStr::from_bytes(dir));
-    let binary = match std::env::current_exe() {
+    let binary = match link_target() {
         Ok(path) => path,
         Err(e) => {
             say::line(
@@ -186,6 +208,16 @@ fn install(dir: Option<&Vec<u8>>) -> u8 {
         }
     }
     code
+}
+
+/// What links lead to: this binary, or the name by which it is busybox.
+fn link_target() -> std::io::Result<PathBuf> {
+    let path = std::ffi::OsStr::from_bytes(sys::env::exec_path());
+    if personality::is_busybox() {
+        std::path::absolute(path)
+    } else {
+        std::env::current_exe()
+    }
 }
 
 fn make_link(target: &std::path::Path, link: &std::path::Path) -> std::io::Result<()> {

@@ -1,8 +1,8 @@
-//! The busybox that sunup is compared with.
+//! The busybox that sunup is compared with, and sunup built to be its like.
 
 use std::process::Command;
 
-use lab::reference;
+use lab::{reference, workspace};
 
 #[test]
 fn the_reference_has_the_applets_that_sunup_stands_in_for() {
@@ -36,4 +36,28 @@ fn the_reference_has_the_applets_that_sunup_stands_in_for() {
         assert!(text.contains(&format!("\nUsage: {applet}")), "{text}");
     }
     assert_eq!(reference::busybox().unwrap(), dir, "it is made once");
+}
+
+#[test]
+fn built_with_the_feature_sunup_is_busybox_by_any_name() {
+    // A place of its own: the feature must not get into what other tests run.
+    let target = workspace::scratch().unwrap().join("feature");
+    let status = workspace::cargo()
+        .args([
+            "run",
+            "--package=sunup",
+            "--features=busybox",
+            "--target-dir",
+        ])
+        .arg(&target)
+        .args(["--", "sv", "status", "./no-such-service"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(status.stdout).unwrap();
+    assert_eq!(
+        said,
+        "fail: ./no-such-service: can't change to service directory: No such file or directory\n",
+        "{}",
+        String::from_utf8_lossy(&status.stderr)
+    );
 }

@@ -53,6 +53,16 @@ pub fn group(group: &[u8], name: &[u8]) -> Result<Option<u32>, Fault> {
     })
 }
 
+/// The own group of the first user with this number, if there is one.
+pub fn own_group(passwd: &[u8], uid: u32) -> Option<u32> {
+    let lines = passwd.split(|b| *b == b'\n');
+    let mut users = lines.map(|line| line.split(|b| *b == b':').skip(2).map(id));
+    users.find_map(|mut fields| {
+        let is_user = fields.next()? == Some(uid);
+        fields.next().filter(|_| is_user)?
+    })
+}
+
 /// The number of the line that begins with `name`, and its fields from the third on.
 fn entry<'a>(
     file: &'a [u8],
@@ -79,6 +89,14 @@ mod tests {
 
     const PASSWD: &[u8] = b"# comment\nroot:x:0:0:root:/root:/bin/sh\n+::::::\n\
         web:x:33:34::/:\nweb:x:1:1\nbad:x:abc:1\nworse:x:1\nalone";
+
+    #[test]
+    fn a_users_own_group_is_found_by_number() {
+        assert_eq!(own_group(PASSWD, 33), Some(34));
+        assert_eq!(own_group(PASSWD, 0), Some(0));
+        assert_eq!(own_group(PASSWD, 2), None);
+        assert_eq!(own_group(b"", 0), None);
+    }
 
     #[test]
     fn users_are_found() {

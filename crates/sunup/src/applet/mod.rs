@@ -2,7 +2,7 @@
 
 use model::options::{self, Parsed, Spec};
 
-use crate::say;
+use crate::{personality, say};
 
 pub mod chpst;
 pub mod getty;
@@ -69,5 +69,8 @@ pub fn usage_error(spec: &Spec, mistake: &str) -> u8 {
         spec.name,
         format_args!("{}; see `{} --help`", options::usage(spec), spec.name),
     );
-    spec.usage_code
+    match spec.name {
+        "sv" => spec.usage_code,
+        name => personality::failure(name, spec.usage_code),
+    }
 }

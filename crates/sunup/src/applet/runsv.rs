@@ -2,14 +2,15 @@
 //!
 //! Files: `DIR/run`, `finish`, `down`, `control/`, `log/`, `supervise/`.
 //! Signals: TERM acts as the control byte `x`. Exit codes: 0 when told to exit,
-//! 111 when the directory cannot be supervised, 100 for a wrong command line.
+//! 111 when the directory cannot be supervised, 100 for a wrong command line (as
+//! busybox, 1 for both).
 
 use model::options::{Order, Spec};
 
 use super::{Applet, Call, usage_error};
 use crate::engine::Engine;
-use crate::say;
 use crate::sys::spawn::Session;
+use crate::{personality, say};
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
@@ -30,10 +31,13 @@ fn run(call: &Call) -> u8 {
         return usage_error(&SPEC, "name one service directory");
     };
     match Engine::new(SPEC.name, Session::Inherit) {
-        Ok(engine) => engine.supervise_one(dir),
+        Ok(engine) => match engine.supervise_one(dir) {
+            0 => 0,
+            code => personality::failure(SPEC.name, code),
+        },
         Err(e) => {
             say::line(SPEC.name, format_args!("prepare to wait for events: {e}"));
-            111
+            personality::failure(SPEC.name, 111)
         }
     }
 }

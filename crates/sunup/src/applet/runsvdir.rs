@@ -4,26 +4,36 @@
 //! Signals: TERM starts nothing more and exits 0 when all is down; a second
 //! TERM, or the first as PID 1, stops all services before. HUP stops all
 //! services and exits 111. KILL: the services go on, and the next runsvdir takes
-//! them over. The log argument shows standard error in the process title. Exit codes: 100 for a wrong command line or a missing directory.
+//! them over. The script of `-s` is run before the supervisor acts on TERM and
+//! HUP; as PID 1 it is run for INT, USR1 and USR2, too, and is all that TERM does.
+//! The log argument shows standard error in the process title. Exit codes: 100
+//! for a wrong command line or a missing directory (as busybox, 1).
 
 use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call, usage_error};
 use crate::engine::{Engine, TITLE_BYTES_MIN};
-use crate::say;
 use crate::sys::spawn::Session;
+use crate::{personality, say};
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
 
 const SPEC: Spec = Spec {
     name: "runsvdir",
-    synopsis: "[-P] DIR [LOG]",
+    synopsis: "[-P] [-s SCRIPT] DIR [LOG]",
     about: "supervises every service of a scan directory",
-    options: &[Opt::flag(
-        b'P',
-        "run each service in its own session and process group",
-    )],
+    options: &[
+        Opt::flag(
+            b'P',
+            "run each service in its own session and process group",
+        ),
+        Opt::valued(
+            b's',
+            "SCRIPT",
+            "run SCRIPT NUMBER for each signal before acting on it",
+        ),
+    ],
     order: Order::Posix,
     notes: "Each subdirectory, or link to a directory, whose name does not start with a dot\n\
             is a service; new ones are started as soon as they appear. `sv` controls them.\n\
@@ -43,23 +53,33 @@ fn run(call: &Call) -> u8 {
     } else {
         Session::Inherit
     };
-    match Engine::new(SPEC.name, session) {
-        Ok(mut engine) => {
-            match log {
-                Some(log) if log.len() < TITLE_BYTES_MIN => say::line(
-                    SPEC.name,
-                    format_args!(
-                        "the log argument needs at least {TITLE_BYTES_MIN} bytes; going on without it"
-                    ),
-                ),
-                Some(_) => engine.log_to_title(),
-                None => {}
-            }
-            engine.supervise_all(dir)
-        }
-        Err(e) => {
-            say::line(SPEC.name, format_args!("prepare to wait for events: {e}"));
-            111
-        }
+    let mut engine = match Engine::new(SPEC.name, session) {
+        Ok(engine) => engine,
+        Err(e) => return unprepared(&e),
+    };
+    if let Some(script) = call.args.value(b's')
+        && let Err(e) = engine.tell_of_signals(script)
+    {
+        return unprepared(&e);
     }
+    match log {
+        Some(log) if log.len() < TITLE_BYTES_MIN => say::line(
+            SPEC.name,
+            format_args!(
+                "the log argument needs at least {TITLE_BYTES_MIN} bytes; going on without it"
+            ),
+        ),
+        Some(_) => engine.log_to_title(),
+        None => {}
+    }
+    match engine.supervise_all(dir) {
+        // HUP's 111 is the same for both.
+        100 => personality::failure(SPEC.name, 100),
+        code => code,
+    }
+}
+
+fn unprepared(e: &std::io::Error) -> u8 {
+    say::line(SPEC.name, format_args!("prepare to wait for events: {e}"));
+    personality::failure(SPEC.name, 111)
 }

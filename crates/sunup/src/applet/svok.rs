@@ -8,12 +8,13 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use model::control;
 use model::options::{Order, Spec};
 use rustix::fs::{Mode, OFlags, open, stat};
 use rustix::io::Errno;
 
 use super::{Applet, Call, usage_error};
-use crate::say;
+use crate::{personality, say};
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
@@ -36,9 +37,10 @@ fn run(call: &Call) -> u8 {
     let [name] = call.args.operands.as_slice() else {
         return usage_error(&SPEC, "say one service directory");
     };
-    let dir = Path::new(OsStr::from_bytes(name));
+    let found = personality::pick(name.to_vec(), located(name));
+    let dir = Path::new(OsStr::from_bytes(&found));
     // Looking up `.` fails where changing to the directory would.
-    let entered = stat([name, &b"/."[..]].concat());
+    let entered = stat([&found[..], b"/."].concat());
     if let Err(e) = entered {
         return unknown(dir, "change to the directory", e);
     }
@@ -47,6 +49,15 @@ fn run(call: &Call) -> u8 {
         Ok(_) => RUNS,
         Err(Errno::NXIO | Errno::NOENT) => RUNS_NOT,
         Err(e) => unknown(dir, "open supervise/ok", e),
+    }
+}
+
+/// As busybox looks for a service, which here takes no notice of SVDIR.
+fn located(name: &[u8]) -> Vec<u8> {
+    if control::is_path(name) {
+        name.to_vec()
+    } else {
+        [b"/var/service/", name].concat()
     }
 }
 

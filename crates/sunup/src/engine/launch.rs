@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::supervise::RECORD;
 use super::unit::Unit;
+use crate::personality;
 use crate::sys::spawn::{Pid, Plan, Record, Session, SpawnError, Spawner};
 
 /// What all starts have in common.
@@ -53,6 +54,16 @@ impl Launcher {
             files_soft: raise_files_limit(),
             world: super::adopt::world()?,
         })
+    }
+
+    /// Undoes the lift of the limit of open files, in a forked child.
+    pub fn give_files_limit_back(&self) {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        if self.files_soft.is_some() {
+            let maximum = getrlimit(Resource::Nofile).maximum;
+            let current = self.files_soft;
+            let _refused = setrlimit(Resource::Nofile, Rlimit { current, maximum });
+        }
     }
 
     /// Starts a child of the unit.
@@ -147,6 +158,8 @@ impl Program {
             Self::Run => vec![],
             Self::Finish(exit) => {
                 let (code, status) = exit.finish_args();
+                // busybox leaves the bit for a core out.
+                let status = personality::pick(status, status & 0x7f);
                 vec![code.to_string(), status.to_string()]
             }
             Self::Script(_, pid) => pid.iter().map(u32::to_string).collect(),

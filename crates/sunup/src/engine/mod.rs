@@ -15,6 +15,7 @@ mod foreign;
 mod half;
 mod keeper;
 mod launch;
+mod notice;
 mod perform;
 mod scandir;
 mod supervise;
@@ -41,6 +42,7 @@ use crate::sys::pidfd;
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::spawn::Session;
 use launch::Launcher;
+use notice::Notice;
 use scandir::ScanDir;
 use title::Title;
 use unit::{Place, Unit};
@@ -101,6 +103,7 @@ pub struct Engine {
     units: BTreeMap<UnitId, Unit>,
     scan_dir: Option<ScanDir>,
     title: Option<Title>,
+    notice: Option<Notice>,
 }
 
 impl Engine {
@@ -121,6 +124,7 @@ impl Engine {
             units: BTreeMap::new(),
             scan_dir: None,
             title: None,
+            notice: None,
         };
         engine.watch(engine.signals.as_fd(), Token::Signals)?;
         if engine.launcher.world.is_none() {
@@ -259,9 +263,7 @@ impl Engine {
         while let Some(delivered) = self.signals.next() {
             match delivered.signal {
                 signal::SIGCHLD => self.reap(),
-                signal::SIGTERM => self.feed(Input::Terminate),
-                signal::SIGHUP => self.feed(Input::HangUp),
-                _ => {}
+                signal => self.signalled(signal),
             }
         }
     }
@@ -270,6 +272,7 @@ impl Engine {
     fn reap(&mut self) {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             let pid = pid.as_raw_pid() as Pid;
+            self.notice_ended(pid);
             self.feed(Input::ChildEnded(pid, Exit::Status(status.as_raw())));
         }
     }

@@ -38,6 +38,8 @@ pub struct Boot<'a> {
     pub args: &'a str,
     /// The name by which it is called, below /sbin, and as a program under test.
     pub name: &'a str,
+    /// Its file, if it is not the one under test.
+    pub file: Option<&'a Path>,
     /// As an ordinary user, even when root runs the test.
     pub as_nobody: bool,
 }
@@ -51,6 +53,7 @@ impl Default for Boot<'_> {
             set_up: "",
             args: "",
             name: "init",
+            file: None,
             as_nobody: false,
         }
     }
@@ -116,7 +119,10 @@ impl Machine {
             ])
             .args(["sh", "-c", &script])
             .current_dir(root.path("."))
-            .env("INIT_UNDER_TEST", file_of(boot.name))
+            .env(
+                "INIT_UNDER_TEST",
+                boot.file.map_or_else(|| file_of(boot.name), Path::to_owned),
+            )
             .envs(boot.env.iter().copied())
             .stdin(Stdio::null())
             .stdout(console.try_clone().unwrap())

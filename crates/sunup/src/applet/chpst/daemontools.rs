@@ -1,11 +1,12 @@
 //! The tools of daemontools that chpst stands in for, with their own command lines.
 
-use model::chpst::Account;
+use model::chpst::{self, Account};
 use model::options::{Opt, Order, Parsed, Spec};
 use rustix::process::Resource;
 
-use super::state::{Lock, State};
+use super::state::{Lock, State, Who};
 use super::{Applet, Call, chpst_resources, finish, limits, usage_error};
+use crate::personality;
 
 /// envdir DIR PROG
 pub const ENVDIR: Applet = Applet {
@@ -30,7 +31,7 @@ pub const ENVUIDGID: Applet = Applet {
     spec: &ENVUIDGID_SPEC,
     run: |call| {
         with_first(&ENVUIDGID_SPEC, call, |user| State {
-            shown_account: Some(Ok(user_alone(user))),
+            shown_account: Some(user_alone(user)),
             ..State::default()
         })
     },
@@ -48,7 +49,7 @@ pub const SETUIDGID: Applet = Applet {
     spec: &SETUIDGID_SPEC,
     run: |call| {
         with_first(&SETUIDGID_SPEC, call, |user| State {
-            account: Some(Ok(user_alone(user))),
+            account: Some(user_alone(user)),
             ..State::default()
         })
     },
@@ -144,7 +145,8 @@ const SOFTLIMIT_SPEC: Spec = Spec {
     ..PLAIN
 };
 
-fn softlimit_resources(letter: u8) -> &'static [Resource] {
+/// What an option of softlimit limits, and one of chpst as busybox.
+pub fn softlimit_resources(letter: u8) -> &'static [Resource] {
     match letter {
         b'a' => &[Resource::As],
         b'l' => &[Resource::Memlock],
@@ -164,12 +166,15 @@ const PLAIN: Spec = Spec {
     usage_code: 100,
 };
 
-/// Here a name is a name, with all its colons.
-fn user_alone(user: &[u8]) -> Account<'_> {
-    Account::Named {
+/// Here a name is a name, with all its colons; in busybox it is as for chpst.
+fn user_alone(user: &[u8]) -> Who<'_> {
+    if personality::is_busybox() {
+        return chpst::account(user);
+    }
+    Ok(Account::Named {
         user,
         groups: Vec::new(),
-    }
+    })
 }
 
 /// The state that the first operand asks for, and the rest as the program.

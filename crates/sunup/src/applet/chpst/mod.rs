@@ -7,7 +7,8 @@
 //!
 //! The six tools of daemontools in [`daemontools`] are the same with another
 //! command line. Exit codes: 100 for a wrong command line, 111 for a state that
-//! cannot be had; else the program's own.
+//! cannot be had; else the program's own. As busybox: 1 for both, 126 or 127 for a
+//! program that cannot be started, and letters for further limits.
 
 pub mod daemontools;
 mod environment;
@@ -18,7 +19,8 @@ use model::options::{Opt, Order, Parsed, Spec};
 use rustix::process::Resource;
 
 use super::{Applet, Call, usage_error};
-use crate::say;
+use crate::{personality, say};
+use daemontools::softlimit_resources;
 use state::{Lock, State};
 
 /// The row of the table.
@@ -66,6 +68,40 @@ const SPEC: Spec = Spec {
     usage_code: 100,
 };
 
+/// The row that takes its place as busybox: the options of that, whose -l is a limit.
+pub const BUSYBOX: Applet = Applet {
+    spec: &BUSYBOX_SPEC,
+    run,
+};
+
+const BUSYBOX_SPEC: Spec = Spec {
+    options: &[
+        Opt::valued(b'u', "USER[:GROUP]", "become USER, and GROUP"),
+        Opt::valued(b'U', "USER[:GROUP]", "set UID and GID to their numbers"),
+        Opt::valued(b'e', "DIR", "set the variables that are files of DIR"),
+        Opt::valued(b'/', "ROOT", "make ROOT the root directory"),
+        Opt::valued(b'n', "INC", "add INC to the nice level"),
+        Opt::valued(b'a', "BYTES", "limit the total of all segments"),
+        Opt::valued(b'c', "BYTES", "limit core files"),
+        Opt::valued(b'd', "BYTES", "limit the data segment"),
+        Opt::valued(b'f', "BYTES", "limit the size of files"),
+        Opt::valued(b'l', "BYTES", "limit locked memory"),
+        Opt::valued(b'm', "BYTES", "limit memory: -d, -s, -l and -a at once"),
+        Opt::valued(b'o', "N", "limit open files"),
+        Opt::valued(b'p', "N", "limit processes of the user"),
+        Opt::valued(b'r', "BYTES", "limit resident memory"),
+        Opt::valued(b's', "BYTES", "limit the stack"),
+        Opt::valued(b't', "SEC", "limit CPU time"),
+        Opt::flag(b'v', "say more"),
+        Opt::flag(b'P', "run in a new session and process group"),
+        Opt::flag(b'0', "close standard input"),
+        Opt::flag(b'1', "close standard output"),
+        Opt::flag(b'2', "close standard error"),
+    ],
+    notes: "USER and GROUP may be numbers. A limit of = is the hard limit.",
+    ..SPEC
+};
+
 fn run(call: &Call) -> u8 {
     if call.args.has(b'V') {
         let version = env!("CARGO_PKG_VERSION");
@@ -86,15 +122,8 @@ fn finish(spec: &Spec, state: Result<State, String>, program: &[&[u8]]) -> u8 {
 }
 
 fn state_of<'a>(args: &Parsed<'a>) -> Result<State<'a>, String> {
-    let locks = args.count(b'l') + args.count(b'L');
-    if locks > 1 {
-        return Err("more than one lock".to_owned());
-    }
-    let lock = args.value(b'l').or(args.value(b'L')).map(|path| Lock {
-        path,
-        wait: args.has(b'l'),
-        silent: false,
-    });
+    let letters: fn(u8) -> &'static [Resource] =
+        personality::pick(chpst_resources, softlimit_resources);
     Ok(State {
         new_session: args.has(b'P'),
         variables_dir: args.value(b'e'),
@@ -103,12 +132,28 @@ fn state_of<'a>(args: &Parsed<'a>) -> Result<State<'a>, String> {
         nice: args.value(b'n').map_or(Ok(0), nice)?,
         shown_account: args.value(b'U').map(chpst::account),
         account: args.value(b'u').map(chpst::account),
-        lock,
-        limits: limits(args, chpst_resources)?,
+        // busybox has none.
+        lock: if personality::is_busybox() {
+            None
+        } else {
+            lock(args)?
+        },
+        limits: limits(args, letters)?,
         close: [b'0', b'1', b'2'].map(|letter| args.has(letter)),
         argv0: args.value(b'b'),
         verbose: args.has(b'v'),
     })
+}
+
+fn lock<'a>(args: &Parsed<'a>) -> Result<Option<Lock<'a>>, String> {
+    if args.count(b'l') + args.count(b'L') > 1 {
+        return Err("more than one lock".to_owned());
+    }
+    Ok(args.value(b'l').or(args.value(b'L')).map(|path| Lock {
+        path,
+        wait: args.has(b'l'),
+        silent: false,
+    }))
 }
 
 fn nice(text: &[u8]) -> Result<i32, String> {

@@ -3,25 +3,28 @@
 use std::ffi::{CString, OsStr};
 use std::fmt::Display;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::fd::{BorrowedFd, IntoRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use model::chpst::{Account, Identity, Limit};
-use model::format::account::{self, Fault};
+use model::format::account::{self, Fault, User};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Resource, Rlimit, chdir, chroot, getrlimit, setrlimit, setsid};
 use rustix::stdio::{stderr, stdin, stdout};
 
 use super::environment;
-use crate::say;
 use crate::sys::credentials;
 use crate::sys::path_search::{self, Change};
+use crate::{personality, say};
 
-/// A state that could not be had.
+/// A state that could not be had, or a program that cannot be started (runit's).
 const FAILED: u8 = 111;
+/// A program that is not there, and one that cannot be started (busybox's).
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
 
 /// Bytes of /etc/passwd or /etc/group that are searched.
 const ACCOUNTS_BYTES_MAX: u64 = 16 << 20;
@@ -82,6 +85,8 @@ pub fn path(bytes: &[u8]) -> &Path {
 /// Why there is no program.
 enum Stop {
     Failed(Wrong),
+    /// All was had but the program.
+    NotStarted(Wrong, ErrorKind),
     /// The lock is somebody else's, and that is fine.
     NotOurTurn,
 }
@@ -99,7 +104,15 @@ impl State<'_> {
             Stop::NotOurTurn => 0,
             Stop::Failed(wrong) => {
                 say::line(who, wrong);
-                FAILED
+                personality::failure(who, FAILED)
+            }
+            Stop::NotStarted(wrong, reason) => {
+                say::line(who, wrong);
+                let busybox = match reason {
+                    ErrorKind::NotFound => NOT_FOUND,
+                    _ => NOT_EXECUTABLE,
+                };
+                personality::pick(FAILED, busybox)
             }
         }
     }
@@ -124,7 +137,8 @@ impl State<'_> {
             return Stop::Failed(wrong);
         }
         let error = path_search::exec(&name, &argv, &env);
-        Stop::Failed(wrong(name.to_bytes(), "start", error))
+        let reason = error.kind();
+        Stop::NotStarted(wrong(name.to_bytes(), "start", error), reason)
     }
 
     /// Everything but what hampers this process itself; answers the variables.
@@ -217,12 +231,23 @@ fn look_up(who: &Who) -> Result<Identity, Wrong> {
         Ok(Account::Numbers(identity)) => return Ok(identity.clone()),
         Ok(Account::Named { user, groups }) => (user, groups),
     };
-    let user = found(PASSWD, name, account::user(&read(PASSWD)?, name))?;
+    let passwd = read(PASSWD)?;
+    let user = match number(name) {
+        Some(uid) => User {
+            uid,
+            gid: account::own_group(&passwd, uid).unwrap_or(uid),
+        },
+        None => found(PASSWD, name, account::user(&passwd, name))?,
+    };
     let mut groups = Vec::new();
     if !group_names.is_empty() {
         let file = read(GROUP)?;
         for name in group_names {
-            groups.push(found(GROUP, name, account::group(&file, name))?);
+            let gid = match number(name) {
+                Some(gid) => gid,
+                None => found(GROUP, name, account::group(&file, name))?,
+            };
+            groups.push(gid);
         }
     }
     let gid = groups.first().copied().unwrap_or(user.gid);
@@ -234,6 +259,11 @@ fn look_up(who: &Who) -> Result<Identity, Wrong> {
         gid,
         groups,
     })
+}
+
+/// A name that is a number, which busybox takes as one whoever bears it.
+fn number(name: &[u8]) -> Option<u32> {
+    account::id(name).filter(|_| personality::is_busybox())
 }
 
 fn found<T>(file: &str, name: &[u8], entry: Result<Option<T>, Fault>) -> Result<T, Wrong> {

@@ -23,7 +23,7 @@ use model::format::status::Phase;
 use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call, usage_error};
-use crate::say;
+use crate::{personality, say};
 use supervise::{Service, Trouble};
 
 /// The row of the table.
@@ -121,7 +121,11 @@ fn asked(call: &Call, word: &[u8]) -> Result<(Verb, Option<u64>), String> {
     };
     let waits = match verb {
         Verb::Status => false,
-        Verb::Act(action) => action.waits || call.args.has(b'v') || call.args.has(b'w'),
+        // In busybox -w says how long, and -v that.
+        Verb::Act(action) => {
+            let told = personality::pick(&b"vw"[..], b"v");
+            action.waits || told.iter().any(|letter| call.args.has(*letter))
+        }
     };
     Ok((verb, waits.then(|| seconds.saturating_mul(1000))))
 }

@@ -1,14 +1,17 @@
 //! The words of runit for what system calls answer. Scripts read them in sv's
-//! output, so they are those of Debian's `sv`, not libc's.
+//! output, so they are those of Debian's `sv`, not libc's; busybox has libc's.
 
 use rustix::io::Errno;
 
+use crate::{personality, say};
+
 /// Why a system call failed.
-pub fn reason(e: Errno) -> &'static str {
-    WORDS
-        .iter()
-        .find(|(errno, _)| *errno == e)
-        .map_or("unknown error", |(_, words)| words)
+pub fn reason(e: Errno) -> String {
+    if personality::is_busybox() {
+        return say::without_numbers(&std::io::Error::from(e).to_string());
+    }
+    let words = WORDS.iter().find(|(errno, _)| *errno == e);
+    words.map_or("unknown error", |(_, words)| words).to_owned()
 }
 
 const WORDS: &[(Errno, &str)] = &[

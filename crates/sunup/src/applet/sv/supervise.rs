@@ -14,12 +14,17 @@ use rustix::fs::{Mode, OFlags, open, stat};
 use rustix::io::Errno;
 
 use super::reason::reason;
-use crate::{say, sys};
+use crate::{personality, say, sys};
 
 /// Where services are looked up without SVDIR: upstream runit's place, Void's,
 /// Debian's, and the place of this project's own tree.
 const SERVICE_DIRS: [&[u8]; 4] = [b"/service", b"/var/service", b"/etc/service", DIR_LAST];
 const DIR_LAST: &[u8] = b"/etc/runit/sv";
+/// The place that busybox has built in.
+const DIR_BUSYBOX: &[u8] = b"/var/service";
+
+/// What is tried first, and fails where no supervisor runs.
+const OPEN_OK: &str = "open supervise/ok";
 /// A status that is never the same twice is taken as it is after so many reads.
 const READS_MAX: u32 = 8;
 
@@ -30,19 +35,20 @@ pub enum Trouble {
     Dead,
     /// A file is missing that a supervisor makes: what was tried.
     Missing(&'static str),
-    /// Something failed: how grave, what was tried, and why not.
-    Failed(&'static str, &'static str, &'static str),
+    /// Something failed: how grave, what was tried, and why not, if it was a
+    /// system call; else a file has a bad format.
+    Failed(&'static str, &'static str, Option<Errno>),
 }
 
 impl Trouble {
     fn fail(attempt: &'static str, e: Errno) -> Self {
-        Self::Failed("fail: ", attempt, reason(e))
+        Self::Failed("fail: ", attempt, Some(e))
     }
 
     fn warning(attempt: &'static str, e: Errno) -> Self {
         match e {
             Errno::NOENT => Self::Missing(attempt),
-            _ => Self::Failed("warning: ", attempt, reason(e)),
+            _ => Self::Failed("warning: ", attempt, Some(e)),
         }
     }
 
@@ -51,16 +57,21 @@ impl Trouble {
         matches!(self, Self::Dead) && action.ends_supervisor()
     }
 
-    /// The line that tells it, in runit's words.
+    /// The line that tells it, in runit's words or busybox's.
     pub fn line(&self, name: &[u8]) -> Vec<u8> {
         match self {
+            // busybox looks for another error here, and so never says what it means to.
+            Self::Dead if personality::is_busybox() => {
+                Self::Failed("warning: ", OPEN_OK, Some(Errno::NXIO)).line(name)
+            }
             Self::Dead => [b"fail: ", name, b": runsv not running\n"].concat(),
             Self::Missing(attempt) => {
-                let reason = reason(Errno::NOENT);
-                Self::Failed("warning: ", attempt, reason).line(name)
+                Self::Failed("warning: ", attempt, Some(Errno::NOENT)).line(name)
             }
-            Self::Failed(severity, attempt, reason) => {
-                let text = format!(": {attempt}: {reason}\n");
+            Self::Failed(severity, attempt, errno) => {
+                let reason = errno.map_or("bad format".to_owned(), reason);
+                let unable = personality::pick("unable to", "can't");
+                let text = format!(": {unable} {attempt}: {reason}\n");
                 [severity.as_bytes(), name, text.as_bytes()].concat()
             }
         }
@@ -86,7 +97,7 @@ pub struct Service {
 impl Service {
     /// Finds the service of an operand and connects to its supervisor.
     pub fn named(name: &[u8]) -> Result<Self, Trouble> {
-        const ENTER: &str = "unable to change to service directory";
+        const ENTER: &str = "change to service directory";
         if name.is_empty() {
             return Err(Trouble::fail(ENTER, Errno::NOENT));
         }
@@ -101,7 +112,7 @@ impl Service {
             Err(Errno::NXIO) => return Err(Trouble::Dead),
             // The status may be readable all the same.
             Err(Errno::ACCESS) => None,
-            Err(e) => return Err(Trouble::warning("unable to open supervise/ok", e)),
+            Err(e) => return Err(Trouble::warning(OPEN_OK, e)),
         };
         Ok(Self { dir, ok })
     }
@@ -111,7 +122,7 @@ impl Service {
         let dir = self.dir.join("log");
         match enter(&dir) {
             Err(Errno::NOENT) => Ok(None),
-            Err(e) => Err(Trouble::warning("unable to change directory", e)),
+            Err(e) => Err(Trouble::warning("change directory", e)),
             Ok(()) => {
                 let log = Self::connect(dir)?;
                 let status = log.status()?;
@@ -127,14 +138,14 @@ impl Service {
 
     /// What the supervisor last wrote about the service.
     pub fn status(&self) -> Result<Status, Trouble> {
-        const OPEN: &str = "unable to open supervise/status";
-        const READ: &str = "unable to read supervise/status";
+        const OPEN: &str = "open supervise/status";
+        const READ: &str = "read supervise/status";
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match open(self.dir.join("supervise/status"), flags, Mode::empty()) {
             Ok(file) => file,
             // Where neither can be opened, the first is the one to name.
             Err(e @ Errno::ACCESS) if self.ok.is_none() => {
-                return Err(Trouble::warning("unable to open supervise/ok", e));
+                return Err(Trouble::warning(OPEN_OK, e));
             }
             Err(e) => return Err(Trouble::warning(OPEN, e)),
         };
@@ -154,7 +165,7 @@ impl Service {
         }
         let (n, record) = last;
         let status = Status::decode(&record).filter(|_| n == record.len());
-        status.ok_or(Trouble::Failed("warning: ", READ, "bad format"))
+        status.ok_or(Trouble::Failed("warning: ", READ, None))
     }
 
     /// The text of a status, without the end of line.
@@ -177,7 +188,7 @@ impl Service {
         match open_fifo(&self.dir.join("supervise/control")) {
             Ok(fifo) => Ok(Control { fifo }),
             Err(Errno::NXIO) => Err(Trouble::Dead),
-            Err(e) => Err(Trouble::warning("unable to open supervise/control", e)),
+            Err(e) => Err(Trouble::warning("open supervise/control", e)),
         }
     }
 
@@ -198,7 +209,7 @@ impl Control {
         match rustix::io::write(&self.fifo, bytes) {
             Ok(_) => Ok(()),
             Err(Errno::PIPE) => Err(Trouble::Dead),
-            Err(e) => Err(Trouble::warning("unable to write to supervise/control", e)),
+            Err(e) => Err(Trouble::warning("write to supervise/control", e)),
         }
     }
 
@@ -237,6 +248,7 @@ pub fn locate(name: &[u8]) -> PathBuf {
     }
     let base = match std::env::var_os("SVDIR") {
         Some(dir) => dir.into_vec(),
+        None if personality::is_busybox() => DIR_BUSYBOX.to_vec(),
         None => SERVICE_DIRS
             .into_iter()
             .find(|dir| stat(*dir).is_ok())

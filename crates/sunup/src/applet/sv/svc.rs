@@ -2,15 +2,15 @@
 //!
 //! Each letter goes to `supervise/control` of each service, in the order given,
 //! and nothing is waited for: a fifo left over from a dead supervisor is told.
-//! Exit code: the number of services that failed, at most 99; 1 for a mistaken
-//! command line.
+//! Exit code: the number of services that failed, at most 99 (as busybox, at most 1);
+//! 1 for a mistaken command line.
 
 use model::options::{Opt, Order, Spec};
 
 use super::supervise::{Service, Trouble};
 use super::{count, usage_error};
 use crate::applet::{Applet, Call};
-use crate::say;
+use crate::{personality, say};
 
 /// The row of the table.
 pub const SVC: Applet = Applet { spec: &SPEC, run };
@@ -60,7 +60,8 @@ fn run(call: &Call) -> u8 {
             true
         }
     };
-    count(call.args.operands.iter().filter(failed).count())
+    let failed = call.args.operands.iter().filter(failed).count();
+    count(personality::pick(failed, failed.min(1)))
 }
 
 fn send(name: &[u8], letters: &[u8]) -> Result<(), Trouble> {

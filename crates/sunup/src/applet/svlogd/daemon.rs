@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{WaitOptions, wait};
 
 use super::log::Log;
-use super::{FATAL, SPEC, Settings};
+use super::{SPEC, Settings, fatal};
 use crate::say;
 use crate::sys::clock;
 use crate::sys::signal::{self, SIGALRM, SIGCHLD, SIGHUP, SIGTERM, SignalFd};
@@ -51,7 +51,7 @@ pub fn run<'p>(settings: &Settings, paths: impl Iterator<Item = &'p Path>) -> u8
         Ok(signals) => signals,
         Err(e) => {
             say::line(SPEC.name, format_args!("receive signals: {e}"));
-            return FATAL;
+            return fatal();
         }
     };
     let mut daemon = Daemon {
@@ -94,7 +94,7 @@ impl Daemon<'_> {
         }
         if !self.logs.iter().any(Log::is_open) {
             say::line(SPEC.name, "no log directory can be used");
-            self.code = FATAL;
+            self.code = fatal();
         }
     }
 
@@ -223,7 +223,7 @@ impl Daemon<'_> {
             Err(Errno::INTR | Errno::AGAIN) => {}
             Err(e) => {
                 say::line(SPEC.name, format_args!("read standard input: {e}"));
-                self.code = FATAL;
+                self.code = fatal();
                 self.end_input();
             }
         }

@@ -18,8 +18,8 @@ use super::render::{Render, Rendered};
 use super::store::Store;
 use super::write::count_lines;
 use super::{SPEC, Settings};
-use crate::say;
 use crate::sys::{clock, spawn};
+use crate::{personality, say};
 
 /// Rendered lines are written in pieces of about this size.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -136,6 +136,15 @@ impl Log {
                 "config:{}: {}; the line is ignored",
                 mistake.line, mistake.reason
             ));
+        }
+        if personality::is_busybox() {
+            // There p, u and U mean nothing.
+            return Config {
+                prefix: Vec::new(),
+                remote: None,
+                remote_only: false,
+                ..config
+            };
         }
         config
     }

@@ -4,8 +4,8 @@
 //! and is rotated by size, by age, or on ALRM into `@LABEL.s`; with a processor
 //! into `@LABEL.u`, whose processed form becomes `@LABEL.s`. `config` in the
 //! directory says how. HUP reopens all directories, TERM ends after what is in
-//! the pipe. Exit: 0 at the end of input or TERM, 111 on a wrong call or when no
-//! log directory can be used.
+//! the pipe. Exit: 0 at the end of input or TERM, 111 (as busybox, 1) on a wrong
+//! call or when no log directory can be used.
 //!
 //! `current` has mode 0644 while it is written and 0744 once it was closed
 //! cleanly; one found otherwise was left by a crash and is set aside as `.u`.
@@ -23,6 +23,7 @@ use model::lines::Replacement;
 use model::options::{Opt, Order, Parsed, Spec};
 
 use super::{Applet, Call, usage_error};
+use crate::personality;
 
 mod daemon;
 mod log;
@@ -58,7 +59,10 @@ const SPEC: Spec = Spec {
 };
 
 /// Exit code when no log can be written.
-const FATAL: u8 = 111;
+fn fatal() -> u8 {
+    personality::failure(SPEC.name, 111)
+}
+
 const LINE_MAX_DEFAULT: usize = 1000;
 const BUFFER_DEFAULT: usize = 1024;
 /// Lines are judged by at most so many bytes, and read by at most so many at once.
