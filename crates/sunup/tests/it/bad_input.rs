@@ -6,6 +6,7 @@
 //! of it. An empty text means that nothing is said.
 
 mod chpst;
+mod client;
 mod devices;
 mod line;
 mod logs;

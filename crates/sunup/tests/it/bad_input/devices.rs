@@ -10,10 +10,11 @@ use super::Bad::*;
 use super::{Bad, Ran, Table, assert_says, enclosed, run};
 use crate::common::Fixture;
 
-const PLACES: &str = "mount --bind etc /etc; mount --bind sys /sys; mount --bind fw /lib/firmware
+/// /lib is the last: programs need it to start, but for mdev.
+const PLACES: &str = "mount --bind etc /etc; mount --bind sys /sys
     mount --rbind /dev outer; mount --bind dev /dev; touch /dev/null; mount --bind outer/null /dev/null
     for device in zero full; do touch /dev/$device; mount --bind outer/$device /dev/$device; done
-    exec \"$@\"";
+    mount --bind lib /lib; exec \"$@\"";
 
 const RULES: &str = "one root:root 600\ntwo root:root 640\n";
 
@@ -21,7 +22,7 @@ fn fixture() -> Fixture {
     let fixture = Fixture::new(&[
         ("outer/", ""),
         ("dev/", ""),
-        ("fw/", ""),
+        ("lib/firmware/", ""),
         ("etc/mdev.conf", RULES),
         ("etc/passwd", "root:x:0:0::/:\n"),
         ("etc/group", "root:x:0:\n"),
@@ -214,7 +215,7 @@ fn firmware() {
     ];
     let variables = [("FIRMWARE", "chip.bin"), ("SUBSYSTEM", "firmware")];
     for (bad, part) in table {
-        let (fixture, ran) = helper(*bad, "fw/chip.bin", &variables);
+        let (fixture, ran) = helper(*bad, "lib/firmware/chip.bin", &variables);
         let case = format!("{bad:?}");
         assert_says(&case, &ran.errors, "mdev", "/lib/firmware/chip.bin", part);
         let answer = fs::read_to_string(fixture.path("sys/devices/one/loading")).unwrap();
