@@ -4,6 +4,9 @@
 use std::fmt::Display;
 use std::io::Write;
 
+/// A message of more bytes is cut: the longest path, each byte of it escaped, fits.
+const LINE_BYTES_MAX: usize = 20_000;
+
 /// Writes `who: what` and a newline to standard error.
 pub fn line(who: &str, what: impl Display) {
     // A lost message is no reason to stop supervising.
@@ -21,9 +24,31 @@ pub fn offer(who: &str, what: impl Display) {
     }
 }
 
-/// The line that [`line`] writes: without the error numbers that std adds to reasons.
+/// The line that [`line`] writes: one line whatever a path in it holds, and
+/// without the error numbers that std adds to reasons.
 pub fn message(who: &str, what: impl Display) -> String {
-    without_numbers(&format!("{who}: {what}\n"))
+    plain(&format!("{who}: {what}")) + "\n"
+}
+
+/// [`without_numbers`], with control characters escaped: names of files may
+/// hold newlines, or what a terminal takes for a command. What is very long
+/// loses its middle.
+pub fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in without_numbers(text).chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    let len = shown.len();
+    if len > LINE_BYTES_MAX {
+        let start = shown.floor_char_boundary(LINE_BYTES_MAX / 2);
+        let end = shown.ceil_char_boundary(len - LINE_BYTES_MAX / 2);
+        shown.replace_range(start..end, " ... ");
+    }
+    shown
 }
 
 /// Cuts every ` (os error N)` out.
@@ -57,7 +82,7 @@ pub fn raw(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::without_numbers;
+    use super::{LINE_BYTES_MAX, message, without_numbers};
 
     #[test]
     fn reasons_have_no_numbers() {
@@ -66,5 +91,18 @@ mod tests {
             "a: No such file; b"
         );
         assert_eq!(without_numbers("plain (really)"), "plain (really)");
+    }
+
+    #[test]
+    fn a_message_is_one_line() {
+        let path = std::path::Path::new("a\nb\x1b[31m\u{e9}");
+        assert_eq!(message("x", path.display()), "x: a\\nb\\u{1b}[31m\u{e9}\n");
+    }
+
+    #[test]
+    fn a_message_has_a_bound() {
+        let long = message("x", "\u{e9}".repeat(1_000_000) + ": reason");
+        assert!(long.len() < LINE_BYTES_MAX + 10, "{}", long.len());
+        assert!(long.starts_with("x: \u{e9}") && long.ends_with("\u{e9}: reason\n"));
     }
 }

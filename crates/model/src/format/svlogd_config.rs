@@ -59,6 +59,9 @@ pub struct Mistake {
     pub reason: String,
 }
 
+/// Most mistakes that are told; one more says that there were more.
+pub const MISTAKES_MAX: usize = 16;
+
 /// Port of syslog, for addresses without one.
 const SYSLOG_PORT: u16 = 514;
 
@@ -69,6 +72,13 @@ impl Config {
         let mut mistakes = Vec::new();
         for (i, line) in text.split(|b| *b == b'\n').enumerate() {
             if let Err(reason) = config.apply(line) {
+                let reason = match mistakes.len() {
+                    n if n < MISTAKES_MAX => reason,
+                    MISTAKES_MAX => {
+                        "a mistake, as in further lines, which are not listed".to_string()
+                    }
+                    _ => continue,
+                };
                 mistakes.push(Mistake {
                     line: i + 1,
                     reason,
@@ -93,6 +103,7 @@ impl Config {
             b'n' => self.keep_max = number(value, &[])?,
             b'N' => self.keep_min = Some(number(value, &[])?),
             b't' => self.age_max_s = number(value, &[(b'm', 60), (b'h', 3600)])?,
+            b'!' if value.contains(&0) => return Err("a NUL byte in a command".to_string()),
             b'!' => self.processor = (!value.is_empty()).then(|| value.to_vec()),
             b'+' => self.selection.push(Effect::Log(true), value),
             b'-' => self.selection.push(Effect::Log(false), value),

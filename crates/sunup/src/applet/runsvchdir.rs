@@ -80,6 +80,7 @@ fn change(dir: &Path) -> Result<bool, Trouble> {
     let before = match readlinkat(&base, "current", Vec::new()) {
         Ok(target) => Some(target),
         Err(Errno::NOENT) => None,
+        Err(Errno::INVAL) => return Err(("read current, which should be a link", Errno::INVAL)),
         Err(e) => return Err(("read the link current", e)),
     };
     make_link(&base, dir, "current.new").map_err(|e| ("make the link current.new", e))?;

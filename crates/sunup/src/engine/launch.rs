@@ -191,6 +191,7 @@ fn refuse(dir: &Path, program: &str, error: SpawnError) -> Refusal {
         (Failure::Exec, Some(Errno::NOENT)) if step == "start" => {
             "; the interpreter that its first line names does not exist"
         }
+        (_, Some(Errno::ACCESS)) if step == "start" && !path.is_file() => "; it is not a file",
         (_, Some(Errno::ACCESS)) if step == "start" && is_executable(&path) => {
             "; it is executable, but its interpreter or its file system (noexec) forbids it"
         }

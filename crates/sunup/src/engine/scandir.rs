@@ -23,6 +23,10 @@ use model::time::Instant;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 
 use super::adopt::now;
+use crate::say;
+
+/// Nobody else has a scan directory.
+const WHO: &str = "runsvdir";
 
 /// A new directory counts when it has been quiet for this long (ms).
 const QUIET_MS: u64 = 100;
@@ -57,6 +61,8 @@ pub struct ScanDir {
     /// entries lead.
     places: HashMap<PathBuf, i32>,
     settling: BTreeMap<Name, Settling>,
+    /// Entries that lead nowhere, which was said.
+    lost: HashSet<Name>,
 }
 
 enum Watch {
@@ -87,6 +93,7 @@ impl ScanDir {
             watches: HashMap::new(),
             places: HashMap::new(),
             settling: BTreeMap::new(),
+            lost: HashSet::new(),
         })
     }
 
@@ -110,6 +117,7 @@ impl ScanDir {
             |path: &Path, e: io::Error| format!("read {}: {e}; trying again", path.display());
         let dir = fs::read_dir(&self.path).map_err(|e| complaint(&self.path, e))?;
         let mut entries = Vec::new();
+        let mut lost = HashSet::new();
         for entry in dir {
             let entry = entry.map_err(|e| complaint(&self.path, e))?;
             let name = entry.file_name();
@@ -122,10 +130,23 @@ impl ScanDir {
                 // Its own place is this directory.
                 self.watch_steps(&path, 1);
             }
-            if let Ok(identity) = identity(&path) {
-                entries.push((name.to_vec(), identity));
+            match identity(&path) {
+                Ok(identity) => entries.push((name.to_vec(), identity)),
+                // Files are no services, as for runsvdir(8).
+                Err(e) if e.kind() == io::ErrorKind::NotADirectory && path.exists() => {}
+                Err(e) => {
+                    // It may have gone since its name was read.
+                    if path.is_symlink() && !self.lost.contains(name) {
+                        say::offer(
+                            WHO,
+                            format_args!("{}: look at it: {e}", name.escape_ascii()),
+                        );
+                    }
+                    lost.insert(name.to_vec());
+                }
             }
         }
+        self.lost = lost;
         self.end_look();
         Ok(entries)
     }

@@ -24,14 +24,14 @@ pub const RECORD: &CStr = c"supervise/adopt";
 
 /// The open directory.
 pub struct Supervise {
-    _lock: OwnedFd,
+    lock: OwnedFd,
     fifos: Option<Fifos>,
 }
 
 struct Fifos {
     control: OwnedFd,
     /// Only where `ok` could not be a link to `control`.
-    _ok: Option<OwnedFd>,
+    ok: Option<OwnedFd>,
 }
 
 /// Why a directory could not be opened.
@@ -50,25 +50,17 @@ impl Supervise {
     /// record is complete.
     pub fn open(home: BorrowedFd) -> Result<Self, OpenError> {
         make_dir(home).map_err(|e| OpenError::Failed("make supervise", e))?;
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let lock = openat(home, c"supervise/lock", flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|e| OpenError::Failed("open supervise/lock", e.into()))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self {
-                _lock: lock,
-                fifos: None,
-            }),
-            Err(Errno::WOULDBLOCK) => Err(OpenError::Locked),
-            Err(e) => Err(OpenError::Failed("lock supervise/lock", e.into())),
-        }
+        let lock = take_lock(home)?;
+        Ok(Self { lock, fifos: None })
     }
 
-    /// Makes and opens the fifos `control` and `ok`; true when `control` is new
-    /// and is to be watched. `ok` is another name of `control`: it only has to
-    /// have a reader, and so one descriptor does for both.
+    /// Makes and opens the fifos `control` and `ok`, again if somebody removed or
+    /// replaced them; true when `control` is new and is to be watched. `ok` is
+    /// another name of `control`: it only has to have a reader, and so one
+    /// descriptor does for both.
     pub fn furnish(&mut self, home: BorrowedFd) -> Result<bool, (&'static str, io::Error)> {
-        if self.fifos.is_some() {
+        self.keep_lock(home);
+        if self.fifos.as_ref().is_some_and(|f| f.are_in_place(home)) {
             return Ok(false);
         }
         // Open for both directions: the fifo never reports end of file.
@@ -81,8 +73,18 @@ impl Supervise {
                     .map_err(|e| ("open supervise/ok", e))?,
             ),
         };
-        self.fifos = Some(Fifos { control, _ok: ok });
+        self.fifos = Some(Fifos { control, ok });
         Ok(true)
+    }
+
+    /// Takes the lock anew if somebody removed its file, for a second supervisor
+    /// would make and lock another. One that did so already cannot be helped.
+    fn keep_lock(&mut self, home: BorrowedFd) {
+        if !is_at(home, c"supervise/lock", &self.lock)
+            && let Ok(lock) = take_lock(home)
+        {
+            self.lock = lock;
+        }
     }
 
     /// Closes the fifos, to be furnished again.
@@ -105,19 +107,58 @@ impl Supervise {
     }
 }
 
-/// Writes `pid` (if it `differs`), `stat` and `status`.
-pub fn show(home: BorrowedFd, status: &Status, stat: &str, differs: bool) -> io::Result<()> {
-    if differs {
-        let pid = if status.pid == 0 {
-            String::new()
-        } else {
-            format!("{}\n", status.pid)
-        };
-        put(home, c"supervise/pid", pid.as_bytes())?;
+impl Fifos {
+    fn are_in_place(&self, home: BorrowedFd) -> bool {
+        let ok = self.ok.as_ref().unwrap_or(&self.control);
+        is_at(home, c"supervise/control", &self.control) && is_at(home, c"supervise/ok", ok)
     }
-    put(home, c"supervise/stat", stat.as_bytes())?;
+}
+
+fn take_lock(home: BorrowedFd) -> Result<OwnedFd, OpenError> {
+    let flags =
+        OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let lock = match openat(home, c"supervise/lock", flags, Mode::RUSR | Mode::WUSR) {
+        Err(Errno::LOOP | Errno::NXIO) => Err(io::Error::other("not a file; remove it")),
+        opened => opened.map_err(io::Error::from),
+    };
+    let lock = lock.map_err(|e| OpenError::Failed("open supervise/lock", e))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(Errno::WOULDBLOCK) => Err(OpenError::Locked),
+        Err(e) => Err(OpenError::Failed("lock supervise/lock", e.into())),
+    }
+}
+
+/// Writes `pid` (if it `differs`), `stat` and `status`, each also if another
+/// cannot be written. If somebody removed the directory, it is made anew.
+pub fn show(home: BorrowedFd, status: &Status, stat: &str, differs: bool) -> io::Result<()> {
+    match show_in(home, status, stat, differs) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            make_dir(home)?;
+            show_in(home, status, stat, true)
+        }
+        shown => shown,
+    }
+}
+
+fn show_in(home: BorrowedFd, status: &Status, stat: &str, differs: bool) -> io::Result<()> {
+    let pid = if status.pid == 0 {
+        String::new()
+    } else {
+        format!("{}\n", status.pid)
+    };
+    let pid_put = if differs {
+        put(home, c"supervise/pid", pid.as_bytes())
+    } else {
+        Ok(())
+    };
+    let stat_put = put(home, c"supervise/stat", stat.as_bytes());
     // Last, because it is what sv watches for.
-    put(home, c"supervise/status", &status.encode())
+    let status_put = put(home, c"supervise/status", &status.encode());
+    let named = |name, e: io::Error| io::Error::new(e.kind(), format!("supervise/{name}: {e}"));
+    pid_put.map_err(|e| named("pid", e))?;
+    stat_put.map_err(|e| named("stat", e))?;
+    status_put
 }
 
 /// The record that an earlier supervisor's child left. Fails as [`unless_short`] does.
@@ -168,35 +209,46 @@ fn make_dir(home: BorrowedFd) -> io::Result<()> {
     match statat(home, c"supervise", AtFlags::empty()) {
         Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Directory => Ok(()),
         Ok(_) => Err(Errno::NOTDIR.into()),
-        Err(Errno::NOENT) => Ok(mkdirat(
-            home,
-            readlinkat(home, c"supervise", vec![])?,
-            Mode::RWXU,
-        )?),
+        Err(Errno::NOENT) => {
+            let target = readlinkat(home, c"supervise", vec![])?;
+            mkdirat(home, &target, Mode::RWXU).map_err(|e| {
+                let target = target.to_bytes().escape_ascii();
+                io::Error::new(e.kind(), format!("{target}, where it leads: {e}"))
+            })
+        }
         Err(e) => Err(e.into()),
     }
 }
 
+/// Opens a fifo, and makes it first unless it is there. A file in its place,
+/// as a command makes that is sent to it when there is none, gives way.
 fn fifo(home: BorrowedFd, name: &CStr, access: OFlags) -> io::Result<OwnedFd> {
+    match statat(home, name, AtFlags::SYMLINK_NOFOLLOW).map(|f| FileType::from_raw_mode(f.st_mode))
+    {
+        Ok(FileType::Fifo) | Err(Errno::NOENT) => {}
+        Ok(FileType::Directory) => return Err(Errno::ISDIR.into()),
+        Ok(_) => unlinkat(home, name, AtFlags::empty())?,
+        Err(e) => return Err(e.into()),
+    }
     match mkfifoat(home, name, Mode::RUSR | Mode::WUSR) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(e) => return Err(e.into()),
     }
     let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let fd = openat(home, name, flags, Mode::empty())?;
-    if FileType::from_raw_mode(fstat(&fd)?.st_mode) == FileType::Fifo {
-        Ok(fd)
-    } else {
-        Err(io::Error::other("is not a fifo; remove it"))
+    Ok(openat(home, name, flags, Mode::empty())?)
+}
+
+/// Whether an open file is what stands at a path.
+fn is_at(home: BorrowedFd, name: &CStr, file: &OwnedFd) -> bool {
+    match (statat(home, name, AtFlags::SYMLINK_NOFOLLOW), fstat(file)) {
+        (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino),
+        _ => false,
     }
 }
 
 /// Makes `ok` a link to the open `control`, replacing what is there.
 fn link_ok(home: BorrowedFd, control: &OwnedFd) -> io::Result<()> {
-    let wanted = fstat(control)?;
-    if let Ok(found) = statat(home, c"supervise/ok", AtFlags::SYMLINK_NOFOLLOW)
-        && (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino)
-    {
+    if is_at(home, c"supervise/ok", control) {
         return Ok(());
     }
     if linkat(

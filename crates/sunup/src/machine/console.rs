@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 
-use crate::say::without_numbers;
+use crate::say::plain;
 use crate::sys::{power, tty};
 
 /// How long a stopped console may hold up one line.
@@ -71,14 +71,14 @@ fn use_console(name: &OsString) -> std::io::Result<()> {
 
 /// Says a line on the console and in the kernel's log.
 pub fn say(text: &str) {
-    let text = without_numbers(text);
+    let text = plain(text);
     on_console(&text);
     in_kernel_log(&text);
 }
 
 /// Says a line in the kernel's log; on the console only if there is no such log.
 pub fn note(text: &str) {
-    let text = without_numbers(text);
+    let text = plain(text);
     if !in_kernel_log(&text) {
         on_console(&text);
     }

@@ -42,11 +42,12 @@ pub fn now() -> Duration {
 
 /// The time between TERM and KILL at the end: `SUNUP_GRACE` in seconds, or the usual.
 pub fn grace(usual_s: u64) -> Duration {
-    let seconds = match std::env::var("SUNUP_GRACE") {
-        Err(_) => usual_s,
-        Ok(text) => text.parse().unwrap_or_else(|_| {
+    let seconds = match std::env::var_os("SUNUP_GRACE") {
+        None => usual_s,
+        Some(text) => text.to_string_lossy().parse().unwrap_or_else(|_| {
             console::say(&format!(
-                "SUNUP_GRACE={text}: not a number of seconds; {usual_s} is used"
+                "SUNUP_GRACE={}: not a number of seconds; {usual_s} is used",
+                text.display()
             ));
             usual_s
         }),

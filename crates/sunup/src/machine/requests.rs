@@ -79,6 +79,8 @@ fn create(path: &str) -> io::Result<()> {
         .create(true)
         .truncate(false)
         .mode(SET)
+        // A fifo without a reader would make us wait.
+        .custom_flags(libc::O_NONBLOCK)
         .open(path);
     match made {
         Err(e) if is_executable(path).is_none() => Err(e),

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod credentials;
 pub mod env;
+pub mod file;
 pub mod line;
 pub mod local_time;
 pub mod netlink;

@@ -106,7 +106,8 @@ fn within(limit: Duration, work: impl FnOnce() -> u8) -> io::Result<Option<u8>> 
 /// of this platform's utmp(5).
 pub fn write_wtmp(path: &std::path::Path) -> io::Result<()> {
     use std::io::Write;
-    let mut file = std::fs::OpenOptions::new().append(true).open(path)?;
+    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::APPEND;
+    let mut file = super::file::open(path, flags)?;
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
     // SAFETY: utmpx is plain data, for which all zeroes is a valid value.
     let mut record: libc::utmpx = unsafe { std::mem::zeroed() };

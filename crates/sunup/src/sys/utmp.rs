@@ -1,20 +1,22 @@
 //! Who is on which line: utmp (now) and wtmp (history), where the machine keeps
 //! these files. Best effort: a failure never keeps anybody from logging in.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use model::format::utmp::{self, Kind, Record};
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, OFlags};
 use rustix::time::{ClockId, clock_gettime};
+
+use super::file;
 
 const UTMP: [&str; 2] = ["/run/utmp", "/var/run/utmp"];
 const WTMP: &str = "/var/log/wtmp";
 
 /// A utmp beyond this is not searched, nor written.
-const UTMP_BYTES_MAX: u64 = 1 << 20;
+const UTMP_BYTES_MAX: usize = 1 << 20;
 
 /// Elsewhere glibc's record has another layout.
 const KNOWN_LAYOUT: bool = cfg!(any(
@@ -54,8 +56,8 @@ pub fn log_out(line: &[u8]) -> Result<bool, String> {
     let [usual, other] = UTMP.map(Path::new);
     let path = if usual.exists() { usual } else { other };
     let named = |e| format!("{}: {e}", path.display());
-    let file = OpenOptions::new().read(true).write(true).open(path);
-    end_session(&file.map_err(named)?, line).map_err(named)
+    let file = file::open(path, OFlags::RDWR).map_err(named)?;
+    end_session(&file, line).map_err(named)
 }
 
 /// As [`log_out`], in the history. A machine without the file wants no history.
@@ -78,7 +80,7 @@ pub fn log_out_in_history(line: &[u8]) -> Result<(), String> {
 
 fn end_session(file: &File, line: &[u8]) -> std::io::Result<bool> {
     let _ = rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive);
-    let content = read(file)?.unwrap_or_default();
+    let content = file::all_of(file, UTMP_BYTES_MAX)?;
     let Some(place) = utmp::session_of(&content, line) else {
         return Ok(false);
     };
@@ -98,34 +100,19 @@ fn now() -> (u32, u32) {
 
 /// Writes the record over the line's former one, or at the end.
 fn put(path: &Path, record: &Record) -> std::io::Result<()> {
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let file = file::open(path, OFlags::RDWR)?;
     // Whoever can read utmp can lock it for ever, so a lock is tried, not waited for.
     let _ = rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive);
-    let Some(place) = place(&file, record.line)? else {
+    let content = file::all_of(&file, UTMP_BYTES_MAX)?;
+    let Some(place) = utmp::place_of(&content, record.line) else {
         return Ok(());
     };
     let offset = (place as u64).saturating_mul(utmp::SIZE as u64);
     file.write_all_at(&utmp::encode(record), offset)
 }
 
-fn place(file: &File, line: &[u8]) -> std::io::Result<Option<usize>> {
-    Ok(read(file)?.and_then(|content| utmp::place_of(&content, line)))
-}
-
-/// The content; none if the file is too big.
-fn read(mut file: &File) -> std::io::Result<Option<Vec<u8>>> {
-    if file.metadata()?.len() > UTMP_BYTES_MAX {
-        return Ok(None);
-    }
-    let mut content = Vec::new();
-    Read::by_ref(&mut file)
-        .take(UTMP_BYTES_MAX)
-        .read_to_end(&mut content)?;
-    Ok(Some(content))
-}
-
 fn append(path: &Path, record: &Record) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().append(true).open(path)?;
+    let mut file = file::open(path, OFlags::WRONLY | OFlags::APPEND)?;
     file.write_all(&utmp::encode(record))
 }
 

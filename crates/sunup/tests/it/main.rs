@@ -3,6 +3,7 @@
 
 mod common;
 
+mod bad_input;
 mod chpst;
 mod cli;
 mod getty;

@@ -518,11 +518,11 @@ fn fifos_in_the_way_of_state_files_do_not_block() {
 /// What stands where the control fifo is to be may be removed later.
 #[test]
 fn a_control_fifo_that_cannot_be_made_is_made_later() {
-    let fixture = fixture(&[("web/run", SLEEP), ("web/supervise/control", "a file")]);
+    let fixture = fixture(&[("web/run", SLEEP), ("web/supervise/control/", "")]);
     let dir = fixture.path("web");
     let runsv = Runsv::start(&dir);
-    runsv.says("is not a fifo; remove it; trying again");
-    fs::remove_file(dir.join("supervise/control")).unwrap();
+    runsv.says("open supervise/control: Is a directory; trying again");
+    fs::remove_dir(dir.join("supervise/control")).unwrap();
     // The test's own file must not take the fifo's place.
     wait_for("control", &[&supervise(&dir)], || {
         let found = fs::metadata(dir.join("supervise/ok")).ok()?;
@@ -542,7 +542,7 @@ fn a_state_that_cannot_be_written_is_written_later() {
     fs::remove_file(&stat).unwrap();
     fs::create_dir(&stat).unwrap();
     runsv.control("o");
-    runsv.says("write supervise/status: Is a directory; trying again");
+    runsv.says("write supervise/status: supervise/stat: Is a directory; trying again");
     fs::remove_dir(&stat).unwrap();
     runsv.status("once", |s| running(s) && !s.want_up);
     runsv.exit();

@@ -2,8 +2,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::os::fd::{BorrowedFd, IntoRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -16,8 +15,8 @@ use rustix::process::{Resource, Rlimit, chdir, chroot, getrlimit, setrlimit, set
 use rustix::stdio::{stderr, stdin, stdout};
 
 use super::environment;
-use crate::sys::credentials;
 use crate::sys::path_search::{self, Change};
+use crate::sys::{credentials, file};
 use crate::{personality, say};
 
 /// A state that could not be had, or a program that cannot be started (runit's).
@@ -27,7 +26,7 @@ const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 
 /// Bytes of /etc/passwd or /etc/group that are searched.
-const ACCOUNTS_BYTES_MAX: u64 = 16 << 20;
+const ACCOUNTS_BYTES_MAX: usize = 16 << 20;
 
 /// What to change; by default, nothing.
 #[derive(Default)]
@@ -279,12 +278,8 @@ fn found<T>(file: &str, name: &[u8], entry: Result<Option<T>, Fault>) -> Result<
     }
 }
 
-fn read(file: &str) -> Result<Vec<u8>, Wrong> {
-    let mut content = Vec::new();
-    File::open(file)
-        .and_then(|f| f.take(ACCOUNTS_BYTES_MAX).read_to_end(&mut content))
-        .map_err(|e| wrong(file.as_bytes(), "read", e))?;
-    Ok(content)
+fn read(path: &str) -> Result<Vec<u8>, Wrong> {
+    file::read(Path::new(path), ACCOUNTS_BYTES_MAX).map_err(|e| wrong(path.as_bytes(), "read", e))
 }
 
 impl Lock<'_> {

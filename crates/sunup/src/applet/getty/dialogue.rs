@@ -1,19 +1,18 @@
 //! What is said on the line before the login program speaks.
 
-use std::fs::File;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use model::format::issue::{self, Facts};
 use model::getty::{self, NameLine, Reply};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::system::uname;
 
 use super::terminal::Terminal;
 use super::{Failure, Plan, failure};
-use crate::sys::{clock, local_time};
+use crate::sys::{clock, file, local_time};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -30,7 +29,10 @@ const REST_NS: u64 = SECOND_NS / 10;
 const REST_TRIES_MAX: u32 = 20;
 
 /// Bytes of an issue file.
-const ISSUE_BYTES_MAX: u64 = 64 * 1024;
+const ISSUE_BYTES_MAX: usize = 64 * 1024;
+
+/// The issue file where none is named.
+const ISSUE: &[u8] = b"/etc/issue";
 
 /// How the dialogue ends.
 pub enum Outcome {
@@ -123,9 +125,10 @@ fn show_issue(plan: &Plan, terminal: &Terminal) {
     if plan.args.has(b'i') {
         return;
     }
-    let file = plan.args.value(b'f').unwrap_or(b"/etc/issue");
-    // Many machines have none.
-    let Ok(text) = read_issue(file) else { return };
+    // What is wrong with it was told when getty began.
+    let Ok(text) = read_issue(issue_path(plan)) else {
+        return;
+    };
     let host = uname();
     let facts = Facts {
         system: host.sysname().to_bytes(),
@@ -141,12 +144,29 @@ fn show_issue(plan: &Plan, terminal: &Terminal) {
     terminal.write(&issue::expand(&text, &facts));
 }
 
+/// What is wrong with the issue file. Many machines have none, and want none.
+pub fn issue_trouble(plan: &Plan) -> Option<Failure> {
+    if plan.args.has(b'i') || plan.args.has(b'n') {
+        return None;
+    }
+    let path = issue_path(plan);
+    match read_issue(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound || plan.args.has(b'f') => Some(failure(
+            path,
+            "read",
+            format_args!("{e}; going on without it"),
+        )),
+        _ => None,
+    }
+}
+
+fn issue_path<'a>(plan: &Plan<'a>) -> &'a [u8] {
+    plan.args.value(b'f').unwrap_or(ISSUE)
+}
+
 fn read_issue(path: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(Path::new(std::ffi::OsStr::from_bytes(path)))?
-        .take(ISSUE_BYTES_MAX)
-        .read_to_end(&mut text)?;
-    Ok(text)
+    let path = Path::new(std::ffi::OsStr::from_bytes(path));
+    file::head(file::open(path, OFlags::RDONLY)?, ISSUE_BYTES_MAX)
 }
 
 fn show_prompt(terminal: &Terminal) {

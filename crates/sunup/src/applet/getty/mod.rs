@@ -68,6 +68,9 @@ fn run(call: &Call) -> u8 {
     };
     signal::reset_all();
     signal::ignore_pipe();
+    if let Some(trouble) = dialogue::issue_trouble(&plan) {
+        say::line("getty", trouble);
+    }
     let former_stderr = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3).ok();
     match serve(&plan) {
         Ok(()) => 0,

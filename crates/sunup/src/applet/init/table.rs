@@ -1,11 +1,11 @@
 //! Reads /etc/inittab and says what is wrong with it.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::path::Path;
 
 use model::format::inittab::{self, Entry};
 
 use crate::machine::console;
+use crate::sys::file;
 
 const PATH: &str = "/etc/inittab";
 
@@ -30,7 +30,13 @@ pub fn read_again() -> Option<Vec<Entry>> {
 }
 
 fn read() -> Result<Vec<Entry>, String> {
-    let bytes = read_file().map_err(|e| e.to_string())?;
+    let (bytes, is_cut) =
+        file::read_lines(Path::new(PATH), FILE_BYTES_MAX).map_err(|e| e.to_string())?;
+    if is_cut {
+        console::say(&format!(
+            "{PATH}: longer than {FILE_BYTES_MAX} bytes; the rest is left out"
+        ));
+    }
     let (entries, mistakes) = inittab::decode(&bytes);
     for m in mistakes {
         console::say(&format!(
@@ -42,22 +48,4 @@ fn read() -> Result<Vec<Entry>, String> {
         return Err("no entry".to_owned());
     }
     Ok(entries)
-}
-
-fn read_file() -> io::Result<Vec<u8>> {
-    // A fifo or a device in its place must not hold up the boot.
-    if !std::fs::metadata(PATH)?.is_file() {
-        return Err(io::Error::other("not a file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(PATH)?
-        .take(FILE_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() > FILE_BYTES_MAX {
-        console::say(&format!(
-            "{PATH}: longer than {FILE_BYTES_MAX} bytes; the rest is left out"
-        ));
-        bytes.truncate(FILE_BYTES_MAX);
-    }
-    Ok(bytes)
 }

@@ -1,12 +1,20 @@
 //! The devices that are there already: /sys/dev/{block,char}/MAJOR:MINOR, each a
 //! link to the device's directory.
 
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::rc::Rc;
 
 use model::format::uevent::{Kind, Number, Uevent};
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
+use rustix::io::Errno;
+
+use super::Voice;
+use crate::sys::file;
 
 /// A `uevent` file is at most a page.
 const UEVENT_BYTES_MAX: usize = 4096;
@@ -47,9 +55,9 @@ pub fn devices() -> io::Result<Vec<Present>> {
 impl Present {
     /// The event that made it, as far as sysfs tells; `None` if the device went
     /// away meanwhile. Path and subsystem cost two more lookups: `variables` says
-    /// whether anybody needs them.
-    pub fn event(&self, variables: bool) -> Option<Uevent> {
-        let mut event = Uevent::decode_lines(&self.read_uevent()?);
+    /// whether anybody needs them. A device that cannot be read is told.
+    pub fn event(&self, variables: bool, voice: Voice) -> Option<Uevent> {
+        let mut event = Uevent::decode_lines(&self.read_uevent(voice)?);
         event.set(b"ACTION", b"add");
         event.set(b"MAJOR", self.number.major.to_string().as_bytes());
         event.set(b"MINOR", self.number.minor.to_string().as_bytes());
@@ -68,14 +76,30 @@ impl Present {
         Some(event)
     }
 
-    fn read_uevent(&self) -> Option<Vec<u8>> {
+    fn read_uevent(&self, voice: Voice) -> Option<Vec<u8>> {
         let path = [self.entry.as_slice(), b"/uevent"].concat();
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let file = openat(&*self.directory, path, flags, Mode::empty()).ok()?;
-        let mut text = vec![0; UEVENT_BYTES_MAX];
-        let bytes = rustix::io::read(&file, &mut text).ok()?;
-        text.truncate(bytes);
-        Some(text)
+        let open = |path| {
+            let flags = OFlags::RDONLY;
+            file::open_at(&*self.directory, path, flags, Mode::empty())
+        };
+        let text = open(Path::new(OsStr::from_bytes(&path)))
+            .and_then(|fd| file::head(File::from(fd), UEVENT_BYTES_MAX));
+        match text {
+            Ok(text) => Some(text),
+            Err(e) => {
+                // The device may go away before and after its file is opened.
+                let gone = [Errno::NOENT, Errno::NODEV].map(Errno::raw_os_error);
+                if e.raw_os_error().is_none_or(|e| !gone.contains(&e)) {
+                    let kind = match self.kind {
+                        Kind::Block => "block",
+                        Kind::Char => "char",
+                    };
+                    let path = path.escape_ascii();
+                    voice.say(format_args!("/sys/dev/{kind}/{path}: read: {e}"));
+                }
+                None
+            }
+        }
     }
 
     fn read_link(&self, below: &[u8]) -> Option<Vec<u8>> {

@@ -190,7 +190,8 @@ impl Daemon {
         let Some(device) = self.rescan.pop_front() else {
             return false;
         };
-        if let Some(event) = device.event(self.mdev.rules.use_variables()) {
+        let variables = self.mdev.rules.use_variables();
+        if let Some(event) = device.event(variables, self.mdev.voice) {
             self.handle(&event);
         }
         true

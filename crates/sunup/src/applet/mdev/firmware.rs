@@ -3,14 +3,19 @@
 //! (Documentation/driver-api/firmware/fallback-mechanisms.rst of Linux).
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use model::format::uevent::{Uevent, inside_dev};
+use rustix::fs::OFlags;
 
 use super::Voice;
+use crate::sys::file;
+
+/// A longer file is no firmware.
+const FIRMWARE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Gives the kernel /lib/firmware/`name`, or tells it that there is no such file:
 /// otherwise the driver would wait for a minute.
@@ -40,8 +45,8 @@ fn answer(request: &Path, file: &Path) -> Result<(), (PathBuf, io::Error)> {
     sent
 }
 
-fn send(request: &Path, file: &Path, loading: &mut File) -> Result<(), (PathBuf, io::Error)> {
-    let content = fs::read(file).map_err(|e| (file.to_path_buf(), e))?;
+fn send(request: &Path, path: &Path, loading: &mut File) -> Result<(), (PathBuf, io::Error)> {
+    let content = file::read(path, FIRMWARE_BYTES_MAX).map_err(|e| (path.to_path_buf(), e))?;
     let data = request.join("data");
     loading
         .write_all(b"1")
@@ -52,5 +57,5 @@ fn send(request: &Path, file: &Path, loading: &mut File) -> Result<(), (PathBuf,
 }
 
 fn write_only(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).open(path)
+    file::open(path, OFlags::WRONLY)
 }

@@ -6,23 +6,25 @@
 //! is, and a helper waits for its turn, for 2 s at most. Where /dev/mdev.log
 //! exists, messages go there.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use model::format::decimal;
 use model::format::uevent::Uevent;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::inotify;
+use rustix::fs::{OFlags, inotify};
 
 use super::{Mdev, SPEC, Voice, usage_error};
-use crate::sys::clock;
+use crate::sys::{clock, file};
 
 /// How long a helper waits for the events before its own.
 const WAIT_NS_MAX: u64 = 2_000_000_000;
 
 const SEQUENCE: &str = "mdev.seq";
+const LOG: &str = "mdev.log";
 
 pub fn run(voice: Voice) -> u8 {
     let variables: Vec<_> = std::env::vars_os().collect();
@@ -35,7 +37,7 @@ pub fn run(voice: Voice) -> u8 {
         );
     };
     let number = event.get(b"SEQNUM").unwrap_or_default();
-    if let Ok(log) = OpenOptions::new().append(true).open("mdev.log") {
+    if let Some(log) = open(LOG, OFlags::WRONLY | OFlags::APPEND, voice) {
         let _no_log = rustix::stdio::dup2_stderr(&log);
         voice.say(format_args!(
             "{} {} {}",
@@ -52,6 +54,17 @@ pub fn run(voice: Voice) -> u8 {
     0
 }
 
+/// A file of /dev that is used if it is there.
+fn open(name: &str, flags: OFlags, voice: Voice) -> Option<File> {
+    match file::open(Path::new(name), flags) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            voice.say(format_args!("{name}: open: {e}; going on without it"));
+            None
+        }
+        opened => opened.ok(),
+    }
+}
+
 /// This event's turn, to be passed on when it is handled.
 struct Turn {
     file: File,
@@ -62,11 +75,8 @@ impl Turn {
     /// Waits until all events before `number` are handled. `None` if nobody
     /// counts, or a later event is being handled already.
     fn wait(number: u32, voice: Voice) -> Option<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(SEQUENCE);
-        let turn = Self {
-            file: file.ok()?,
-            number,
-        };
+        let file = open(SEQUENCE, OFlags::RDWR, voice)?;
+        let turn = Self { file, number };
         let end = clock::boot_ns().saturating_add(WAIT_NS_MAX);
         // Watch first, then look: a change between the two is not lost.
         let watch = inotify::init(inotify::CreateFlags::CLOEXEC).ok()?;
@@ -75,8 +85,7 @@ impl Turn {
             match turn.current() {
                 // A fresh file: counting starts here.
                 Ok(None) => {
-                    turn.write(number, voice);
-                    return Some(turn);
+                    return turn.write(number, voice).then_some(turn);
                 }
                 Ok(Some(current)) if current == number => return Some(turn),
                 Ok(Some(current)) if current > number => return None,
@@ -110,11 +119,13 @@ impl Turn {
         Ok(decimal(text))
     }
 
-    fn write(&self, number: u32, voice: Voice) {
+    /// Whether it could be written; if not, that is said.
+    fn write(&self, number: u32, voice: Voice) -> bool {
         // Numbers only grow, so nothing of the old text remains.
-        if let Err(e) = self.file.write_all_at(number.to_string().as_bytes(), 0) {
-            voice.say(format_args!("{SEQUENCE}: write: {e}"));
-        }
+        let written = self.file.write_all_at(number.to_string().as_bytes(), 0);
+        written
+            .inspect_err(|e| voice.say(format_args!("{SEQUENCE}: write: {e}")))
+            .is_ok()
     }
 
     fn pass(self, voice: Voice) {

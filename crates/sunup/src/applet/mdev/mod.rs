@@ -23,7 +23,9 @@ mod helper;
 mod nodes;
 
 use std::fmt::Display;
+use std::io;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 
 use model::device::{Names, Op, Rules};
 use model::format::uevent::{Number, Uevent};
@@ -32,6 +34,7 @@ use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call, usage_error};
 use crate::say;
+use crate::sys::file;
 use command::Command;
 use ere::Regex;
 
@@ -59,6 +62,10 @@ const SPEC: Spec = Spec {
 };
 
 const CONF: &str = "/etc/mdev.conf";
+/// Most mistakes that are told; one more says that there were more.
+const MISTAKES_MAX: usize = 16;
+/// A longer file is cut here, between two lines, which is said.
+const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 fn run(call: &Call) -> u8 {
     let (scan, daemon) = (call.args.has(b's'), call.args.has(b'd'));
@@ -116,7 +123,7 @@ impl Mdev {
         };
         let variables = self.rules.use_variables();
         for device in devices {
-            if let Some(event) = device.event(variables) {
+            if let Some(event) = device.event(variables, self.voice) {
                 self.handle(&event, |command| command.run(self.voice));
             }
         }
@@ -142,15 +149,9 @@ impl Mdev {
 
 /// Reads the rules; without a file there are none, and that is no mistake.
 fn load_rules(voice: Voice) -> Rules<Regex> {
-    let text = std::fs::read(CONF).unwrap_or_else(|e| {
-        if e.kind() != std::io::ErrorKind::NotFound {
-            voice.say(format_args!("{CONF}: read: {e}"));
-        }
-        Vec::new()
-    });
-    let (rules, mut mistakes) = mdev_conf::decode(&text);
-    let users = std::fs::read("/etc/passwd").unwrap_or_default();
-    let groups = std::fs::read("/etc/group").unwrap_or_default();
+    let (rules, mut mistakes) = mdev_conf::decode(&read(CONF, voice));
+    let users = read("/etc/passwd", voice);
+    let groups = read("/etc/group", voice);
     let names = Names {
         user: &|name| {
             account::user(&users, name)
@@ -163,10 +164,36 @@ fn load_rules(voice: Voice) -> Rules<Regex> {
     let (rules, unresolved) = Rules::resolve(rules, &names);
     mistakes.extend(unresolved);
     mistakes.sort_by_key(|m| m.line);
-    for m in mistakes {
+    for m in mistakes.iter().take(MISTAKES_MAX) {
         voice.say(format_args!("{CONF}: line {}: {}", m.line, m.reason));
     }
+    if let Some(m) = mistakes.get(MISTAKES_MAX) {
+        voice.say(format_args!(
+            "{CONF}: line {}: a mistake, as in further lines, which are not listed",
+            m.line
+        ));
+    }
     rules
+}
+
+/// A file, as far as it can be read; what is missing is empty.
+fn read(path: &str, voice: Voice) -> Vec<u8> {
+    match file::read_lines(Path::new(path), FILE_BYTES_MAX) {
+        Ok((text, is_cut)) => {
+            if is_cut {
+                voice.say(format_args!(
+                    "{path}: longer than {FILE_BYTES_MAX} bytes; the rest is left out"
+                ));
+            }
+            text
+        }
+        Err(e) => {
+            if e.kind() != io::ErrorKind::NotFound {
+                voice.say(format_args!("{path}: read: {e}"));
+            }
+            Vec::new()
+        }
+    }
 }
 
 /// Where messages go.
@@ -182,7 +209,7 @@ impl Voice {
         say::line(SPEC.name, &what);
         if self.syslog {
             // Facility daemon, level notice. Without a log there is nobody to tell.
-            let record = format!("<29>mdev: {what}");
+            let record = say::plain(&format!("<29>mdev: {what}"));
             let _unheard = UnixDatagram::unbound().and_then(|socket| {
                 socket.set_nonblocking(true)?;
                 socket.send_to(record.as_bytes(), "/dev/log")

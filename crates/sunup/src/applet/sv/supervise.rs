@@ -98,10 +98,10 @@ impl Service {
     /// Finds the service of an operand and connects to its supervisor.
     pub fn named(name: &[u8]) -> Result<Self, Trouble> {
         const ENTER: &str = "change to service directory";
-        if name.is_empty() {
+        let dir = locate(name);
+        if name.is_empty() || dir.as_os_str().is_empty() {
             return Err(Trouble::fail(ENTER, Errno::NOENT));
         }
-        let dir = locate(name);
         enter(&dir).map_err(|e| Trouble::fail(ENTER, e))?;
         Self::connect(dir)
     }
@@ -151,9 +151,12 @@ impl Service {
         };
         let read = || {
             let mut record = [0; 20];
-            let n = rustix::io::pread(&file, &mut record, 0);
-            n.map(|n| (n, record))
-                .map_err(|e| Trouble::warning(READ, e))
+            match rustix::io::pread(&file, &mut record, 0) {
+                // A fifo in its place holds no status.
+                Err(Errno::SPIPE) => Ok((0, record)),
+                n => n.map(|n| (n, record)),
+            }
+            .map_err(|e| Trouble::warning(READ, e))
         };
         // The supervisor writes in place: what is read twice is whole.
         let mut last = read()?;
@@ -247,6 +250,8 @@ pub fn locate(name: &[u8]) -> PathBuf {
         return PathBuf::from(OsString::from_vec(name.to_vec()));
     }
     let base = match std::env::var_os("SVDIR") {
+        // There is no such directory, and its services are not those of the root directory.
+        Some(dir) if dir.is_empty() => return PathBuf::new(),
         Some(dir) => dir.into_vec(),
         None if personality::is_busybox() => DIR_BUSYBOX.to_vec(),
         None => SERVICE_DIRS

@@ -16,7 +16,7 @@ use model::rotate::{OldLog, Stage, retry_after_ns};
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::process::WaitStatus;
 
-use super::store::open_file;
+use super::store::{attempt, open_file};
 use crate::sys::{clock, signal, spawn};
 
 /// A healthy processor may hold the log up for so long; then old logs go unprocessed.
@@ -107,14 +107,22 @@ impl Processor {
             return None;
         }
         let log = self.queue.pop_front()?;
-        match start(dir, log, command) {
+        let input = match open_file(dir, log.as_bytes(), OFlags::RDONLY, Mode::empty()) {
+            Ok(input) => input,
+            // Somebody removed it.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
+            Err(e) => return Some(self.failed(log, format!("open {}: {e}", log.as_str()))),
+        };
+        match start(dir, log, &input, command) {
             Ok(job) => {
                 self.job = Some(job);
                 None
             }
-            // Somebody removed it.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-            Err(e) => Some(self.failed(log, format!("start: {e}"))),
+            Err(e) => {
+                let partial = log.with(Stage::Partial);
+                let _ = fs::unlinkat(dir, partial.as_bytes(), AtFlags::empty());
+                Some(self.failed(log, e))
+            }
         }
     }
 
@@ -158,27 +166,27 @@ impl Processor {
     }
 }
 
-fn start(dir: BorrowedFd, log: OldLog, command: &[u8]) -> io::Result<Job> {
+fn start(dir: BorrowedFd, log: OldLog, input: &OwnedFd, command: &[u8]) -> io::Result<Job> {
     let write = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
-    let read = OFlags::RDONLY;
     let partial = log.with(Stage::Partial);
-    let files: [(&[u8], OFlags, i32); 4] = [
-        (log.as_bytes(), read, 0),
-        (partial.as_bytes(), write, 1),
-        (b"state", read | OFlags::CREATE, 4),
-        (b"newstate", write, 5),
+    let files = [
+        (partial.as_str(), write, 1),
+        ("state", OFlags::RDONLY | OFlags::CREATE, 4),
+        ("newstate", write, 5),
     ];
-    let mut places = Vec::new();
+    let mut places = vec![(out_of_the_way(input)?, 0)];
     for (name, flags, to) in files {
-        let file = open_file(dir, name, flags, Mode::from_raw_mode(0o644))?;
-        fs::fcntl_setfl(&file, OFlags::empty())?;
-        // Out of the way of the numbers the command expects.
-        places.push((rustix::io::fcntl_dupfd_cloexec(&file, 10)?, to));
+        let mode = Mode::from_raw_mode(0o644);
+        let file = attempt(
+            &format!("open {name}"),
+            open_file(dir, name.as_bytes(), flags, mode),
+        )?;
+        places.push((out_of_the_way(&file)?, to));
     }
     let command = CString::new(command)?;
     let argv = [c"sh".to_owned(), c"-c".to_owned(), command];
     let dir = dir.try_clone_to_owned()?;
-    let pid = spawn::fork(|| {
+    let forked = spawn::fork(|| {
         let ready = rustix::process::fchdir(&dir).is_ok()
             && places
                 .iter()
@@ -187,13 +195,19 @@ fn start(dir: BorrowedFd, log: OldLog, command: &[u8]) -> io::Result<Job> {
             drop(spawn::exec_in_path(c"sh", &argv));
         }
         127
-    })?;
+    });
     Ok(Job {
-        pid,
+        pid: attempt("start", forked)?,
         log,
         dir,
         since: clock::boot_ns(),
     })
+}
+
+/// A copy beyond the numbers that the command expects, which waits.
+fn out_of_the_way(file: &OwnedFd) -> io::Result<OwnedFd> {
+    fs::fcntl_setfl(file, OFlags::empty())?;
+    Ok(rustix::io::fcntl_dupfd_cloexec(file, 10)?)
 }
 
 /// Keeps what a successful command wrote.

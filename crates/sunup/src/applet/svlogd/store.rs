@@ -3,23 +3,26 @@
 //! Everything is relative to the directory's descriptor, so a directory that is
 //! renamed keeps its log.
 
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use model::format::tai64n::Tai64n;
 use model::rotate::{OldLog, Stage};
-use rustix::fs::{self, AtFlags, Dir, FlockOperation, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::sys::clock;
+use crate::sys::{clock, file};
 
 /// Mode of `current` while it is written.
 const LIVE: Mode = Mode::from_raw_mode(0o644);
 /// Mode of a log that was closed cleanly.
 const CLOSED: Mode = Mode::from_raw_mode(0o744);
 /// A config may have so many bytes.
-const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+const CONFIG_BYTES_MAX: usize = 1024 * 1024;
 
 /// An open log directory, locked against a second svlogd.
 pub struct Store {
@@ -33,17 +36,16 @@ pub struct Store {
 }
 
 /// Adds to an error what was attempted.
-fn attempt<T>(what: &str, result: Result<T, impl Into<io::Error>>) -> io::Result<T> {
+pub fn attempt<T>(what: &str, result: Result<T, impl Into<io::Error>>) -> io::Result<T> {
     result.map_err(|e| {
         let e = e.into();
         io::Error::new(e.kind(), format!("{what}: {e}"))
     })
 }
 
-/// Opens a file of a log directory; never waits, not even for a fifo's reader.
+/// Opens a file of a log directory, as [`file::open_at`] does.
 pub fn open_file(dir: BorrowedFd, name: &[u8], flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
-    let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    Ok(fs::openat(dir, name, flags, mode)?)
+    file::open_at(dir, Path::new(OsStr::from_bytes(name)), flags, mode)
 }
 
 impl Store {
@@ -78,19 +80,10 @@ impl Store {
 
     /// The text of `config`; empty without one.
     pub fn config(&self) -> io::Result<Vec<u8>> {
-        let file = match open_file(self.dir(), b"config", OFlags::RDONLY, Mode::empty()) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            file => std::fs::File::from(file?),
-        };
-        let mut text = Vec::new();
-        let read =
-            io::Read::read_to_end(&mut io::Read::take(file, CONFIG_BYTES_MAX + 1), &mut text)?;
-        if read as u64 > CONFIG_BYTES_MAX {
-            return Err(io::Error::other(format!(
-                "larger than {CONFIG_BYTES_MAX} bytes"
-            )));
+        match open_file(self.dir(), b"config", OFlags::RDONLY, Mode::empty()) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            opened => file::all_of(File::from(opened?), CONFIG_BYTES_MAX),
         }
-        Ok(text)
     }
 
     /// Sets aside a `current` that a crash left, and opens `current`. Outputs of
@@ -104,7 +97,11 @@ impl Store {
             }
         }
         let crashed = match fs::statat(&self.dir, "current", AtFlags::empty()) {
-            Ok(stat) => stat.st_size > 0 && !Mode::from_raw_mode(stat.st_mode).contains(Mode::XUSR),
+            Ok(stat) => {
+                is_file(FileType::from_raw_mode(stat.st_mode))
+                    && stat.st_size > 0
+                    && !Mode::from_raw_mode(stat.st_mode).contains(Mode::XUSR)
+            }
             Err(_) => false,
         };
         let leftover = if crashed {
@@ -122,8 +119,7 @@ impl Store {
     fn open_current(&mut self) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
         let file = open_file(self.dir(), b"current", flags, LIVE)?;
-        // Whose file it is matters not as long as it can be written.
-        let _ = fs::fchmod(&file, LIVE);
+        set_mode(&file, LIVE);
         self.size = u64::try_from(fs::fstat(&file)?.st_size).unwrap_or(0);
         self.current = Some(file);
         Ok(())
@@ -177,8 +173,7 @@ impl Store {
 
     fn mark(&self, mode: Mode) {
         if let Some(file) = &self.current {
-            // Somebody else's file can be logged to, but not marked.
-            let _ = fs::fchmod(file, mode);
+            set_mode(file, mode);
         }
     }
 
@@ -217,14 +212,27 @@ impl Store {
         fs::statat(&self.dir, log.as_bytes(), AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// The old logs, in no order.
+    /// The old logs, in no order. What has the name of one, but is a directory
+    /// or a pipe, is somebody else's: it could neither be removed nor processed.
     pub fn old_logs(&self) -> io::Result<Vec<OldLog>> {
         let mut logs = Vec::new();
         for entry in attempt("read the directory", Dir::read_from(&self.dir))? {
             let entry = attempt("read the directory", entry)?;
-            logs.extend(OldLog::parse(entry.file_name().to_bytes()));
+            let log = OldLog::parse(entry.file_name().to_bytes());
+            logs.extend(log.filter(|log| self.holds(*log, entry.file_type())));
         }
         Ok(logs)
+    }
+
+    fn holds(&self, log: OldLog, kind: FileType) -> bool {
+        let look = || fs::statat(&self.dir, log.as_bytes(), AtFlags::SYMLINK_NOFOLLOW);
+        match kind {
+            // Some file systems do not tell in the directory.
+            FileType::Unknown => {
+                look().is_ok_and(|stat| is_file(FileType::from_raw_mode(stat.st_mode)))
+            }
+            kind => is_file(kind),
+        }
     }
 
     /// Removes an old log.
@@ -232,6 +240,18 @@ impl Store {
         let gone = fs::unlinkat(&self.dir, log.as_bytes(), AtFlags::empty());
         attempt(&format!("remove {}", log.as_str()), gone)
     }
+}
+
+/// Somebody else's file can be logged to, but not marked, and where `current` is
+/// a link to /dev/null, that must stay as it is.
+fn set_mode(file: &OwnedFd, mode: Mode) {
+    if fs::fstat(file).is_ok_and(|stat| is_file(FileType::from_raw_mode(stat.st_mode))) {
+        let _ = fs::fchmod(file, mode);
+    }
+}
+
+fn is_file(kind: FileType) -> bool {
+    kind == FileType::RegularFile
 }
 
 /// The label a nanosecond later.
