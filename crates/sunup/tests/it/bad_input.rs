@@ -192,7 +192,7 @@ pub fn until_ready(dir: &Path) -> u32 {
 /// can start, and makes it accessible again. As root the rights are dropped.
 pub fn run_without_rights(case: &str, closed: &Path, command: &Command) -> Ran {
     let mode = fs::metadata(closed).unwrap().permissions();
-    fs::set_permissions(closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(closed, fs::Permissions::from_mode(0o0)).unwrap();
     let ran = run(case, &mut ordinary(command));
     fs::set_permissions(closed, mode).unwrap();
     ran

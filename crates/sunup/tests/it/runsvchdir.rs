@@ -77,7 +77,7 @@ fn errors_name_subject_attempt_and_reason() {
     assert_eq!(code, Some(111));
     assert_eq!(
         text,
-        "runsvchdir: a: read the link current: Invalid argument\n"
+        "runsvchdir: a: read current, which should be a link: Invalid argument\n"
     );
 }
 

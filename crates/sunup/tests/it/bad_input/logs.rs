@@ -16,7 +16,8 @@ const LINES: usize = 40;
 
 /// A fixture with lines to log, and two log directories.
 fn fixture(config: &str) -> Fixture {
-    let input: String = (0..LINES).map(|i| format!("line {i:014}\n")).collect();
+    let lines: Vec<String> = (0..LINES).map(|i| format!("line {i:014}\n")).collect();
+    let input = lines.concat();
     Fixture::new(&[("input", &input), ("good/", ""), ("bad/config", config)])
 }
 
