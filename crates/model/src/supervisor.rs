@@ -40,12 +40,14 @@ use crate::time::Instant;
 
 mod alarms;
 mod ending;
+mod logger;
 mod roster;
 mod services;
 mod unit;
 
 use alarms::{Alarm, Alarms};
 use ending::Ending;
+pub use logger::Log;
 use roster::Waiting;
 use unit::Unit;
 
@@ -134,6 +136,10 @@ pub enum Input {
     NotStarted(Job, Failure),
     /// Answer to [`Action::Write`], if it failed.
     NotWritten(Id),
+    /// Something happened to the entry `log` of a service directory.
+    LogChanged(UnitId),
+    /// Answer to [`Action::LookAtLog`].
+    LogSeen(UnitId, Log),
     /// A command was read from the control fifo.
     Command(Id, Command),
     /// All commands that were read have been handed in. `release`: and a
@@ -205,6 +211,11 @@ pub enum Action {
     Ask(Name),
     /// Close the writing end of the log pipe, so that the logger ends.
     ClosePipe(UnitId),
+    /// Look at the entry `log`, and open and lock it, if there was none and it is
+    /// there; answered by `LogSeen`.
+    LookAtLog(UnitId),
+    /// The logger is supervised no more: let go of it and of the pipe.
+    CloseLog(UnitId),
     /// The supervision is over: remove the records, and let go.
     Dismiss(UnitId),
     /// Let go of the unit as it is; a successor takes it over.
@@ -298,6 +309,8 @@ impl Supervisor {
             Input::Started(job, pid) => self.started(job, pid),
             Input::NotStarted(job, failure) => self.not_started(job, failure),
             Input::NotWritten(id) => self.not_written(id),
+            Input::LogChanged(unit) => self.log_changed(unit),
+            Input::LogSeen(unit, log) => self.log_seen(unit, log),
             Input::Command(id, command) => self.command(id, command),
             Input::Obeyed { id, release } => self.obeyed(id, release),
             Input::ChildEnded(pid, exit) => self.child_ended(pid, exit),
@@ -367,6 +380,7 @@ impl Supervisor {
             Some(Alarm::Rewrite) => self.mark_unwritten(),
             Some(Alarm::Admit(identity)) => self.admit(identity),
             Some(Alarm::Scan) => self.scan(),
+            Some(Alarm::Log(unit)) => self.look_at_log(unit),
             Some(Alarm::Leave) => self.leave(),
             Some(Alarm::Linger) => self.wind_up_all(),
         }

@@ -2,7 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use super::Id;
+use super::{Id, UnitId};
 use crate::scan::Identity;
 use crate::time::Instant;
 
@@ -15,6 +15,8 @@ pub enum Alarm {
     Rewrite,
     /// A service directory that could not be opened.
     Admit(Identity),
+    /// A look at a service directory's entry `log`.
+    Log(UnitId),
     /// A look at the scan directory.
     Scan,
     /// What still runs is left to a keeper.

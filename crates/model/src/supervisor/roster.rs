@@ -171,6 +171,7 @@ impl Supervisor {
             main: Half::new(&opened.main, wall),
             log: opened.log.as_ref().map(|log| Half::new(log, wall)),
             piped: opened.log.is_some(),
+            sheds_log: false,
             removed: false,
         };
         self.next_unit = self.next_unit.max(opened.unit + 1);
@@ -183,7 +184,7 @@ impl Supervisor {
         }
     }
 
-    fn begin(&mut self, id: Id, missed: Option<Event>) {
+    pub(super) fn begin(&mut self, id: Id, missed: Option<Event>) {
         if let Some(half) = self.half(id).filter(|half| half.held) {
             let job = match half.service.phase() {
                 (Phase::Finish, _) => Job::Finish(id, Exit::Unknown),
@@ -229,20 +230,26 @@ impl Supervisor {
     /// Writes the last state of a unit and knows it no more.
     pub(super) fn forget(&mut self, unit_id: UnitId) -> Option<Unit> {
         for id in [main(unit_id), log(unit_id)] {
-            self.write_one(id);
-            self.alarms.set(Alarm::Service(id), None);
-            self.unwritten.remove(&id);
-            if let Some(half) = self.half(id) {
-                let (busy, pid) = (half.busy, half.service.phase().1);
-                self.busy -= usize::from(busy);
-                if self.owners.get(&pid).is_some_and(|job| job.id() == id) {
-                    self.owners.remove(&pid);
-                }
-            }
+            self.forget_half(id);
         }
+        self.alarms.set(Alarm::Log(unit_id), None);
         let unit = self.units.remove(&unit_id)?;
         self.by_identity.remove(&unit.identity);
         Some(unit)
+    }
+
+    /// Writes the last state of a service or logger and expects nothing of it.
+    pub(super) fn forget_half(&mut self, id: Id) {
+        self.write_one(id);
+        self.alarms.set(Alarm::Service(id), None);
+        self.unwritten.remove(&id);
+        if let Some(half) = self.half(id) {
+            let (busy, pid) = (half.busy, half.service.phase().1);
+            self.busy -= usize::from(busy);
+            if self.owners.get(&pid).is_some_and(|job| job.id() == id) {
+                self.owners.remove(&pid);
+            }
+        }
     }
 
     /// An event for all services; loggers follow from their services.
@@ -267,7 +274,7 @@ const fn main(unit: UnitId) -> Id {
     Id { unit, role }
 }
 
-const fn log(unit: UnitId) -> Id {
+pub(super) const fn log(unit: UnitId) -> Id {
     let role = Role::Log;
     Id { unit, role }
 }

@@ -3,7 +3,7 @@
 
 use super::{Action, Alarm, Id, Job, Supervisor};
 use crate::command::Command;
-use crate::service::{self, Event, Exit, Failure, Pid};
+use crate::service::{self, Event, Exit, Failure, Pid, Role};
 
 use super::unit::Half;
 
@@ -34,6 +34,9 @@ impl Supervisor {
     }
 
     fn pass_on(&mut self, id: Id, action: service::Action) {
+        if id.role == Role::Main && matches!(action, service::Action::StartRun) {
+            self.shed_log(id.unit);
+        }
         let job = match action {
             service::Action::StartRun => Job::Run(id),
             service::Action::StartFinish(exit) => Job::Finish(id, exit),
@@ -72,6 +75,10 @@ impl Supervisor {
         let deadline = half.service.deadline();
         self.alarms.set(Alarm::Service(id), deadline);
         if is_down {
+            if id.role == Role::Main {
+                self.shed_log(id.unit);
+            }
+            self.log_shed(id.unit);
             self.wind_up(id.unit);
         }
     }

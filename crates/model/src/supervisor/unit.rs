@@ -19,6 +19,8 @@ pub struct Unit {
     pub log: Option<Half>,
     /// The writing end of the log pipe is open.
     pub piped: bool,
+    /// The logger's directory went: the logger is to end.
+    pub sheds_log: bool,
     /// No entry leads to it any more.
     pub removed: bool,
 }

@@ -13,6 +13,7 @@
 mod adopt;
 mod foreign;
 mod half;
+mod homes;
 mod keeper;
 mod launch;
 mod notice;
@@ -41,6 +42,7 @@ use crate::say;
 use crate::sys::pidfd;
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::spawn::Session;
+use homes::Homes;
 use launch::Launcher;
 use notice::Notice;
 use scandir::ScanDir;
@@ -61,6 +63,7 @@ enum Token {
     Signals,
     ScanDir,
     Title,
+    Homes,
     Control(Id),
     Pidfd(Id),
 }
@@ -72,6 +75,7 @@ impl Token {
             Self::Signals => 0,
             Self::ScanDir => 1,
             Self::Title => 2,
+            Self::Homes => 3,
             Self::Control(of) => id(of, 0),
             Self::Pidfd(of) => id(of, 1),
         }
@@ -87,6 +91,7 @@ impl Token {
             0 => Self::Signals,
             1 => Self::ScanDir,
             2 => Self::Title,
+            3 => Self::Homes,
             _ if bits & 1 == 0 => Self::Control(id),
             _ => Self::Pidfd(id),
         }
@@ -102,6 +107,8 @@ pub struct Engine {
     core: Supervisor,
     units: BTreeMap<UnitId, Unit>,
     scan_dir: Option<ScanDir>,
+    /// `None` where it is not to be had: then `log` counts when a supervision begins.
+    homes: Option<Homes>,
     title: Option<Title>,
     notice: Option<Notice>,
 }
@@ -123,10 +130,14 @@ impl Engine {
             core: Supervisor::new(Scope::One),
             units: BTreeMap::new(),
             scan_dir: None,
+            homes: Homes::new().ok(),
             title: None,
             notice: None,
         };
         engine.watch(engine.signals.as_fd(), Token::Signals)?;
+        if let Some(homes) = &engine.homes {
+            engine.watch(homes.descriptor(), Token::Homes)?;
+        }
         if engine.launcher.world.is_none() {
             say::offer(
                 who,
@@ -254,6 +265,12 @@ impl Engine {
                     title.take();
                 }
             }
+            Token::Homes => {
+                let changed = self.homes.as_ref().map(Homes::changed);
+                for unit in changed.unwrap_or_default() {
+                    self.feed(Input::LogChanged(unit));
+                }
+            }
             Token::Control(id) => self.obey(id),
             Token::Pidfd(id) => self.adopted_ended(id),
         }
@@ -344,7 +361,7 @@ mod tests {
         let tokens = ids
             .into_iter()
             .flat_map(|id| [Token::Control(id), Token::Pidfd(id)]);
-        for token in tokens.chain([Token::Signals, Token::ScanDir, Token::Title]) {
+        for token in tokens.chain([Token::Signals, Token::ScanDir, Token::Title, Token::Homes]) {
             assert_eq!(Token::decode(token.encode()), token);
         }
     }

@@ -1,13 +1,15 @@
 //! What the supervisor decided is done: the descriptors and system calls behind
 //! each [`Action`].
 
+use std::fmt::Display;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use model::command::Sig;
 use model::format::status::Status;
 use model::scan::{Identity, Name};
 use model::service::{Pid, Role};
-use model::supervisor::{self, Action, Id, Input, Job, UnitId};
+use model::supervisor::{self, Action, Id, Input, Job, Log, UnitId};
+use rustix::fs::{AtFlags, statat};
 
 use super::supervise::OpenError;
 use super::unit::{Opened, Place, Unit};
@@ -39,8 +41,18 @@ impl Engine {
                 }
                 None
             }
+            Action::LookAtLog(unit) => Some(self.look_at_log(unit)),
+            Action::CloseLog(unit) => {
+                if let Some(unit) = self.units.get_mut(&unit) {
+                    if let Some(log) = unit.log.take() {
+                        supervise::release(log.home.as_fd());
+                    }
+                    unit.pipe = None;
+                }
+                None
+            }
             Action::Dismiss(unit) => {
-                if let Some(unit) = self.units.remove(&unit) {
+                if let Some(unit) = self.remove(unit) {
                     for half in [Some(&unit.main), unit.log.as_ref()].into_iter().flatten() {
                         supervise::release(half.home.as_fd());
                     }
@@ -48,7 +60,7 @@ impl Engine {
                 None
             }
             Action::Release(unit) => {
-                self.units.remove(&unit);
+                self.remove(unit);
                 None
             }
             Action::Scan => Some(self.scan()),
@@ -105,7 +117,9 @@ impl Engine {
             Ok(true) => self.watch_control(id),
             Err(failed) => Err(failed),
         };
-        let (attempt, e) = watched.err()?;
+        let Err((attempt, e)) = watched else {
+            return (id.role == Role::Main).then(|| self.watch_home(id.unit))?;
+        };
         let complaint = format!("{}: {attempt}: {e}; trying again", self.title_of(id));
         let who = self.who;
         self.half(id)?.complain(who, complaint);
@@ -122,6 +136,49 @@ impl Engine {
             half.supervise.strip();
         }
         watched.map_err(|e| ("watch supervise/control", e))
+    }
+
+    fn remove(&mut self, unit: UnitId) -> Option<Unit> {
+        let unit = self.units.remove(&unit)?;
+        if let (Some(homes), Some(watch)) = (&mut self.homes, unit.watch) {
+            homes.forget(watch);
+        }
+        Some(unit)
+    }
+
+    fn look_at_log(&mut self, unit_id: UnitId) -> Input {
+        let world = self.launcher.world.as_ref();
+        let role = Role::Log;
+        let id = Id {
+            unit: unit_id,
+            role,
+        };
+        let title = self.title_of(id);
+        let seen = self
+            .units
+            .get_mut(&unit_id)
+            .map(|unit| unit.look_at_log(world));
+        let log = match seen {
+            None => Log::Same,
+            Some(Ok(log)) => log,
+            Some(Err(e)) => Log::NotOpened(complaint(title, &e)),
+        };
+        let held = self
+            .units
+            .get(&unit_id)
+            .and_then(|u| u.log.as_ref()?.pidfd.as_ref());
+        if let (Log::Opened(_), Some(fd)) = (&log, held) {
+            self.watch_process(id, fd.as_fd());
+        }
+        Input::LogSeen(unit_id, log)
+    }
+
+    /// From now on, a change of `log` is told; one that came before is, too.
+    fn watch_home(&mut self, unit_id: UnitId) -> Option<Input> {
+        let unit = self.units.get_mut(&unit_id).filter(|u| u.watch.is_none())?;
+        unit.watch = self.homes.as_mut()?.watch(unit_id, &unit.main.path).ok();
+        let is_there = statat(&unit.main.home, c"log", AtFlags::empty()).is_ok();
+        (is_there != unit.log.is_some()).then_some(Input::LogChanged(unit_id))
     }
 
     fn scan(&mut self) -> Input {
@@ -166,7 +223,7 @@ impl Engine {
     ) -> Result<Input, String> {
         let identity = place.identity;
         let opened = Unit::open(place, self.launcher.world.as_ref());
-        let Opened { unit, main, log } = opened.map_err(|e| complaint(name, &e))?;
+        let Opened { unit, main, log } = opened.map_err(|e| complaint(name.escape_ascii(), &e))?;
         for (role, half) in [
             (Role::Main, Some(&unit.main)),
             (Role::Log, unit.log.as_ref()),
@@ -203,8 +260,7 @@ impl Engine {
     }
 }
 
-fn complaint(name: &Name, error: &OpenError) -> String {
-    let name = name.escape_ascii();
+fn complaint(name: impl Display, error: &OpenError) -> String {
     match error {
         OpenError::Locked => format!("{name}: another supervisor holds supervise/lock"),
         OpenError::Failed(attempt, e) => format!("{name}: {attempt}: {e}"),

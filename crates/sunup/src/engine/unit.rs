@@ -8,6 +8,7 @@ use model::adoption::Inheritance;
 use model::format::adopt::{Record, World};
 use model::scan::Identity;
 use model::service::{Role, Want};
+use model::supervisor::Log;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
 
@@ -23,6 +24,8 @@ pub struct Unit {
     pub log: Option<Half>,
     /// The pipe between them.
     pub pipe: Option<LogPipe>,
+    /// The directory's number in [`super::homes`].
+    pub watch: Option<i32>,
 }
 
 /// What opening a unit found.
@@ -66,11 +69,7 @@ impl Unit {
     /// Locks the supervise directories and takes over what an earlier supervisor left.
     pub fn open(place: Place, world: Option<&World>) -> Result<Opened, OpenError> {
         let Place { home, path, .. } = place;
-        let log_home = match open_dir(&home, Path::new("log")) {
-            Ok(log) => Some(log),
-            Err(Errno::NOENT | Errno::NOTDIR) => None,
-            Err(e) => return Err(OpenError::Failed("open log", e.into())),
-        };
+        let log_home = open_log(&home)?;
         let mut records = vec![];
         let log_path = path.join("log");
         let (main, main_found) = open_half(home, path, Role::Main, world, &mut records)?;
@@ -84,10 +83,34 @@ impl Unit {
             .transpose()
             .map_err(|e| OpenError::Failed("make the log pipe", e))?;
         Ok(Opened {
-            unit: Self { main, log, pipe },
+            unit: Self {
+                main,
+                log,
+                pipe,
+                watch: None,
+            },
             main: main_found,
             log: log_found,
         })
+    }
+
+    /// Looks at the entry `log`, and opens it if it is new.
+    pub fn look_at_log(&mut self, world: Option<&World>) -> Result<Log, OpenError> {
+        let Some(home) = open_log(&self.main.home)? else {
+            return Ok(self.log.as_ref().map_or(Log::Same, |_| Log::Gone));
+        };
+        if let Some(log) = &self.log {
+            let same = is_same(&log.home, &home).unwrap_or(false);
+            return Ok(if same { Log::Same } else { Log::Gone });
+        }
+        let path = self.main.path.join("log");
+        let mut records = vec![];
+        let (log, found) = open_half(home, path, Role::Log, world, &mut records)?;
+        let pipe =
+            LogPipe::take_over(&records).map_err(|e| OpenError::Failed("make the log pipe", e))?;
+        self.log = Some(log);
+        self.pipe = Some(pipe);
+        Ok(Log::Opened(found))
     }
 
     /// The service or the logger.
@@ -131,6 +154,20 @@ fn open_half(
     let (pidfd, record) = process.unzip();
     records.extend(record);
     Ok((Half::new(home, path, supervise, pidfd), found))
+}
+
+/// The directory `log`, if there is one.
+fn open_log(home: &OwnedFd) -> Result<Option<OwnedFd>, OpenError> {
+    match open_dir(home, Path::new("log")) {
+        Ok(log) => Ok(Some(log)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(e) => Err(OpenError::Failed("open log", e.into())),
+    }
+}
+
+fn is_same(one: &OwnedFd, other: &OwnedFd) -> rustix::io::Result<bool> {
+    let (one, other) = (fstat(one)?, fstat(other)?);
+    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
 }
 
 fn open_dir(at: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {

@@ -528,6 +528,62 @@ fn what_a_link_leads_to_may_be_exchanged() {
     runsvdir.hang_up();
 }
 
+/// D19: a logger that comes while its service runs gets what the service says
+/// from its next start on; one that goes reads until its service has ended.
+#[test]
+fn log_comes_and_goes_while_supervised() {
+    let fixture = Fixture::new(&[
+        ("scan/web/run", "#!/bin/sh\necho up\nexec sleep 1000\n"),
+        ("new/run", "#!/bin/sh\nexec cat >>../lines\n"),
+    ]);
+    let runsvdir = Runsvdir::start(&fixture);
+    let (web, log) = (fixture.path("scan/web"), fixture.path("scan/web/log"));
+    let control = |byte: &str| fs::write(web.join("supervise/control"), byte).unwrap();
+    let lines = |text: &str| {
+        wait_for("lines", &[&web], || {
+            (fs::read_to_string(web.join("lines")).ok()? == text).then_some(())
+        });
+    };
+    let first = status(&web, "run", running).pid;
+    fs::rename(fixture.path("new"), &log).unwrap();
+    let logger = status(&log, "logger", running).pid;
+    assert_eq!(status(&web, "as it was", running).pid, first);
+    control("t");
+    let second = status(&web, "restarted", |s| running(s) && s.pid != first).pid;
+    lines("up\n");
+
+    // Away for a moment only.
+    fs::rename(&log, fixture.path("away")).unwrap();
+    fs::rename(fixture.path("away"), &log).unwrap();
+    control("t");
+    let third = status(&web, "restarted", |s| running(s) && s.pid != second).pid;
+    lines("up\nup\n");
+    assert_eq!(status(&log, "as it was", running).pid, logger);
+
+    fs::rename(&log, fixture.path("away")).unwrap();
+    wait_for("the look at log", &[&web], || {
+        // Nothing tells of it, but the logger's end after the next start.
+        control("t");
+        let pid = status(&web, "restarted", running).pid;
+        (pid != third && !lives(logger)).then_some(())
+    });
+    status(&fixture.path("away"), "down", down);
+
+    // Another directory in its place, while the service is down.
+    control("d");
+    status(&web, "down", down);
+    fixture.add("new/run", "#!/bin/sh\nexec cat >>../others\n");
+    fs::rename(fixture.path("new"), &log).unwrap();
+    let logger = status(&log, "another logger", running).pid;
+    fs::rename(&log, fixture.path("gone")).unwrap();
+    assert!(ends(logger));
+    fs::rename(fixture.path("away"), &log).unwrap();
+    status(&log, "the first again", running);
+    control("u");
+    status(&web, "up", running);
+    runsvdir.hang_up();
+}
+
 /// A service for which there was no descriptor starts when there is one, though
 /// nothing happens in the scan directory.
 #[test]

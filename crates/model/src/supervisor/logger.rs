@@ -1,0 +1,112 @@
+//! A logger that comes or goes while its service is supervised.
+//!
+//! When something happened to the entry `log` and it has been quiet for a
+//! moment, the caller looks at it:
+//!
+//! - It came: the logger is opened and started. A running service cannot be
+//!   given another standard output; it writes to its logger from its next start on.
+//! - It went (or is another directory by now): a running service goes on writing
+//!   to the pipe, so its logger goes on reading. Before the service is started
+//!   again, or at once if it is down, the pipe is closed, and the logger ends as
+//!   it does when a supervision ends. Then the entry is looked at once more.
+
+use alloc::format;
+
+use super::roster::log;
+use super::unit::Half;
+use super::{Action, Alarm, Ending, Supervisor, UnitId};
+use crate::adoption::Inheritance;
+use crate::service::Event;
+
+/// A directory that is made in place counts when it has been quiet for so long (ms).
+const QUIET_MS: u64 = 100;
+/// Delay before a directory that could not be opened is tried again (ms).
+const AGAIN_MS: u64 = 5000;
+
+/// What the entry `log` is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// As it was.
+    Same,
+    /// Not there any more, or another directory, which is not opened yet.
+    Gone,
+    /// There: opened, locked, and this was found.
+    Opened(Inheritance),
+    /// There, but what is in the way.
+    NotOpened(alloc::string::String),
+}
+
+impl Supervisor {
+    /// Something happened to the entry.
+    pub(super) fn log_changed(&mut self, unit: UnitId) {
+        if self.ending == Ending::No && self.units.contains_key(&unit) {
+            let at = self.now.at.plus_ms(QUIET_MS);
+            self.alarms.set(Alarm::Log(unit), Some(at));
+        }
+    }
+
+    pub(super) fn look_at_log(&mut self, unit: UnitId) {
+        if self.ending == Ending::No && self.units.contains_key(&unit) {
+            self.push(Action::LookAtLog(unit));
+        }
+    }
+
+    pub(super) fn log_seen(&mut self, unit_id: UnitId, found: Log) {
+        let (now, wall) = (self.now.at, self.now.wall);
+        let Some(unit) = self.units.get_mut(&unit_id) else {
+            return;
+        };
+        match found {
+            // Perhaps it was away for a moment only.
+            Log::Same => unit.sheds_log = !unit.piped && unit.log.is_some(),
+            Log::Gone => {
+                unit.sheds_log = unit.log.is_some();
+                if unit.main.is_down() {
+                    self.shed_log(unit_id);
+                }
+            }
+            Log::Opened(found) => {
+                let running = unit.main.service.phase().1 != 0;
+                unit.log = Some(Half::new(&found, wall));
+                unit.piped = true;
+                if running {
+                    let name = unit.name.escape_ascii();
+                    let text =
+                        format!("{name}/log: starts; {name} writes to it from its next start on");
+                    self.push(Action::Say(text));
+                }
+                self.begin(log(unit_id), found.missed);
+            }
+            Log::NotOpened(text) => {
+                self.push(Action::Say(format!("{text}; trying again")));
+                let at = now.plus_ms(AGAIN_MS);
+                self.alarms.set(Alarm::Log(unit_id), Some(at));
+            }
+        }
+    }
+
+    /// The service has no process: a logger whose directory went is ended.
+    pub(super) fn shed_log(&mut self, unit_id: UnitId) {
+        let unit = self.units.get_mut(&unit_id).filter(|u| u.sheds_log);
+        if unit.is_some_and(|unit| core::mem::replace(&mut unit.piped, false)) {
+            self.push(Action::ClosePipe(unit_id));
+            self.drive(log(unit_id), Event::Drain);
+        }
+    }
+
+    /// The logger ended for good: nothing of it is left, and another may come.
+    pub(super) fn log_shed(&mut self, unit_id: UnitId) {
+        let is_over = |half: &Half| half.service.is_gone();
+        let unit = self.units.get(&unit_id);
+        if unit.is_none_or(|unit| !unit.sheds_log || !unit.log.as_ref().is_some_and(is_over)) {
+            return;
+        }
+        self.forget_half(log(unit_id));
+        self.push(Action::CloseLog(unit_id));
+        if let Some(unit) = self.units.get_mut(&unit_id) {
+            unit.log = None;
+            unit.sheds_log = false;
+        }
+        self.look_at_log(unit_id);
+    }
+}
