@@ -188,8 +188,8 @@ fn abbreviated(text: &str) -> Option<Verb> {
 fn mistaken(text: &str) -> String {
     let shown = text.as_bytes().escape_ascii();
     let nearest = words()
-        .map(|(word, _)| (slips(text.as_bytes(), word.as_bytes()), *word))
-        .filter(|(n, word)| *n <= SLIPS_MAX && *n < word.len().min(text.len()))
+        .filter_map(|(word, _)| Some((slips(text.as_bytes(), word.as_bytes(), SLIPS_MAX)?, *word)))
+        .filter(|(n, word)| *n < word.len().min(text.len()))
         .min_by_key(|(n, _)| *n);
     match nearest {
         Some((_, word)) => format!("unknown command {shown}, did you mean {word}?"),
@@ -197,19 +197,22 @@ fn mistaken(text: &str) -> String {
     }
 }
 
-/// How many letters are missing, wrong, extra or swapped between `a` and `b`.
-fn slips(a: &[u8], b: &[u8]) -> usize {
-    if a.len().abs_diff(b.len()) > SLIPS_MAX {
-        return usize::MAX;
+/// How many letters are missing, wrong, extra or swapped between `a` and `b`;
+/// `None` if that is more than `most`, beyond which it is not looked for: the
+/// ways to look grow with its power.
+fn slips(a: &[u8], b: &[u8], most: usize) -> Option<usize> {
+    if a.len().abs_diff(b.len()) > most {
+        return None;
     }
+    let more = |a, b| Some(slips(a, b, most.checked_sub(1)?)? + 1);
     match (a, b) {
-        ([], rest) | (rest, []) => rest.len(),
-        ([x, a1 @ ..], [y, b1 @ ..]) if x == y => slips(a1, b1),
-        ([x1, x2, a2 @ ..], [y1, y2, b2 @ ..]) if x1 == y2 && x2 == y1 => 1 + slips(a2, b2),
-        ([_, a1 @ ..], [_, b1 @ ..]) => slips(a1, b1)
-            .min(slips(a, b1))
-            .min(slips(a1, b))
-            .saturating_add(1),
+        ([], rest) | (rest, []) => Some(rest.len()),
+        ([x, a1 @ ..], [y, b1 @ ..]) if x == y => slips(a1, b1, most),
+        ([x1, x2, a2 @ ..], [y1, y2, b2 @ ..]) if x1 == y2 && x2 == y1 => more(a2, b2),
+        ([_, a1 @ ..], [_, b1 @ ..]) => [more(a1, b1), more(a, b1), more(a1, b)]
+            .into_iter()
+            .flatten()
+            .min(),
     }
 }
 
@@ -394,7 +397,11 @@ mod tests {
     fn a_long_word_is_refused_at_once() {
         let long = "force-restarx".repeat(1000);
         assert!(Verb::parse(long.as_bytes()).is_err());
-        assert_eq!(slips(b"abcdefgh", b"badcfehg"), 4);
+        // As long as the longest command, and nothing like it.
+        let unlike = "z".repeat("force-try-restart".len());
+        assert!(Verb::parse(unlike.as_bytes()).is_err());
+        assert_eq!(slips(b"abcdefgh", b"badcfehg", 4), Some(4));
+        assert_eq!(slips(b"abcdefgh", b"badcfehg", 3), None);
     }
 
     const BEFORE: Status = Status {

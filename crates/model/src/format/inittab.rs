@@ -207,6 +207,10 @@ fn decode_line(line: &[u8]) -> Result<Option<Entry>, Reason> {
 pub fn encode(entries: &[Entry]) -> Vec<u8> {
     let mut text = Vec::new();
     for e in entries {
+        // What begins a line must not be taken for a comment or an indent.
+        if e.tty.starts_with(b"#") || e.tty.trim_ascii_start() != e.tty {
+            text.extend_from_slice(b"/dev/");
+        }
         text.extend_from_slice(&e.tty);
         text.extend_from_slice(b"::");
         text.extend_from_slice(e.action.name().as_bytes());

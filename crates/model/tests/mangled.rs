@@ -1,0 +1,580 @@
+//! Formats and words that somebody mangled: thousands of inputs, each made from
+//! good ones by cutting, doubling, swapping and overwriting bytes. Nothing
+//! panics, what comes out has a bound, and what is understood reads back the
+//! same after it was written.
+//!
+//! The inputs are the same on every run. A failure names the seed; `cases` with
+//! that seed alone repeats it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::Duration;
+
+use model::boot::{Machine, handover};
+use model::control::Verb;
+use model::device::{Ere, Extent, GROUPS, Groups, Names, Op, Rules};
+use model::format::account::{group, user};
+use model::format::adopt;
+use model::format::cpio::{self, Inode, Node};
+use model::format::inittab;
+use model::format::issue::{self, Facts, LocalTime};
+use model::format::mdev_conf;
+use model::format::proc_stat;
+use model::format::status::Status;
+use model::format::svlogd_config::{self, Config};
+use model::format::tai64n::Tai64n;
+use model::format::uevent::{self, Number, Uevent};
+use model::format::utmp;
+use model::lines::{Framer, split};
+use model::options::{Asked, Opt, Order, Spec, parse};
+use model::rotate::{OldLog, surplus, unprocessed};
+use model::stages::Stages;
+use model::{chpst, getty};
+
+/// Inputs for each format.
+const SEEDS: Range<u64> = 0..4000;
+/// No input grows beyond this.
+const INPUT_BYTES_MAX: usize = 16 * 1024;
+
+/// Numbers that look random and are the same on every run (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`; 0 if there is none.
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end.max(1) as u64) as usize
+    }
+
+    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())]
+    }
+
+    /// A part of something of this length, often a short one.
+    fn part(&mut self, len: usize) -> Range<usize> {
+        let start = self.below(len + 1);
+        let longest = if self.below(2) == 0 { 8 } else { len };
+        let end = start + self.below(longest + 1).min(len - start);
+        start..end
+    }
+}
+
+/// Bytes that mean something in one format or another.
+const TELLING: &[u8] = b"\0\n\r\t :=;,.-+*#!@$%<>\\/[]{}()'\"0189afxXuUdD\x1b\x7f\x80\xc3\xff";
+/// Words that break what takes them for a number, a name or a path.
+const WORDS: [&[u8]; 12] = [
+    b"-1",
+    b"4294967296",
+    b"18446744073709551616",
+    b"99999999999999999999999999",
+    b"00000000",
+    b"ffffffff",
+    b"../../..",
+    b"/dev//",
+    b"\xf0\x9f\x92\xa9",
+    b"TRAILER!!!",
+    b"=",
+    b"\n\n",
+];
+
+fn mangle(dice: &mut Dice, seeds: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = dice.one_of(seeds).to_vec();
+    for _ in 0..=dice.below(6) {
+        let at = dice.below(bytes.len() + 1);
+        let part = dice.part(bytes.len());
+        match dice.below(8) {
+            0 => bytes.truncate(at),
+            1 => drop(bytes.drain(part)),
+            2 => bytes.insert(at, dice.one_of(TELLING)),
+            3 => drop(bytes.splice(part, dice.one_of(&WORDS).iter().copied())),
+            4 => {
+                let doubled = bytes[part].to_vec();
+                bytes.splice(at..at, doubled.repeat(1 + dice.below(40)));
+            }
+            5 => {
+                let other = dice.one_of(seeds);
+                let taken = dice.part(other.len());
+                bytes.splice(part, other[taken].iter().copied());
+            }
+            _ => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = match dice.below(3) {
+                        0 => dice.one_of(TELLING),
+                        1 => *byte ^ (1 << dice.below(8)),
+                        _ => dice.next() as u8,
+                    };
+                }
+            }
+        }
+        bytes.truncate(INPUT_BYTES_MAX);
+    }
+    bytes
+}
+
+/// Runs `check` on the seeds as they are and on thousands of mangled ones; how
+/// many of those it understood, which must be neither none nor all of them.
+fn cases(seeds: &[&[u8]], mut check: impl FnMut(&[u8]) -> bool) {
+    for seed in seeds {
+        assert!(check(seed), "{}", seed.escape_ascii());
+    }
+    let mut understood = 0;
+    for number in SEEDS {
+        let input = mangle(&mut Dice(number), seeds);
+        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&input)));
+        let shown = input.escape_ascii();
+        understood += usize::from(checked.unwrap_or_else(|_| panic!("seed {number}: {shown}")));
+    }
+    assert!(understood > 0, "nothing of what is mangled is understood");
+}
+
+/// What is told of a mistake is one line, and not much longer than its cause.
+fn assert_tellable(reason: &str, input: &[u8]) {
+    assert!(reason.chars().all(|c| !c.is_control()), "{reason:?}");
+    assert!(reason.len() <= 4 * input.len() + 200, "{}", reason.len());
+    assert!(!reason.is_empty());
+}
+
+#[test]
+fn inittab() {
+    let seeds: [&[u8]; 3] = [
+        b"::sysinit:/etc/runit/stage1\n# say\ntty1::respawn:-/sbin/getty 0 tty1\n",
+        b"::askfirst:-/bin/sh\n::ctrlaltdel:reboot\n::shutdown:umount -a -r\n::restart:init\n",
+        b"null::once:echo 'a b' > /dev/$x\n /dev/tty2:x:wait:a\\ b:c\r\n",
+    ];
+    cases(&seeds, |text| {
+        let (entries, mistakes) = inittab::decode(text);
+        assert!(entries.len() <= inittab::ENTRIES_MAX);
+        assert!(mistakes.len() <= inittab::MISTAKES_MAX + 1);
+        for mistake in &mistakes {
+            assert_tellable(&mistake.reason.to_string(), text);
+        }
+        assert_eq!(
+            inittab::decode(&inittab::encode(&entries)),
+            (entries.clone(), vec![])
+        );
+        for entry in &entries {
+            let exec = inittab::exec(&entry.command);
+            let words = exec.argv.iter().chain([&exec.program]);
+            let bytes: usize = words.clone().map(Vec::len).sum();
+            assert!(bytes <= 2 * entry.command.len() + 32 && !exec.argv.is_empty());
+            assert!(!words.flatten().any(|byte| *byte == 0));
+        }
+        // Whatever there is, a machine can be made of it.
+        let machine = Machine::boot(entries.clone(), Duration::ZERO);
+        drop(machine.step(Duration::ZERO, model::boot::Event::Tick));
+        mistakes.is_empty() && !entries.is_empty()
+    });
+}
+
+/// Finds its text anywhere; good enough for plans.
+struct Plain(Vec<u8>);
+
+impl Ere for Plain {
+    fn compile(ere: &[u8], _: Extent) -> Result<Self, String> {
+        Ok(Self(ere.to_vec()))
+    }
+
+    fn groups<'t>(&self, text: &'t [u8]) -> Option<Groups<'t>> {
+        let found = text.starts_with(self.0.get(..1)?);
+        found.then(|| [Some(text); GROUPS])
+    }
+}
+
+fn stays_in_dev(path: &[u8]) -> bool {
+    let mut parts = path.split(|byte| *byte == b'/');
+    !path.is_empty() && parts.all(|part| ![&b""[..], b".", b".."].contains(&part))
+}
+
+#[test]
+fn mdev_conf() {
+    let seeds: [&[u8]; 3] = [
+        b"# rules\n-null root:root 666 =mem/ @echo $MDEV\nsd[a-z].* 0:6 660 >disk/%1 *run\n",
+        b"$MODALIAS=.* root:root 660 @modprobe\n@8,0-15 root:disk 640 !\n",
+        b"SUBSYSTEM=input;.* 0:0 660 =input/ \\\n @a\nloop0 bob:staff 600 >mine\n",
+    ];
+    let event = b"add@/devices/x\0ACTION=add\0DEVPATH=/devices/x\0MAJOR=8\0MINOR=1\0\
+        DEVNAME=sda1\0SUBSYSTEM=block\0MODALIAS=pci:x\0";
+    let event = Uevent::decode_datagram(event).unwrap();
+    let number = |_: &[u8]| Some(7);
+    let names = Names {
+        user: &number,
+        group: &number,
+    };
+    cases(&seeds, |text| {
+        let (rules, mistakes) = mdev_conf::decode(text);
+        assert!(rules.len() <= mdev_conf::RULES_MAX);
+        let count = rules.len();
+        let (rules, unresolved) = Rules::<Plain>::resolve(rules, &names);
+        for mistake in mistakes.iter().chain(&unresolved) {
+            assert_tellable(&mistake.reason, text);
+        }
+        let plan = rules.plan(&event, None);
+        assert!(plan.len() <= 8 * (count + 1));
+        for op in &plan {
+            match op {
+                Op::Node { path, .. } | Op::Link { path, .. } | Op::Unlink { path, .. } => {
+                    assert!(stays_in_dev(path), "{}", path.escape_ascii());
+                }
+                Op::Run { command, .. } => assert!(!command.contains(&0)),
+                Op::Firmware { .. } => {}
+            }
+        }
+        mistakes.is_empty() && count > 0
+    });
+}
+
+#[test]
+fn svlogd_config() {
+    let seeds: [&[u8]; 3] = [
+        b"s1000000\nn10\nN5\nt1h\n!gzip\n",
+        b"-*\n+*error*\n+a+b\ne*\nE**\n\n# say\np web: \n",
+        b"u127.0.0.1:514\nU[::1]:600\ns2k\nn0\n",
+    ];
+    let lines: [&[u8]; 4] = [b"", b"an error: 7", b"aaab", &[0xff; 300]];
+    cases(&seeds, |text| {
+        let (config, mistakes) = Config::decode(text);
+        assert!(mistakes.len() <= svlogd_config::MISTAKES_MAX + 1);
+        for mistake in &mistakes {
+            assert_tellable(&mistake.reason, text);
+        }
+        for line in lines {
+            let verdict = config.selection.judge(line);
+            assert!(!config.selection.is_empty() || (verdict.log && !verdict.alert));
+        }
+        let processor = config.processor.unwrap_or_default();
+        assert!(!processor.contains(&0) && processor.len() + config.prefix.len() <= text.len());
+        mistakes.is_empty()
+    });
+}
+
+#[test]
+fn status() {
+    let seed: &[u8] = b"\x40\0\0\0\x3b\x9a\xca\x0a\x1d\xcd\x65\0\x04\x03\x02\x01\0u\0\x01";
+    cases(&[seed], |bytes| {
+        let Ok(record) = bytes.try_into() else {
+            return false;
+        };
+        let Some(status) = Status::decode(record) else {
+            return false;
+        };
+        let again = status.encode();
+        assert_eq!(Status::decode(&again), Some(status));
+        // Any byte that is not 0 counts as true; all else is kept as it is.
+        assert_eq!(again[..16], record[..16]);
+        let text = model::control::describe(b"web", &status, None, Tai64n::from_unix(0, 0));
+        assert!(text.len() < 200);
+        true
+    });
+}
+
+#[test]
+fn records_of_processes() {
+    let seeds: [&[u8]; 2] = [
+        b"1 run 0f3a-boot 4026531836 77 123 456789    \n",
+        b"1 finish b 5 0 4194304 18446744073709551615\n",
+    ];
+    cases(&seeds, |line| {
+        let Some(record) = adopt::decode(line) else {
+            return false;
+        };
+        let mut again = adopt::prefix(record.phase, &record.world, record.pipe);
+        again.extend(format!("{} {}\n", record.pid, record.at.0).bytes());
+        assert_eq!(adopt::decode(&again), Some(record.clone()));
+        assert!(record.pid > 1 && i32::try_from(record.pid).is_ok());
+        true
+    });
+    let stat: &[u8] = b"77 (a ) b) S 1 77 77 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 500 7 8 9\n";
+    cases(&[stat], |line| proc_stat::decode(line).is_some());
+}
+
+#[test]
+fn events_of_the_kernel() {
+    let seeds: [&[u8]; 2] = [
+        b"add@/devices/a\0ACTION=add\0DEVPATH=/devices/a\0MAJOR=8\0MINOR=0\0DEVNAME=sda\0",
+        b"change@/block/x!y\0ACTION=change\0DEVPATH=/block/x!y\0SUBSYSTEM=block\0SEQNUM=9\0",
+    ];
+    cases(&seeds, |bytes| {
+        let lines = Uevent::decode_lines(bytes);
+        let pairs = bytes.split(|byte| *byte == 0).map(|part| (part, part));
+        let environment = Uevent::from_environment(pairs);
+        let datagram = Uevent::decode_datagram(bytes);
+        for event in [&lines, &environment].into_iter().chain(&datagram) {
+            if let Some(name) = event.name() {
+                assert!(stays_in_dev(&name), "{}", name.escape_ascii());
+            }
+            let _ = (event.action(), event.kind(), event.number());
+        }
+        assert!(lines.variables().len() <= uevent::VARIABLES_MAX);
+        let Ok(event) = datagram else { return false };
+        assert!(event.variables().len() <= uevent::VARIABLES_MAX);
+        // Variables count, and may be worse than the header that they come with.
+        let action = event.get(b"ACTION").unwrap_or_default();
+        let path = event.get(b"DEVPATH").unwrap_or_default();
+        let is_whole = !action.is_empty() && !action.contains(&b'@') && path.starts_with(b"/");
+        let again = Uevent::decode_datagram(&event.encode_datagram());
+        assert!(!is_whole || again == Ok(event));
+        is_whole
+    });
+    cases(&[b"254:1048575", b"0:0"], |text| {
+        Number::decode(text).is_some()
+    });
+}
+
+#[test]
+fn utmp_files() {
+    let record = |line: &'static [u8]| {
+        utmp::encode(&utmp::Record {
+            kind: utmp::Kind::User,
+            pid: 42,
+            line,
+            user: b"joe",
+            host: b"far",
+            time_s: 1000,
+            time_us: 7,
+        })
+    };
+    let one = record(b"tty1");
+    let two = [record(b"tty2"), one].concat();
+    cases(&[&one, &two], |file| {
+        let count = file.len() / utmp::SIZE;
+        let place = utmp::place_of(file, b"tty1");
+        assert!(place.is_none_or(|place| place <= count));
+        let session = utmp::session_of(file, b"tty1");
+        assert!(session.is_none_or(|place| place < count));
+        if let Some(place) = session {
+            let mut record = *file.as_chunks::<{ utmp::SIZE }>().0.get(place).unwrap();
+            utmp::log_out(&mut record, 1, 2);
+            assert_eq!(utmp::session_of(&record, b"tty1"), None);
+        }
+        session.is_some()
+    });
+    for number in SEEDS {
+        let line = mangle(&mut Dice(number), &[b"tty1", b"pts/1234567890"]);
+        let file = utmp::encode(&utmp::Record {
+            kind: utmp::Kind::Login,
+            pid: -1,
+            line: &line,
+            user: &line,
+            host: &line,
+            time_s: u32::MAX,
+            time_us: u32::MAX,
+        });
+        assert!(utmp::place_of(&file, &line).is_some(), "{number}");
+    }
+}
+
+#[test]
+fn issue_files() {
+    let now = LocalTime {
+        year: i64::MAX,
+        month: 255,
+        day: 255,
+        weekday: 255,
+        hour: 255,
+        minute: 255,
+        second: 255,
+    };
+    let facts = Facts {
+        system: b"Linux",
+        node: b"host",
+        release: b"1",
+        version: b"2",
+        machine: b"m",
+        domain: b"d",
+        line: b"/dev/tty1",
+        now,
+    };
+    let seeds: [&[u8]; 2] = [b"on \\l \\m %% \\d \\t\n", b"\\s \\n \\r \\v \\o %h\\\n"];
+    cases(&seeds, |text| {
+        let shown = issue::expand(text, &facts);
+        assert!(shown.len() <= 40 * text.len());
+        true
+    });
+}
+
+#[test]
+fn archives() {
+    let inode = |name: &'static [u8], node| Inode {
+        names: vec![name.into()],
+        perm: 0o755,
+        node,
+    };
+    let linked = Inode {
+        names: vec![b"bin/a"[..].into(), b"bin/b"[..].into()],
+        perm: 0o644,
+        node: Node::File(b"content"[..].into()),
+    };
+    let inodes = [
+        inode(b"bin", Node::Directory),
+        linked,
+        inode(b"init", Node::Symlink(b"bin/a"[..].into())),
+    ];
+    let encode = |inodes: &[Inode<'_>]| {
+        let mut bytes = Vec::new();
+        cpio::encode(inodes, 0, |part| bytes.extend_from_slice(part)).map(|()| bytes)
+    };
+    let archive = encode(&inodes).unwrap();
+    let small = encode(&inodes[..1]).unwrap();
+    cases(&[&archive, &small], |bytes| {
+        let Ok(inodes) = cpio::decode(bytes) else {
+            return false;
+        };
+        let names = inodes.iter().flat_map(|inode| &inode.names);
+        let total: usize = names.map(|name| name.len()).sum();
+        assert!(total <= bytes.len());
+        // What somebody else wrote may have names that we write for nobody.
+        if let Ok(again) = encode(&inodes) {
+            let decoded = cpio::decode(&again).unwrap();
+            assert_eq!(encode(&decoded), Ok(again));
+        }
+        true
+    });
+}
+
+const SPEC: Spec = Spec {
+    name: "x",
+    synopsis: "[-v] [-w SEC] WORD",
+    about: "takes words",
+    options: &[
+        Opt::flag(b'v', "say more"),
+        Opt::valued(b'w', "SEC", "wait"),
+    ],
+    order: Order::Permute,
+    notes: "",
+    usage_code: 100,
+};
+
+#[test]
+fn command_lines() {
+    let seeds: [&[u8]; 3] = [
+        b"-v\0-w7\0up\0web",
+        b"--\0-x\0--help",
+        b"-vvw\x001\0status\0--version",
+    ];
+    cases(&seeds, |text| {
+        let args: Vec<&[u8]> = text.split(|byte| *byte == 0).collect();
+        for order in [Order::Posix, Order::Permute] {
+            match parse(&Spec { order, ..SPEC }, &args) {
+                Err(mistake) => assert_tellable(&mistake, text),
+                Ok(Asked::Run(parsed)) => {
+                    let of_options: usize = parsed.options.len();
+                    assert!(of_options <= text.len() && parsed.operands.len() <= args.len());
+                    let letters: BTreeSet<u8> = parsed.options.iter().map(|o| o.0).collect();
+                    assert!(letters.is_subset(&BTreeSet::from([b'v', b'w'])));
+                }
+                Ok(Asked::Help | Asked::Version) => {}
+            }
+        }
+        if let Err(mistake) = getty::operands(&args) {
+            assert_tellable(&mistake, text);
+        }
+        true
+    });
+}
+
+#[test]
+fn words() {
+    let seeds: [&[u8]; 6] = [
+        b"restart",
+        b":1000:1000",
+        b"bob:staff:tty",
+        b"force-stop",
+        b"65536",
+        b"\\015AT\\\\",
+    ];
+    let passwd = b"root:x:0:0::/:\nbob:x:1000:x::/:\n\xff:x:1:1\n";
+    for number in SEEDS {
+        let word = mangle(&mut Dice(number), &seeds);
+        if let Err(mistake) = Verb::parse(&word) {
+            assert_tellable(&mistake, &word);
+        }
+        if let Err(mistake) = chpst::account(&word) {
+            assert_tellable(&mistake, &word);
+        }
+        let _ = (chpst::Limit::parse(&word), chpst::nice(&word));
+        let _ = (getty::number(&word), getty::modem_speed(&word));
+        assert!(getty::unescape(&word).len() <= word.len());
+        let value = chpst::env_value(&word).unwrap_or_default();
+        assert!(value.len() <= word.len() && !value.contains(&0));
+        let _ = (
+            user(passwd, &word),
+            group(&word, b"bob"),
+            user(&word, b"bob"),
+        );
+    }
+}
+
+#[test]
+fn names_at_a_terminal() {
+    for number in SEEDS {
+        let keys = mangle(
+            &mut Dice(number),
+            &[b"joe\r", b"J\x7fr\xc3\xb6\x08\x15x\n", b"\x03"],
+        );
+        let mut line = getty::NameLine::default();
+        for key in keys {
+            (line, _) = line.step(key);
+            assert!(line.name.len() <= getty::NAME_BYTES_MAX, "{number}");
+        }
+    }
+}
+
+#[test]
+fn what_pid_1_left_for_its_successor() {
+    let seeds: [&[u8]; 3] = [b"run 1f=7 2e=80", b"poweroff ff=2", b"2 77 reboot"];
+    let entries = inittab::defaults();
+    for number in SEEDS {
+        let bytes = mangle(&mut Dice(number), &seeds);
+        let line = String::from_utf8_lossy(&bytes);
+        let told = handover::decode(&line);
+        assert!(told.processes.iter().all(|(_, pid)| *pid > 1), "{line}");
+        let machine = Machine::resume(entries.clone(), Duration::ZERO, &told, Duration::ZERO);
+        assert!(machine.handover().len() < 1000, "{line}");
+        let stages = Stages::resume(&line, |_| true, Duration::ZERO, Duration::ZERO);
+        assert!(stages.handover().len() < 100, "{line}");
+    }
+}
+
+#[test]
+fn lines_and_old_logs() {
+    let seeds: [&[u8]; 2] = [b"a line\nanother\n\nlast", b"@400000006b03150211a21d9e.u\n"];
+    for number in SEEDS {
+        let mut dice = Dice(number);
+        let mut input = mangle(&mut dice, &seeds);
+        input.truncate(500);
+        // However it is read, every byte is passed on once, and in order.
+        let mut framer = Framer::new(dice.below(20) + 1);
+        let (mut rest, mut passed) = (input.as_slice(), Vec::new());
+        let mut buffer: Vec<u8> = Vec::new();
+        while !rest.is_empty() {
+            let (read, left) = rest.split_at(rest.len().min(1 + dice.below(30)));
+            rest = left;
+            buffer.extend_from_slice(read);
+            let ready = framer.ready(&buffer);
+            let block: Vec<u8> = buffer.drain(..ready.bytes).collect();
+            assert_eq!(
+                split(&block).collect::<Vec<_>>().concat(),
+                block,
+                "{number}"
+            );
+            passed.extend(block);
+        }
+        passed.extend(buffer);
+        assert_eq!(passed, input, "{number}");
+        let logs: Vec<OldLog> = split(&input).filter_map(OldLog::parse).collect();
+        let waiting = unprocessed(&logs);
+        assert!(waiting.iter().all(|log| logs.contains(log)), "{number}");
+        assert!(surplus(&logs, 0, None).is_none_or(|log| logs.contains(&log)));
+        for log in logs {
+            assert_eq!(OldLog::parse(log.as_bytes()), Some(log));
+        }
+    }
+}
