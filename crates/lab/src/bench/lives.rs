@@ -92,26 +92,25 @@ impl Bench<'_> {
         self.add(what, tree, time.as_secs_f64() * 1e3);
     }
 
-    /// Starts a tree; whether it could be.
-    fn start(&mut self, tree: &mut Tree, sessions: bool) -> Result<bool> {
+    /// Starts a tree.
+    fn start(&mut self, tree: &mut Tree, sessions: bool) -> Result<()> {
         let Some(start) = tree.start(sessions)? else {
-            return Ok(false);
+            return Ok(());
         };
-        if self.has(Part::Start) {
-            let what = if sessions {
-                What::StartSessions
-            } else {
-                What::Start
-            };
-            self.add_ms(what, tree, tree.last_start()?.since(start));
+        let up = tree.last_start()?.since(start);
+        if !self.has(Part::Start) {
+            return Ok(());
         }
+        if sessions {
+            self.add_ms(What::StartSessions, tree, up);
+            return Ok(());
+        }
+        self.add_ms(What::Start, tree, up);
         if tree.peer().name != Name::Bare {
             let all = tree.await_status_files()?;
-            if self.has(Part::Start) && !sessions {
-                self.add_ms(What::StatusFiles, tree, all.since(start));
-            }
+            self.add_ms(What::StatusFiles, tree, all.since(start));
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Everything that one tree can tell, in an order in which nothing disturbs
@@ -123,6 +122,7 @@ impl Bench<'_> {
         if peer.name == Name::Bare {
             return tree.end();
         }
+        tree.await_status_files()?;
         tree.settle()?;
         if self.has(Part::Memory) {
             self.memory(&tree, before)?;
@@ -201,12 +201,12 @@ impl Bench<'_> {
     /// New services, by a rename into the scan directory and by a link there.
     /// With them, it is `n` services in the end, for some peers take no more.
     fn arrivals(&mut self, peer: &Peer, n: usize) -> Result<()> {
-        let arrivals = self.effort.arrivals.min(n.saturating_sub(1));
-        let mut tree = self.tree(peer, n - arrivals)?;
         if peer.name == Name::Bare {
             return Ok(());
         }
-        self.start(&mut tree, false)?;
+        let arrivals = self.effort.arrivals.min(n.saturating_sub(1));
+        let mut tree = self.tree(peer, n - arrivals)?;
+        tree.start(false)?;
         for i in 0..arrivals {
             tree.settle()?;
             let made = tree.beside(&format!("new{i}"));

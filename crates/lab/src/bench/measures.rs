@@ -108,12 +108,20 @@ impl What {
         self.unit() == "MB/s"
     }
 
+    /// What the measure of the bare loop is for this one.
+    pub fn of_bare(self) -> Self {
+        if self.more_is_better() {
+            return Self::LogPlain;
+        }
+        self
+    }
+
     /// For that many services; 0 where it is not about services.
     pub fn target(self, n: usize) -> Option<Target> {
         Some(match (self, n) {
             (Self::Start, 1000) => Target::TimesBare(1.5),
             (Self::Start, 5000) => Target::TimesBare(1.6),
-            (Self::Memory, _) => Target::AtMost(2.0),
+            (Self::Memory, 1000) => Target::AtMost(2.0),
             (Self::Restart, _) => Target::NotAboveAndEven(Name::Busybox),
             (Self::RestartAll, _) => Target::Below(Name::Busybox),
             (Self::PickUp | Self::RestartOne, _) => Target::AtMost(5.0),

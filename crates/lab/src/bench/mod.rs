@@ -75,7 +75,7 @@ const QUICK: Effort = Effort {
     kills: 3,
     kill_time: Duration::from_secs(2),
     commands: 1,
-    arrivals: 2,
+    arrivals: 1,
     idle: Duration::from_millis(500),
     log_mib: 4,
 };

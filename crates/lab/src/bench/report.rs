@@ -51,9 +51,10 @@ pub fn best_peer(results: &Results, what: What, n: usize) -> Option<f64> {
 fn reached(results: &Results, what: What, n: usize, target: Target) -> Option<bool> {
     let median = |name| results.median(what, n, name);
     let own = median(Name::Sunup)?;
+    let bare = results.median(what.of_bare(), n, Name::Bare);
     Some(match target {
-        Target::TimesBare(times) => own <= times * median(Name::Bare)?,
-        Target::ShareOfBare(share) => own >= share * median(Name::Bare)?,
+        Target::TimesBare(times) => own <= times * bare?,
+        Target::ShareOfBare(share) => own >= share * bare?,
         Target::AtMost(limit) => own <= limit,
         Target::Below(name) => own < median(name)?,
         Target::NotAboveAndEven(name) => {
@@ -126,7 +127,7 @@ fn row(results: &Results, peers: &[Name], what: What, n: usize) -> Vec<String> {
         what.unit().to_owned(),
     ];
     row.extend(peers.iter().map(|peer| cell(median(*peer))));
-    row.push(ratio(own, median(Name::Bare)));
+    row.push(ratio(own, results.median(what.of_bare(), n, Name::Bare)));
     row.push(ratio(own, best_peer(results, what, n)));
     let target = what.target(n);
     row.push(target.map_or_else(String::new, |target| in_words(what, target)));

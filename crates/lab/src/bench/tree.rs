@@ -2,11 +2,11 @@
 //! listened to, and ended whatever happens.
 
 use std::ffi::CString;
-use std::fs;
+use std::fs::{self, FileTimes};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -54,6 +54,9 @@ impl<'a> Tree<'a> {
             tree.make_service(&tree.scan_dir().join(&name))?;
             tree.names.push(name);
         }
+        // runsvdir waits for a directory's second to pass before it believes what is in it.
+        let old = FileTimes::new().set_modified(SystemTime::UNIX_EPOCH);
+        fs::File::open(tree.scan_dir())?.set_times(old)?;
         Ok(tree)
     }
 
