@@ -65,11 +65,8 @@ fn times(results: &Results, (what, n): (What, usize), peer: Name) -> Option<f64>
 }
 
 fn has_ratios(results: &Results, row: (What, usize)) -> bool {
-    let others = Name::all().filter(|peer| *peer != Name::Sunup);
-    others
-        .filter_map(|peer| times(results, row, peer))
-        .next()
-        .is_some()
+    let mut others = Name::all().filter(|peer| *peer != Name::Sunup);
+    others.any(|peer| times(results, row, peer).is_some())
 }
 
 fn x(times: f64) -> f64 {

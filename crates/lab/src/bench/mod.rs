@@ -252,9 +252,8 @@ fn runs_programs(dir: &Path) -> Result<bool> {
     let own = TempDir::new_in(dir)?;
     let program = own.path().join("probe");
     probe::write(&program)?;
-    let mut child = match Command::new(&program).stdout(io::pipe()?.1).spawn() {
-        Ok(child) => child,
-        Err(_) => return Ok(false),
+    let Ok(mut child) = Command::new(&program).stdout(io::pipe()?.1).spawn() else {
+        return Ok(false);
     };
     child.kill()?;
     child.wait()?;

@@ -99,21 +99,20 @@ impl Peer {
     /// The supervisor of a scan directory; `None` if it has none. `sessions` gives
     /// each service a session, where there is an option for that.
     pub fn supervisor(&self, scan: &Path, sessions: bool) -> Option<Command> {
-        let mut command = match self.name {
-            Name::Bare => return None,
-            Name::S6 if !sessions => {
-                let mut command = self.program("s6-svscan");
-                // 1000 if it is not told. The limit is 160,000, and memory for all is taken at once.
-                command.args(["-c", "10000"]);
-                command
-            }
-            Name::Daemontools if !sessions => self.program("svscan"),
-            Name::S6 | Name::Daemontools => return None,
-            Name::Sunup | Name::Runit | Name::Busybox => {
+        let mut command = match (self.name, sessions) {
+            (Name::Sunup | Name::Runit | Name::Busybox, _) => {
                 let mut command = self.program("runsvdir");
                 command.args(sessions.then_some("-P"));
                 command
             }
+            (Name::S6, false) => {
+                let mut command = self.program("s6-svscan");
+                // 1000 if it is not told; it sets memory apart for as many.
+                command.args(["-c", "10000"]);
+                command
+            }
+            (Name::Daemontools, false) => self.program("svscan"),
+            (Name::Bare | Name::S6 | Name::Daemontools, _) => return None,
         };
         command.arg(scan).stdin(Stdio::null()).process_group(0);
         Some(command)

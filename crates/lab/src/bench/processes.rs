@@ -18,7 +18,7 @@ use super::ear::Interrupt;
 use crate::moment::Moment;
 
 /// How long ended processes may take to go.
-const END: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_mins(1);
 /// Between two looks at what tells nobody of its changes.
 pub const LOOK: Duration = Duration::from_micros(200);
 

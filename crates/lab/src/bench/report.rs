@@ -3,7 +3,6 @@
 //! README.md and the screen have the same table. Cells are medians; the ratios
 //! are what holds on another machine.
 
-use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
@@ -154,29 +153,22 @@ fn align(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().filter_map(|r| Some(r.get(column)?.len())).max();
     let widths: Vec<usize> = (0..columns).map(|c| width(c).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for (i, row) in rows.iter().enumerate() {
-        for ((cell, width), column) in row.iter().zip(&widths).zip(0..) {
-            // Writing to a String cannot fail.
-            let _ = match column {
-                0 => write!(text, "| {cell:<width$} "),
-                _ => write!(text, "| {cell:>width$} "),
-            };
-        }
-        text.push_str("|\n");
-        if i == 0 {
-            for (width, column) in widths.iter().zip(0..) {
-                let line = "-".repeat(width + 1);
-                text += &if column == 0 {
-                    format!("|-{line}")
-                } else {
-                    format!("|{line}:")
-                };
-            }
-            text.push_str("|\n");
-        }
-    }
-    text
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).enumerate();
+        let cells = cells.map(|(column, (cell, width))| match column {
+            0 => format!("| {cell:<width$} "),
+            _ => format!("| {cell:>width$} "),
+        });
+        cells.chain(["|\n".to_owned()]).collect::<String>()
+    };
+    let rules = widths.iter().enumerate().map(|(column, width)| {
+        let (first, last) = if column == 0 { ("-", "-") } else { ("-", ":") };
+        format!("|{first}{}{last}", "-".repeat(*width))
+    });
+    let rule: String = rules.chain(["|\n".to_owned()]).collect();
+    let (head, rest) = rows.split_at(rows.len().min(1));
+    let lines = |rows: &[Vec<String>]| rows.iter().map(line).collect::<String>();
+    [lines(head), rule, lines(rest)].concat()
 }
 
 fn notes(results: &Results) -> String {

@@ -19,7 +19,7 @@ use crate::moment::Moment;
 use crate::sys;
 
 /// How long anything may take before it counts as failed.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Supervisors hold a service back that ran for less than a second.
 const SETTLED: Duration = Duration::from_millis(1200);
 
@@ -262,7 +262,9 @@ impl<'a> Tree<'a> {
     /// Ends all processes of the tree. Dropping it does the same, but has nobody
     /// to tell of a failure.
     pub fn end(self) -> Result<()> {
-        processes::end_all()
+        let ended = processes::end_all();
+        drop(self);
+        ended
     }
 }
 
