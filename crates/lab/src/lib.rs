@@ -4,6 +4,7 @@
 //! [`boot::Options`] says which machine; [`boot::start`] gives a running
 //! [`machine::Machine`], which is a console, a port for results and an end.
 
+pub mod bench;
 pub mod boot;
 pub mod debian;
 pub mod enter;

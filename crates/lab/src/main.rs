@@ -9,7 +9,7 @@ use lab::boot::{self, Booted, Options, Parts};
 use lab::image::{self, Compress};
 use lab::machine::End;
 use lab::report::{self, Marks, Sizes};
-use lab::{inside, reference, rootfs, suite, terminal, workspace};
+use lab::{bench, inside, reference, rootfs, suite, terminal, workspace};
 
 /// Builds images of sunup and boots them.
 #[derive(Parser)]
@@ -29,6 +29,8 @@ enum Command {
     Reference,
     /// Runs all tests, and installs what they need if it is root who asks
     Test(suite::Options),
+    /// Measures performance beside other supervisors, and installs them if it is root who asks
+    Bench(bench::Options),
     #[command(hide = true)]
     InsidePorter(Inside),
     #[command(hide = true)]
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
             Ok(false) => return ExitCode::FAILURE,
             Err(e) => Err(e),
         },
+        Command::Bench(options) => bench::run(&options),
         Command::InsidePorter(i) => inside::porter(&i.console, &i.results, &i.words),
         Command::InsideInit(i) => inside::init(&i.console, &i.results, &i.words),
     };

@@ -22,6 +22,13 @@ impl Moment {
         }
     }
 
+    /// The moment at which the boot clock shows this time.
+    pub fn on_boot_clock(time: Duration) -> Self {
+        Self {
+            nanos: time.as_nanos() as u64,
+        }
+    }
+
     /// The time since `earlier`, which is none if that is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.nanos.saturating_sub(earlier.nanos))

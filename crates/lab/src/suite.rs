@@ -57,6 +57,7 @@ const NEEDS: &[Need] = &[
     Need("gzip", "gzip"),
     Need("mkfifo", "coreutils"),
     Need("runsv", "runit"),
+    Need("s6-svscan", "s6"),
     Need("nsenter", "util-linux"),
     Need("setpriv", "util-linux"),
     Need("setsid", "util-linux"),

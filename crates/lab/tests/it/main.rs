@@ -4,6 +4,7 @@
 
 mod common;
 
+mod bench;
 mod image;
 mod machine;
 mod reference;

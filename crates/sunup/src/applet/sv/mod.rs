@@ -11,6 +11,8 @@
 //! script), the service is that name and the exit codes are LSB's.
 
 mod check;
+mod events;
+mod output;
 mod reason;
 mod supervise;
 pub mod svc;
@@ -23,7 +25,8 @@ use model::format::status::Phase;
 use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call, usage_error};
-use crate::{personality, say};
+use crate::personality;
+use output::Output;
 use supervise::{Service, Trouble};
 
 /// The row of the table.
@@ -153,8 +156,9 @@ fn status(names: &[&[u8]]) -> Reported {
         failed: 0,
         lsb_code: 4,
     };
+    let mut out = Output::new();
     for name in names {
-        let (text, ok) = match report(name) {
+        let (text, ok) = match report(name, &mut out) {
             Ok((phase, text, log_ok)) => {
                 reported.lsb_code = if phase == Phase::Down { 3 } else { 0 };
                 (text, log_ok)
@@ -162,22 +166,22 @@ fn status(names: &[&[u8]]) -> Reported {
             Err(trouble) => (trouble.line(name), false),
         };
         reported.failed += usize::from(!ok);
-        say::print_bytes(&text);
+        out.say(&text);
     }
     reported
 }
 
 /// The phase and the line of a service, and whether its log service, if any, is well.
-fn report(name: &[u8]) -> Result<(Phase, Vec<u8>, bool), Trouble> {
+fn report(name: &[u8], out: &mut Output) -> Result<(Phase, Vec<u8>, bool), Trouble> {
     let service = Service::named(name)?;
     let status = service.status()?;
-    let mut text = service.describe(name, &status);
+    let mut text = service.describe(name, &status, out);
     let mut log_ok = true;
     match service.log() {
         Ok(None) => text.push(b'\n'),
         Ok(Some((log, status))) => {
             text.extend_from_slice(b"; ");
-            text.extend(log.describe(b"log", &status));
+            text.extend(log.describe(b"log", &status, out));
             text.push(b'\n');
         }
         Err(trouble) => {
@@ -191,19 +195,20 @@ fn report(name: &[u8]) -> Result<(Phase, Vec<u8>, bool), Trouble> {
 
 /// Sends the command to all, then waits for all; returns how many failed.
 fn act(action: &Action, names: &[&[u8]], wait_ms: Option<u64>) -> usize {
+    let mut out = Output::new();
     let mut waiter = wait_ms.map(|ms| wait::Waiter::new(*action, ms));
     let mut failed = 0;
     for name in names {
         let done = match &mut waiter {
-            Some(waiter) => waiter.add(name),
+            Some(waiter) => waiter.add(name, &mut out),
             None => send(action, name),
         };
         if let Err(trouble) = done {
             failed += usize::from(!trouble.is_success_of(action));
-            say::print_bytes(&trouble.line_after(action, name));
+            out.say(&trouble.line_after(action, name));
         }
     }
-    failed + waiter.map_or(0, wait::Waiter::finish)
+    failed + waiter.map_or(0, |waiter| waiter.finish(&mut out))
 }
 
 fn send(action: &Action, name: &[u8]) -> Result<(), Trouble> {

@@ -2,7 +2,7 @@
 //! `status` and `control`. Nothing here blocks: fifos are opened without waiting
 //! for the other side, so a stale one answers at once.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use model::control::{self, Action};
 use model::format::status::Status;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, open, stat};
+use rustix::fs::{AtFlags, Mode, OFlags, open, openat, stat, statat};
 use rustix::io::Errno;
 
+use super::output::Output;
 use super::reason::reason;
-use crate::{personality, say, sys};
+use crate::{personality, sys};
 
 /// Where services are looked up without SVDIR: upstream runit's place, Void's,
 /// Debian's, and the place of this project's own tree.
@@ -90,8 +91,12 @@ impl Trouble {
 /// A service whose supervisor runs, as far as can be known.
 pub struct Service {
     dir: PathBuf,
-    /// `supervise/ok`; `None` when we may not open it.
+    /// The same, held open: its files are looked up from here, not from the root.
+    home: OwnedFd,
+    /// `supervise/ok`, which reports an error when the supervisor ends.
     ok: Option<OwnedFd>,
+    /// We may not open `supervise/ok`.
+    is_refused: bool,
 }
 
 impl Service {
@@ -102,29 +107,34 @@ impl Service {
         if name.is_empty() || dir.as_os_str().is_empty() {
             return Err(Trouble::fail(ENTER, Errno::NOENT));
         }
-        enter(&dir).map_err(|e| Trouble::fail(ENTER, e))?;
-        Self::connect(dir)
+        let here = [dir.as_os_str().as_bytes(), b"/."].concat();
+        let home = open(here, HOME, Mode::empty()).map_err(|e| Trouble::fail(ENTER, e))?;
+        Self::connect(dir, home)
     }
 
-    fn connect(dir: PathBuf) -> Result<Self, Trouble> {
-        let ok = match open_fifo(&dir.join("supervise/ok")) {
+    fn connect(dir: PathBuf, home: OwnedFd) -> Result<Self, Trouble> {
+        let ok = match open_fifo(&home, c"supervise/ok") {
             Ok(fd) => Some(fd),
             Err(Errno::NXIO) => return Err(Trouble::Dead),
             // The status may be readable all the same.
             Err(Errno::ACCESS) => None,
             Err(e) => return Err(Trouble::warning(OPEN_OK, e)),
         };
-        Ok(Self { dir, ok })
+        Ok(Self {
+            dir,
+            home,
+            is_refused: ok.is_none(),
+            ok,
+        })
     }
 
     /// The log service and its status, if there is one.
     pub fn log(&self) -> Result<Option<(Self, Status)>, Trouble> {
-        let dir = self.dir.join("log");
-        match enter(&dir) {
+        match openat(&self.home, c"log/.", HOME, Mode::empty()) {
             Err(Errno::NOENT) => Ok(None),
             Err(e) => Err(Trouble::warning("change directory", e)),
-            Ok(()) => {
-                let log = Self::connect(dir)?;
+            Ok(home) => {
+                let log = Self::connect(self.dir.join("log"), home)?;
                 let status = log.status()?;
                 Ok(Some((log, status)))
             }
@@ -141,10 +151,10 @@ impl Service {
         const OPEN: &str = "open supervise/status";
         const READ: &str = "read supervise/status";
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match open(self.dir.join("supervise/status"), flags, Mode::empty()) {
+        let file = match openat(&self.home, c"supervise/status", flags, Mode::empty()) {
             Ok(file) => file,
             // Where neither can be opened, the first is the one to name.
-            Err(e @ Errno::ACCESS) if self.ok.is_none() => {
+            Err(e @ Errno::ACCESS) if self.is_refused => {
                 return Err(Trouble::warning(OPEN_OK, e));
             }
             Err(e) => return Err(Trouble::warning(OPEN, e)),
@@ -172,14 +182,13 @@ impl Service {
     }
 
     /// The text of a status, without the end of line.
-    pub fn describe(&self, name: &[u8], status: &Status) -> Vec<u8> {
-        let down = self.dir.join("down");
-        let normally_up = match stat(&down) {
+    pub fn describe(&self, name: &[u8], status: &Status, out: &mut Output) -> Vec<u8> {
+        let normally_up = match statat(&self.home, c"down", AtFlags::empty()) {
             Ok(_) => Some(false),
             Err(Errno::NOENT) => Some(true),
             Err(e) => {
-                let what = format!("unable to stat {}: {}", down.display(), reason(e));
-                say::line("warning", what);
+                let down = self.dir.join("down");
+                out.warn(&format!("unable to stat {}: {}", down.display(), reason(e)));
                 None
             }
         };
@@ -188,7 +197,7 @@ impl Service {
 
     /// The way to command the supervisor.
     pub fn control(&self) -> Result<Control, Trouble> {
-        match open_fifo(&self.dir.join("supervise/control")) {
+        match open_fifo(&self.home, c"supervise/control") {
             Ok(fifo) => Ok(Control { fifo }),
             Err(Errno::NXIO) => Err(Trouble::Dead),
             Err(e) => Err(Trouble::warning("open supervise/control", e)),
@@ -198,6 +207,11 @@ impl Service {
     /// A descriptor that reports an error when the supervisor ends.
     pub fn lifeline(&self) -> Option<&OwnedFd> {
         self.ok.as_ref()
+    }
+
+    /// Closes that descriptor: [`Control::lifeline`] does, too.
+    pub fn drop_lifeline(&mut self) {
+        self.ok = None;
     }
 }
 
@@ -234,14 +248,13 @@ pub fn is_dead(fifo: impl AsFd) -> bool {
     polled.is_ok_and(|n| n > 0)
 }
 
-fn open_fifo(path: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    open(path, flags, Mode::empty())
-}
+/// How a directory is held: for looking up names, which takes the permission
+/// that changing to it does.
+const HOME: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Tells what changing to the directory would: looking up `.` needs the same permission.
-fn enter(dir: &Path) -> Result<(), Errno> {
-    stat([dir.as_os_str().as_bytes(), b"/."].concat()).map(drop)
+fn open_fifo(home: &OwnedFd, path: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    openat(home, path, flags, Mode::empty())
 }
 
 /// The service directory that an operand means.

@@ -1,0 +1,231 @@
+//! Trees of services from their start to their end, and what is measured on the way.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::ear::Interrupt;
+use super::measures::{Part, What};
+use super::peers::{Name, Peer};
+use super::processes;
+use super::results::Results;
+use super::tree::Tree;
+use crate::moment::Moment;
+
+/// How much is done in one life.
+pub struct Effort {
+    /// Services killed one after another, as long as there is `kill_time`.
+    pub kills: usize,
+    /// See `kills`: a peer may wait a second each time.
+    pub kill_time: Duration,
+    /// Repeated commands.
+    pub commands: usize,
+    /// New services.
+    pub arrivals: usize,
+    /// How long an idle tree is watched.
+    pub idle: Duration,
+    /// What a logger gets.
+    pub log_mib: usize,
+}
+
+/// What every measurement needs.
+pub struct Bench<'a> {
+    /// What was asked for.
+    pub parts: Vec<Part>,
+    /// How much.
+    pub effort: Effort,
+    /// A directory in memory.
+    pub place: PathBuf,
+    /// The user's wish to stop.
+    pub interrupt: &'a Interrupt,
+    /// Where the samples go.
+    pub results: Results,
+}
+
+/// How a tree lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It is started.
+    Start,
+    /// It is started, with a session for each service.
+    StartSessions,
+    /// It gets new services.
+    Arrivals,
+    /// Everything else; if it is the first round, it is idle for a while.
+    Whole(bool),
+}
+
+impl Bench<'_> {
+    /// Whether a part was asked for.
+    pub fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
+    /// One life of a tree of `n` services.
+    pub fn live(&mut self, life: Life, peer: &Peer, n: usize) -> Result<()> {
+        match life {
+            Life::Start | Life::StartSessions => {
+                let mut tree = self.tree(peer, n)?;
+                self.start(&mut tree, life == Life::StartSessions)?;
+                tree.end()
+            }
+            Life::Arrivals => self.arrivals(peer, n),
+            Life::Whole(first) => self.whole(peer, n, first),
+        }
+    }
+
+    fn tree<'t>(&self, peer: &'t Peer, n: usize) -> Result<Tree<'t>>
+    where
+        Self: 't,
+    {
+        Tree::new(peer, n, &self.place, self.interrupt)
+    }
+
+    fn add(&mut self, what: What, tree: &Tree, sample: f64) {
+        self.results.add(what, tree.n(), tree.peer().name, sample);
+    }
+
+    fn add_ms(&mut self, what: What, tree: &Tree, time: Duration) {
+        self.add(what, tree, time.as_secs_f64() * 1e3);
+    }
+
+    /// Starts a tree.
+    fn start(&mut self, tree: &mut Tree, sessions: bool) -> Result<()> {
+        let Some(start) = tree.start(sessions)? else {
+            return Ok(());
+        };
+        let up = tree.last_start()?.since(start);
+        if !self.has(Part::Start) {
+            return Ok(());
+        }
+        if sessions {
+            self.add_ms(What::StartSessions, tree, up);
+            return Ok(());
+        }
+        self.add_ms(What::Start, tree, up);
+        if tree.peer().name != Name::Bare {
+            let all = tree.await_status_files()?;
+            self.add_ms(What::StatusFiles, tree, all.since(start));
+        }
+        Ok(())
+    }
+
+    /// Everything that one tree can tell, in an order in which nothing disturbs
+    /// what follows.
+    fn whole(&mut self, peer: &Peer, n: usize, first: bool) -> Result<()> {
+        let mut tree = self.tree(peer, n)?;
+        let before = processes::kernel_memory_kib()?;
+        self.start(&mut tree, false)?;
+        if peer.name == Name::Bare {
+            return tree.end();
+        }
+        tree.await_status_files()?;
+        tree.settle()?;
+        if self.has(Part::Memory) {
+            self.memory(&tree, before)?;
+        }
+        if first && self.has(Part::Idle) {
+            self.idle(&tree)?;
+        }
+        if self.has(Part::Restart) {
+            let times = tree.kill_each(self.effort.kills, self.effort.kill_time)?;
+            for time in times {
+                self.add_ms(What::Restart, &tree, time);
+            }
+            tree.settle()?;
+            let time = tree.kill_all()?;
+            self.add_ms(What::RestartAll, &tree, time);
+            tree.settle()?;
+        }
+        self.commands(&mut tree)?;
+        tree.end()
+    }
+
+    fn memory(&mut self, tree: &Tree, kernel_before_kib: u32) -> Result<()> {
+        let cost = processes::cost(&tree.supervisors()?)?;
+        let kernel_kib = processes::kernel_memory_kib()?.saturating_sub(kernel_before_kib);
+        let per_service = |sum: u32| f64::from(sum) / f64::from(tree.n() as u32);
+        self.add(What::Memory, tree, per_service(cost.pss_kib));
+        self.add(What::PageTables, tree, per_service(cost.page_tables_kib));
+        self.add(What::KernelMemory, tree, per_service(kernel_kib));
+        self.add(What::Processes, tree, f64::from(cost.processes));
+        self.add(What::Descriptors, tree, per_service(cost.descriptors));
+        Ok(())
+    }
+
+    /// How often any process of the tree was put on a processor.
+    fn idle(&mut self, tree: &Tree) -> Result<()> {
+        let pids = processes::descendants()?;
+        let before = processes::switches(&pids);
+        self.interrupt.rest(self.effort.idle)?;
+        let after = processes::switches(&processes::descendants()?);
+        let count = |(pid, n): (&_, &u32)| n.saturating_sub(before.get(pid).copied().unwrap_or(0));
+        let wakeups: u32 = after.iter().map(count).sum();
+        self.add(What::WakeUps, tree, f64::from(wakeups));
+        Ok(())
+    }
+
+    fn commands(&mut self, tree: &mut Tree) -> Result<()> {
+        let services = tree.services();
+        let until = Moment::now().after(self.effort.kill_time);
+        for _ in 0..self.effort.commands {
+            if self.has(Part::Status) && Moment::now() < until {
+                let start = Moment::now();
+                for command in tree.peer().status(&services) {
+                    tree.run(command)?;
+                }
+                self.add_ms(What::Status, tree, Moment::now().since(start));
+            }
+        }
+        if self.has(Part::RestartOne) {
+            for service in services.iter().take(self.effort.commands) {
+                let time = tree.restart(service)?;
+                self.add_ms(What::RestartOne, tree, time);
+            }
+            tree.settle()?;
+        }
+        if self.has(Part::Stop) {
+            let start = Moment::now();
+            for command in tree.peer().stop(&services) {
+                tree.run(command)?;
+            }
+            let end = tree.await_end()?;
+            self.add_ms(What::StopAll, tree, end.since(start));
+        }
+        Ok(())
+    }
+
+    /// New services, by a rename into the scan directory and by a link there.
+    /// With them, it is `n` services in the end, for some peers take no more.
+    fn arrivals(&mut self, peer: &Peer, n: usize) -> Result<()> {
+        if peer.name == Name::Bare {
+            return Ok(());
+        }
+        let arrivals = self.effort.arrivals.min(n.saturating_sub(1));
+        let mut tree = self.tree(peer, n - arrivals)?;
+        tree.start(false)?;
+        for i in 0..arrivals {
+            tree.settle()?;
+            let made = tree.beside(&format!("new{i}"));
+            let place = tree.scan_dir().join(format!("new{i}"));
+            tree.make_service(&made)?;
+            let start = Moment::now();
+            let placed = if i % 2 == 0 {
+                fs::rename(&made, &place)
+            } else {
+                symlink(&made, &place)
+            };
+            placed.with_context(|| format!("make {}", place.display()))?;
+            if let Some(look) = peer.look(&tree.scan_dir()) {
+                tree.run(look)?;
+            }
+            let heard = tree.hear()?;
+            let time = heard.at.since(start).as_secs_f64() * 1e3;
+            self.results.add(What::PickUp, n, peer.name, time);
+        }
+        tree.end()
+    }
+}

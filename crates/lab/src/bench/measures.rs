@@ -1,0 +1,136 @@
+//! What is measured: names, units, and what sunup is to reach.
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::peers::Name;
+
+/// A part of the measurements, as it may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Start of all services, and state files
+    Start,
+    /// Memory, processes and descriptors of the supervisor
+    Memory,
+    /// Services that are killed
+    Restart,
+    /// A new service
+    PickUp,
+    /// `sv status` of all
+    Status,
+    /// `sv restart` of one
+    RestartOne,
+    /// `sv stop` of all
+    Stop,
+    /// Wake-ups of an idle tree
+    Idle,
+    /// Throughput of the logger
+    Log,
+}
+
+/// A measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "`What::title` says what each is")]
+pub enum What {
+    Start,
+    StatusFiles,
+    StartSessions,
+    Memory,
+    PageTables,
+    KernelMemory,
+    Processes,
+    Descriptors,
+    Restart,
+    RestartAll,
+    PickUp,
+    Status,
+    RestartOne,
+    StopAll,
+    WakeUps,
+    LogPlain,
+    LogTai64n,
+    LogHuman,
+}
+
+/// What sunup is to reach. All values are medians of one run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Target {
+    /// At most so many times the bare loop's.
+    TimesBare(f64),
+    /// At least this share of cat's.
+    ShareOfBare(f64),
+    /// At most so much.
+    AtMost(f64),
+    /// Less than that peer's.
+    Below(Name),
+    /// Not above that peer's, and the 99th percentile below twice the median.
+    NotAboveAndEven(Name),
+}
+
+impl What {
+    /// In words.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Start => "start of all",
+            Self::StatusFiles => "start, all status files",
+            Self::StartSessions => "start of all, runsvdir -P",
+            Self::Memory => "memory per service",
+            Self::PageTables => "page tables per service",
+            Self::KernelMemory => "kernel memory per service",
+            Self::Processes => "supervisor's processes",
+            Self::Descriptors => "descriptors per service",
+            Self::Restart => "restart after kill -9",
+            Self::RestartAll => "kill -9 of all, all back",
+            Self::PickUp => "a new service",
+            Self::Status => "sv status of all",
+            Self::RestartOne => "sv restart of one",
+            Self::StopAll => "sv stop of all",
+            Self::WakeUps => "wake-ups, idle",
+            Self::LogPlain => "log, plain",
+            Self::LogTai64n => "log, TAI64N",
+            Self::LogHuman => "log, date and time",
+        }
+    }
+
+    /// Of its samples.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Memory | Self::PageTables | Self::KernelMemory => "KiB",
+            Self::Processes | Self::Descriptors | Self::WakeUps => "",
+            Self::LogPlain | Self::LogTai64n | Self::LogHuman => "MB/s",
+            _ => "ms",
+        }
+    }
+
+    /// Whether a greater value is a better one.
+    pub fn more_is_better(self) -> bool {
+        self.unit() == "MB/s"
+    }
+
+    /// What the measure of the bare loop is for this one.
+    pub fn of_bare(self) -> Self {
+        if self.more_is_better() {
+            return Self::LogPlain;
+        }
+        self
+    }
+
+    /// For that many services; 0 where it is not about services.
+    pub fn target(self, n: usize) -> Option<Target> {
+        Some(match (self, n) {
+            (Self::Start, 1000) => Target::TimesBare(1.5),
+            (Self::Start, 5000) => Target::TimesBare(1.6),
+            (Self::Memory, 1000) => Target::AtMost(2.0),
+            (Self::Restart, _) => Target::NotAboveAndEven(Name::Busybox),
+            (Self::RestartAll, _) => Target::Below(Name::Busybox),
+            (Self::PickUp | Self::RestartOne, _) => Target::AtMost(5.0),
+            (Self::Status, 1000) => Target::AtMost(10.0),
+            (Self::StopAll, 1000) => Target::AtMost(60.0),
+            (Self::WakeUps, _) => Target::AtMost(0.0),
+            (Self::LogPlain, _) => Target::ShareOfBare(0.7),
+            (Self::LogTai64n | Self::LogHuman, _) => Target::ShareOfBare(0.5),
+            _ => return None,
+        })
+    }
+}

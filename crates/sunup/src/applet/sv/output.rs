@@ -1,0 +1,55 @@
+//! Lines on their way to standard output: gathered, because a write for each of
+//! a thousand services is a sixth of what `sv status` does, and written before
+//! sv waits, warns or ends. A terminal gets each at once.
+
+use std::io::IsTerminal;
+
+use crate::say;
+
+/// More is not held back.
+const HELD_BYTES_MAX: usize = 16 * 1024;
+
+/// The results not yet written; dropping it writes them.
+pub struct Output {
+    held: Vec<u8>,
+    held_max: usize,
+}
+
+impl Output {
+    /// Nothing said yet.
+    pub fn new() -> Self {
+        let to_terminal = std::io::stdout().is_terminal();
+        Self {
+            held: Vec::new(),
+            held_max: if to_terminal { 0 } else { HELD_BYTES_MAX },
+        }
+    }
+
+    /// Adds whole lines.
+    pub fn say(&mut self, lines: &[u8]) {
+        self.held.extend_from_slice(lines);
+        if self.held.len() > self.held_max {
+            self.flush();
+        }
+    }
+
+    /// A warning on standard error, after what was said before it.
+    pub fn warn(&mut self, what: &str) {
+        self.flush();
+        say::line("warning", what);
+    }
+
+    /// Writes what is held.
+    pub fn flush(&mut self) {
+        if !self.held.is_empty() {
+            say::print_bytes(&self.held);
+            self.held.clear();
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
