@@ -1,7 +1,8 @@
 //! `lab test`: all checks of the sources, one suite after the other, and one
 //! summary at the end.
 //!
-//! Each suite is a run of cargo. What it says is kept, and shown if it fails.
+//! A suite is a run of cargo, or of the tests of behaviour against programs of
+//! others ([`crate::under_test`]). What it says is kept, and shown if it fails.
 //! Nothing is left out silently: what the tests need is installed, or named.
 
 use std::fs::{self, File, Permissions};
@@ -17,6 +18,7 @@ use indicatif::ProgressBar;
 
 use crate::debian::{self, Need};
 use crate::moment::Moment;
+use crate::under_test::Programs;
 use crate::{reference, workspace};
 
 /// What to test.
@@ -28,6 +30,9 @@ pub struct Options {
     /// Run this suite alone; may be given more than once
     #[arg(long, value_enum, value_name = "SUITE")]
     pub only: Vec<Suite>,
+    /// Run the tests of behaviour alone, against these programs: runit, busybox, or those of a directory
+    #[arg(long, value_name = "PROGRAMS", conflicts_with_all = ["quick", "only"])]
+    pub under_test: Option<String>,
 }
 
 /// A part of the tests. Their order is that of their cost.
@@ -45,6 +50,10 @@ pub enum Suite {
     User,
     /// This tool, and machines in namespaces
     Lab,
+    /// What busybox's programs do in the tests of behaviour
+    Busybox,
+    /// What runit's programs do in the tests of behaviour
+    Runit,
     /// Machines in QEMU
     Vm,
 }
@@ -56,6 +65,7 @@ const NEEDS: &[Need] = &[
     Need("dpkg-deb", "dpkg"),
     Need("gzip", "gzip"),
     Need("mkfifo", "coreutils"),
+    Need("perl", "perl-base"),
     Need("runsv", "runit"),
     Need("s6-svscan", "s6"),
     Need("nsenter", "util-linux"),
@@ -94,13 +104,20 @@ pub fn run(options: &Options) -> Result<bool> {
     }
     let mut table = String::from("\n  suite      passed  failed  seconds\n");
     let mut total = Count::default();
-    for suite in suites {
+    let mut add = |name: &str, run: &dyn Fn() -> Result<Count>| -> Result<()> {
         let start = Moment::now();
-        let count = run_suite(suite)?;
-        table += &row(suite, count, Moment::now().since(start));
+        let count = run()?;
+        table += &row(name, count, Moment::now().since(start));
         total.passed += count.passed;
         total.failed += count.failed;
         total.skipped += count.skipped;
+        Ok(())
+    };
+    for suite in suites {
+        add(&suite.name(), &|| run_suite(suite))?;
+    }
+    if let Some(name) = &options.under_test {
+        add(name, &|| run_under_test(name))?;
     }
     println!("{table}\n{}", summary(total));
     Ok(total.failed == 0)
@@ -109,6 +126,7 @@ pub fn run(options: &Options) -> Result<bool> {
 impl Options {
     fn suites(&self, root: bool) -> Vec<Suite> {
         let wanted = |suite: &Suite| match suite {
+            _ if self.under_test.is_some() => false,
             _ if !self.only.is_empty() => self.only.contains(suite),
             // An ordinary user has run these tests with the suite before.
             Suite::User => root,
@@ -120,10 +138,10 @@ impl Options {
     }
 }
 
-fn row(suite: Suite, count: Count, time: Duration) -> String {
+fn row(name: &str, count: Count, time: Duration) -> String {
     format!(
         "  {:<10} {:>6}  {:>6}  {:>7.1}\n",
-        suite.name(),
+        name,
         count.passed,
         count.failed,
         time.as_secs_f64()
@@ -144,7 +162,7 @@ impl Suite {
         value.map_or_else(String::new, |v| v.get_name().to_owned())
     }
 
-    /// Cargo's arguments.
+    /// Cargo's arguments; a suite without is no run of cargo.
     fn words(self) -> &'static str {
         match self {
             Self::Format => "fmt --all --check",
@@ -153,6 +171,7 @@ impl Suite {
             Self::Sunup | Self::User => "test --package sunup",
             Self::Lab => "test --package lab -- --skip in_qemu",
             // One machine at a time: they wait for each other anyway.
+            Self::Busybox | Self::Runit => "",
             Self::Vm => "test --package lab --test it --test vm -- in_qemu --test-threads=1",
         }
     }
@@ -165,6 +184,9 @@ impl Suite {
 /// Runs a suite and shows what it said if it failed.
 fn run_suite(suite: Suite) -> Result<Count> {
     let name = suite.name();
+    if suite.words().is_empty() {
+        return run_under_test(&name);
+    }
     let log = tempfile::NamedTempFile::new().context("make a file for a suite's output")?;
     let mut command = workspace::cargo();
     command
@@ -196,6 +218,23 @@ fn run_suite(suite: Suite) -> Result<Count> {
         println!("{said}\nlab: {name}: failed ({status}); its output is above");
     }
     Ok(count)
+}
+
+/// Runs the tests of behaviour against other programs. Those that are not
+/// applicable are no tests of them, and not counted.
+fn run_under_test(name: &str) -> Result<Count> {
+    let bar = progress(name);
+    let outcome = Programs::find(name)?.test()?;
+    bar.finish_and_clear();
+    for wrong in &outcome.wrong {
+        println!("{wrong}");
+    }
+    println!("lab: {name}: {}", outcome.summary());
+    Ok(Count {
+        passed: outcome.passed,
+        failed: outcome.wrong.len().try_into().unwrap_or(u32::MAX),
+        skipped: 0,
+    })
 }
 
 /// Both of a suite's streams end up in one file, in order.

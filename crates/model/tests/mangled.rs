@@ -184,7 +184,7 @@ impl Ere for Plain {
 
     fn groups<'t>(&self, text: &'t [u8]) -> Option<Groups<'t>> {
         let found = text.starts_with(self.0.get(..1)?);
-        found.then(|| [Some(text); GROUPS])
+        found.then_some([Some(text); GROUPS])
     }
 }
 
