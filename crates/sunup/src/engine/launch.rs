@@ -15,13 +15,13 @@ use rustix::io::Errno;
 use super::supervise::RECORD;
 use super::unit::Unit;
 use crate::personality;
-use crate::sys::spawn::{Pid, Plan, Record, Session, SpawnError, Spawner};
+use crate::sys::spawn::{FilesLimit, Pid, Plan, Record, Session, SpawnError, Spawner};
 
 /// What all starts have in common.
 pub struct Launcher {
     spawner: Spawner,
     session: Session,
-    files_soft: Option<u64>,
+    files: Option<FilesLimit>,
     /// Where pids count; without it no process can be adopted later.
     pub world: Option<World>,
 }
@@ -45,24 +45,21 @@ pub struct Refusal {
 }
 
 impl Launcher {
-    /// Reads the pid namespace and lifts the soft limit of open files, which
+    /// Reads the pid namespace and lifts the limit of open files, which
     /// children get back.
     pub fn new(session: Session) -> io::Result<Self> {
         Ok(Self {
             spawner: Spawner::new(),
             session,
-            files_soft: raise_files_limit(),
+            files: raise_files_limit(),
             world: super::adopt::world()?,
         })
     }
 
     /// Undoes the lift of the limit of open files, in a forked child.
     pub fn give_files_limit_back(&self) {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        if self.files_soft.is_some() {
-            let maximum = getrlimit(Resource::Nofile).maximum;
-            let current = self.files_soft;
-            let _refused = setrlimit(Resource::Nofile, Rlimit { current, maximum });
+        if let Some(limit) = &self.files {
+            limit.set_again();
         }
     }
 
@@ -116,7 +113,7 @@ impl Launcher {
             argv,
             stdio,
             session: self.session,
-            files_soft: self.files_soft,
+            files: self.files,
             record,
         })
     }
@@ -210,21 +207,27 @@ fn is_executable(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o111 != 0)
 }
 
-/// Lifts the soft limit of open files to the hard limit, since each service
-/// costs three; returns the old one if that changed anything.
-fn raise_files_limit() -> Option<u64> {
+/// The hard limit of open files that the kernel starts process 1 with: nobody
+/// chose it (INR_OPEN_MAX in its sources).
+const FILES_UNCHOSEN: u64 = 4096;
+
+/// Lifts the limit of open files, since each service costs three: the soft one
+/// to the hard one, and that as far as the kernel allows, if it is permitted and
+/// the hard one is nobody's choice. Returns the old one if that changed anything.
+fn raise_files_limit() -> Option<FilesLimit> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let old = FilesLimit::now();
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current == maximum {
-        return None;
-    }
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    )
-    .ok()?;
-    current
+    let most = || std::fs::read_to_string("/proc/sys/fs/nr_open").ok();
+    let hard = maximum
+        .filter(|hard| *hard == FILES_UNCHOSEN)
+        .and_then(|hard| Some(hard.max(most()?.trim().parse().ok()?)));
+    let lifted = [hard.or(maximum), maximum].into_iter().any(|limit| {
+        let limit = Rlimit {
+            current: limit,
+            maximum: limit,
+        };
+        setrlimit(Resource::Nofile, limit).is_ok()
+    });
+    (lifted && getrlimit(Resource::Nofile) != Rlimit { current, maximum }).then_some(old)
 }

@@ -41,8 +41,8 @@ pub struct Plan {
     pub stdio: [Option<RawFd>; 3],
     /// Session and process group.
     pub session: Session,
-    /// Soft limit of open files, if the supervisor raised its own.
-    pub files_soft: Option<u64>,
+    /// The limit of open files, if the supervisor raised its own.
+    pub files: Option<FilesLimit>,
     /// A file, relative to `cwd`, that the child fills with its own identity
     /// just before the exec: text that the caller chose, then the child's pid
     /// and its boot-clock time in nanoseconds.
@@ -55,6 +55,30 @@ pub struct Record {
     pub path: CString,
     /// What the record starts with.
     pub prefix: Vec<u8>,
+}
+
+/// Limits of open files, soft and hard.
+#[derive(Clone, Copy)]
+pub struct FilesLimit(libc::rlimit);
+
+impl FilesLimit {
+    /// Those of this process.
+    pub fn now() -> Self {
+        let mut limit = libc::rlimit {
+            rlim_cur: libc::RLIM_INFINITY,
+            rlim_max: libc::RLIM_INFINITY,
+        };
+        // SAFETY: `limit` is valid for writing.
+        unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+        Self(limit)
+    }
+
+    /// Makes them this process' limits. Lowering is always permitted; a child
+    /// of which that was not expected lives with what it has.
+    pub fn set_again(&self) {
+        // SAFETY: the limit is valid for reading.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const self.0) };
+    }
 }
 
 /// Why there is no child.
@@ -224,8 +248,8 @@ fn become_program(shared: &Shared) -> Result<(), &'static str> {
                 return Err("set up standard input and output");
             }
         }
-        if let Some(soft) = plan.files_soft {
-            lower_files_limit(soft);
+        if let Some(limit) = &plan.files {
+            limit.set_again();
         }
         if let Some(record) = &plan.record {
             write_record(record);
@@ -235,21 +259,6 @@ fn become_program(shared: &Shared) -> Result<(), &'static str> {
         libc::execve(plan.program.as_ptr(), shared.argv.as_ptr(), shared.envp);
     }
     Err("start")
-}
-
-/// Gives the child the soft limit that the supervisor was started with.
-fn lower_files_limit(soft: u64) {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: `limit` is valid for both calls; the limits are the child's own.
-    unsafe {
-        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
-            limit.rlim_cur = soft.min(limit.rlim_max);
-            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
-        }
-    }
 }
 
 /// Length of every record: each overwrites the one before in place, which needs

@@ -584,6 +584,51 @@ fn log_comes_and_goes_while_supervised() {
     runsvdir.hang_up();
 }
 
+/// The supervisor takes what descriptors it may have; its services get what it
+/// was started with. (The hard limit is the kernel's for process 1.)
+#[test]
+fn the_limit_of_descriptors_is_lifted_for_the_supervisor_alone() {
+    let script = "#!/bin/sh\necho $(ulimit -Sn) $(ulimit -Hn) >limits\nexec sleep 1000\n";
+    let fixture = Fixture::new(&[("scan/web/run", script)]);
+    let stderr = fixture.path("stderr");
+    let child = Command::new("/bin/sh")
+        .args(["-c", "ulimit -Sn 1000; ulimit -Hn 4096; exec \"$@\"", "sh"])
+        .arg(fixture.applet("runsvdir"))
+        .arg(fixture.path("scan"))
+        .stdin(Stdio::null())
+        .stderr(fs::File::create(&stderr).unwrap())
+        .spawn()
+        .unwrap();
+    let runsvdir = Runsvdir {
+        child,
+        scan: fixture.path("scan"),
+        stderr,
+    };
+    let limits = wait_for("limits", &[&fixture.path("scan/web")], || {
+        let limits = fs::read_to_string(fixture.path("scan/web/limits")).ok()?;
+        limits.ends_with('\n').then_some(limits)
+    });
+    assert_eq!(limits, "1000 4096\n");
+    let lifts = "ulimit -Sn 1000; ulimit -Hn 4096; ulimit -Hn 5000 2>/dev/null";
+    let may_lift = Command::new("/bin/sh")
+        .args(["-c", lifts])
+        .status()
+        .unwrap();
+    let most = if may_lift.success() {
+        fs::read_to_string("/proc/sys/fs/nr_open").unwrap()
+    } else {
+        "4096".to_owned()
+    };
+    let has = fs::read_to_string(format!("/proc/{}/limits", runsvdir.child.id())).unwrap();
+    let line = has
+        .lines()
+        .find(|l| l.starts_with("Max open files"))
+        .unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words[3..5], [most.trim(), most.trim()], "{line}");
+    runsvdir.hang_up();
+}
+
 /// A service for which there was no descriptor starts when there is one, though
 /// nothing happens in the scan directory.
 #[test]
