@@ -1,7 +1,7 @@
 //! A logger that comes or goes while its service is supervised.
 //!
 //! When something happened to the entry `log` and it has been quiet for a
-//! moment, the caller looks at it:
+//! moment, and before each start of the service, the caller looks at it:
 //!
 //! - It came: the logger is opened and started. A running service cannot be
 //!   given another standard output; it writes to its logger from its next start on.
@@ -61,7 +61,7 @@ impl Supervisor {
             Log::Same => unit.sheds_log = !unit.piped && unit.log.is_some(),
             Log::Gone => {
                 unit.sheds_log = unit.log.is_some();
-                if unit.main.is_down() {
+                if unit.main.service.phase().1 == 0 {
                     self.shed_log(unit_id);
                 }
             }

@@ -36,6 +36,7 @@ impl Supervisor {
     fn pass_on(&mut self, id: Id, action: service::Action) {
         if id.role == Role::Main && matches!(action, service::Action::StartRun) {
             self.shed_log(id.unit);
+            self.look_at_log(id.unit);
         }
         let job = match action {
             service::Action::StartRun => Job::Run(id),

@@ -49,7 +49,7 @@ impl Launcher {
     /// children get back.
     pub fn new(session: Session) -> io::Result<Self> {
         Ok(Self {
-            spawner: Spawner::new(),
+            spawner: Spawner::new()?,
             session,
             files: raise_files_limit(),
             world: super::adopt::world()?,
@@ -91,12 +91,13 @@ impl Launcher {
         for arg in program.arguments() {
             argv.push(CString::new(arg)?);
         }
-        let mut stdio = [None; 3];
         let pipe = unit.pipe.as_ref();
-        match role {
-            Role::Main => stdio[1] = pipe.and_then(|p| p.write.as_ref()).map(AsRawFd::as_raw_fd),
-            Role::Log => stdio[0] = pipe.map(|p| p.read.as_raw_fd()),
-        }
+        let stdio = match role {
+            Role::Main => pipe
+                .and_then(|p| p.write.as_ref())
+                .map(|write| (write.as_raw_fd(), 1)),
+            Role::Log => pipe.map(|p| (p.read.as_raw_fd(), 0)),
+        };
         let phase = match program {
             Program::Run => Some(Phase::Run),
             Program::Finish(_) => Some(Phase::Finish),

@@ -13,7 +13,6 @@
 mod adopt;
 mod foreign;
 mod half;
-mod homes;
 mod keeper;
 mod launch;
 mod notice;
@@ -42,10 +41,9 @@ use crate::say;
 use crate::sys::pidfd;
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::spawn::Session;
-use homes::Homes;
 use launch::Launcher;
 use notice::Notice;
-use scandir::ScanDir;
+use scandir::{News, ScanDir};
 use title::Title;
 use unit::{Place, Unit};
 
@@ -63,7 +61,6 @@ enum Token {
     Signals,
     ScanDir,
     Title,
-    Homes,
     Control(Id),
     Pidfd(Id),
 }
@@ -75,7 +72,6 @@ impl Token {
             Self::Signals => 0,
             Self::ScanDir => 1,
             Self::Title => 2,
-            Self::Homes => 3,
             Self::Control(of) => id(of, 0),
             Self::Pidfd(of) => id(of, 1),
         }
@@ -91,7 +87,6 @@ impl Token {
             0 => Self::Signals,
             1 => Self::ScanDir,
             2 => Self::Title,
-            3 => Self::Homes,
             _ if bits & 1 == 0 => Self::Control(id),
             _ => Self::Pidfd(id),
         }
@@ -107,8 +102,6 @@ pub struct Engine {
     core: Supervisor,
     units: BTreeMap<UnitId, Unit>,
     scan_dir: Option<ScanDir>,
-    /// `None` where it is not to be had: then `log` counts when a supervision begins.
-    homes: Option<Homes>,
     title: Option<Title>,
     notice: Option<Notice>,
 }
@@ -130,14 +123,10 @@ impl Engine {
             core: Supervisor::new(Scope::One),
             units: BTreeMap::new(),
             scan_dir: None,
-            homes: Homes::new().ok(),
             title: None,
             notice: None,
         };
         engine.watch(engine.signals.as_fd(), Token::Signals)?;
-        if let Some(homes) = &engine.homes {
-            engine.watch(homes.descriptor(), Token::Homes)?;
-        }
         if engine.launcher.world.is_none() {
             say::offer(
                 who,
@@ -255,20 +244,18 @@ impl Engine {
         match token {
             Token::Signals => self.take_signals(),
             Token::ScanDir => {
-                let changed = self.scan_dir.as_mut().is_some_and(ScanDir::take_events);
-                if changed {
+                let news = self.scan_dir.as_mut().map(ScanDir::take_events);
+                let News { look, homes } = news.unwrap_or_default();
+                if look {
                     self.feed(Input::ScanDue);
+                }
+                for unit in homes {
+                    self.feed(Input::LogChanged(unit));
                 }
             }
             Token::Title => {
                 if let Some(title) = &mut self.title {
                     title.take();
-                }
-            }
-            Token::Homes => {
-                let changed = self.homes.as_ref().map(Homes::changed);
-                for unit in changed.unwrap_or_default() {
-                    self.feed(Input::LogChanged(unit));
                 }
             }
             Token::Control(id) => self.obey(id),
@@ -361,7 +348,7 @@ mod tests {
         let tokens = ids
             .into_iter()
             .flat_map(|id| [Token::Control(id), Token::Pidfd(id)]);
-        for token in tokens.chain([Token::Signals, Token::ScanDir, Token::Title, Token::Homes]) {
+        for token in tokens.chain([Token::Signals, Token::ScanDir, Token::Title]) {
             assert_eq!(Token::decode(token.encode()), token);
         }
     }

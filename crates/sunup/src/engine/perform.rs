@@ -140,8 +140,8 @@ impl Engine {
 
     fn remove(&mut self, unit: UnitId) -> Option<Unit> {
         let unit = self.units.remove(&unit)?;
-        if let (Some(homes), Some(watch)) = (&mut self.homes, unit.watch) {
-            homes.forget(watch);
+        if let (Some(scan_dir), Some(watch)) = (&mut self.scan_dir, unit.watch) {
+            scan_dir.remove_watch(watch);
         }
         Some(unit)
     }
@@ -176,7 +176,7 @@ impl Engine {
     /// From now on, a change of `log` is told; one that came before is, too.
     fn watch_home(&mut self, unit_id: UnitId) -> Option<Input> {
         let unit = self.units.get_mut(&unit_id).filter(|u| u.watch.is_none())?;
-        unit.watch = self.homes.as_mut()?.watch(unit_id, &unit.main.path).ok();
+        unit.watch = self.scan_dir.as_mut()?.watch_home(unit_id, &unit.main.path);
         let is_there = statat(&unit.main.home, c"log", AtFlags::empty()).is_ok();
         (is_there != unit.log.is_some()).then_some(Input::LogChanged(unit_id))
     }

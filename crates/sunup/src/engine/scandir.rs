@@ -19,6 +19,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use model::scan::{Identity, Name, is_service_name};
+use model::supervisor::UnitId;
 use model::time::Instant;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 
@@ -72,6 +73,17 @@ enum Watch {
     Place(HashSet<Name>),
     /// A directory that is being filled.
     Settling(Name),
+    /// A service directory, in which `log` may come and go.
+    Home(UnitId),
+}
+
+/// What the events amount to.
+#[derive(Debug, Default)]
+pub struct News {
+    /// The entries are to be looked at.
+    pub look: bool,
+    /// Something happened to `log` of these.
+    pub homes: Vec<UnitId>,
 }
 
 struct Settling {
@@ -159,10 +171,19 @@ impl ScanDir {
         self.settling.values().map(|s| s.until).min()
     }
 
-    /// Takes what inotify has to tell; true if it calls for a look.
-    pub fn take_events(&mut self) -> bool {
+    /// Tells from now on when `log` comes or goes in a service directory. The
+    /// number ends the watch; `None`: it cannot be had.
+    pub fn watch_home(&mut self, unit: UnitId, home: &Path) -> Option<i32> {
+        let watch = self.add_watch(home, NAMES)?;
+        self.watches.insert(watch, Watch::Home(unit));
+        Some(watch)
+    }
+
+    /// Takes what inotify has to tell.
+    pub fn take_events(&mut self) -> News {
+        let mut news = News::default();
         let Some(inotify) = &self.inotify else {
-            return false;
+            return news;
         };
         let mut buffer = [MaybeUninit::uninit(); 8192];
         let mut reader = inotify::Reader::new(inotify, &mut buffer);
@@ -178,19 +199,28 @@ impl ScanDir {
                 break;
             }
         }
-        let mut look = false;
         for (watch, flags, name) in events {
-            look |= self.take_event(watch, flags, name);
+            let lost = flags.contains(ReadFlags::QUEUE_OVERFLOW);
+            match self.watches.get(&watch) {
+                Some(Watch::Home(unit)) if name == b"log" => news.homes.push(*unit),
+                _ if lost => news.homes.extend(self.homes()),
+                _ => {}
+            }
+            news.look |= lost || self.take_event(watch, flags, name);
         }
-        look
+        news
+    }
+
+    fn homes(&self) -> impl Iterator<Item = UnitId> {
+        self.watches.values().filter_map(|watch| match watch {
+            Watch::Home(unit) => Some(*unit),
+            _ => None,
+        })
     }
 
     fn take_event(&mut self, watch: i32, flags: ReadFlags, name: Name) -> bool {
-        if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
-            return true;
-        }
         match self.watches.get(&watch) {
-            None => false,
+            None | Some(Watch::Home(_)) => false,
             // The path leads to another one by now.
             Some(Watch::Place(_)) if flags.intersects(GONE) => {
                 self.remove_watch(watch);
@@ -320,7 +350,8 @@ impl ScanDir {
         }
     }
 
-    fn remove_watch(&mut self, watch: i32) {
+    /// Ends a watch.
+    pub fn remove_watch(&mut self, watch: i32) {
         self.watches.remove(&watch);
         self.places.retain(|_, place| *place != watch);
         if let Some(inotify) = &self.inotify {

@@ -46,8 +46,8 @@ pub enum OpenError {
 impl Supervise {
     /// Makes and locks `supervise` in a service directory. The lock is released
     /// by the kernel when the last descriptor of it is closed: when this
-    /// supervisor is dead and each child it was just starting has exec'd, so its
-    /// record is complete.
+    /// supervisor is dead and the child it was just starting has descriptors of
+    /// its own, so its record is complete.
     pub fn open(home: BorrowedFd) -> Result<Self, OpenError> {
         make_dir(home).map_err(|e| OpenError::Failed("make supervise", e))?;
         let lock = take_lock(home)?;

@@ -24,7 +24,7 @@ pub struct Unit {
     pub log: Option<Half>,
     /// The pipe between them.
     pub pipe: Option<LogPipe>,
-    /// The directory's number in [`super::homes`].
+    /// The number of the directory's watch in [`super::scandir`].
     pub watch: Option<i32>,
 }
 

@@ -1,7 +1,8 @@
 //! Starting processes.
 //!
-//! [`vfork`] is for services: the child shares memory with the supervisor until
-//! it execs (`CLONE_VM | CLONE_VFORK`), so its cost does not grow with the
+//! [`Spawner`] is for services: the child shares memory and descriptors with the
+//! supervisor (`CLONE_VM | CLONE_VFORK | CLONE_FILES`) until it execs, or takes
+//! the few descriptors that it needs, so its cost does not grow with the
 //! supervisor, and a failed exec is known at once, with the step that failed.
 //! [`fork`] is for init and getty, whose children open terminals and ask
 //! questions first.
@@ -11,7 +12,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::signal;
 
@@ -37,8 +38,8 @@ pub struct Plan {
     pub program: CString,
     /// Arguments, `argv[0]` included.
     pub argv: Vec<CString>,
-    /// Descriptors that become 0, 1 and 2; `None` keeps the supervisor's.
-    pub stdio: [Option<RawFd>; 3],
+    /// A descriptor, and which of 0, 1 and 2 it becomes; the others are the supervisor's.
+    pub stdio: Option<(RawFd, RawFd)>,
     /// Session and process group.
     pub session: Session,
     /// The limit of open files, if the supervisor raised its own.
@@ -99,28 +100,53 @@ struct Shared<'a> {
     argv: Vec<*const c_char>,
     envp: *const *const c_char,
     inner_stack: *mut c_void,
+    slot: RawFd,
     pid: Pid,
     failed: Option<(&'static str, c_int)>,
 }
 
-/// Starts programs; keeps the children's stacks between two starts.
+/// Starts programs; keeps what children need between two starts.
 pub struct Spawner {
     stacks: Vec<u128>,
+    /// A low number, for a child's descriptor: what lies above it is not copied.
+    slot: OwnedFd,
+    /// What the slot holds in between.
+    idle: OwnedFd,
 }
 
 impl Spawner {
-    /// Reserves the stacks.
-    pub fn new() -> Self {
-        // Two: the session leader runs on the first, the program's process on the second.
-        Self {
+    /// Reserves the stacks and the slot.
+    ///
+    /// # Errors
+    /// No descriptors are to be had.
+    pub fn new() -> io::Result<Self> {
+        let idle = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
+        let slot = rustix::io::fcntl_dupfd_cloexec(&idle, 3)?;
+        Ok(Self {
+            // Two: the session leader runs on the first, the program's process on the second.
             stacks: vec![0; 2 * STACK_BYTES / size_of::<u128>()],
-        }
+            slot,
+            idle,
+        })
     }
 
     /// Starts a program and returns its pid. The supervisor must be
     /// single-threaded and must have no signal handlers (it uses
     /// [`signal::SignalFd`]).
     pub fn spawn(&mut self, plan: &Plan) -> Result<Pid, SpawnError> {
+        let slot = self.slot.as_raw_fd();
+        if let Some((from, _)) = plan.stdio {
+            copy(from, slot).map_err(|e| SpawnError::Step(STDIO, e))?;
+        }
+        let spawned = self.clone_child(plan);
+        if plan.stdio.is_some() {
+            // It would keep the pipe open. Both descriptors are there, so this cannot fail.
+            drop(copy(self.idle.as_raw_fd(), slot));
+        }
+        spawned
+    }
+
+    fn clone_child(&mut self, plan: &Plan) -> Result<Pid, SpawnError> {
         unsafe extern "C" {
             static environ: *const *const c_char;
         }
@@ -134,6 +160,7 @@ impl Spawner {
             // SAFETY: `environ` is libc's; nothing in this single-threaded program changes it meanwhile.
             envp: unsafe { environ },
             inner_stack: second.as_mut_ptr_range().end.cast(),
+            slot: self.slot.as_raw_fd(),
             pid: 0,
             failed: None,
         };
@@ -150,7 +177,7 @@ impl Spawner {
             libc::clone(
                 entry,
                 first.as_mut_ptr_range().end.cast(),
-                libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
+                SHARED | libc::SIGCHLD,
                 (&raw mut shared).cast(),
             )
         };
@@ -181,6 +208,16 @@ fn pointers(strings: &[CString]) -> Vec<*const c_char> {
 }
 
 const FORK: &str = "fork";
+const STDIO: &str = "set up standard input and output";
+
+/// What a child shares with the supervisor, which sleeps meanwhile.
+const SHARED: c_int = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES;
+
+/// Makes `to` a copy of `from` that is closed by an exec.
+fn copy(from: RawFd, to: RawFd) -> io::Result<()> {
+    // SAFETY: dup3 has no memory effects; both numbers belong to the caller.
+    signal::check(unsafe { libc::dup3(from, to, libc::O_CLOEXEC) }).map(drop)
+}
 
 fn reap(pid: Pid) {
     // SAFETY: waitpid writes no status through a null pointer.
@@ -206,7 +243,7 @@ extern "C" fn leader_process(arg: *mut c_void) -> c_int {
         libc::clone(
             program_process,
             shared.inner_stack,
-            libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT | libc::SIGCHLD,
+            SHARED | libc::CLONE_PARENT | libc::SIGCHLD,
             arg,
         )
     };
@@ -236,29 +273,40 @@ fn become_program(shared: &Shared) -> Result<(), &'static str> {
         if libc::fchdir(plan.cwd) < 0 {
             return Err("change to the directory");
         }
-        for (to, from) in (0..).zip(plan.stdio) {
-            let Some(from) = from else { continue };
-            // dup2 onto itself would keep close-on-exec.
-            let done = if from == to {
-                libc::fcntl(to, libc::F_SETFD, 0)
-            } else {
-                libc::dup2(from, to)
-            };
-            if done < 0 {
-                return Err("set up standard input and output");
-            }
-        }
         if let Some(limit) = &plan.files {
             limit.set_again();
         }
         if let Some(record) = &plan.record {
             write_record(record);
         }
+        // From here on the supervisor's locks are no longer held by this process.
+        if !own_descriptors(shared.slot) {
+            return Err("have descriptors of its own");
+        }
+        if let Some((_, to)) = plan.stdio
+            && libc::dup2(shared.slot, to) < 0
+        {
+            return Err(STDIO);
+        }
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
         signal::unblock_all();
         libc::execve(plan.program.as_ptr(), shared.argv.as_ptr(), shared.envp);
     }
     Err("start")
+}
+
+/// Takes copies of the descriptors up to `last`, and of no more: to copy and
+/// close the thousands of a supervisor would cost more than all the rest. They
+/// are shared no longer then.
+fn own_descriptors(last: RawFd) -> bool {
+    let first = last as libc::c_uint + 1;
+    // SAFETY: both calls change nothing but which descriptors this process has.
+    unsafe {
+        let flags = libc::CLOSE_RANGE_UNSHARE as libc::c_uint;
+        // Kernels before 5.9 must copy all.
+        libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, flags) == 0
+            || libc::unshare(libc::CLONE_FILES) == 0
+    }
 }
 
 /// Length of every record: each overwrites the one before in place, which needs
