@@ -33,6 +33,8 @@ impl Pair {
         Command::new(binary)
             .args(words)
             .current_dir(self.fixture.path("."))
+            // A directory in PATH that may not be searched would change the reason.
+            .env("PATH", "/usr/bin:/bin")
             .env_remove("SVDIR")
             .env_remove("SVWAIT")
             .stdin(Stdio::null())
