@@ -1,6 +1,7 @@
 //! A service or its logger: its directory, its `supervise`, and what was
 //! complained of.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -10,6 +11,32 @@ use model::supervisor::Job;
 
 use super::supervise::{self, Supervise};
 use crate::say;
+
+/// What a complaint is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum About {
+    /// `./run`.
+    Run,
+    /// `./finish`.
+    Finish,
+    /// `./control/LETTER`.
+    Script(u8),
+    /// `./supervise`.
+    Files,
+}
+
+impl About {
+    /// About the program of a job.
+    pub const fn job(job: Job) -> Self {
+        match job {
+            Job::Run(_) => Self::Run,
+            Job::Finish(..) => Self::Finish,
+            Job::Prepare(_) => Self::Script(b'u'),
+            Job::Script(_, sig, _) => Self::Script(sig.letter()),
+            Job::Epilogue(_, letter, _) => Self::Script(letter),
+        }
+    }
+}
 
 /// What is held open for one supervised process.
 pub struct Half {
@@ -23,7 +50,7 @@ pub struct Half {
     pub pidfd: Option<OwnedFd>,
     /// What `supervise/pid` shows, if that is known.
     shown_pid: Option<Pid>,
-    complaint: String,
+    complaints: BTreeMap<About, String>,
 }
 
 impl Half {
@@ -35,7 +62,7 @@ impl Half {
             supervise,
             pidfd,
             shown_pid: None,
-            complaint: String::new(),
+            complaints: BTreeMap::new(),
         }
     }
 
@@ -49,21 +76,25 @@ impl Half {
         Ok(())
     }
 
-    /// Says what is wrong, once: the same complaint is not repeated before
-    /// [`Half::renew`].
-    pub fn complain(&mut self, who: &str, complaint: String) {
-        if complaint != self.complaint {
+    /// Says what is wrong, once: the same complaint is not repeated until its
+    /// cause is over.
+    pub fn complain(&mut self, who: &str, about: About, complaint: String) {
+        if self.complaints.get(&about) != Some(&complaint) {
             say::offer(who, &complaint);
-            self.complaint = complaint;
+            self.complaints.insert(about, complaint);
         }
     }
 
-    /// A process of our own was started in the former one's place. If that is
-    /// `run`, what was complained of is over.
-    pub fn renew(&mut self, job: Job) {
-        self.pidfd = None;
-        if matches!(job, Job::Run(_)) {
-            self.complaint.clear();
+    /// What was complained of is over.
+    pub fn is_well(&mut self, about: About) {
+        self.complaints.remove(&about);
+    }
+
+    /// A job was started; a process of our own is in the former one's place.
+    pub fn started(&mut self, job: Job) {
+        self.is_well(About::job(job));
+        if job.is_process() {
+            self.pidfd = None;
         }
     }
 }

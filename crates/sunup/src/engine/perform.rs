@@ -11,6 +11,7 @@ use model::service::{Pid, Role};
 use model::supervisor::{self, Action, Id, Input, Job, Log, UnitId};
 use rustix::fs::{AtFlags, statat};
 
+use super::half::About;
 use super::supervise::OpenError;
 use super::unit::{Opened, Place, Unit};
 use super::{Engine, Token, keeper, supervise};
@@ -82,14 +83,14 @@ impl Engine {
         let half = unit.half_mut(id.role);
         match launched {
             Ok(pid) => {
-                if let (true, Some(half)) = (job.is_process(), half) {
-                    half.renew(job);
+                if let Some(half) = half {
+                    half.started(job);
                 }
                 Input::Started(job, pid as Pid)
             }
             Err(refusal) => {
                 if let (Some(text), Some(half)) = (refusal.complaint, half) {
-                    half.complain(self.who, format!("{title}: {text}"));
+                    half.complain(self.who, About::job(job), format!("{title}: {text}"));
                 }
                 Input::NotStarted(job, refusal.failure)
             }
@@ -107,22 +108,23 @@ impl Engine {
 
     fn write(&mut self, id: Id, status: &Status, stat: &str) -> Option<Input> {
         let half = self.half(id)?;
-        // In this order: who finds a fifo open finds a status, too.
+        // In this order: who finds a fifo open finds a status, too, unless there is
+        // no place for one. A service that shows nothing obeys all the same.
         let shown = half
             .show(status, stat)
             .map_err(|e| ("write supervise/status", e));
-        let furnished = shown.and_then(|()| half.supervise.furnish(half.home.as_fd()));
-        let watched = match furnished {
+        let watched = match half.supervise.furnish(half.home.as_fd()) {
             Ok(false) => Ok(()),
             Ok(true) => self.watch_control(id),
             Err(failed) => Err(failed),
         };
-        let Err((attempt, e)) = watched else {
+        let Err((attempt, e)) = shown.and(watched) else {
+            self.half(id)?.is_well(About::Files);
             return (id.role == Role::Main).then(|| self.watch_home(id.unit))?;
         };
         let complaint = format!("{}: {attempt}: {e}; trying again", self.title_of(id));
         let who = self.who;
-        self.half(id)?.complain(who, complaint);
+        self.half(id)?.complain(who, About::Files, complaint);
         Some(Input::NotWritten(id))
     }
 
@@ -191,7 +193,9 @@ impl Engine {
                 next_look: scan_dir.next_look(),
             },
             Err(text) => {
-                say::offer(self.who, text);
+                if scan_dir.is_news(&text) {
+                    say::offer(self.who, text);
+                }
                 Input::NotScanned
             }
         }

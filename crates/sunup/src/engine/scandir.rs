@@ -64,6 +64,8 @@ pub struct ScanDir {
     settling: BTreeMap<Name, Settling>,
     /// Entries that lead nowhere, which was said.
     lost: HashSet<Name>,
+    /// Why it could not be read, which was said.
+    complaint: String,
 }
 
 enum Watch {
@@ -106,6 +108,7 @@ impl ScanDir {
             places: HashMap::new(),
             settling: BTreeMap::new(),
             lost: HashSet::new(),
+            complaint: String::new(),
         })
     }
 
@@ -159,8 +162,16 @@ impl ScanDir {
             }
         }
         self.lost = lost;
+        self.complaint.clear();
         self.end_look();
         Ok(entries)
+    }
+
+    /// Whether this reason not to have the entries was not said yet.
+    pub fn is_news(&mut self, complaint: &str) -> bool {
+        let is_news = complaint != self.complaint;
+        complaint.clone_into(&mut self.complaint);
+        is_news
     }
 
     /// When to look again without an event.

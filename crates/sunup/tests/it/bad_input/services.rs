@@ -163,6 +163,13 @@ fn what_cannot_be_supervised_is_told_once_and_the_rest_runs() {
     let supervisor = Supervisor::start(&fixture);
     assert_said(&supervisor, &cases);
     supervisor.sv("restart", [&"good".to_owned()]);
+    // A service that cannot show its state obeys all the same.
+    for file in ["status", "stat", "pid"] {
+        let dir = fixture.path("services/supervise-").display().to_string();
+        let dir = format!("{dir}{file}-Directory/");
+        let ran = run(&dir, ours("svc").arg("-d").arg(&dir));
+        assert_eq!(ran.code, 0, "{}", ran.out);
+    }
     assert_said(&supervisor, &cases);
     supervisor.end();
 }
@@ -227,7 +234,28 @@ fn scripts_that_cannot_run_are_told_and_done_without() {
     let supervisor = Supervisor::start(&fixture);
     let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
     supervisor.sv("start", &names);
-    supervisor.sv("down", &names);
+    for verb in ["restart", "restart", "down"] {
+        supervisor.sv(verb, &names);
+    }
     assert_said(&supervisor, &cases);
+    supervisor.end();
+}
+
+/// Neither run nor finish can be started: each is told once, though both are
+/// tried again and again.
+#[test]
+fn two_complaints_do_not_take_turns() {
+    let fixture = Fixture::new(&[("services/bad/run", ""), ("services/bad/finish", "")]);
+    let supervisor = Supervisor::start(&fixture);
+    supervisor.until_said_of("bad");
+    // Each command is another attempt at both.
+    for _ in 0..3 {
+        let mut command = ours("sv");
+        command.args(["-w0", "up", "bad"]);
+        command.env("SVDIR", fixture.path("services"));
+        assert_eq!(run("up", &mut command).code, 1);
+    }
+    let said = supervisor.said_of("bad");
+    assert_eq!(said.lines().count(), 2, "{said}");
     supervisor.end();
 }
