@@ -11,6 +11,7 @@
 //!   it does when a supervision ends. Then the entry is looked at once more.
 
 use alloc::format;
+use alloc::string::String;
 
 use super::roster::log;
 use super::unit::Half;
@@ -33,7 +34,7 @@ pub enum Log {
     /// There: opened, locked, and this was found.
     Opened(Inheritance),
     /// There, but what is in the way.
-    NotOpened(alloc::string::String),
+    NotOpened(String),
 }
 
 impl Supervisor {
@@ -68,6 +69,7 @@ impl Supervisor {
             Log::Opened(found) => {
                 let running = unit.main.service.phase().1 != 0;
                 unit.log = Some(Half::new(&found, wall));
+                unit.log_obstacle.clear();
                 unit.piped = true;
                 if running {
                     let name = unit.name.escape_ascii();
@@ -78,7 +80,10 @@ impl Supervisor {
                 self.begin(log(unit_id), found.missed);
             }
             Log::NotOpened(text) => {
-                self.push(Action::Say(format!("{text}; trying again")));
+                if unit.log_obstacle != text {
+                    unit.log_obstacle.clone_from(&text);
+                    self.push(Action::Say(format!("{text}; trying again")));
+                }
                 let at = now.plus_ms(AGAIN_MS);
                 self.alarms.set(Alarm::Log(unit_id), Some(at));
             }

@@ -1,5 +1,7 @@
 //! One service directory, and what the world was told of it.
 
+use alloc::string::String;
+
 use crate::adoption::Inheritance;
 use crate::format::status::Status;
 use crate::format::tai64n::Tai64n;
@@ -19,6 +21,8 @@ pub struct Unit {
     pub log: Option<Half>,
     /// The writing end of the log pipe is open.
     pub piped: bool,
+    /// What was last in the way of opening `log`; empty if nothing was.
+    pub log_obstacle: String,
     /// The logger's directory went: the logger is to end.
     pub sheds_log: bool,
     /// No entry leads to it any more.
@@ -34,8 +38,8 @@ pub struct Half {
     pub held: bool,
     /// A `control/d` or `control/x` is running.
     pub epilogue: bool,
-    /// It was counted as being neither down nor gone.
-    pub busy: bool,
+    /// The child's record says that a stop is under way.
+    pub marked: bool,
     /// When phase or pid last changed.
     changed: Tai64n,
     shown: Option<(Status, Want)>,
@@ -66,7 +70,7 @@ impl Half {
             service: found.service,
             held: found.adopted,
             epilogue: false,
-            busy: false,
+            marked: found.marked,
             changed: found.changed.unwrap_or(now),
             shown: None,
         }
@@ -87,7 +91,7 @@ impl Half {
 
     /// Whether the state files lag behind.
     pub fn is_stale(&self) -> bool {
-        self.shown != Some(self.present())
+        self.shown != Some(self.present()) || self.marked != self.service.is_stopping()
     }
 
     /// What the state files are to show; they count as written.
@@ -109,7 +113,7 @@ impl Half {
             changed: self.changed,
             pid,
             paused: self.service.paused(),
-            want_up: want == Want::Up,
+            want_up: self.service.shows_want_up(),
             got_term: self.service.got_term(),
             phase,
         };
