@@ -115,6 +115,19 @@ fn a_first_run_may_command_its_own_service() {
     runsvdir.hang_up();
 }
 
+/// Debian's packages send it after they have enabled a service.
+#[test]
+fn alarm_asks_for_a_look() {
+    let fixture = Fixture::new(&[("scan/one/run", SLEEP), ("all/two/run", SLEEP)]);
+    let runsvdir = Runsvdir::start(&fixture);
+    status(&fixture.path("scan/one"), "one", running);
+    kill(runsvdir.child.id(), Signal::ALARM);
+    fixture.add("scan/two -> ../all/two", "");
+    kill(runsvdir.child.id(), Signal::ALARM);
+    status(&fixture.path("all/two"), "two", running);
+    runsvdir.hang_up();
+}
+
 #[test]
 fn follows_the_directory() {
     let fixture = Fixture::new(&[
