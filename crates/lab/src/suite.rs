@@ -24,7 +24,7 @@ use crate::{reference, workspace};
 /// What to test.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Options {
-    /// Leave out what needs QEMU
+    /// Leave out what needs QEMU, or a tree of Debian's packages
     #[arg(long, conflicts_with = "only")]
     pub quick: bool,
     /// Run this suite alone; may be given more than once
@@ -56,6 +56,8 @@ pub enum Suite {
     Runit,
     /// Machines in QEMU
     Vm,
+    /// Debian's packages and boot; only root can make their tree
+    Debian,
 }
 
 /// What the tests run, beside cargo.
@@ -74,7 +76,10 @@ const NEEDS: &[Need] = &[
     Need("unshare", "util-linux"),
 ];
 
-/// What [`Suite::Vm`] runs.
+/// What [`Suite::Debian`] makes its tree with.
+const MMDEBSTRAP: Need = Need("mmdebstrap", "mmdebstrap");
+
+/// What [`Suite::Vm`] and [`Suite::Debian`] run.
 const QEMU: Need = Need("qemu-system-x86_64", "qemu-system-x86");
 
 /// An ordinary user: nobody.
@@ -99,8 +104,13 @@ pub fn run(options: &Options) -> Result<bool> {
         provide_component(tool)?;
     }
     debian::provide(NEEDS)?;
-    if suites.contains(&Suite::Vm) {
+    if suites.contains(&Suite::Vm) || suites.contains(&Suite::Debian) {
         debian::provide(&[QEMU])?;
+    }
+    if suites.contains(&Suite::Debian) {
+        debian::provide(&[MMDEBSTRAP])?;
+    } else if suites.contains(&Suite::Vm) && !debian::is_root() {
+        eprintln!("lab: the suite debian is left out: only root can make Debian's tree");
     }
     let mut table = String::from("\n  suite      passed  failed  seconds\n");
     let mut total = Count::default();
@@ -131,6 +141,7 @@ impl Options {
             // An ordinary user has run these tests with the suite before.
             Suite::User => root,
             Suite::Vm => !self.quick,
+            Suite::Debian => root && !self.quick,
             _ => true,
         };
         let all = Suite::value_variants().iter().copied();
@@ -169,10 +180,11 @@ impl Suite {
             Self::Lint => "clippy --workspace --all-targets -- -D warnings",
             Self::Model => "test --package model",
             Self::Sunup | Self::User => "test --package sunup",
-            Self::Lab => "test --package lab -- --skip in_qemu",
+            Self::Lab => "test --package lab -- --skip in_qemu --skip in_debian",
             // One machine at a time: they wait for each other anyway.
             Self::Busybox | Self::Runit => "",
             Self::Vm => "test --package lab --test it --test vm -- in_qemu --test-threads=1",
+            Self::Debian => "test --package lab --test debian -- --test-threads=1",
         }
     }
 
@@ -339,6 +351,8 @@ mod tests {
             ..Options::default()
         };
         assert!(!quick.suites(true).contains(&Suite::Vm));
+        assert!(!quick.suites(true).contains(&Suite::Debian));
+        assert!(!Options::default().suites(false).contains(&Suite::Debian));
         assert!(quick.suites(true).contains(&Suite::User));
         assert!(!quick.suites(false).contains(&Suite::User));
         let only = Options {

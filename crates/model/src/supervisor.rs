@@ -17,10 +17,11 @@
 //! had been there at once. Between any two actions the supervisor may be killed;
 //! `tests/simulation` does that.
 //!
-//! State files are written when the caller says that a round of inputs is over
-//! ([`Input::RoundOver`]), so that starting a thousand services does not wait
-//! for a thousand files; and after the commands of one service, because `sv`
-//! waits for that.
+//! A service has its fifos and a first state before it starts, because its run
+//! script may command it at once. Later states are written when the caller says
+//! that a round of inputs is over ([`Input::RoundOver`]), so that starting a
+//! thousand services does not wait for a thousand files; and after the commands
+//! of one service, because `sv` waits for that.
 //!
 //! Cost: one input about one service takes time logarithmic in the number of
 //! services, a look at the scan directory linear. The queue of actions holds a

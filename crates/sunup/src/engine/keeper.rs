@@ -15,7 +15,7 @@ use model::supervisor::{Id, Input};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{PidfdFlags, pidfd_open};
 
-use super::{Engine, Token};
+use super::{Engine, SIGNALS, Token};
 use crate::say;
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::spawn;
@@ -76,7 +76,7 @@ impl Engine {
     /// The keeper's life, in the forked process. Signals are blocked as in its
     /// parent; the descriptor that tells of them must be of this process.
     fn keep(&mut self) -> u8 {
-        let signals = match SignalFd::new(&[signal::SIGTERM, signal::SIGHUP, signal::SIGCHLD]) {
+        let signals = match SignalFd::new(&SIGNALS) {
             Ok(signals) => std::mem::replace(&mut self.signals, signals),
             Err(e) => {
                 say::offer(self.who, format_args!("keep the running services: {e}"));

@@ -49,6 +49,13 @@ use unit::{Place, Unit};
 
 /// Ready descriptors taken from the kernel at a time.
 const EVENTS_MAX: usize = 256;
+/// The signals that are taken through the loop.
+const SIGNALS: [signal::Signal; 4] = [
+    signal::SIGTERM,
+    signal::SIGHUP,
+    signal::SIGALRM,
+    signal::SIGCHLD,
+];
 /// Control bytes taken from one fifo before the others have their turn.
 const CONTROL_BYTES: usize = 64;
 
@@ -108,12 +115,12 @@ pub struct Engine {
 
 impl Engine {
     /// Prepares the loop; `who` is the applet, for messages. From here on TERM,
-    /// HUP and CHLD arrive through the loop, and inherited ignored signals have
+    /// HUP, ALRM and CHLD arrive through the loop, and inherited ignored signals have
     /// their default action again, for the services' sake.
     pub fn new(who: &'static str, session: Session) -> io::Result<Self> {
         signal::reset_all();
         signal::ignore_pipe();
-        let signals = SignalFd::new(&[signal::SIGTERM, signal::SIGHUP, signal::SIGCHLD])?;
+        let signals = SignalFd::new(&SIGNALS)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let engine = Self {
             who,
@@ -267,6 +274,9 @@ impl Engine {
         while let Some(delivered) = self.signals.next() {
             match delivered.signal {
                 signal::SIGCHLD => self.reap(),
+                // Debian's packages ask for a look at the scan directory by it.
+                signal::SIGALRM if self.scan_dir.is_none() => {}
+                signal::SIGALRM => self.feed(Input::ScanDue),
                 signal => self.signalled(signal),
             }
         }

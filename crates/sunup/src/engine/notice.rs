@@ -13,7 +13,7 @@ use model::service::{Pid, Role};
 use model::supervisor::{Id, Input};
 use rustix::event::epoll;
 
-use super::{Engine, Token};
+use super::{Engine, SIGNALS, Token};
 use crate::say;
 use crate::sys::signal::{self, Signal, SignalFd};
 use crate::sys::spawn;
@@ -40,8 +40,7 @@ impl Engine {
     pub fn tell_of_signals(&mut self, script: &[u8]) -> io::Result<()> {
         let script = CString::new(script)?;
         if is_process_1() {
-            let mut all = vec![signal::SIGTERM, signal::SIGHUP, signal::SIGCHLD];
-            all.extend(MACHINE);
+            let all = [&SIGNALS[..], &MACHINE].concat();
             let few = std::mem::replace(&mut self.signals, SignalFd::new(&all)?);
             epoll::delete(&self.epoll, few)?;
             self.watch(self.signals.as_fd(), Token::Signals)?;

@@ -1,9 +1,9 @@
 //! The directory `supervise`: lock, fifos and state files of one service or
 //! logger, byte for byte as runit's runsv keeps them (runsv(8)).
 //!
-//! Opening it takes two steps, so that a thousand services start before the
-//! first state file is written: [`Supervise::open`] takes the lock, without
-//! which nothing may be started, and [`Supervise::furnish`] makes the fifos.
+//! Opening it takes two steps: [`Supervise::open`] takes the lock, without which
+//! nothing may be done here, and [`Supervise::furnish`] makes the fifos, after
+//! the first status is written: who finds a fifo open finds a status, too.
 //! `supervise` may be a dangling symbolic link (read-only service trees); its
 //! target is made then.
 

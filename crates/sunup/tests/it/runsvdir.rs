@@ -95,6 +95,39 @@ fn status(dir: &Path, what: &str, check: impl Fn(&Status) -> bool) -> Status {
     })
 }
 
+/// Many run scripts take their own service down by sv, on purpose or when they
+/// find that they are not needed; the first run may be as fast as it likes.
+#[test]
+fn a_first_run_may_command_its_own_service() {
+    let names: Vec<String> = (0..50).map(|n| format!("scan/{n}")).collect();
+    let fixture = Fixture::new(&[("scan/", "")]);
+    let sv = fixture.applet("sv");
+    let run = format!("#!/bin/sh\necho >>runs\nexec {} down .\n", sv.display());
+    for name in &names {
+        fixture.add(&format!("{name}/run"), &run);
+    }
+    let runsvdir = Runsvdir::start(&fixture);
+    for name in &names {
+        let dir = fixture.path(name);
+        status(&dir, "down", |s| down(s) && !s.want_up);
+        assert_eq!(fs::read_to_string(dir.join("runs")).unwrap(), "\n");
+    }
+    runsvdir.hang_up();
+}
+
+/// Debian's packages send it after they have enabled a service.
+#[test]
+fn alarm_asks_for_a_look() {
+    let fixture = Fixture::new(&[("scan/one/run", SLEEP), ("all/two/run", SLEEP)]);
+    let runsvdir = Runsvdir::start(&fixture);
+    status(&fixture.path("scan/one"), "one", running);
+    kill(runsvdir.child.id(), Signal::ALARM);
+    fixture.add("scan/two -> ../all/two", "");
+    kill(runsvdir.child.id(), Signal::ALARM);
+    status(&fixture.path("all/two"), "two", running);
+    runsvdir.hang_up();
+}
+
 #[test]
 fn follows_the_directory() {
     let fixture = Fixture::new(&[
