@@ -87,7 +87,7 @@ const USER: &str =
     "['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--inh-caps=-all', '--']";
 
 /// Names the directory of the reference busybox to the tests of the binary.
-const REFERENCE: &str = "SUNUP_REFERENCE";
+pub(crate) const REFERENCE: &str = "SUNUP_REFERENCE";
 
 /// What became of a suite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

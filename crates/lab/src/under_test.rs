@@ -24,11 +24,19 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::known::List;
+use crate::suite::REFERENCE;
 use crate::{debian, moment, reference, workspace};
 
-/// Modules about what sunup alone has: its own command line, pages, sources and
-/// records.
-const OWN: [&str; 4] = ["cli", "manual", "tidy", "torture"];
+/// Modules about what sunup alone has: its command line, how it takes mistakes, its
+/// pages, sources and records.
+const OWN: [&str; 6] = [
+    "bad_input",
+    "cli",
+    "manual",
+    "personality",
+    "tidy",
+    "torture",
+];
 
 /// What Debian's package runit installs.
 const RUNIT: [&str; 8] = [
@@ -53,7 +61,7 @@ const CHPST: [&str; 6] = [
 ];
 
 /// Tests wait for events most of the time.
-const TESTS_AT_ONCE: usize = 8;
+const TESTS_AT_ONCE: usize = 12;
 
 /// How long a test waits for an event, and how long it may take.
 #[derive(Clone, Copy)]
@@ -253,6 +261,8 @@ fn link(program: &Path, dir: &Path) -> Result<()> {
 /// The tests of sunup as a program, and what they get.
 struct Suite<'a> {
     binary: PathBuf,
+    /// The busybox that programs are compared with.
+    reference: PathBuf,
     programs: &'a Path,
     /// What tests leave behind is removed with it.
     temporary: TempDir,
@@ -283,6 +293,7 @@ impl<'a> Suite<'a> {
         fs::set_permissions(temporary.path(), Permissions::from_mode(0o755))?;
         Ok(Self {
             binary,
+            reference: reference::busybox()?,
             programs,
             temporary,
         })
@@ -356,7 +367,9 @@ impl<'a> Suite<'a> {
             .arg(&self.binary)
             .args([test, "--exact", "--test-threads=1"])
             .env("SUNUP_UNDER_TEST", self.programs)
+            .env(REFERENCE, &self.reference)
             .env("SUNUP_PATIENCE", limits.patience.as_secs().to_string())
+            .env("RUST_BACKTRACE", "0")
             .env("TMPDIR", self.temporary.path())
             .current_dir(workspace::root().join("crates/sunup"))
             .stdin(Stdio::null())

@@ -17,7 +17,7 @@ use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::{Engine, SIGNALS, Token};
 use crate::say;
-use crate::sys::signal::{self, SignalFd};
+use crate::sys::signal::SignalFd;
 use crate::sys::spawn;
 
 /// The control byte that asks a keeper to let go; every other supervisor, and

@@ -133,7 +133,12 @@ impl Fixture {
 /// Waits until `check` gives a value, looking again whenever something changes
 /// in one of the directories (names or contents of their files).
 pub fn wait_for<T>(what: &str, dirs: &[&Path], mut check: impl FnMut() -> Option<T>) -> T {
-    let watch = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
+    let watch = match inotify::init(inotify::CreateFlags::CLOEXEC) {
+        Ok(watch) => watch,
+        // There are 128 for each user, and others may have them.
+        Err(rustix::io::Errno::MFILE) => return yield_until(check),
+        Err(e) => panic!("inotify: {e}"),
+    };
     let events = inotify::WatchFlags::CREATE
         | inotify::WatchFlags::MOVED_TO
         | inotify::WatchFlags::MOVED_FROM

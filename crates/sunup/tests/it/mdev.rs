@@ -99,6 +99,7 @@ fn machine(conf: &str) -> Fixture {
             &format!("sys/devices/{path}/subsystem -> ../../../../class/{subsystem}"),
             "",
         );
+        fixture.add(&format!("sys/class/{subsystem}/"), "");
         fixture.add(
             &format!("sys/dev/{kind}/{number} -> ../../devices/{path}"),
             "",

@@ -249,19 +249,22 @@ fn stage_2_that_does_not_end_is_killed() {
 fn who_is_left_after_stage_3_gets_term_and_time() {
     let slow = "#!/bin/sh\ntrap 'sleep 1; echo left TERM >> /events; exit' TERM\n\
                 echo left up >> /events\nwhile :; do sleep 1000 & wait; done\n";
+    let mut files = LINKS.to_vec();
+    files.extend([
+        ("left", slow),
+        ("etc/runit/1", "#!/bin/sh\nsetsid /left &\n"),
+    ]);
     let mut machine = boot_as(
         &Boot {
             name: "runit",
             env: &[("SUNUP_GRACE", "3000")],
             ..Boot::default()
         },
-        &[
-            ("left", slow),
-            ("etc/runit/1", "#!/bin/sh\nsetsid /left &\n"),
-        ],
+        &files,
     );
     machine.until("both", |events, _| events.len() == 2);
-    machine.signal(Signal::USR2);
+    set_mode(&machine, "run/runit.stopit", 0o100);
+    machine.signal(Signal::CONT);
     assert_eq!(machine.end().signal(), Some(INT));
     assert_eq!(machine.events()[2..], ["2 TERM", "3", "left TERM"]);
 }
@@ -354,6 +357,7 @@ fn runit_init_as_pid_1_is_runit() {
 fn a_container_without_the_right_to_reboot_exits() {
     let mut machine = boot_as(
         &Boot {
+            name: "runit",
             set_up: "exec setpriv --bounding-set -sys_boot --inh-caps -sys_boot chroot . /sbin/runit",
             ..Boot::default()
         },

@@ -129,6 +129,17 @@ fn status(dir: &Path, what: &str, check: impl Fn(&Status) -> bool) -> Status {
     })
 }
 
+/// A process that ends with its value.
+struct Killed(u32);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        if lives(self.0) {
+            kill(self.0, Signal::KILL);
+        }
+    }
+}
+
 /// Lines of the file `events` once there are `n`.
 fn events(fixture: &Fixture, n: usize) -> Vec<String> {
     let dir = fixture.path("out");
@@ -285,6 +296,17 @@ fn control_scripts_stand_in_for_signals() {
 }
 
 #[test]
+fn a_control_script_gets_the_pid() {
+    let script = "#!/bin/sh\necho $1 >>OUT\n";
+    let fixture = fixture(&[("web/run", SLEEP), ("web/control/h", script)]);
+    let runsv = Runsv::start(&fixture.path("web"));
+    let first = runsv.status("run", running);
+    runsv.control("h");
+    assert_eq!(events(&fixture, 1)[0], first.pid.to_string());
+    runsv.exit();
+}
+
+#[test]
 fn the_log_pipe_outlives_both_ends() {
     let run = "#!/bin/sh\necho line $$\nexec sleep 1000\n";
     let log = "#!/bin/sh\nexec cat >>OUT\n";
@@ -391,23 +413,24 @@ fn a_hung_finish_can_be_killed() {
 /// D13: a hung control script stops runit's runsv altogether.
 #[test]
 fn a_hung_control_script_holds_nothing_up() {
-    let script = "#!/bin/sh\necho t $1 >>OUT\necho $$ >>../pids\nexec sleep 1000\n";
+    let script = "#!/bin/sh\necho t >>OUT\necho $$ >>../pids\nexec sleep 1000\n";
     let fixture = fixture(&[("web/run", SLEEP), ("web/control/t", script)]);
     let runsv = Runsv::start(&fixture.path("web"));
     let first = runsv.status("run", running);
     runsv.control("t");
-    assert_eq!(events(&fixture, 1)[0], format!("t {}", first.pid));
+    events(&fixture, 1);
     runsv.control("k");
     runsv.status("restart", |s| running(s) && s.pid != first.pid);
     runsv.control("dk");
     runsv.status("down", down);
     runsv.exit();
-    for pid in fs::read_to_string(fixture.path("pids")).unwrap().lines() {
-        kill(pid.parse().unwrap(), Signal::KILL);
+    let pids = fs::read_to_string(fixture.path("pids")).unwrap();
+    for pid in pids.lines() {
+        drop(Killed(pid.parse().unwrap()));
     }
 }
 
-/// D13: in the restart gap a command is obeyed at once. (runit sleeps.)
+/// In the restart gap a command is obeyed.
 #[test]
 fn commands_are_obeyed_in_the_restart_gap() {
     let fixture = fixture(&[("web/run", "#!/bin/sh\necho run >>OUT\nexit 1\n")]);
@@ -419,7 +442,60 @@ fn commands_are_obeyed_in_the_restart_gap() {
     runsv.exit();
 }
 
-/// D1, D2: a service and its logger outlive a killed supervisor; the next one
+/// D21: no process, no pause.
+#[test]
+fn a_pause_ends_with_its_process() {
+    let fixture = fixture(&[("web/run", SLEEP)]);
+    let runsv = Runsv::start(&fixture.path("web"));
+    let first = runsv.status("run", running);
+    runsv.control("p");
+    runsv.status("paused", |s| s.paused);
+    runsv.control("o");
+    runsv.status("once", |s| !s.want_up);
+    kill(first.pid, Signal::KILL);
+    assert!(!runsv.status("down", down).paused);
+    runsv.exit();
+}
+
+/// D16: a process that a service left behind holds the log pipe open, so the logger
+/// never reads its end.
+#[test]
+fn a_stray_process_does_not_delay_the_end_for_ever() {
+    let run = "#!/bin/sh\nsleep 1000 &\necho $! >>OUT\nexec sleep 1000\n";
+    let fixture = fixture(&[("web/run", run), ("web/log/run", "#!/bin/sh\nexec cat\n")]);
+    let runsv = Runsv::start(&fixture.path("web"));
+    runsv.status("run", running);
+    status(&fixture.path("web/log"), "logger", running);
+    let stray = Killed(events(&fixture, 1)[0].parse().unwrap());
+    runsv.exit();
+    assert!(lives(stray.0));
+}
+
+/// D1: the next supervisor finds the service that runs, and starts no second one.
+#[test]
+fn after_a_killed_supervisor_there_is_one_copy() {
+    let run = "#!/bin/sh\necho $$ >>OUT\nexec sleep 1000\n";
+    let fixture = fixture(&[("web/run", run)]);
+    let dir = fixture.path("web");
+    let mut first = Runsv::start(&dir);
+    first.status("run", running);
+    let _copy = Killed(events(&fixture, 1)[0].parse().unwrap());
+    kill(first.child.id(), Signal::KILL);
+    wait_exit(&mut first.child);
+    std::mem::forget(first);
+    let second = Runsv::start(&dir);
+    // The answer to a command is the new supervisor's.
+    second.control("o");
+    second.status("once", |s| !s.want_up);
+    second.control("d");
+    second.status("down", down);
+    for pid in events(&fixture, 1) {
+        assert!(!lives(pid.parse().unwrap()), "a second copy runs");
+    }
+    second.exit();
+}
+
+/// D2: a service and its logger outlive a killed supervisor; the next one
 /// takes them over, and lines written meanwhile are not lost.
 #[test]
 fn a_killed_supervisor_comes_back() {
@@ -571,19 +647,19 @@ fn a_control_fifo_that_cannot_be_made_is_made_later() {
     runsv.exit();
 }
 
-/// A command's outcome that could not be written is written later.
+/// D20: a command's outcome that could not be written is written later.
 #[test]
 fn a_state_that_cannot_be_written_is_written_later() {
     let fixture = fixture(&[("web/run", SLEEP)]);
     let dir = fixture.path("web");
     let runsv = Runsv::start(&dir);
     runsv.status("run", running);
-    let stat = supervise(&dir).join("stat");
-    fs::remove_file(&stat).unwrap();
-    fs::create_dir(&stat).unwrap();
+    let file = supervise(&dir).join("status");
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
     runsv.control("o");
-    runsv.says("write supervise/status: supervise/stat: Is a directory; trying again");
-    fs::remove_dir(&stat).unwrap();
+    runsv.says("supervise/status");
+    fs::remove_dir(&file).unwrap();
     runsv.status("once", |s| running(s) && !s.want_up);
     runsv.exit();
 }

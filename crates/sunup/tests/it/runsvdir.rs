@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use model::format::status::Status;
 use rustix::process::Signal;
@@ -52,12 +53,12 @@ impl Runsvdir {
         fs::read_to_string(&self.stderr).unwrap()
     }
 
-    /// Stops everything and checks that nothing is left.
+    /// Stops everything and waits until nothing is left.
     fn hang_up(mut self) {
         let pids: Vec<u32> = all_pids(&self.scan);
         kill(self.child.id(), Signal::HUP);
         assert_eq!(wait_exit(&mut self.child).code(), Some(111));
-        assert!(pids.into_iter().all(|pid| !lives(pid)));
+        assert!(pids.into_iter().all(ends));
     }
 }
 
@@ -226,6 +227,59 @@ fn more_than_a_thousand_services() {
     runsvdir.hang_up();
 }
 
+/// Ends `unshare`, and with it all that runs in its pid namespace.
+struct Namespace(Child);
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// D6: a service is known by file system and inode.
+#[test]
+fn the_same_inode_on_two_file_systems_is_two_services() {
+    let fixture = Fixture::new(&[
+        ("scan/a -> ../a/service", ""),
+        ("scan/b -> ../b/service", ""),
+        ("a/", ""),
+        ("b/", ""),
+        ("out/", ""),
+    ]);
+    // A new tmpfs counts its inodes from the start.
+    let script = "
+        for fs in a b; do
+            mount -t tmpfs tmpfs $fs; mkdir $fs/service
+            printf '#!/bin/sh\n: >../../out/%s\nexec sleep 1000\n' $fs >$fs/service/run
+            chmod +x $fs/service/run
+        done
+        [ $(stat -c %i a/service) = $(stat -c %i b/service) ]
+        exec \"$@\" -P scan";
+    let child = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "--pid", "--fork"])
+        .args(["--kill-child", "sh", "-ec", script, "sh"])
+        .arg(fixture.bin(&["runsv", "runsvdir"]).join("runsvdir"))
+        .env(
+            "PATH",
+            std::env::join_paths([
+                &fixture.path("bin"),
+                Path::new("/usr/bin"),
+                Path::new("/bin"),
+            ])
+            .unwrap(),
+        )
+        .current_dir(fixture.path(""))
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("unshare of the package util-linux");
+    let _namespace = Namespace(child);
+    let out = fixture.path("out");
+    wait_for("both", &[&out], || {
+        (out.join("a").exists() && out.join("b").exists()).then_some(())
+    });
+}
+
 #[test]
 fn bad_services_are_named_and_harm_no_other() {
     let fixture = Fixture::new(&[
@@ -289,7 +343,70 @@ fn sessions_are_as_under_runit() {
     runsvdir.hang_up();
 }
 
-/// D1, D3, D8: kill -9 of the supervisor of many services.
+/// D8: HUP, and it is gone when its services are.
+#[test]
+fn hang_up_waits_for_the_services() {
+    let slow =
+        "#!/bin/sh\ntrap 'kill $!; sleep 0.5; exit' TERM\nwhile :; do sleep 1000 & wait $!; done\n";
+    let fixture = Fixture::new(&[("scan/slow/run", slow)]);
+    let mut runsvdir = Runsvdir::start(&fixture);
+    let service = status(&fixture.path("scan/slow"), "slow", running);
+    kill(runsvdir.child.id(), Signal::HUP);
+    assert_eq!(wait_exit(&mut runsvdir.child).code(), Some(111));
+    assert!(!lives(service.pid));
+}
+
+/// How soon something is noticed. Who polls takes as long each time; who is told
+/// is quick at least once, even on a busy machine.
+fn is_quick(mut once: impl FnMut(u32) -> Duration) -> bool {
+    let quick = Duration::from_millis(300);
+    (0..6).map(&mut once).any(|took| took < quick)
+}
+
+/// D4: a new service starts at once, not at the next poll.
+#[test]
+fn a_new_service_starts_at_once() {
+    let fixture = Fixture::new(&[("scan/", "")]);
+    let runsvdir = Runsvdir::start(&fixture);
+    let add = |n: u32| {
+        fixture.add(&format!("all/{n}/run"), SLEEP);
+        fixture.add(&format!("scan/{n} -> ../all/{n}"), "");
+        let start = Instant::now();
+        status(&fixture.path(&format!("all/{n}")), "run", running);
+        start.elapsed()
+    };
+    // What follows comes just after a poll, if there are any.
+    add(100);
+    assert!(is_quick(add));
+    runsvdir.hang_up();
+}
+
+/// D3: who supervises a service is killed. As init would, the test starts a
+/// runsvdir again that has ended.
+#[test]
+fn the_death_of_a_supervisor_is_noticed_at_once() {
+    let fixture = Fixture::new(&[("scan/web/run", SLEEP)]);
+    let dir = fixture.path("scan/web");
+    let mut runsvdir = Runsvdir::start(&fixture);
+    status(&dir, "run", running);
+    let mut kill_one = |_| {
+        let first = lock_holder(&dir).unwrap();
+        kill(first, Signal::KILL);
+        let start = Instant::now();
+        yield_until(|| {
+            if runsvdir.child.try_wait().unwrap().is_some() {
+                runsvdir = Runsvdir::start(&fixture);
+            }
+            lock_holder(&dir).filter(|holder| *holder != first)
+        });
+        start.elapsed()
+    };
+    // What follows comes just after a poll, if there are any.
+    kill_one(0);
+    assert!(is_quick(kill_one));
+}
+
+/// kill -9 of the supervisor of many services.
 #[test]
 fn a_killed_supervisor_takes_all_back() {
     let fixture = Fixture::new(&[("scan/", "")]);
@@ -835,12 +952,19 @@ fn nothing_is_called_back_after_hup() {
 /// A full pipe as standard error holds nothing up.
 #[test]
 fn nobody_has_to_listen() {
-    let fixture = Fixture::new(&[("scan/bad/", ""), ("scan/good/run", SLEEP)]);
+    let fixture = Fixture::new(&[
+        ("scan/bad/finish", "#!/bin/sh\n: >told\n"),
+        ("scan/good/run", SLEEP),
+    ]);
     let (_unread, full) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
     while rustix::io::write(&full, &[0; 4096]).is_ok() {}
     rustix::fs::fcntl_setfl(&full, rustix::fs::OFlags::WRONLY).unwrap();
     let runsvdir = Runsvdir::start_with(&fixture, full);
-    status(&fixture.path("scan/bad"), "a complaint is due", down);
+    // What comes after the complaint.
+    let bad = fixture.path("scan/bad");
+    wait_for("finish", &[&bad], || {
+        bad.join("told").exists().then_some(())
+    });
     status(&fixture.path("scan/good"), "run", running);
     fs::write(fixture.path("scan/good/supervise/control"), "d").unwrap();
     status(&fixture.path("scan/good"), "down", down);

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, down, kill, lives, read_status, running, sunup, wait_exit, wait_for,
+    Fixture, SLEEP, down, file_of, kill, lives, read_status, running, wait_exit, wait_for,
 };
 use super::machine::{Boot, Machine};
 use super::reference;
@@ -202,7 +202,7 @@ fn a_script_that_cannot_be_started_is_named() {
 #[test]
 fn process_1_leaves_the_end_to_the_script() {
     let reference = reference::busybox().join("busybox");
-    for binary in [sunup(), reference] {
+    for binary in [file_of("runsvdir"), reference] {
         let machine = Machine::boot(&Boot {
             file: Some(&binary),
             name: "runsvdir",

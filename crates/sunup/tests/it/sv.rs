@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use model::format::status::{Phase, Status};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -762,6 +763,32 @@ fn many_services_are_waited_for_at_once() {
             assert_eq!(code, Some(0));
         }
     }
+}
+
+/// D26: what comes about is seen at once, not at the next look, 420 ms after the
+/// first. One quick answer in ten shows that, even on a busy machine.
+#[test]
+fn a_stop_is_seen_when_it_comes_about() {
+    const SLOW: &str = "#!/bin/sh\ntrap 'kill $!; sleep 0.05; exit' TERM\n: > ready\n\
+        while :; do sleep 1000 & wait $!; done\n";
+    let fixture = Fixture::new(&[("web/run", SLOW)]);
+    let service = Supervised::new(&debian("runsv"), fixture.path("web"));
+    let quick = (0..10).any(|_| {
+        service.send(b"u");
+        service.wait("run", |s| s.phase == Phase::Run && s.pid != 0 && s.want_up);
+        service.wait_ready();
+        let start = Instant::now();
+        let got = run(
+            &tested(&fixture),
+            &fixture.path(""),
+            &["-w60", "stop", "web"],
+        );
+        let took = start.elapsed();
+        assert_eq!(got, said(0, "ok: down: web: Ns, normally up\n"));
+        fs::remove_file(fixture.path("web/ready")).unwrap();
+        took < Duration::from_millis(400)
+    });
+    assert!(quick);
 }
 
 #[test]

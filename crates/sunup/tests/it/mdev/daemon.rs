@@ -1,6 +1,8 @@
 //! The daemon, with events that the kernel really sends: those of the loopback
 //! interface of a network namespace.
 
+use std::fs;
+use std::path::Path;
 use std::process::{Child, Command};
 
 use model::format::uevent::Uevent;
@@ -9,7 +11,7 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, sendto, soc
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{enclosed_as, output, read, root};
-use crate::common::{Fixture, group_and_session, wait_for};
+use crate::common::{Fixture, group_and_session, wait_for, yield_until};
 
 /// `mdev -d` in namespaces of its own, with the real sysfs.
 struct Daemon {
@@ -21,8 +23,24 @@ impl Daemon {
     /// Starts it in the foreground and waits until it listens.
     fn start(conf: &str) -> Self {
         let daemon = Self::spawn(conf, "exec mdev -dfv 2>/dev/log.txt", !root());
-        daemon.wait_for_line("mdev: listening");
+        daemon.wait_until_it_listens();
         daemon
+    }
+
+    /// Waits for the socket for events, in a network namespace of its own.
+    fn wait_until_it_listens(&self) {
+        let proc = Path::new("/proc").join(self.child.id().to_string());
+        let ours = fs::read_link("/proc/self/ns/net").unwrap();
+        yield_until(|| {
+            let sockets = fs::read_to_string(proc.join("net/netlink")).ok()?;
+            // NETLINK_KOBJECT_UEVENT, see netlink(7); the kernel's own socket has the port 0.
+            let listens = |line: &str| {
+                let mut fields = line.split_whitespace().skip(1);
+                fields.next() == Some("15") && fields.next() != Some("0")
+            };
+            let there = fs::read_link(proc.join("ns/net")).ok()?;
+            (there != ours && sockets.lines().any(listens)).then_some(())
+        });
     }
 
     fn spawn(conf: &str, script: &str, user_namespace: bool) -> Self {
@@ -145,7 +163,10 @@ fn a_full_queue_loses_no_command() {
 
 #[test]
 fn hang_up_reads_the_rules_again() {
-    let daemon = Daemon::start(".* 0:0 660 !\n");
+    let daemon = Daemon::start("lo 0:0 660 *echo $ACTION >first\n.* 0:0 660 !\n");
+    // It listens before it is ready for signals.
+    daemon.events(&["add"]);
+    daemon.wait_for_file("first", "add\n");
     let conf = "lo 0:0 660 *echo $ACTION >>seen\n.* 0:0 660 !\nbad\n";
     daemon.fixture.add("etc/mdev.conf", conf);
     kill_process(daemon.pid(), Signal::HUP).unwrap();
@@ -209,9 +230,9 @@ fn a_forged_event_is_ignored() {
             "mdev::daemon::a_forged_event_is_well_formed",
         ],
     );
-    daemon.wait_for_line("mdev: event: not from the kernel; ignored");
     daemon.events(&["add"]);
     daemon.wait_for_file("seen", "lo\n");
+    daemon.wait_for_line("mdev: event: not from the kernel; ignored");
 }
 
 /// Sends events until /proc/net/netlink shows that some were dropped.
@@ -230,7 +251,7 @@ const FLOOD: &str = "
 fn lost_events_are_made_up_for() {
     let conf = "null 0:0 660 ! @echo null >>seen\n.* 0:0 660 !\n";
     let daemon = Daemon::spawn(conf, "exec mdev -dfv 2>/dev/log.txt", true);
-    daemon.wait_for_line("mdev: listening");
+    daemon.wait_until_it_listens();
     kill_process(daemon.pid(), Signal::STOP).unwrap();
     daemon.inside(true, &["sh", "-ec", FLOOD]);
     kill_process(daemon.pid(), Signal::CONT).unwrap();
