@@ -217,7 +217,9 @@ fn sunup(own: &Path) -> Result<(PathBuf, String)> {
     for applet in ["runsvdir", "runsv", "sv", "svlogd"] {
         symlink(&binary, own.join(applet)).with_context(|| format!("make a link {applet}"))?;
     }
-    let version = first_line(Command::new(&binary).arg("--version"))?;
+    // `sunup (sunup) 0.1.0`
+    let said = first_line(Command::new(&binary).arg("--version"))?;
+    let version = said.rsplit(' ').next().unwrap_or_default();
     let mut git = Command::new("git");
     git.args(["describe", "--always", "--dirty"])
         .current_dir(workspace::root());

@@ -62,8 +62,9 @@ pub struct Series {
 }
 
 impl Results {
-    /// Adds a sample.
+    /// Adds a sample, to four digits behind the point.
     pub fn add(&mut self, what: What, services: usize, peer: Name, sample: f64) {
+        let sample = (sample * 1e4).round() / 1e4;
         let same = |s: &&mut Series| (s.what, s.services, s.peer) == (what, services, peer);
         if let Some(series) = self.series.iter_mut().find(same) {
             series.samples.push(sample);

@@ -144,10 +144,11 @@ impl Waiter {
     pub fn finish(mut self, out: &mut Output) -> usize {
         loop {
             self.judge(out);
+            // Also before the end: closing watches makes the kernel wait, for up to 15 ms.
+            out.flush();
             if self.targets.is_empty() {
                 return self.failed;
             }
-            out.flush();
             if boot_ns() < self.end_ns {
                 self.sleep();
             } else if self.action.kills && !self.killed {
