@@ -2,6 +2,7 @@
 //! the kernel say about a process, and what follows
 //! (`docs/decisions/0003-adoption.md`).
 
+use crate::command::Command;
 use crate::format::adopt::{Record, World};
 use crate::format::status::{Phase, Status};
 use crate::format::tai64n::Tai64n;
@@ -46,6 +47,8 @@ pub struct Inheritance {
     pub adopted: bool,
     /// When it came into that state, if that is known.
     pub changed: Option<Tai64n>,
+    /// The record says that a stop is under way.
+    pub marked: bool,
     /// What happened while no supervisor lived.
     pub missed: Option<Event>,
 }
@@ -62,6 +65,7 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
         service: Service::new(role, default),
         adopted: false,
         changed: None,
+        marked: false,
         missed: None,
     };
     let Some(record) = evidence.record.filter(|r| counts(r, evidence.world)) else {
@@ -75,11 +79,15 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
     };
     let ours = status.filter(|s| s.pid == record.pid);
     if evidence.seen.is_some_and(|seen| is_it(record, seen)) {
+        let service = running(role, want, record, ours, now.at);
+        // Its supervisor was killed while control/t ran: the stop begins again.
+        let stops = record.stopping && want == Want::Down && !service.got_term();
         return Inheritance {
-            service: running(role, want, record, ours, now.at),
+            service,
             adopted: true,
             changed: Some(ours.map_or_else(|| label(record.at, now), |s| s.changed)),
-            missed: None,
+            marked: record.stopping,
+            missed: stops.then_some(Event::Command(Command::Down)),
         };
     }
     // The end of the run was not seen: the finish script is still due.

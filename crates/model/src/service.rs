@@ -180,6 +180,9 @@ pub struct Service {
     state: State,
     /// The supervisor ends: nothing is started any more.
     retired: bool,
+    /// Logger only: it ends with its pipe, and a supervisor that takes over
+    /// meanwhile, and so makes a new pipe, is to want it up.
+    resumes: bool,
     /// Attempts in a row for which the kernel had no process.
     fork_failures: u8,
 }
@@ -246,7 +249,8 @@ pub enum Event {
     /// The supervisor ends: what runs goes on; what ends stays down, but is
     /// still wanted up by the status that the next supervisor reads.
     Retire,
-    /// Logger only: its service is gone and the supervisor closed its pipe.
+    /// Logger only: its service is gone, or down as the supervisor ends, and the
+    /// supervisor closed its pipe.
     Drain,
 }
 
@@ -301,6 +305,7 @@ impl Service {
             want,
             state,
             retired: false,
+            resumes: false,
             fork_failures: 0,
         }
     }
@@ -338,6 +343,13 @@ impl Service {
         }
     }
 
+    /// A logger that has ended with its pipe, for a new pipe.
+    #[must_use]
+    pub const fn again(&self) -> Self {
+        let want = if self.resumes { Want::Up } else { Want::Down };
+        Self::new(self.role, want)
+    }
+
     /// What it is doing.
     pub const fn state(&self) -> State {
         self.state
@@ -346,6 +358,11 @@ impl Service {
     /// What is wanted.
     pub const fn want(&self) -> Want {
         self.want
+    }
+
+    /// Whether the status record shows it wanted up.
+    pub const fn shows_want_up(&self) -> bool {
+        matches!(self.want, Want::Up) || self.resumes
     }
 
     /// Whether supervision has ended.
@@ -379,6 +396,11 @@ impl Service {
     /// Whether TERM was sent to the present process.
     pub const fn got_term(&self) -> bool {
         matches!(self.state, State::Run(r) if r.got_term)
+    }
+
+    /// Whether it is being stopped and did not get TERM yet.
+    pub const fn is_stopping(&self) -> bool {
+        matches!(self.state, State::Run(r) if r.stopping)
     }
 
     /// The text of `supervise/stat`, as runit's runsv writes it.
@@ -473,9 +495,14 @@ impl Service {
     fn command(&mut self, command: Command, actions: &mut Actions) {
         let ending = self.role == Role::Log && self.want == Want::Exit;
         match command {
-            // A logger whose pipe is closed has nothing to come back for.
-            Command::Up | Command::Once if ending => {}
-            Command::Down if ending => self.stop(Want::Exit, actions),
+            // A logger whose pipe is closed has nothing to come back for; the next
+            // supervisor's has.
+            Command::Up if ending => self.resumes = true,
+            Command::Once if ending => self.resumes = false,
+            Command::Down if ending => {
+                self.resumes = false;
+                self.stop(Want::Exit, actions);
+            }
             Command::Up => {
                 self.want_unless_gone(Want::Up);
                 self.start_if_down(actions);
@@ -664,6 +691,7 @@ impl Service {
     /// that was about to be restarted is, for the pipe may hold lines.
     fn drain(&mut self, now: Instant, actions: &mut Actions) {
         let wanted = core::mem::replace(&mut self.want, Want::Exit);
+        self.resumes |= wanted == Want::Up;
         match &mut self.state {
             State::Run(r) => r.ultimatum = Some((now.plus_ms(LOG_DRAIN_MS), Sig::Term)),
             State::Down { .. } if wanted == Want::Up => self.start(actions),

@@ -15,7 +15,7 @@
 //! the actions that follow from an answer before those that waited already, so
 //! one service is dealt with to its end before the next one, as if the answers
 //! had been there at once. Between any two actions the supervisor may be killed;
-//! `tests/simulation.rs` does that.
+//! `tests/simulation` does that.
 //!
 //! State files are written when the caller says that a round of inputs is over
 //! ([`Input::RoundOver`]), so that starting a thousand services does not wait
@@ -35,7 +35,7 @@ use crate::command::{Command, Sig};
 use crate::format::status::Status;
 use crate::format::tai64n::Tai64n;
 use crate::scan::{Identity, Name};
-use crate::service::{Exit, Failure, Pid, Role};
+use crate::service::{Exit, Failure, Pid, Role, Service};
 use crate::time::Instant;
 
 mod alarms;
@@ -198,6 +198,8 @@ pub enum Action {
         /// The text of `stat`.
         stat: String,
     },
+    /// Note in the child's record whether it is being stopped and waits for TERM.
+    Mark(Id, bool),
     /// Open, lock and look at the directory; answered by `Opened` or `NotOpened`.
     Open {
         /// The number that it gets.
@@ -216,6 +218,8 @@ pub enum Action {
     LookAtLog(UnitId),
     /// The logger is supervised no more: let go of it and of the pipe.
     CloseLog(UnitId),
+    /// Make a new log pipe: the service is started although its logger was to end.
+    OpenPipe(UnitId),
     /// The supervision is over: remove the records, and let go.
     Dismiss(UnitId),
     /// Let go of the unit as it is; a successor takes it over.
@@ -257,7 +261,7 @@ pub struct Supervisor {
     /// Those that could not be written.
     unwritten: BTreeSet<Id>,
     /// Services and loggers that are neither down nor gone.
-    busy: usize,
+    busy: BTreeSet<Id>,
     ending: Ending,
     queue: VecDeque<Action>,
     /// What follows from the present input.
@@ -281,7 +285,7 @@ impl Supervisor {
             alarms: Alarms::default(),
             dirty: BTreeSet::new(),
             unwritten: BTreeSet::new(),
-            busy: 0,
+            busy: BTreeSet::new(),
             ending: Ending::No,
             queue: VecDeque::new(),
             fresh: Vec::new(),
@@ -342,8 +346,8 @@ impl Supervisor {
         let over = match self.ending {
             Ending::No => self.scope == Scope::One && self.units.is_empty(),
             Ending::Exit(_) => self.units.is_empty(),
-            Ending::Retire => self.busy == 0,
-            Ending::Keep(until) => until <= now && self.busy == 0,
+            Ending::Retire => self.busy.is_empty(),
+            Ending::Keep(until) => until <= now && self.busy.is_empty(),
         };
         over.then_some(match self.ending {
             Ending::Exit(code) => code,
@@ -361,10 +365,9 @@ impl Supervisor {
         self.units.get(&unit).map(|unit| &unit.name)
     }
 
-    /// The pid of the process of a service or logger; `None`: there is none.
-    pub fn process(&self, id: Id) -> Option<Pid> {
-        let (_, pid) = self.half(id)?.service.phase();
-        (pid != 0).then_some(pid)
+    /// The state of a service or logger, if there is one.
+    pub fn service(&self, id: Id) -> Option<&Service> {
+        self.half(id).map(|half| &half.service)
     }
 
     /// Every process of a service or logger that is known, scripts left out.

@@ -6,6 +6,9 @@
 //! the pid, and the boot clock's time (nanoseconds) at
 //! which the process wrote the line about itself, just before its exec; blanks may follow. A
 //! process with that pid which started later than that moment is another one.
+//! The line has [`BYTES`] bytes, filled with blanks. While the service is being
+//! stopped and has not got TERM yet, because `control/t` runs, the supervisor has
+//! the word `stop` at the line's end: who wanted it down by `once` did not stop it.
 //! The file exists while the service is supervised; a supervisor that ends the
 //! supervision removes it.
 
@@ -18,6 +21,20 @@ use crate::time::Instant;
 
 /// Longest record that is looked at, in bytes.
 pub const BYTES_MAX: usize = 192;
+
+/// Length of a record that is written, newline included: each overwrites the one
+/// before in place, which needs no space on a full disk.
+pub const BYTES: usize = 160;
+
+/// Where in the record [`mark`] belongs.
+pub const MARK_AT: usize = BYTES - 1 - MARK.len();
+
+const MARK: [u8; 5] = *b" stop";
+
+/// The end of a record before the newline.
+pub const fn mark(stopping: bool) -> [u8; 5] {
+    if stopping { MARK } else { [b' '; 5] }
+}
 
 /// Where a pid counts: one boot of one kernel, one pid namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +58,8 @@ pub struct Record {
     pub pid: u32,
     /// When it was certainly that process.
     pub at: Instant,
+    /// A stop was under way.
+    pub stopping: bool,
 }
 
 /// The part that is known before the process exists. The process adds its pid,
@@ -60,7 +79,8 @@ pub fn prefix(phase: Phase, world: &World, pipe: u64) -> Vec<u8> {
 /// Reads a record; `None` for anything that is not one, whole and in this form.
 pub fn decode(bytes: &[u8]) -> Option<Record> {
     let line = core::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
-    let line = line.trim_end_matches(' ');
+    let stopped = line.strip_suffix(" stop");
+    let line = stopped.unwrap_or(line).trim_end_matches(' ');
     let mut words = line.split(' ');
     let mut next = || words.next();
     if next()? != "1" {
@@ -83,6 +103,7 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
             .ok()
             .filter(|pid| *pid > 1 && i32::try_from(*pid).is_ok())?,
         at: Instant(next()?.parse().ok()?),
+        stopping: stopped.is_some(),
     };
     next().is_none().then_some(record)
 }
@@ -113,6 +134,13 @@ mod tests {
         line.extend_from_slice(b"      ");
         line.extend(newline);
         assert_eq!(decode(&line).unwrap().pid, 123);
+        line.pop();
+        line.resize(BYTES - 1, b' ');
+        line.push(b'\n');
+        line[MARK_AT..MARK_AT + 5].copy_from_slice(&mark(true));
+        assert!(decode(&line).unwrap().stopping);
+        line[MARK_AT..MARK_AT + 5].copy_from_slice(&mark(false));
+        assert!(!decode(&line).unwrap().stopping);
     }
 
     #[test]

@@ -34,11 +34,10 @@ impl Supervisor {
     /// TERM: runsv acts as on `x`; runsvdir starts nothing more and leaves. As
     /// PID 1, or when told twice, it stops everything first.
     pub(super) fn terminate(&mut self) {
-        let leaves = self.scope == Scope::All { init: false } && self.ending == Ending::No;
-        if leaves {
-            self.retire();
-        } else {
-            self.exit_all(0);
+        match (self.scope, self.ending) {
+            (Scope::One, _) => self.drive_all(Event::Command(Command::Exit)),
+            (Scope::All { init: false }, Ending::No) => self.retire(),
+            (Scope::All { .. }, _) => self.exit_all(0),
         }
     }
 
@@ -64,6 +63,11 @@ impl Supervisor {
         self.drive_all(Event::Retire);
     }
 
+    /// Whether everything was told to exit.
+    pub(super) const fn is_stopping(&self) -> bool {
+        matches!(self.ending, Ending::Exit(_))
+    }
+
     /// Whether a logger ends when its service is down.
     pub(super) fn is_retiring(&self) -> bool {
         match self.ending {
@@ -84,8 +88,9 @@ impl Supervisor {
     /// Its units are the keeper's now: they are forgotten, not stopped.
     pub(super) fn left(&mut self) {
         self.units.clear();
+        self.owners.clear();
         self.queue.clear();
-        self.busy = 0;
+        self.busy.clear();
     }
 
     pub(super) fn not_left(&mut self) {

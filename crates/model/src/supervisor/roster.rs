@@ -62,7 +62,10 @@ impl Supervisor {
             .collect();
         let removed = self.units.values().filter(|u| u.removed);
         let mut leaving: BTreeSet<Name> = removed.map(|u| u.name.clone()).collect();
-        for change in diff(&known, entries) {
+        let changes = diff(&known, entries).into_iter();
+        let is_removal = |change: &Change| matches!(change, Change::Remove(_));
+        let (removals, others): (Vec<_>, Vec<_>) = changes.partition(is_removal);
+        for change in removals.into_iter().chain(others) {
             self.apply(change, &mut leaving);
         }
     }
@@ -75,18 +78,22 @@ impl Supervisor {
                     leaving.extend(self.remove(unit));
                 }
             }
+            // A directory that takes another's place waits for a look after its
+            // predecessor has stopped.
+            Change::Rename(identity, name) | Change::Add(identity, name)
+                if leaving.contains(&name) && !self.by_identity.contains_key(&identity) =>
+            {
+                self.stop_waiting(identity);
+            }
             Change::Rename(identity, name) => self.rename(identity, name),
             Change::Add(identity, name) => {
-                // A replaced directory waits until its predecessor has stopped.
-                if !leaving.contains(&name) {
-                    let waiting = Waiting {
-                        name,
-                        delay_ms: ADMIT_MS,
-                        complaint: String::new(),
-                    };
-                    self.waiting.insert(identity, waiting);
-                    self.admit(identity);
-                }
+                let waiting = Waiting {
+                    name,
+                    delay_ms: ADMIT_MS,
+                    complaint: String::new(),
+                };
+                self.waiting.insert(identity, waiting);
+                self.admit(identity);
             }
         }
     }
@@ -201,6 +208,7 @@ impl Supervisor {
     /// A service that has no process and gets none any more ends its logger,
     /// and a unit of which nothing is left is let go.
     pub(super) fn wind_up(&mut self, unit_id: UnitId) {
+        self.revive_logger(unit_id);
         let retiring = self.is_retiring();
         let Some(unit) = self.units.get_mut(&unit_id) else {
             return;
@@ -214,6 +222,28 @@ impl Supervisor {
             self.drive(log(unit_id), Event::Drain);
         } else if gone && unit.log.as_ref().is_none_or(|log| log.service.is_gone()) {
             self.dismiss(unit_id);
+        }
+    }
+
+    /// A service that is started after its logger was told to end needs a new
+    /// pipe. So it is under a keeper that had wound up what was down.
+    pub(super) fn need_pipe(&mut self, unit_id: UnitId) {
+        let is_mute = |unit: &&mut Unit| unit.log.is_some() && !unit.piped && !unit.sheds_log;
+        if let Some(unit) = self.units.get_mut(&unit_id).filter(is_mute) {
+            unit.piped = true;
+            self.push(Action::OpenPipe(unit_id));
+            self.revive_logger(unit_id);
+        }
+    }
+
+    /// A logger that has ended with its pipe comes back for the new one.
+    fn revive_logger(&mut self, unit_id: UnitId) {
+        let Some(unit) = self.units.get_mut(&unit_id).filter(|unit| unit.piped) else {
+            return;
+        };
+        if let Some(logger) = unit.log.as_mut().filter(|log| log.service.is_gone()) {
+            logger.service = logger.service.again();
+            self.drive(log(unit_id), Event::Tick);
         }
     }
 
@@ -243,9 +273,10 @@ impl Supervisor {
         self.write_one(id);
         self.alarms.set(Alarm::Service(id), None);
         self.unwritten.remove(&id);
+        self.dirty.remove(&id);
+        self.busy.remove(&id);
         if let Some(half) = self.half(id) {
-            let (busy, pid) = (half.busy, half.service.phase().1);
-            self.busy -= usize::from(busy);
+            let (_, pid) = half.service.phase();
             if self.owners.get(&pid).is_some_and(|job| job.id() == id) {
                 self.owners.remove(&pid);
             }

@@ -34,12 +34,15 @@ impl Supervisor {
     }
 
     fn pass_on(&mut self, id: Id, action: service::Action) {
-        if id.role == Role::Main && matches!(action, service::Action::StartRun) {
-            self.shed_log(id.unit);
-            self.look_at_log(id.unit);
-        }
         let job = match action {
-            service::Action::StartRun => Job::Run(id),
+            service::Action::StartRun => {
+                if id.role == Role::Main {
+                    self.shed_log(id.unit);
+                    self.look_at_log(id.unit);
+                    self.need_pipe(id.unit);
+                }
+                Job::Run(id)
+            }
             service::Action::StartFinish(exit) => Job::Finish(id, exit),
             service::Action::Prepare => Job::Prepare(id),
             service::Action::Script(sig, pid) => Job::Script(id, sig, pid),
@@ -65,10 +68,10 @@ impl Supervisor {
             return;
         };
         let is_down = half.is_down();
-        match (core::mem::replace(&mut half.busy, !is_down), is_down) {
-            (false, false) => self.busy += 1,
-            (true, true) => self.busy -= 1,
-            _ => {}
+        if is_down {
+            self.busy.remove(&id);
+        } else {
+            self.busy.insert(id);
         }
         if half.is_stale() {
             self.dirty.insert(id);
@@ -87,6 +90,10 @@ impl Supervisor {
     pub(super) fn started(&mut self, job: Job, pid: Pid) {
         self.owners.insert(pid, job);
         if job.is_process() {
+            // The child wrote its record anew.
+            if let Some(half) = self.half_mut(job.id()) {
+                half.marked = false;
+            }
             self.drive(job.id(), Event::Spawned(pid));
         }
     }
@@ -144,7 +151,21 @@ impl Supervisor {
 
     pub(super) fn command(&mut self, id: Id, command: Command) {
         self.keep_on();
-        self.drive(id, Event::Command(command));
+        if let Some(command) = self.permitted(id, command) {
+            self.drive(id, Event::Command(command));
+        }
+    }
+
+    /// A service without an entry, or after everything was told to exit, is not
+    /// called back: the supervisor would stay with it for ever.
+    fn permitted(&self, id: Id, command: Command) -> Option<Command> {
+        let removed = self.units.get(&id.unit).is_some_and(|unit| unit.removed);
+        match command {
+            Command::Signal(_) | Command::Exit => Some(command),
+            _ if id.role == Role::Log || !(removed || self.is_stopping()) => Some(command),
+            Command::Down => Some(Command::Exit),
+            Command::Up | Command::Once => None,
+        }
     }
 
     pub(super) fn obeyed(&mut self, id: Id, release: bool) {
@@ -169,7 +190,12 @@ impl Supervisor {
             return;
         }
         if let Some(half) = self.half_mut(id).filter(|half| half.is_stale()) {
+            let stopping = half.service.is_stopping();
+            let differs = core::mem::replace(&mut half.marked, stopping) != stopping;
             let (status, stat) = (half.show(), half.service.stat());
+            if differs {
+                self.push(Action::Mark(id, stopping));
+            }
             self.push(Action::Write { id, status, stat });
         }
     }

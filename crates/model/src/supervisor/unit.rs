@@ -34,8 +34,8 @@ pub struct Half {
     pub held: bool,
     /// A `control/d` or `control/x` is running.
     pub epilogue: bool,
-    /// It was counted as being neither down nor gone.
-    pub busy: bool,
+    /// The child's record says that a stop is under way.
+    pub marked: bool,
     /// When phase or pid last changed.
     changed: Tai64n,
     shown: Option<(Status, Want)>,
@@ -66,7 +66,7 @@ impl Half {
             service: found.service,
             held: found.adopted,
             epilogue: false,
-            busy: false,
+            marked: found.marked,
             changed: found.changed.unwrap_or(now),
             shown: None,
         }
@@ -87,7 +87,7 @@ impl Half {
 
     /// Whether the state files lag behind.
     pub fn is_stale(&self) -> bool {
-        self.shown != Some(self.present())
+        self.shown != Some(self.present()) || self.marked != self.service.is_stopping()
     }
 
     /// What the state files are to show; they count as written.
@@ -109,7 +109,7 @@ impl Half {
             changed: self.changed,
             pid,
             paused: self.service.paused(),
-            want_up: want == Want::Up,
+            want_up: self.service.shows_want_up(),
             got_term: self.service.got_term(),
             phase,
         };

@@ -72,6 +72,9 @@ pub fn inherit(
         seen: process.as_ref().map(|(_, seen)| *seen),
     };
     let found = adoption::judge(&evidence, moment());
+    if record.is_none() {
+        supervise::begin_anew(home);
+    }
     let process = process.filter(|_| found.adopted).map(|(fd, _)| fd);
     Ok((found, process.zip(record)))
 }

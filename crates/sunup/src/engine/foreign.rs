@@ -60,6 +60,7 @@ pub fn record(
         pipe: pipe.unwrap_or(0),
         pid: status.pid,
         at,
+        stopping: false,
     }))
 }
 

@@ -43,7 +43,7 @@ impl Engine {
         for (id, pid) in processes {
             self.hold(id, pid);
         }
-        match spawn::fork(|| self.keep()) {
+        match spawn::fork_alike(|| self.keep()) {
             Ok(_) => Input::Left,
             Err(e) => {
                 say::offer(
@@ -73,9 +73,9 @@ impl Engine {
         }
     }
 
-    /// The keeper's life, in the forked process.
+    /// The keeper's life, in the forked process. Signals are blocked as in its
+    /// parent; the descriptor that tells of them must be of this process.
     fn keep(&mut self) -> u8 {
-        signal::ignore_pipe();
         let signals = match SignalFd::new(&[signal::SIGTERM, signal::SIGHUP, signal::SIGCHLD]) {
             Ok(signals) => std::mem::replace(&mut self.signals, signals),
             Err(e) => {

@@ -11,6 +11,7 @@ use model::service::{Pid, Role};
 use model::supervisor::{self, Action, Id, Input, Job, Log, UnitId};
 use rustix::fs::{AtFlags, statat};
 
+use super::adopt::LogPipe;
 use super::half::About;
 use super::supervise::OpenError;
 use super::unit::{Opened, Place, Unit};
@@ -36,6 +37,12 @@ impl Engine {
                 }
                 None
             }
+            Action::Mark(id, stopping) => {
+                if let Some(half) = self.half(id) {
+                    supervise::mark(half.home.as_fd(), stopping);
+                }
+                None
+            }
             Action::ClosePipe(unit) => {
                 if let Some(pipe) = self.units.get_mut(&unit).and_then(|u| u.pipe.as_mut()) {
                     pipe.write = None;
@@ -50,6 +57,10 @@ impl Engine {
                     }
                     unit.pipe = None;
                 }
+                None
+            }
+            Action::OpenPipe(unit) => {
+                self.open_pipe(unit);
                 None
             }
             Action::Dismiss(unit) => {
@@ -93,6 +104,20 @@ impl Engine {
                     half.complain(self.who, About::job(job), format!("{title}: {text}"));
                 }
                 Input::NotStarted(job, refusal.failure)
+            }
+        }
+    }
+
+    /// The logger that still reads the former pipe has descriptors of its own.
+    fn open_pipe(&mut self, unit: UnitId) {
+        let pipe = LogPipe::take_over(&[]);
+        let role = Role::Log;
+        match (pipe, self.units.get_mut(&unit)) {
+            (Ok(pipe), Some(unit)) => unit.pipe = Some(pipe),
+            (Ok(_), None) => {}
+            (Err(e), _) => {
+                let title = self.title_of(Id { unit, role });
+                say::offer(self.who, format_args!("{title}: make the log pipe: {e}"));
             }
         }
     }

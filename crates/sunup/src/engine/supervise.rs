@@ -168,6 +168,18 @@ pub fn record(home: BorrowedFd) -> io::Result<Option<adopt::Record>> {
     Ok(bytes.and_then(adopt::decode))
 }
 
+/// Notes in the child's record whether a stop is under way. What cannot be noted
+/// costs no more than that the next supervisor does not go on with it.
+pub fn mark(home: BorrowedFd, stopping: bool) {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = openat(home, RECORD, flags, Mode::empty());
+    let whole = |file: &OwnedFd| fstat(file).is_ok_and(|f| f.st_size == adopt::BYTES as i64);
+    if let Some(file) = file.ok().filter(|file| is_regular(file) && whole(file)) {
+        let at = adopt::MARK_AT as u64;
+        let _noted = rustix::io::pwrite(&file, &adopt::mark(stopping), at);
+    }
+}
+
 /// The status that an earlier supervisor left. Fails as [`unless_short`] does.
 pub fn status(home: BorrowedFd) -> io::Result<Option<Status>> {
     let mut buffer = [0; 21];
@@ -190,6 +202,14 @@ pub fn unless_short<T>(looked: Result<T, Errno>) -> io::Result<Option<T>> {
 pub fn release(home: BorrowedFd) {
     // Absent when nothing was ever started.
     let _absent = unlinkat(home, RECORD, AtFlags::empty());
+}
+
+/// Nothing was left to take over: what another boot or an earlier supervision
+/// wanted must not be taken for this one's by a successor that comes before the
+/// first status is written.
+pub fn begin_anew(home: BorrowedFd) {
+    // Absent where nothing was ever supervised.
+    let _absent = unlinkat(home, c"supervise/status", AtFlags::empty());
 }
 
 fn read<'b>(home: BorrowedFd, name: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {

@@ -309,9 +309,8 @@ fn own_descriptors(last: RawFd) -> bool {
     }
 }
 
-/// Length of every record: each overwrites the one before in place, which needs
-/// no space on a full disk.
-const RECORD_BYTES: usize = 160;
+/// Length of every record.
+const RECORD_BYTES: usize = model::format::adopt::BYTES;
 
 /// Writes `PREFIX PID BOOT_NS`, blanks up to the length, and a newline. A failure
 /// costs only the adoption of this process by a later supervisor, so the service
@@ -374,11 +373,19 @@ fn append_number(to: &mut [u8], at: usize, mut n: u64) -> usize {
 /// signals are as at boot: default actions, none blocked. The caller must be
 /// single-threaded.
 pub fn fork(child: impl FnOnce() -> u8) -> io::Result<Pid> {
+    fork_alike(|| {
+        signal::reset_all();
+        child()
+    })
+}
+
+/// As [`fork`], but what is blocked stays blocked, and what is ignored ignored:
+/// a signal that comes before the child has made its own arrangements waits.
+pub fn fork_alike(child: impl FnOnce() -> u8) -> io::Result<Pid> {
     // SAFETY: with a single thread, the child may run any code: no lock is held by another.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
-            signal::reset_all();
             let code = child();
             // SAFETY: ends the child without running the parent's exit handlers.
             unsafe { libc::_exit(c_int::from(code)) }

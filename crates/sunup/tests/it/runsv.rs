@@ -490,6 +490,46 @@ fn a_killed_supervisor_forgets_no_order() {
     third.exit();
 }
 
+/// A supervisor that is killed while `control/t` runs leaves a stop behind that
+/// its successor goes on with; a service that runs `once` is let alone.
+#[test]
+fn a_stop_outlives_its_supervisor() {
+    let script = "#!/bin/sh\necho $$ >>OUT\nexec sleep 1000\n";
+    let fixture = fixture(&[("web/run", SLEEP), ("web/control/t", script)]);
+    let dir = fixture.path("web");
+    let kill9 = |mut runsv: Runsv| {
+        kill(runsv.child.id(), Signal::KILL);
+        wait_exit(&mut runsv.child);
+        std::mem::forget(runsv);
+    };
+    let end_script = |n: usize| {
+        let pid = events(&fixture, n)[n - 1].parse().unwrap();
+        kill(pid, Signal::KILL);
+        assert!(ends(pid));
+    };
+    let first = Runsv::start(&dir);
+    let service = first.status("run", running);
+    first.control("o");
+    first.status("once", |s| !s.want_up);
+    kill9(first);
+    let second = Runsv::start(&dir);
+    second.status("adopted", |s| s.pid == service.pid);
+    second.control("p");
+    let paused = second.status("paused", |s| s.paused);
+    assert!(paused.pid == service.pid && !paused.got_term);
+    second.control("cd");
+    second.status("not paused", |s| !s.paused);
+    events(&fixture, 1);
+    kill9(second);
+    end_script(1);
+    assert!(lives(service.pid));
+    let third = Runsv::start(&dir);
+    end_script(2);
+    third.status("down", down);
+    assert!(!lives(service.pid));
+    third.exit();
+}
+
 // What follows stands in the supervisor's way.
 
 /// A fifo where a file is to be written blocks nobody: the service runs and is controlled.

@@ -745,6 +745,60 @@ fn a_restart_under_a_keeper_is_logged() {
     wait_until_unsupervised(&dir);
 }
 
+/// A service that is started after the keeper let its logger end gets it back,
+/// with a new pipe; and so does the next supervisor's.
+#[test]
+fn a_logger_that_ended_with_its_service_comes_back() {
+    let fixture = Fixture::new(&[
+        ("scan/other/run", SLEEP),
+        ("scan/web/run", "#!/bin/sh\necho up\nexec sleep 1000\n"),
+        ("scan/web/log/run", "#!/bin/sh\nexec cat >>../lines\n"),
+    ]);
+    let dir = fixture.path("scan/web");
+    let lines = |n: usize| {
+        wait_for("lines", &[&dir], || {
+            let lines = fs::read_to_string(dir.join("lines")).ok()?;
+            (lines.lines().count() == n).then_some(())
+        });
+    };
+    let mut first = Runsvdir::start(&fixture);
+    let other = status(&fixture.path("scan/other"), "other", running);
+    let web = status(&dir, "run", running);
+    kill(first.child.id(), Signal::TERM);
+    assert_eq!(wait_exit(&mut first.child).code(), Some(0));
+    std::mem::forget(first);
+    kill(web.pid, Signal::KILL);
+    status(&dir.join("log"), "no logger", down);
+    fs::write(dir.join("supervise/control"), "o").unwrap();
+    let again = status(&dir, "run", |s| running(s) && s.pid != web.pid);
+    status(&dir.join("log"), "a logger", running);
+    lines(2);
+    kill(again.pid, Signal::KILL);
+    status(&dir.join("log"), "no logger", down);
+    kill(other.pid, Signal::KILL);
+    wait_until_unsupervised(&dir);
+    let second = Runsvdir::start(&fixture);
+    status(&dir.join("log"), "a logger", running);
+    fs::write(dir.join("supervise/control"), "u").unwrap();
+    lines(3);
+    second.hang_up();
+}
+
+/// Who stops everything is not kept by a command that comes late.
+#[test]
+fn nothing_is_called_back_after_hup() {
+    let deaf = "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1000; done\n";
+    let fixture = Fixture::new(&[("scan/deaf/run", deaf)]);
+    let dir = fixture.path("scan/deaf");
+    let mut runsvdir = Runsvdir::start(&fixture);
+    let deaf = status(&dir, "run", running);
+    kill(runsvdir.child.id(), Signal::HUP);
+    status(&dir, "told", |s| s.got_term);
+    fs::write(dir.join("supervise/control"), "uok").unwrap();
+    assert_eq!(wait_exit(&mut runsvdir.child).code(), Some(111));
+    assert!(!lives(deaf.pid));
+}
+
 /// A full pipe as standard error holds nothing up.
 #[test]
 fn nobody_has_to_listen() {

@@ -1,0 +1,140 @@
+//! What must hold whenever a supervisor has done all that there was to do.
+
+use model::service::Role;
+
+use super::kernel::Place;
+use super::shell::Shell;
+use super::wishes::Wish;
+use super::world::World;
+
+/// How much there may be to tell of a service at rest, and of the rest.
+const BYTES_MAX: usize = 2500;
+
+/// What a supervisor believes is true.
+pub fn check_supervisor(shell: &Shell, world: &World) -> Result<(), String> {
+    for id in shell.ids() {
+        let (Some(place), Some(half)) = (
+            shell.place(id),
+            shell.units.get(&id.unit).and_then(|u| u.half(id.role)),
+        ) else {
+            continue;
+        };
+        let phase = shell.core.service(id).map_or(0, |s| s.phase().1);
+        let believed = (phase != 0).then_some(phase);
+        let truth = half.truth.and_then(|serial| world.kernel.pid_of(serial));
+        match (believed, truth) {
+            (Some(believed), Some(pid)) if believed != pid => {
+                return Err(format!(
+                    "{place:?} is {pid}, and {believed} is taken for it"
+                ));
+            }
+            (Some(believed), None) if half.pidfd.is_none() => {
+                return Err(format!("{place:?}: the end of {believed} was never told"));
+            }
+            (None, Some(pid)) if !half.truth.is_none_or(|s| world.kernel.has_ended(s)) => {
+                return Err(format!("{place:?}: {pid} is forgotten"));
+            }
+            _ => {}
+        }
+    }
+    for (id, pid) in shell.core.processes() {
+        let service = shell.core.service(id);
+        if service.is_none_or(|s| s.phase().1 != pid) {
+            return Err(format!("{pid} is remembered as {id:?} without need"));
+        }
+    }
+    Ok(())
+}
+
+/// What is true of the world, whatever a supervisor believes.
+pub fn check_world(world: &World) -> Result<(), String> {
+    for place in world.places() {
+        let living: Vec<_> = world.kernel.living(place).collect();
+        let counted = living.iter().filter(|(_, p)| !p.unrecorded).count();
+        if counted > 1 {
+            return Err(format!("two processes of {place:?}: {living:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// What must hold when everything has come to rest under a keeper.
+pub fn check_kept(shell: &Shell, world: &mut World) -> Result<(), String> {
+    let ids = shell.ids().into_iter();
+    let mut places: Vec<Place> = ids.filter_map(|id| shell.place(id)).collect();
+    if places
+        .iter()
+        .all(|place| world.kernel.living(*place).count() == 0)
+    {
+        return Err("a keeper stays where nothing runs".to_owned());
+    }
+    for place in places.drain(..) {
+        let is_up = world.kernel.living(place).count() != 0;
+        let wishes = world.wishes(place);
+        if is_up
+            && wishes
+                .may_be
+                .iter()
+                .all(|w| matches!(w, Wish::Down | Wish::Exit))
+        {
+            return Err(format!(
+                "{place:?} is up under a keeper, wanted: {:?}",
+                wishes.may_be
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What must hold when everything has come to rest under one healthy supervisor.
+pub fn check_rest(shell: &Shell, world: &mut World) -> Result<(), String> {
+    for dir in world.kernel.scan.values().copied().collect::<Vec<_>>() {
+        let kind = world.kernel.kinds.get(&dir).copied().unwrap_or_default();
+        let unit = shell.units.values().find(|unit| unit.dir == dir);
+        if unit.is_none() {
+            return Err(format!("{dir} is not supervised"));
+        }
+        check_service(world, (dir, Role::Main))?;
+        if kind.log {
+            check_service(world, (dir, Role::Log))?;
+        }
+    }
+    let bytes = format!("{:?}", shell.core).len();
+    if bytes > BYTES_MAX * (1 + shell.units.len()) {
+        return Err(format!("the supervisor grows: {:?}", shell.core));
+    }
+    for unit in shell.units.values() {
+        if !world.kernel.scan.values().any(|dir| *dir == unit.dir) {
+            return Err(format!("{} is still supervised", unit.dir));
+        }
+    }
+    Ok(())
+}
+
+fn check_service(world: &mut World, place: Place) -> Result<(), String> {
+    let living: Vec<_> = world
+        .kernel
+        .living(place)
+        .map(|(pid, p)| (pid, p.clone()))
+        .collect();
+    let status = world.kernel.files(place).status;
+    let shown = status.map_or(0, |s| s.pid);
+    let is_shown = match living.as_slice() {
+        [] => shown == 0,
+        all => all.iter().any(|(pid, _)| *pid == shown),
+    };
+    if !is_shown {
+        return Err(format!("{place:?} is {living:?}, and {status:?} is shown"));
+    }
+    let is_down_by_default = world.is_down_by_default(place);
+    let wishes = world.wishes(place);
+    let is_up = !living.is_empty();
+    if wishes.allow(is_up, is_down_by_default) {
+        return Ok(());
+    }
+    Err(format!(
+        "{place:?} is {}, wanted: {:?}",
+        if is_up { "up" } else { "down" },
+        wishes.may_be
+    ))
+}

@@ -1,0 +1,182 @@
+//! A seeded simulation of the supervisor against a fake kernel.
+//!
+//! A *game* is a world of a few service directories, made from a seed, in which
+//! 200 things happen at random: processes end and signals arrive, late and in
+//! any order; users send commands; the scan directory changes; pids come back
+//! after a few processes; starts, writes and opens fail; clocks jump; the
+//! supervisor is told to leave, or is killed between any two of its actions, in
+//! the midst of a start too; the machine is rebooted. `kernel.rs` is that world,
+//! `shell.rs` the supervisor process around [`model::supervisor`], `world.rs`
+//! what happens.
+//!
+//! After each input and each move it is checked (`checks.rs`) that no service
+//! has two processes, that each process is known to be whose it is and nobody
+//! else is signalled or shown, and that nothing is signalled unasked. In the
+//! end everything works again, and within a bounded number of turns each
+//! service must be what was wanted of it last (`wishes.rs`).
+//!
+//! `SUNUP_SIM_SEEDS=N` plays N games instead of some thousand, `SUNUP_SIM_SEED=N`
+//! one of them. A game that fails is shortened and printed; what is left of it is
+//! then kept in `games.rs`. The other tests here break the supervisor on purpose and
+//! ask that it is noticed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod checks;
+mod games;
+mod kernel;
+mod random;
+mod shell;
+mod wishes;
+mod world;
+
+use model::adoption::{self, Evidence, Inheritance, Seen};
+use model::supervisor::Moment;
+use model::time::Instant;
+
+use random::Random;
+use world::{Game, Move, Rules};
+
+const SEEDS: u64 = 5000;
+const MOVES: usize = 200;
+/// A supervisor that is broken on purpose is found out within so many games.
+const SEEDS_BROKEN: u64 = 2000;
+
+const SOUND: Rules = Rules {
+    judge: adoption::judge,
+    writes_records: true,
+    takes_shortage_for_absence: false,
+};
+
+fn moves(seed: u64) -> Vec<Move> {
+    let mut chance = Random::new(seed);
+    (0..MOVES).map(|_| Move::random(&mut chance)).collect()
+}
+
+/// Plays a game; an error says what went wrong.
+fn play(seed: u64, rules: Rules, moves: &[Move]) -> Result<(), String> {
+    play_on(&mut Game::new(seed, rules), moves)
+}
+
+fn play_on(game: &mut Game, moves: &[Move]) -> Result<(), String> {
+    for step in moves {
+        game.play(*step)?;
+    }
+    game.rest()
+}
+
+/// Plays a game and tells all that happens.
+fn tell(seed: u64, rules: Rules, moves: &[Move]) -> String {
+    let mut game = Game::new(seed, rules);
+    game.world.trace = Some(vec![]);
+    let end = play_on(&mut game, moves);
+    let trace = game.world.trace.unwrap_or_default();
+    format!("{}\n{end:?}", trace.join("\n"))
+}
+
+/// What went wrong, whoever it happened to.
+fn kind(end: Result<(), String>) -> Option<String> {
+    let what = end.err()?;
+    Some(what.chars().filter(|c| !c.is_ascii_digit()).collect())
+}
+
+/// Leaves out every move without which the game goes wrong in the same way.
+fn shorten(seed: u64, rules: Rules, mut moves: Vec<Move>) -> Vec<Move> {
+    let wrong = kind(play(seed, rules, &moves));
+    let mut size = moves.len() / 2;
+    while size > 0 {
+        let mut at = 0;
+        while at < moves.len() {
+            let mut fewer = moves.clone();
+            fewer.drain(at..(at + size).min(moves.len()));
+            if kind(play(seed, rules, &fewer)) == wrong {
+                moves = fewer;
+            } else {
+                at += size;
+            }
+        }
+        size /= 2;
+    }
+    moves
+}
+
+fn must_end_well(seed: u64, moves: &[Move]) {
+    if let Err(what) = play(seed, SOUND, moves) {
+        let short = shorten(seed, SOUND, moves.to_vec());
+        let story = tell(seed, SOUND, &short);
+        panic!("seed {seed}: {what}; shortened:\n{story}\nto be kept: ({seed}, &{short:?})");
+    }
+}
+
+fn from_environment(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is no number: {text}")),
+    )
+}
+
+#[test]
+fn every_game_ends_well() {
+    if let Some(seed) = from_environment("SUNUP_SIM_SEED") {
+        return must_end_well(seed, &moves(seed));
+    }
+    let seeds = from_environment("SUNUP_SIM_SEEDS").unwrap_or(SEEDS);
+    std::thread::scope(|scope| {
+        for part in 0..2 {
+            let part = (part..seeds).step_by(2);
+            scope.spawn(move || part.for_each(|seed| must_end_well(seed, &moves(seed))));
+        }
+    });
+}
+
+#[test]
+fn games_that_found_a_defect_end_well() {
+    for (_, seed, moves) in games::FOUND {
+        must_end_well(*seed, moves);
+    }
+}
+
+/// Which game that ends well by the rules does not when they are broken.
+fn found_out(rules: Rules) -> Option<u64> {
+    let ends_well = |seed, rules| play(seed, rules, &moves(seed)).is_ok();
+    (0..SEEDS_BROKEN).find(|seed| !ends_well(*seed, rules) && ends_well(*seed, SOUND))
+}
+
+#[test]
+fn who_ignores_the_start_time_is_found_out() {
+    fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
+        let seen = evidence.seen.map(|seen| Seen {
+            started: Instant(0),
+            ..seen
+        });
+        adoption::judge(&Evidence { seen, ..*evidence }, now)
+    }
+    assert!(found_out(Rules { judge, ..SOUND }).is_some());
+}
+
+#[test]
+fn who_ignores_the_boot_is_found_out() {
+    fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
+        let world = evidence.record.map(|record| &record.world);
+        adoption::judge(&Evidence { world, ..*evidence }, now)
+    }
+    assert!(found_out(Rules { judge, ..SOUND }).is_some());
+}
+
+#[test]
+fn who_forgets_the_record_is_found_out() {
+    let rules = Rules {
+        writes_records: false,
+        ..SOUND
+    };
+    assert!(found_out(rules).is_some());
+}
+
+#[test]
+fn who_takes_a_shortage_for_absence_is_found_out() {
+    let rules = Rules {
+        takes_shortage_for_absence: true,
+        ..SOUND
+    };
+    assert!(found_out(rules).is_some());
+}

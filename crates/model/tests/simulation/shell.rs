@@ -1,0 +1,642 @@
+//! One supervisor process on the fake kernel: the counterpart of `engine` in the
+//! crate sunup. It holds what is open, hands inputs in, and does actions; and it
+//! may be killed before any action.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::adoption::{Evidence, Inheritance, Seen};
+use model::command::{Command, Sig};
+use model::format::status::Status;
+use model::scan::Identity;
+use model::service::{Exit, Failure, Pid, Role, Service, Want};
+use model::supervisor::{Action, Id, Input, Job, Log, Opened, Scope, Supervisor, UnitId};
+
+use super::kernel::{Boss, Dir, Place, Runs, Serial, TICK_NS, identity};
+use super::wishes::{Wish, Wishes};
+use super::world::World;
+
+/// The control byte that asks a keeper to let go.
+pub const RELEASE: u8 = b'!';
+
+/// What a supervisor process knows.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing that happened or not"
+)]
+pub struct Shell {
+    pub boss: Boss,
+    pub core: Supervisor,
+    pub units: BTreeMap<UnitId, Unit>,
+    /// Signals to it that wait.
+    pub term: bool,
+    pub hup: bool,
+    /// inotify has something to tell.
+    pub scan_event: bool,
+    /// Of the entry `log` of these.
+    pub log_events: BTreeSet<UnitId>,
+    /// An input that comes before all others.
+    pub first: Option<Input>,
+    /// It was told to go, and leaves what runs to a keeper, or is that keeper.
+    pub leaves: bool,
+    /// It told everything to exit.
+    pub stops: bool,
+    /// It is a keeper.
+    pub keeper: bool,
+}
+
+/// An open service directory.
+#[derive(Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing that happened or not"
+)]
+pub struct Unit {
+    pub dir: Dir,
+    /// No entry led to it once.
+    pub removed: bool,
+    /// The service's end of the log pipe is open.
+    pub piped: bool,
+    /// The entry `log` went, and the logger is to follow.
+    pub sheds: bool,
+    /// Somebody asked for a start.
+    pub called: bool,
+    pub main: Half,
+    pub log: Option<Half>,
+}
+
+#[derive(Clone, Default)]
+pub struct Half {
+    /// The control fifo is open.
+    pub furnished: bool,
+    /// A process that is watched by descriptor.
+    pub pidfd: Option<Serial>,
+    /// Which process the supervisor has to take for the service's.
+    pub truth: Option<Serial>,
+}
+
+impl Unit {
+    pub fn half(&self, role: Role) -> Option<&Half> {
+        match role {
+            Role::Main => Some(&self.main),
+            Role::Log => self.log.as_ref(),
+        }
+    }
+
+    pub fn half_mut(&mut self, role: Role) -> Option<&mut Half> {
+        match role {
+            Role::Main => Some(&mut self.main),
+            Role::Log => self.log.as_mut(),
+        }
+    }
+}
+
+/// Why a supervisor did not finish what it was doing.
+pub enum Stop {
+    /// It was killed.
+    Killed,
+    /// It did something that it must not.
+    Wrong(String),
+}
+
+impl Shell {
+    pub fn new(boss: Boss) -> Self {
+        Self {
+            boss,
+            core: Supervisor::new(Scope::All { init: false }),
+            units: BTreeMap::new(),
+            term: false,
+            hup: false,
+            scan_event: false,
+            log_events: BTreeSet::new(),
+            first: Some(Input::ScanDue),
+            leaves: false,
+            stops: false,
+            keeper: false,
+        }
+    }
+
+    fn half_mut(&mut self, id: Id) -> Option<&mut Half> {
+        self.units.get_mut(&id.unit)?.half_mut(id.role)
+    }
+
+    /// The directory of a service or logger.
+    pub fn place(&self, id: Id) -> Option<Place> {
+        Some((self.units.get(&id.unit)?.dir, id.role))
+    }
+
+    /// Every service and logger that is open.
+    pub fn ids(&self) -> Vec<Id> {
+        let both = |(unit, open): (&UnitId, &Unit)| {
+            let log = open.log.as_ref().map(|_| Role::Log);
+            let unit = *unit;
+            [Some(Role::Main), log]
+                .into_iter()
+                .flatten()
+                .map(move |role| Id { unit, role })
+                .collect::<Vec<_>>()
+        };
+        self.units.iter().flat_map(both).collect()
+    }
+
+    /// Hands an input in and does what follows.
+    pub fn feed(&mut self, world: &mut World, input: Input) -> Result<(), Stop> {
+        let (boss, now) = (self.boss, world.kernel.now);
+        world.note(|| format!("  {} ms, {boss}: {input:?}", now.0 / 1_000_000));
+        self.core.handle(world.kernel.moment(), input);
+        while let Some(action) = self.core.next() {
+            world.actions += 1;
+            world.note(|| format!("    {boss}: {action:?}"));
+            if let Some(left) = &mut world.fuse {
+                if *left == 0 {
+                    self.killed_at(world, &action);
+                    return Err(Stop::Killed);
+                }
+                *left -= 1;
+            }
+            if let Some(answer) = self.perform(world, action)? {
+                world.note(|| format!("    {boss}: -> {answer:?}"));
+                self.core.handle(world.kernel.moment(), answer);
+            }
+        }
+        super::checks::check_supervisor(self, world).map_err(Stop::Wrong)
+    }
+
+    /// Killed instead of an action, or in the midst of a start.
+    fn killed_at(&self, world: &mut World, action: &Action) {
+        if let Action::Start(job) = action
+            && job.is_process()
+            && world.chance.one_in(2)
+            && let Some(place) = self.place(job.id())
+            && let Some(pid) = world.kernel.spawn(Some(self.boss), runs(*job, place))
+            && let Some(process) = world.kernel.processes.get_mut(&pid)
+        {
+            process.starting = Some(self.boss);
+        }
+    }
+
+    fn perform(&mut self, world: &mut World, action: Action) -> Result<Option<Input>, Stop> {
+        match action {
+            Action::Start(job) => {
+                self.check_start(job).map_err(Stop::Wrong)?;
+                return Ok(Some(self.start(world, job)));
+            }
+            Action::Signal(id, pid, sig) => self.signal(world, id, pid, sig)?,
+            Action::Write { id, status, .. } => return self.write(world, id, status),
+            Action::Open {
+                unit,
+                name,
+                identity,
+            } => return self.open(world, unit, name, identity).map(Some),
+            Action::Ask(name) => {
+                if let Some(dir) = world.kernel.scan.get(&name).copied() {
+                    world.send((dir, Role::Main), RELEASE);
+                    world.send((dir, Role::Log), RELEASE);
+                }
+            }
+            Action::Mark(id, stopping) => {
+                let place = self.place(id);
+                if let Some(record) = place.and_then(|p| world.kernel.files(p).record.as_mut()) {
+                    record.stopping = stopping;
+                }
+            }
+            Action::ClosePipe(unit) => {
+                if let Some(open) = self.units.get_mut(&unit) {
+                    open.piped = false;
+                    world.touched.insert(open.dir);
+                }
+            }
+            Action::OpenPipe(unit) => {
+                if let Some(open) = self.units.get_mut(&unit) {
+                    open.piped = true;
+                }
+            }
+            Action::LookAtLog(unit) => return self.look_at_log(world, unit).map(Some),
+            Action::CloseLog(unit) => {
+                let role = Role::Log;
+                self.let_go(world, Id { unit, role }, true);
+                if let Some(open) = self.units.get_mut(&unit) {
+                    open.log = None;
+                    open.sheds = false;
+                }
+            }
+            Action::Dismiss(unit) => self.release(world, unit, true),
+            Action::Release(unit) => self.release(world, unit, false),
+            Action::Scan => return Ok(Some(self.scan(world))),
+            Action::Leave => return Ok(Some(self.leave(world))),
+            Action::Say(_) => {}
+        }
+        Ok(None)
+    }
+
+    /// A service has its logger, and none is called back when its supervisor leaves.
+    fn check_start(&self, job: Job) -> Result<(), String> {
+        let (id, leaves) = (job.id(), self.leaves);
+        let Some(unit) = self.units.get(&id.unit).filter(|_| id.role == Role::Main) else {
+            return Ok(());
+        };
+        match job {
+            Job::Prepare(_) if leaves && !unit.called => Err(format!("{job:?}: nobody asked")),
+            Job::Run(_) if unit.log.is_some() && !unit.piped && !unit.sheds => {
+                Err(format!("{job:?}: its log pipe is closed"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn start(&mut self, world: &mut World, job: Job) -> Input {
+        let id = job.id();
+        let Some(place) = self.place(id) else {
+            return Input::NotStarted(job, Failure::Absent);
+        };
+        let kind = world
+            .kernel
+            .kinds
+            .get(&place.0)
+            .copied()
+            .unwrap_or_default();
+        let is_there = match job {
+            Job::Run(_) => true,
+            Job::Finish(..) => kind.finish,
+            Job::Prepare(_) => kind.script_u,
+            Job::Script(_, sig, _) => kind.script_t && sig == Sig::Term,
+            Job::Epilogue(..) => kind.script_d,
+        };
+        if !is_there {
+            return Input::NotStarted(job, Failure::Absent);
+        }
+        if world.is_foul(3) {
+            return Input::NotStarted(job, Failure::Resources);
+        }
+        let Some(pid) = world.kernel.spawn(Some(self.boss), runs(job, place)) else {
+            return Input::NotStarted(job, Failure::Resources);
+        };
+        let room = !world.is_foul(3);
+        if world.rules.writes_records {
+            world.kernel.write_record(pid, room);
+        }
+        if matches!(job, Job::Run(_)) && kind.broken && id.role == Role::Main {
+            // The exec failed; the child was reaped at once.
+            world.kernel.processes.remove(&pid);
+            return Input::NotStarted(job, Failure::Exec);
+        }
+        let serial = world.kernel.processes.get(&pid).map(|p| p.serial);
+        if let Some(half) = self.half_mut(id).filter(|_| job.is_process()) {
+            half.truth = serial;
+            half.pidfd = None;
+        }
+        Input::Started(job, pid)
+    }
+
+    fn signal(&mut self, world: &mut World, id: Id, pid: Pid, sig: Sig) -> Result<(), Stop> {
+        let Some((half, place)) = self.half_mut(id).cloned().zip(self.place(id)) else {
+            return Ok(());
+        };
+        let target = match half.pidfd {
+            Some(serial) => world.kernel.pid_of(serial),
+            None => Some(pid),
+        };
+        let Some(target) = target else { return Ok(()) };
+        let owner = world.kernel.processes.get(&target).map(|p| p.serial);
+        if owner != half.truth {
+            return Err(Stop::Wrong(format!(
+                "{sig:?} for {place:?} is sent to {target}, which is somebody else"
+            )));
+        }
+        if !world.touched.contains(&place.0) {
+            return Err(Stop::Wrong(format!(
+                "nobody asked for {sig:?} to {place:?}"
+            )));
+        }
+        world.kernel.signal(target, sig);
+        Ok(())
+    }
+
+    fn write(&mut self, world: &mut World, id: Id, status: Status) -> Result<Option<Input>, Stop> {
+        let place = self.place(id);
+        let Some((half, place)) = self.half_mut(id).zip(place) else {
+            return Ok(None);
+        };
+        if world.is_foul(3) {
+            world.failed_writes += 1;
+            return Ok(Some(Input::NotWritten(id)));
+        }
+        let shown = half.truth.and_then(|serial| world.kernel.pid_of(serial));
+        if status.pid != 0 && shown.is_some_and(|pid| pid != status.pid) {
+            return Err(Stop::Wrong(format!(
+                "{place:?}: the status names {}",
+                status.pid
+            )));
+        }
+        half.furnished = true;
+        let files = world.kernel.files(place);
+        files.status = Some(status);
+        files.readers.insert(self.boss);
+        world.wishes(place).written();
+        Ok(None)
+    }
+
+    fn open(
+        &mut self,
+        world: &mut World,
+        unit: UnitId,
+        name: Vec<u8>,
+        wanted: Identity,
+    ) -> Result<Input, Stop> {
+        let found = world.kernel.scan.get(&name).copied();
+        let Some(dir) = found.filter(|dir| identity(*dir) == wanted) else {
+            return Ok(Input::NotOpened(wanted, None));
+        };
+        let kind = world.kernel.kinds.get(&dir).copied().unwrap_or_default();
+        let roles = [Some(Role::Main), kind.log.then_some(Role::Log)];
+        let roles: Vec<Role> = roles.into_iter().flatten().collect();
+        if roles
+            .iter()
+            .any(|role| world.kernel.is_locked((dir, *role)))
+        {
+            return Ok(Input::NotOpened(wanted, Some("locked".into())));
+        }
+        for (other, open) in self.units.iter().filter(|(_, open)| open.removed) {
+            if self.core.name(*other) == Some(&name) {
+                let who = format!(
+                    "{dir} is opened as {name:?} before {} has stopped",
+                    open.dir
+                );
+                return Err(Stop::Wrong(who));
+            }
+        }
+        let short = world.is_foul(4);
+        if short && !world.rules.takes_shortage_for_absence {
+            return Ok(Input::NotOpened(wanted, Some("too many open files".into())));
+        }
+        let mut open = Unit {
+            dir,
+            removed: false,
+            piped: true,
+            sheds: false,
+            called: false,
+            main: Half::default(),
+            log: kind.log.then(Half::default),
+        };
+        let main = self.open_half(world, &mut open.main, (dir, Role::Main), short)?;
+        let log = match &mut open.log {
+            Some(log) => Some(self.open_half(world, log, (dir, Role::Log), short)?),
+            None => None,
+        };
+        self.units.insert(unit, open);
+        Ok(Input::Opened(Opened {
+            unit,
+            name,
+            identity: wanted,
+            main,
+            log,
+        }))
+    }
+
+    /// Locks one of the two and looks for its process. `short`: of descriptors.
+    fn open_half(
+        &self,
+        world: &mut World,
+        half: &mut Half,
+        place: Place,
+        short: bool,
+    ) -> Result<Inheritance, Stop> {
+        let is_down = world.is_down_by_default(place);
+        let files = world.kernel.files(place).clone();
+        let record = files.record.as_ref().filter(|_| !short);
+        let process = record.and_then(|r| world.kernel.processes.get(&r.pid));
+        let here = world.kernel.world();
+        let evidence = Evidence {
+            role: place.1,
+            default: if is_down { Want::Down } else { Want::Up },
+            world: Some(&here),
+            record,
+            status: files.status.as_ref(),
+            seen: process.map(|p| Seen {
+                started: p.started,
+                grain_ns: TICK_NS,
+                lives: p.zombie.is_none(),
+            }),
+        };
+        let found = (world.rules.judge)(&evidence, world.kernel.moment());
+        if process.is_some_and(|p| found.adopted && p.runs.place() != Some(place)) {
+            return Err(Stop::Wrong(format!("{place:?} adopts {process:?}")));
+        }
+        half.pidfd = process.filter(|_| found.adopted).map(|p| p.serial);
+        half.truth = half.pidfd;
+        if files.record.is_some_and(|r| r.world == here) {
+            world.wishes(place).taken_over(files.status.is_some());
+        } else {
+            *world.wishes(place) = Wishes::none();
+            world.kernel.files(place).status = None;
+        }
+        world.kernel.files(place).lock.insert(self.boss);
+        Ok(found)
+    }
+
+    fn look_at_log(&mut self, world: &mut World, unit_id: UnitId) -> Result<Input, Stop> {
+        let Some(unit) = self.units.get_mut(&unit_id) else {
+            return Ok(Input::LogSeen(unit_id, Log::Same));
+        };
+        let place = (unit.dir, Role::Log);
+        let is_there = world
+            .kernel
+            .kinds
+            .get(&unit.dir)
+            .is_some_and(|kind| kind.log);
+        let seen = match (is_there, unit.log.is_some()) {
+            (false, true) => {
+                unit.sheds = true;
+                world.touched.insert(unit.dir);
+                Log::Gone
+            }
+            (false, false) => Log::Same,
+            (true, true) => {
+                unit.sheds = !unit.piped;
+                Log::Same
+            }
+            (true, false) if world.kernel.is_locked(place) || world.is_foul(4) => {
+                Log::NotOpened("in the way".into())
+            }
+            (true, false) => {
+                let mut half = Half::default();
+                let found = self.open_half(world, &mut half, place, false)?;
+                if let Some(unit) = self.units.get_mut(&unit_id) {
+                    unit.log = Some(half);
+                    unit.piped = true;
+                }
+                Log::Opened(found)
+            }
+        };
+        Ok(Input::LogSeen(unit_id, seen))
+    }
+
+    fn release(&mut self, world: &mut World, unit: UnitId, for_good: bool) {
+        for id in self.ids().into_iter().filter(|id| id.unit == unit) {
+            self.let_go(world, id, for_good);
+        }
+        self.units.remove(&unit);
+    }
+
+    /// Closes a supervise directory. `for_good`: nothing is left to adopt.
+    fn let_go(&self, world: &mut World, id: Id, for_good: bool) {
+        let Some(place) = self.place(id) else {
+            return;
+        };
+        let files = world.kernel.files(place);
+        files.lock.remove(&self.boss);
+        if files.readers.remove(&self.boss) && files.readers.is_empty() {
+            files.fifo.clear();
+        }
+        if for_good {
+            files.record = None;
+            *world.wishes(place) = Wishes::none();
+        }
+    }
+
+    fn scan(&mut self, world: &mut World) -> Input {
+        self.scan_event = false;
+        if world.is_foul(4) {
+            return Input::NotScanned;
+        }
+        let entries = world.kernel.scan.iter();
+        let entries: Vec<_> = entries
+            .map(|(name, dir)| (name.clone(), identity(*dir)))
+            .collect();
+        for unit in self.units.values_mut() {
+            if !entries
+                .iter()
+                .any(|(_, found)| *found == identity(unit.dir))
+            {
+                unit.removed = true;
+                world.touched.insert(unit.dir);
+                world.wishes((unit.dir, Role::Main)).wish(Wish::Exit);
+            }
+        }
+        Input::Scanned {
+            entries,
+            next_look: None,
+        }
+    }
+
+    /// Forks a keeper.
+    fn leave(&mut self, world: &mut World) -> Input {
+        if world.is_foul(4) {
+            return Input::NotLeft;
+        }
+        let processes: Vec<Id> = self.core.processes().map(|(id, _)| id).collect();
+        for id in processes {
+            if let Some(half) = self.half_mut(id) {
+                half.pidfd = half.truth;
+            }
+        }
+        let boss = world.new_boss();
+        for id in self.ids() {
+            if let Some(place) = self.place(id) {
+                let furnished = self.half_mut(id).is_some_and(|half| half.furnished);
+                let files = world.kernel.files(place);
+                files.lock.insert(boss);
+                if furnished {
+                    files.readers.insert(boss);
+                }
+            }
+        }
+        world.born.push(Self {
+            boss,
+            core: self.core.clone(),
+            units: std::mem::take(&mut self.units),
+            first: Some(Input::Kept),
+            keeper: true,
+            leaves: true,
+            ..Self::new(boss)
+        });
+        Input::Left
+    }
+
+    /// Everything is told to exit.
+    pub fn stop_all(&mut self, world: &mut World, input: Input) -> Result<(), Stop> {
+        self.leaves = false;
+        self.stops = true;
+        for id in self.ids() {
+            if let Some(place) = self.place(id) {
+                world.touched.insert(place.0);
+                // Loggers follow.
+                world.wishes((place.0, Role::Main)).wish(Wish::Exit);
+            }
+        }
+        self.feed(world, input)
+    }
+
+    /// Takes every dead child.
+    pub fn reap(&mut self, world: &mut World) -> Result<(), Stop> {
+        loop {
+            let mut dead = Vec::new();
+            for (pid, process) in &world.kernel.processes {
+                if process.parent == Some(self.boss)
+                    && let Some(exit) = process.zombie
+                {
+                    dead.push((*pid, exit));
+                }
+            }
+            let Some((pid, exit)) = world.chance.pick(&dead) else {
+                return Ok(());
+            };
+            world.kernel.processes.remove(&pid);
+            self.feed(world, Input::ChildEnded(pid, exit))?;
+        }
+    }
+
+    /// Reads a control fifo.
+    pub fn obey(&mut self, world: &mut World, id: Id) -> Result<(), Stop> {
+        let Some(place) = self.place(id) else {
+            return Ok(());
+        };
+        let bytes = std::mem::take(&mut world.kernel.files(place).fifo);
+        for command in bytes.iter().filter_map(|byte| Command::from_byte(*byte)) {
+            let ends = self.stops || self.units.get(&id.unit).is_none_or(|u| u.removed);
+            let is_gone = self.core.service(id).is_none_or(Service::is_gone);
+            if id.role == Role::Log || !(ends || is_gone) {
+                world.touched.insert(place.0);
+                world.wishes(place).read(id.role, command);
+                let asks = matches!(command, Command::Up | Command::Once);
+                if let Some(unit) = self.units.get_mut(&id.unit).filter(|_| asks) {
+                    unit.called = true;
+                }
+            }
+            self.feed(world, Input::Command(id, command))?;
+        }
+        let release = bytes.contains(&RELEASE);
+        let failures = world.failed_writes;
+        self.feed(world, Input::Obeyed { id, release })?;
+        if world.failed_writes == failures && self.units.contains_key(&id.unit) {
+            world.wishes(place).written();
+        }
+        Ok(())
+    }
+
+    /// The descriptor of an adopted process tells of its end.
+    pub fn adopted_ended(&mut self, world: &mut World, id: Id) -> Result<(), Stop> {
+        let Some(serial) = self.half_mut(id).and_then(|half| half.pidfd.take()) else {
+            return Ok(());
+        };
+        // It is reaped if it is a child all the same.
+        if let Some(pid) = world.kernel.pid_of(serial)
+            && world
+                .kernel
+                .processes
+                .get(&pid)
+                .is_some_and(|p| p.parent == Some(self.boss))
+        {
+            world.kernel.processes.remove(&pid);
+        }
+        self.feed(world, Input::AdoptedEnded(id, Exit::Unknown))
+    }
+}
+
+fn runs(job: Job, place: Place) -> Runs {
+    match job {
+        Job::Run(_) => Runs::Run(place),
+        Job::Finish(..) => Runs::Finish(place),
+        Job::Prepare(_) => Runs::Script(place, None),
+        Job::Script(_, _, pid) | Job::Epilogue(_, _, pid) => Runs::Script(place, Some(pid)),
+    }
+}

@@ -1,0 +1,598 @@
+//! Everything at once: the kernel, the supervisors, and what happens to them.
+//!
+//! A game is a list of moves, made from a seed. Each move has its numbers with
+//! it, so a move does much the same when others are left out: that is how a
+//! failing game is shortened.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::adoption::{Evidence, Inheritance};
+use model::service::{Exit, Role};
+use model::supervisor::{Input, Moment};
+use model::time::Instant;
+
+use super::checks::{check_kept, check_rest, check_world};
+use super::kernel::{Boss, Dir, Kernel, Kind, Place, Runs};
+use super::random::Random;
+use super::shell::{RELEASE, Shell, Stop};
+use super::wishes::Wishes;
+
+/// What the supervisor is given to decide with, and may be broken on purpose.
+#[derive(Clone, Copy)]
+pub struct Rules {
+    pub judge: fn(&Evidence, Moment) -> Inheritance,
+    pub writes_records: bool,
+    pub takes_shortage_for_absence: bool,
+}
+
+/// One thing that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// A supervisor takes some of what is ready. With a fuse, it is killed after
+    /// so many actions.
+    Round(u32, Option<u32>),
+    /// Time goes by (ms), or up to the next deadline.
+    Wait(u32),
+    /// A process of a service ends by itself, or a script.
+    End(u32),
+    /// A signal arrives.
+    Arrive(u32),
+    /// Somebody writes to a control fifo.
+    Command(u32),
+    /// The scan directory changes.
+    Change(u32),
+    /// The entry `log` of a service directory comes or goes.
+    Log(u32),
+    /// The supervisor is killed.
+    Kill,
+    /// A supervisor is started, if there is none.
+    Start,
+    /// The supervisor gets TERM, or HUP.
+    Tell(bool),
+    /// A process that is no service's comes or goes.
+    Stranger(u32),
+    /// The wall clock is set (s).
+    Clock(i32),
+    /// What fails: one in so many attempts; 0: nothing.
+    Weather(u8),
+    Reboot,
+}
+
+impl Move {
+    pub fn random(chance: &mut Random) -> Self {
+        let n = chance.next() as u32;
+        match chance.below(1000) {
+            0..350 => Self::Round(n, None),
+            350..380 => Self::Round(n, Some(n % 23)),
+            380..500 => Self::Wait(n),
+            500..580 => Self::End(n),
+            580..700 => Self::Arrive(n),
+            700..810 => Self::Command(n),
+            810..840 => Self::Change(n),
+            840..850 => Self::Kill,
+            850..890 => Self::Start,
+            890..897 => Self::Tell(false),
+            897..899 => Self::Tell(true),
+            899..970 => Self::Stranger(n),
+            970..978 => Self::Log(n),
+            978..982 => Self::Clock(n as i32 / 64),
+            982..995 => Self::Weather([0, 0, 40, 12, 4][n as usize % 5]),
+            _ => Self::Reboot,
+        }
+    }
+}
+
+pub struct World {
+    pub kernel: Kernel,
+    pub rules: Rules,
+    /// For what happens within a move.
+    pub chance: Random,
+    /// Actions until the supervisor is killed.
+    pub fuse: Option<u32>,
+    /// Actions done so far.
+    pub actions: u64,
+    pub failed_writes: u32,
+    /// What supervisors were told and did, if somebody wants to know.
+    pub trace: Option<Vec<String>>,
+    /// Supervisors that were forked in this move.
+    pub born: Vec<Shell>,
+    /// Services that somebody told to do something.
+    pub touched: BTreeSet<Dir>,
+    /// The supervisor inherits orphans.
+    inherits: bool,
+    wishes: BTreeMap<Place, Wishes>,
+    foul: u8,
+    bosses: Boss,
+}
+
+/// A game in play.
+pub struct Game {
+    pub world: World,
+    pub shells: Vec<Shell>,
+}
+
+impl World {
+    pub fn new_boss(&mut self) -> Boss {
+        self.bosses += 1;
+        self.bosses
+    }
+
+    /// Whether an attempt fails; `rare`: only one in so many of those.
+    pub fn is_foul(&mut self, rare: usize) -> bool {
+        self.foul != 0 && self.chance.one_in(usize::from(self.foul)) && self.chance.one_in(rare)
+    }
+
+    /// Notes what happens.
+    pub fn note(&mut self, what: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(what());
+        }
+    }
+
+    pub fn wishes(&mut self, place: Place) -> &mut Wishes {
+        self.wishes.entry(place).or_insert_with(Wishes::none)
+    }
+
+    pub fn is_down_by_default(&self, (dir, role): Place) -> bool {
+        self.kernel.kinds.get(&dir).is_some_and(|kind| match role {
+            Role::Main => kind.down,
+            Role::Log => kind.log_down,
+        })
+    }
+
+    /// Every service and logger that ever was.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        let dirs = self.kernel.kinds.keys();
+        dirs.flat_map(|dir| [(*dir, Role::Main), (*dir, Role::Log)])
+    }
+
+    /// Writes to a control fifo, if somebody has it open.
+    pub fn send(&mut self, place: Place, byte: u8) {
+        let files = self.kernel.files(place);
+        if !files.readers.is_empty() {
+            files.fifo.push(byte);
+        }
+    }
+
+    /// A new service directory in the scan directory.
+    fn add_service(&mut self, name: u8) {
+        let dir = 100 + self.kernel.kinds.len() as Dir;
+        let bits = self.chance.next();
+        let bit = |n: u32| bits >> (3 * n) & 7;
+        let kind = Kind {
+            down: bit(0) < 2,
+            log: bit(1) < 4,
+            log_down: bit(2) < 1,
+            finish: bit(3) < 4,
+            broken: bit(4) < 1,
+            script_u: bit(5) < 2,
+            script_t: bit(6) < 3,
+            script_d: bit(7) < 2,
+        };
+        self.kernel.kinds.insert(dir, kind);
+        self.kernel.scan.insert(vec![name], dir);
+    }
+}
+
+impl Game {
+    pub fn new(seed: u64, rules: Rules) -> Self {
+        let mut world = World {
+            kernel: Kernel::new(),
+            rules,
+            chance: Random::new(seed),
+            fuse: None,
+            actions: 0,
+            failed_writes: 0,
+            trace: None,
+            born: vec![],
+            touched: BTreeSet::new(),
+            inherits: seed.is_multiple_of(4),
+            wishes: BTreeMap::new(),
+            foul: 0,
+            bosses: 0,
+        };
+        for name in 0..=world.chance.below(3) as u8 {
+            world.add_service(b'a' + name);
+        }
+        let shells = vec![];
+        let mut game = Self { world, shells };
+        game.start();
+        game
+    }
+
+    /// The supervisor that is no keeper.
+    fn current(&self) -> Option<usize> {
+        self.shells.iter().position(|shell| !shell.keeper)
+    }
+
+    fn start(&mut self) {
+        if self.current().is_none() {
+            let boss = self.world.new_boss();
+            self.shells.push(Shell::new(boss));
+            if self.world.inherits {
+                self.world.kernel.inherit(boss);
+            }
+        }
+    }
+
+    fn kill(&mut self, index: usize) {
+        let shell = self.shells.remove(index);
+        self.world.kernel.bury(shell.boss);
+    }
+
+    pub fn play(&mut self, step: Move) -> Result<(), String> {
+        self.world.note(|| format!("{step:?}"));
+        match step {
+            Move::Round(n, fuse) if !self.shells.is_empty() => {
+                let index = n as usize % self.shells.len();
+                self.world.chance = Random::new(u64::from(n));
+                self.world.fuse = fuse;
+                self.round(index, false)?;
+                self.world.fuse = None;
+            }
+            Move::Wait(n) => self.wait(n),
+            Move::End(n) => self.end(n),
+            Move::Arrive(n) => self.arrive(n),
+            Move::Command(n) => self.command(n),
+            Move::Change(n) => self.change(n),
+            Move::Log(n) => self.change_log(n),
+            Move::Kill => {
+                if let Some(index) = self.current() {
+                    self.kill(index);
+                }
+            }
+            Move::Start => self.start(),
+            Move::Tell(hup) => {
+                if let Some(index) = self.current()
+                    && let Some(shell) = self.shells.get_mut(index)
+                {
+                    shell.hup |= hup;
+                    shell.term |= !hup;
+                }
+            }
+            Move::Stranger(n) => self.stranger(n),
+            Move::Clock(s) => self.world.kernel.wall_s += i64::from(s),
+            Move::Weather(foul) => self.world.foul = foul,
+            Move::Reboot => {
+                self.shells.clear();
+                self.world.kernel.reboot();
+                let places: Vec<Place> = self.world.places().collect();
+                for place in places {
+                    *self.world.wishes(place) = Wishes::none();
+                }
+            }
+            Move::Round(..) => {}
+        }
+        check_world(&self.world)
+    }
+
+    fn wait(&mut self, n: u32) {
+        let now = self.world.kernel.now;
+        let next = self.shells.iter().filter_map(|s| s.core.deadline()).min();
+        self.world.kernel.now = match (n % 4, next) {
+            (0, Some(at)) => at.max(now),
+            (1, _) => now.plus_ms(u64::from(n >> 2) % 40_000),
+            _ => now.plus_ms(u64::from(n >> 2) % 300),
+        };
+    }
+
+    /// Pids of processes that meet a condition.
+    fn pids(&self, condition: impl Fn(&Runs) -> bool) -> Vec<u32> {
+        let processes = self.world.kernel.processes.iter();
+        processes
+            .filter(|(_, p)| p.zombie.is_none() && condition(&p.runs))
+            .map(|(pid, _)| *pid)
+            .collect()
+    }
+
+    fn end(&mut self, n: u32) {
+        let pids = self.pids(|runs| *runs != Runs::Stranger);
+        let Some(pid) = pids.get(n as usize % pids.len().max(1)).copied() else {
+            return;
+        };
+        let is_starting = |p: &super::kernel::Process| p.starting.is_some();
+        if self
+            .world
+            .kernel
+            .processes
+            .get(&pid)
+            .is_some_and(is_starting)
+        {
+            self.world.kernel.go_on(pid, true);
+        } else {
+            self.finish(pid, n >> 8 & 1 == 0);
+        }
+    }
+
+    /// A process ends. A script may have done its work, which is that of `t`.
+    fn finish(&mut self, pid: u32, well: bool) {
+        let kernel = &mut self.world.kernel;
+        let runs = kernel.processes.get(&pid).map(|p| p.runs);
+        if let Some(Runs::Script(place, Some(target))) = runs
+            && well
+            && kernel
+                .processes
+                .get(&target)
+                .is_some_and(|p| p.runs.place() == Some(place))
+        {
+            kernel.signal(target, model::command::Sig::Term);
+        }
+        let code = if well { 0 } else { 256 };
+        kernel.end(pid, Exit::Status(code));
+    }
+
+    fn arrive(&mut self, n: u32) {
+        let mut pids = self.pids(|_| true);
+        pids.retain(|pid| self.world.kernel.is_dying(*pid));
+        if let Some(pid) = pids.get(n as usize % pids.len().max(1)) {
+            self.world.kernel.end(*pid, Exit::Status(15));
+        }
+    }
+
+    fn command(&mut self, n: u32) {
+        let places: Vec<Place> = self.world.places().collect();
+        let byte = b"uuddootxxpck!"[n as usize % 13];
+        if let Some(place) = places.get((n >> 8) as usize % places.len().max(1)) {
+            // Only a successor asks for a release.
+            if byte != RELEASE {
+                self.world.send(*place, byte);
+            }
+        }
+    }
+
+    fn change(&mut self, n: u32) {
+        let scan = &mut self.world.kernel.scan;
+        let name = b'a' + (n >> 8) as u8 % 4;
+        match n % 4 {
+            0 => drop(scan.remove(&vec![name])),
+            1 => {
+                // Renamed, or a second link.
+                let first = scan.first_key_value().map(|(n, d)| (n.clone(), *d));
+                if let Some((old, dir)) = first {
+                    scan.insert(vec![name], dir);
+                    if n >> 16 & 1 == 0 && old != [name] {
+                        scan.remove(&old);
+                    }
+                }
+            }
+            2 => {
+                // What was there comes back.
+                let dirs: Vec<Dir> = self.world.kernel.kinds.keys().copied().collect();
+                if let Some(dir) = dirs.get((n >> 16) as usize % dirs.len().max(1)) {
+                    scan.insert(vec![name], *dir);
+                }
+            }
+            _ if self.world.kernel.kinds.len() < 6 => {
+                self.world.chance = Random::new(u64::from(n));
+                self.world.add_service(name);
+            }
+            _ => {}
+        }
+        for shell in &mut self.shells {
+            shell.scan_event = true;
+        }
+    }
+
+    fn change_log(&mut self, n: u32) {
+        let count = self.world.kernel.kinds.len();
+        let mut kinds = self.world.kernel.kinds.iter_mut();
+        let Some((dir, kind)) = kinds.nth(n as usize % count.max(1)) else {
+            return;
+        };
+        kind.log = !kind.log;
+        for shell in &mut self.shells {
+            let units = shell.units.iter().filter(|(_, unit)| unit.dir == *dir);
+            shell.log_events.extend(units.map(|(id, _)| *id));
+        }
+    }
+
+    fn stranger(&mut self, n: u32) {
+        let strangers = self.pids(|runs| *runs == Runs::Stranger);
+        if n.is_multiple_of(2) || strangers.len() > 8 {
+            if let Some(pid) = strangers.get((n >> 8) as usize % strangers.len().max(1)) {
+                self.world.kernel.end(*pid, Exit::Status(0));
+            }
+        } else {
+            if n >> 16 & 3 != 0 {
+                self.world.kernel.wrap(n as usize >> 18);
+            }
+            self.world.kernel.spawn(None, Runs::Stranger);
+        }
+    }
+
+    /// One turn of a supervisor's loop. Some of what is ready may not be seen
+    /// yet, and it comes in any order; `all`: everything is seen.
+    fn round(&mut self, index: usize, all: bool) -> Result<(), String> {
+        let mut shell = self.shells.remove(index);
+        let world = &mut self.world;
+        let stop = match turn(&mut shell, world, all) {
+            Ok(None) => {
+                self.shells.insert(index, shell);
+                self.shells.append(&mut self.world.born);
+                return Ok(());
+            }
+            Ok(Some(_)) | Err(Stop::Killed) => None,
+            Err(Stop::Wrong(what)) => Some(what),
+        };
+        world.kernel.bury(shell.boss);
+        self.shells.append(&mut self.world.born);
+        stop.map_or(Ok(()), Err)
+    }
+
+    /// Everything works from now on, signals arrive, what is paused goes on,
+    /// scripts and finishes end; and what is wanted must come about in a bounded number of turns.
+    pub fn rest(&mut self) -> Result<(), String> {
+        self.world
+            .note(|| "everything works from now on".to_owned());
+        self.world.foul = 0;
+        self.world.fuse = None;
+        for kind in self.world.kernel.kinds.values_mut() {
+            kind.broken = false;
+        }
+        if self.current().is_none() && !self.shells.is_empty() {
+            self.come_to_rest(false)?;
+            for shell in &self.shells {
+                check_kept(shell, &mut self.world)?;
+            }
+        }
+        self.come_to_rest(true)?;
+        match self.current().and_then(|index| self.shells.get(index)) {
+            Some(shell) => check_rest(shell, &mut self.world),
+            None => Err("there is no supervisor".to_owned()),
+        }
+    }
+
+    /// Turns and time, until nothing is to be done. `anew`: a supervisor that
+    /// ends is started again.
+    fn come_to_rest(&mut self, anew: bool) -> Result<(), String> {
+        let mut quiet = 0;
+        for _ in 0..2000 {
+            if anew {
+                self.start();
+            }
+            let before = (self.world.actions, self.shells.len());
+            let mut moved = self.settle();
+            let mut index = 0;
+            while index < self.shells.len() {
+                let count = self.shells.len();
+                self.round(index, true)?;
+                index += usize::from(self.shells.len() >= count);
+            }
+            check_world(&self.world)?;
+            moved |= before != (self.world.actions, self.shells.len());
+            quiet = if moved { 0 } else { quiet + 1 };
+            if quiet < 2 {
+                continue;
+            }
+            let now = self.world.kernel.now;
+            let next = self.shells.iter().filter_map(|s| s.core.deadline()).min();
+            match next {
+                Some(at) => {
+                    self.world.kernel.now = at.max(now);
+                    quiet = 0;
+                }
+                None => return Ok(()),
+            }
+        }
+        Err("this never comes to rest".to_owned())
+    }
+
+    /// What processes do when nothing is wrong; true if they did something.
+    fn settle(&mut self) -> bool {
+        let mut moved = false;
+        for process in self.world.kernel.processes.values_mut() {
+            process.stopped = false;
+        }
+        for pid in self.pids(|runs| *runs != Runs::Stranger) {
+            let Some(process) = self.world.kernel.processes.get(&pid).cloned() else {
+                continue;
+            };
+            let ends = match process.runs {
+                Runs::Finish(_) | Runs::Script(..) => true,
+                // Without a record nobody can know it: the one hole that is known.
+                Runs::Run(_) if process.unrecorded && process.parent.is_none() => true,
+                Runs::Run(_) | Runs::Stranger => self.world.kernel.is_dying(pid),
+            };
+            if process.starting.is_some() {
+                self.world.kernel.go_on(pid, true);
+            } else if ends {
+                self.finish(pid, process.serial % 2 == 0);
+            }
+            moved |= ends || process.starting.is_some();
+        }
+        moved
+    }
+}
+
+/// A turn of the loop; the exit code if that was the last.
+fn turn(shell: &mut Shell, world: &mut World, all: bool) -> Result<Option<u8>, Stop> {
+    if let Some(first) = shell.first.take() {
+        shell.feed(world, first)?;
+    }
+    shell.feed(world, Input::RoundOver)?;
+    if let Some(code) = shell.core.exit_code(world.kernel.now) {
+        return Ok(Some(code));
+    }
+    for event in ready(shell, world, all) {
+        match event {
+            Ready::Children => shell.reap(world)?,
+            Ready::Term if std::mem::take(&mut shell.term) => {
+                if shell.leaves || shell.keeper {
+                    shell.stop_all(world, Input::Terminate)?;
+                } else {
+                    shell.leaves = true;
+                    shell.feed(world, Input::Terminate)?;
+                }
+            }
+            Ready::HangUp if std::mem::take(&mut shell.hup) => {
+                shell.stop_all(world, Input::HangUp)?;
+            }
+            Ready::Term | Ready::HangUp => {}
+            Ready::Scan => {
+                shell.scan_event = false;
+                shell.feed(world, Input::ScanDue)?;
+            }
+            Ready::Logs => {
+                for unit in std::mem::take(&mut shell.log_events) {
+                    shell.feed(world, Input::LogChanged(unit))?;
+                }
+            }
+            Ready::Control(id) => shell.obey(world, id)?,
+            Ready::Pidfd(id) => shell.adopted_ended(world, id)?,
+        }
+    }
+    let now: Instant = world.kernel.now;
+    while shell.core.deadline().is_some_and(|at| at <= now) {
+        shell.feed(world, Input::Due)?;
+    }
+    Ok(None)
+}
+
+#[derive(Clone, Copy)]
+enum Ready {
+    Children,
+    Term,
+    HangUp,
+    Scan,
+    Logs,
+    Control(model::supervisor::Id),
+    Pidfd(model::supervisor::Id),
+}
+
+/// What the supervisor sees, in any order.
+fn ready(shell: &Shell, world: &mut World, all: bool) -> Vec<Ready> {
+    let mut ready = Vec::new();
+    let is_dead = |p: &super::kernel::Process| p.parent == Some(shell.boss) && p.zombie.is_some();
+    if world.kernel.processes.values().any(is_dead) {
+        ready.push(Ready::Children);
+    }
+    ready.extend(shell.term.then_some(Ready::Term));
+    ready.extend(shell.hup.then_some(Ready::HangUp));
+    ready.extend(shell.scan_event.then_some(Ready::Scan));
+    ready.extend((!shell.log_events.is_empty()).then_some(Ready::Logs));
+    for id in shell.ids() {
+        let (Some(place), Some(half)) = (
+            shell.place(id),
+            shell.units.get(&id.unit).and_then(|u| u.half(id.role)),
+        ) else {
+            continue;
+        };
+        if half.furnished && !world.kernel.files(place).fifo.is_empty() {
+            ready.push(Ready::Control(id));
+        }
+        if half
+            .pidfd
+            .is_some_and(|serial| world.kernel.has_ended(serial))
+        {
+            ready.push(Ready::Pidfd(id));
+        }
+    }
+    let mut seen = Vec::new();
+    while !ready.is_empty() {
+        let event = ready.swap_remove(world.chance.below(ready.len()));
+        if all || !world.chance.one_in(3) {
+            seen.push(event);
+        }
+    }
+    seen
+}
