@@ -66,14 +66,14 @@ impl Half {
         }
     }
 
-    /// Writes the state files.
-    pub fn show(&mut self, status: &Status, stat: &str) -> std::io::Result<()> {
+    /// Writes the state files; true if their directory had to be made anew.
+    pub fn show(&mut self, status: &Status, stat: &str) -> std::io::Result<bool> {
         let differs = self.shown_pid != Some(status.pid);
         // Until all is written, nothing of it counts as known.
         self.shown_pid = None;
-        supervise::show(self.home.as_fd(), status, stat, differs)?;
+        let anew = supervise::show(self.home.as_fd(), status, stat, differs)?;
         self.shown_pid = Some(status.pid);
-        Ok(())
+        Ok(anew)
     }
 
     /// Says what is wrong, once: the same complaint is not repeated until its

@@ -138,7 +138,8 @@ impl Engine {
         let shown = half
             .show(status, stat)
             .map_err(|e| ("write supervise/status", e));
-        let watched = match half.supervise.furnish(half.home.as_fd()) {
+        let anew = *shown.as_ref().unwrap_or(&false);
+        let watched = match half.supervise.furnish(half.home.as_fd(), anew) {
             Ok(false) => Ok(()),
             Ok(true) => self.watch_control(id),
             Err(failed) => Err(failed),

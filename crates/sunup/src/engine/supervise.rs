@@ -58,9 +58,18 @@ impl Supervise {
     /// replaced them; true when `control` is new and is to be watched. `ok` is
     /// another name of `control`: it only has to have a reader, and so one
     /// descriptor does for both.
-    pub fn furnish(&mut self, home: BorrowedFd) -> Result<bool, (&'static str, io::Error)> {
-        self.keep_lock(home);
-        if self.fifos.as_ref().is_some_and(|f| f.are_in_place(home)) {
+    ///
+    /// `anew`: so was the directory. Else their links are counted, which tells of
+    /// a removal as well as looking for each by name, and costs a sixth.
+    pub fn furnish(
+        &mut self,
+        home: BorrowedFd,
+        anew: bool,
+    ) -> Result<bool, (&'static str, io::Error)> {
+        if anew || links(&self.lock) == 0 {
+            self.lock_again(home);
+        }
+        if !anew && self.fifos.as_ref().is_some_and(Fifos::are_in_place) {
             return Ok(false);
         }
         // Open for both directions: the fifo never reports end of file.
@@ -77,12 +86,10 @@ impl Supervise {
         Ok(true)
     }
 
-    /// Takes the lock anew if somebody removed its file, for a second supervisor
+    /// Takes the lock anew when somebody removed its file, for a second supervisor
     /// would make and lock another. One that did so already cannot be helped.
-    fn keep_lock(&mut self, home: BorrowedFd) {
-        if !is_at(home, c"supervise/lock", &self.lock)
-            && let Ok(lock) = take_lock(home)
-        {
+    fn lock_again(&mut self, home: BorrowedFd) {
+        if let Ok(lock) = take_lock(home) {
             self.lock = lock;
         }
     }
@@ -108,9 +115,12 @@ impl Supervise {
 }
 
 impl Fifos {
-    fn are_in_place(&self, home: BorrowedFd) -> bool {
-        let ok = self.ok.as_ref().unwrap_or(&self.control);
-        is_at(home, c"supervise/control", &self.control) && is_at(home, c"supervise/ok", ok)
+    fn are_in_place(&self) -> bool {
+        match &self.ok {
+            // One of them, by both names.
+            None => links(&self.control) >= 2,
+            Some(ok) => links(&self.control) >= 1 && links(ok) >= 1,
+        }
     }
 }
 
@@ -130,14 +140,14 @@ fn take_lock(home: BorrowedFd) -> Result<OwnedFd, OpenError> {
 }
 
 /// Writes `pid` (if it `differs`), `stat` and `status`, each also if another
-/// cannot be written. If somebody removed the directory, it is made anew.
-pub fn show(home: BorrowedFd, status: &Status, stat: &str, differs: bool) -> io::Result<()> {
+/// cannot be written. If somebody removed the directory, it is made anew; true then.
+pub fn show(home: BorrowedFd, status: &Status, stat: &str, differs: bool) -> io::Result<bool> {
     match show_in(home, status, stat, differs) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             make_dir(home)?;
-            show_in(home, status, stat, true)
+            show_in(home, status, stat, true).map(|()| true)
         }
-        shown => shown,
+        shown => shown.map(|()| false),
     }
 }
 
@@ -264,6 +274,11 @@ fn is_at(home: BorrowedFd, name: &CStr, file: &OwnedFd) -> bool {
         (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino),
         _ => false,
     }
+}
+
+/// By how many names a file can be found.
+fn links(file: &OwnedFd) -> u64 {
+    fstat(file).map_or(0, |found| found.st_nlink)
 }
 
 /// Makes `ok` a link to the open `control`, replacing what is there.
