@@ -169,6 +169,8 @@ fn from_runit_without_a_stop() {
     // The pipe is ours as well: a logger that ends is followed by one that reads on.
     let logger = before[3];
     kill(logger, Signal::KILL);
+    // While it dies, it might still read.
+    assert!(ends(logger));
     tell.write_all(b"another logger\n").unwrap();
     new.status("echo/log", "restarted", |s| running(s) && s.pid != logger);
     lines("up\nnobody supervises\nand now\nanother logger\n");
