@@ -107,6 +107,8 @@ pub fn init(console: &str, results: &str, words: &[String]) -> Result<()> {
     unpack(&image)?;
     devices(console, results)?;
     kernel_files();
+    // What a kernel starts process 1 with.
+    rustix::process::umask(Mode::WGRP | Mode::WOTH);
     // The old root ends up below the new one, and then nowhere.
     rustix::process::pivot_root(".", ".").context("change the root")?;
     unmount(".", UnmountFlags::DETACH).context("leave the old root")?;
