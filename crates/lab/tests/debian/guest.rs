@@ -1,24 +1,18 @@
-//! A machine of Debian's packages: it boots, somebody logs in on its console, and
-//! commands are typed there. What they say comes back on the port for results.
+//! A machine of Debian's packages: it boots, and somebody logs in on its console.
 
-use std::fs::File;
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
-use std::sync::mpsc::channel;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
 
 use lab::enter::Enter;
 use lab::machine::{End, Machine};
 use lab::qemu::Qemu;
 use lab::tree::Tree;
 use lab::{debian, image, workspace};
-use rustix::fs::{FlockOperation, flock};
 
 use super::root;
-
-/// How long anything may take on a busy workstation; cron looks once a minute.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub use super::seat::Host;
+use super::seat::Seat;
 
 /// Memory of the machine in QEMU, in MiB: the tree is there twice while it is unpacked.
 const MEMORY_MIB: u32 = 1536;
@@ -56,15 +50,6 @@ const AWAIT: &str = "#!/bin/sh\n\
 /// Says the number of a service's process.
 const PID_OF: &str = "#!/bin/sh\ncat \"/etc/service/$1/supervise/pid\"\n";
 
-/// Where a machine runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Host {
-    /// PID 1 in namespaces, without QEMU.
-    Namespaces,
-    /// QEMU, with Debian's kernel.
-    Qemu,
-}
-
 /// Whose runit, runsvdir, sv and so on the machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
@@ -78,10 +63,7 @@ pub enum By {
 pub struct Guest {
     /// Whose programs it has.
     pub by: By,
-    machine: Machine,
-    commands: u32,
-    // One QEMU at a time on the workstation.
-    _lock: Option<File>,
+    seat: Seat,
 }
 
 /// The machines that checks share.
@@ -122,16 +104,10 @@ pub(crate) use by_both;
 impl Guest {
     /// Switches a machine on.
     pub fn boot(host: Host, by: By) -> Self {
-        let lock = (host == Host::Qemu).then(|| {
-            let lock = File::open(workspace::scratch().unwrap()).unwrap();
-            flock(&lock, FlockOperation::LockExclusive).unwrap();
-            lock
-        });
+        let archive = archive(by);
         Self {
             by,
-            machine: start(host, archive(by)),
-            commands: 0,
-            _lock: lock,
+            seat: Seat::new(host, move || start(host, &archive)),
         }
     }
 
@@ -145,84 +121,35 @@ impl Guest {
         self.expect("at your service: ");
     }
 
-    /// Waits for `text` on the console.
-    pub fn expect(&mut self, text: &str) {
-        self.machine.expect(text, PATIENCE).unwrap();
-    }
-
-    /// Everything that the console showed so far.
-    pub fn console(&self) -> String {
-        String::from_utf8_lossy(self.machine.transcript()).into_owned()
-    }
-
-    /// Types a line on the console.
-    pub fn type_line(&mut self, line: &str) {
-        self.machine.send(format!("{line}\n").as_bytes()).unwrap();
-    }
-
-    /// Has the shell on the console run `script`, which must succeed; what it said.
-    pub fn sh(&mut self, script: &str) -> String {
-        let (said, code) = self.try_sh(script);
-        assert_eq!(code, 0, "{script}\n{said}\n{}", self.machine.tail());
-        said
-    }
-
-    /// As [`Guest::sh`], with the exit code.
-    pub fn try_sh(&mut self, script: &str) -> (String, i32) {
-        self.commands += 1;
-        let done = format!("done-{} ", self.commands);
-        // One write for all, so that other writers do not come between.
-        self.type_line(&format!(
-            "{{ {script}; }} >/tmp/said 2>&1; echo \"{done}$?\" >>/tmp/said; cat /tmp/said >/dev/ttyS1"
-        ));
-        let mut said = String::new();
-        loop {
-            let line = self.result(script);
-            if let Some((before, code)) = line.split_once(&done) {
-                said.push_str(before);
-                return (said.trim_end().to_owned(), code.parse().unwrap());
-            }
-            said.push_str(&line);
-            said.push('\n');
-        }
-    }
-
-    /// The next line on the port for results that is not of the kernel's log: in
-    /// namespaces the port is that, too.
-    fn result(&mut self, what: &str) -> String {
-        let take = |line: &str| {
-            let level = line.strip_prefix('<').and_then(|l| l.split_once('>'));
-            let logged = level.is_some_and(|(level, _)| level.parse::<u8>().is_ok());
-            (!logged).then(|| line.to_owned())
-        };
-        self.machine.result(what, PATIENCE, take).unwrap()
-    }
-
     /// Waits for the machine's end.
-    pub fn end(mut self) -> End {
-        self.machine.end(PATIENCE).unwrap()
+    pub fn end(self) -> End {
+        self.seat.end()
     }
 }
 
-/// Switches a machine on. It is killed with the thread that starts it, and may
-/// be needed by more than one test: so that thread stays until the tests end.
-fn start(host: Host, archive: Vec<u8>) -> Machine {
-    let (hand_over, started) = channel();
-    thread::spawn(move || {
-        let machine = match host {
-            Host::Namespaces => {
-                let lab = PathBuf::from(env!("CARGO_BIN_EXE_lab"));
-                let append = String::new();
-                Enter { lab, append }.start(&archive)
-            }
-            Host::Qemu => emulator().start(&archive),
-        };
-        hand_over.send(machine).unwrap();
-        loop {
-            thread::park();
+impl Deref for Guest {
+    type Target = Seat;
+
+    fn deref(&self) -> &Seat {
+        &self.seat
+    }
+}
+
+impl DerefMut for Guest {
+    fn deref_mut(&mut self) -> &mut Seat {
+        &mut self.seat
+    }
+}
+
+fn start(host: Host, archive: &[u8]) -> anyhow::Result<Machine> {
+    match host {
+        Host::Namespaces => {
+            let lab = PathBuf::from(env!("CARGO_BIN_EXE_lab"));
+            let append = String::new();
+            Enter { lab, append }.start(archive)
         }
-    });
-    started.recv().unwrap().unwrap()
+        Host::Qemu => emulator().start(archive),
+    }
 }
 
 fn emulator() -> Qemu {

@@ -13,6 +13,8 @@ mod guest;
 mod packages;
 mod readers;
 mod root;
+#[path = "../seat/mod.rs"]
+mod seat;
 mod services;
 mod syslog;
 mod up;

@@ -1,38 +1,23 @@
-//! A machine of ours to check: it boots, somebody logs in on its console, and
-//! commands are typed there. What they say comes back on the port for results,
-//! never from between the prompts.
+//! A machine of ours to check: it boots, and somebody logs in on its console.
 
-use std::fs::File;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
-use std::sync::mpsc::channel;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
-use std::time::Duration;
 
 use lab::boot::{Options, Parts, start_archive};
-use lab::machine::{End, Machine};
+use lab::image;
+use lab::machine::End;
 use lab::rootfs::{self, Source};
-use lab::{image, workspace};
 use model::format::cpio::{Device, Node};
-use rustix::fs::{FlockOperation, flock};
 
-/// How long anything may take on a busy workstation that emulates a processor.
-const PATIENCE: Duration = Duration::from_mins(3);
+pub use super::seat::Host;
+use super::seat::Seat;
 
 /// Waits in the machine, for what tells nobody when it happens.
 const AWAIT: &str = "#!/bin/sh\n\
     # await CONDITION: looks until it holds; a minute at most.\n\
     for i in $(seq 600); do\n\teval \"$1\" && exit\n\tusleep 100000\ndone\n\
     echo \"await: $1: no\"\nexit 1\n";
-
-/// Where a machine runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Host {
-    /// PID 1 in namespaces, without QEMU.
-    Namespaces,
-    /// QEMU, with Debian's kernel.
-    Qemu,
-}
 
 /// How an image differs from ours.
 #[derive(Clone, Copy)]
@@ -49,12 +34,8 @@ pub enum Change {
 pub struct Guest {
     /// Where it runs.
     pub host: Host,
-    machine: Machine,
-    commands: u32,
+    seat: Seat,
     reported: bool,
-    kernel_log: String,
-    // One QEMU at a time on the workstation.
-    _lock: Option<File>,
 }
 
 /// One machine on each kind of host: the one that checks share, or one of its own.
@@ -113,18 +94,19 @@ pub(crate) use on_both;
 
 impl Guest {
     fn boot(host: Host, changes: &[Change]) -> Self {
-        let lock = (host == Host::Qemu).then(|| {
-            let lock = File::open(workspace::scratch().unwrap()).unwrap();
-            flock(&lock, FlockOperation::LockExclusive).unwrap();
-            lock
-        });
+        let archive = archive(changes);
+        let options = Options {
+            enter: host == Host::Namespaces,
+            ..Options::default()
+        };
+        let start = move || {
+            let lab = Path::new(env!("CARGO_BIN_EXE_lab"));
+            Ok(start_archive(&options, archive, lab)?.machine)
+        };
         Self {
             host,
-            machine: start(host, archive(changes)),
-            commands: 0,
+            seat: Seat::new(host, start),
             reported: false,
-            kernel_log: String::new(),
-            _lock: lock,
         }
     }
 
@@ -139,67 +121,6 @@ impl Guest {
         }
     }
 
-    /// Waits for `text` on the console.
-    pub fn expect(&mut self, text: &str) {
-        self.machine.expect(text, PATIENCE).unwrap();
-    }
-
-    /// Everything that the console showed so far.
-    pub fn console(&self) -> String {
-        String::from_utf8_lossy(self.machine.transcript()).into_owned()
-    }
-
-    /// Types a line on the console.
-    pub fn type_line(&mut self, line: &str) {
-        self.machine.send(format!("{line}\n").as_bytes()).unwrap();
-    }
-
-    /// Has the shell on the console run `script`, which must succeed; what it said.
-    pub fn sh(&mut self, script: &str) -> String {
-        let (said, code) = self.try_sh(script);
-        assert_eq!(code, 0, "{script}\n{said}\n{}", self.machine.tail());
-        said
-    }
-
-    /// As [`Guest::sh`], with the exit code.
-    pub fn try_sh(&mut self, script: &str) -> (String, i32) {
-        self.commands += 1;
-        let done = format!("done-{} ", self.commands);
-        // One write for all, so that other writers do not come between.
-        self.type_line(&format!(
-            "{{ {script}; }} >/tmp/said 2>&1; echo \"{done}$?\" >>/tmp/said; cat /tmp/said >/dev/ttyS1"
-        ));
-        let mut said = String::new();
-        loop {
-            let line = self.result(script);
-            if let Some((before, code)) = line.split_once(&done) {
-                said.push_str(before);
-                return (said.trim_end().to_owned(), code.parse().unwrap());
-            }
-            said.push_str(&line);
-            said.push('\n');
-        }
-    }
-
-    /// The next line on the port for results that is not of the kernel's log.
-    pub fn result(&mut self, what: &str) -> String {
-        let log = &mut self.kernel_log;
-        let take = |line: &str| {
-            // In namespaces the port is the kernel's log, too.
-            let logged = line.split_once('>').filter(|(level, _)| {
-                level
-                    .strip_prefix('<')
-                    .is_some_and(|l| l.parse::<u8>().is_ok())
-            });
-            if let Some((_, text)) = logged {
-                log.push_str(text);
-                log.push('\n');
-            }
-            logged.is_none().then(|| line.to_owned())
-        };
-        self.machine.result(what, PATIENCE, take).unwrap()
-    }
-
     /// The kernel's log.
     pub fn kernel_log(&mut self) -> String {
         match self.host {
@@ -209,28 +130,23 @@ impl Guest {
     }
 
     /// Waits for the machine's end.
-    pub fn end(mut self) -> End {
-        self.machine.end(PATIENCE).unwrap()
+    pub fn end(self) -> End {
+        self.seat.end()
     }
 }
 
-/// Switches a machine on. It is killed with the thread that starts it, and may
-/// be needed by more than one test: so that thread stays until the tests end.
-fn start(host: Host, archive: Vec<u8>) -> Machine {
-    let options = Options {
-        enter: host == Host::Namespaces,
-        ..Options::default()
-    };
-    let (hand_over, started) = channel();
-    thread::spawn(move || {
-        let lab = Path::new(env!("CARGO_BIN_EXE_lab"));
-        let booted = start_archive(&options, archive, lab);
-        hand_over.send(booted).unwrap();
-        loop {
-            thread::park();
-        }
-    });
-    started.recv().unwrap().unwrap().machine
+impl Deref for Guest {
+    type Target = Seat;
+
+    fn deref(&self) -> &Seat {
+        &self.seat
+    }
+}
+
+impl DerefMut for Guest {
+    fn deref_mut(&mut self) -> &mut Seat {
+        &mut self.seat
+    }
 }
 
 /// Our image with `changes`.

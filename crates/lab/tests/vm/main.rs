@@ -7,5 +7,7 @@ mod broken;
 mod devices;
 mod ends;
 mod guest;
+#[path = "../seat/mod.rs"]
+mod seat;
 mod services;
 mod up;
