@@ -203,9 +203,7 @@ impl Supervisor {
         if let Some(event) = missed {
             self.drive(id, event);
         }
-        // A run script may command its own service at once, so the fifos come first.
-        self.dirty.insert(id);
-        self.write_one(id);
+        self.write_first(id);
         self.drive(id, Event::Tick);
     }
 
