@@ -24,6 +24,7 @@ mod unit;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::iter;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -35,7 +36,7 @@ use model::time::Instant;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use rustix::process::{WaitId, WaitIdOptions, WaitOptions, wait, waitid};
+use rustix::process::{WaitId, WaitIdOptions, WaitOptions, wait, waitid, waitpid};
 
 use crate::say;
 use crate::sys::pidfd;
@@ -273,7 +274,7 @@ impl Engine {
     fn take_signals(&mut self) {
         while let Some(delivered) = self.signals.next() {
             match delivered.signal {
-                signal::SIGCHLD => self.reap(),
+                signal::SIGCHLD => self.reap(delivered.sender),
                 // Debian's packages ask for a look at the scan directory by it.
                 signal::SIGALRM if self.scan_dir.is_none() => {}
                 signal::SIGALRM => self.feed(Input::ScanDue),
@@ -282,9 +283,20 @@ impl Engine {
         }
     }
 
-    /// Takes every dead child, whoever's it is.
-    fn reap(&mut self) {
-        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+    /// Takes every dead child, whoever's it is. The kernel looks for one among
+    /// all, and takes longest where there is none left; so the one that it
+    /// `named` comes first, and is started again before the others are looked for.
+    fn reap(&mut self, named: u32) {
+        let named = rustix::process::Pid::from_raw(named as i32);
+        let first = named.map(|pid| waitpid(Some(pid), WaitOptions::NOHANG));
+        let others = iter::repeat_with(|| wait(WaitOptions::NOHANG));
+        let first = first
+            .into_iter()
+            .filter(|ended| matches!(ended, Ok(Some(_))));
+        for ended in first.chain(others) {
+            let Ok(Some((pid, status))) = ended else {
+                break;
+            };
             let pid = pid.as_raw_pid() as Pid;
             self.notice_ended(pid);
             self.feed(Input::ChildEnded(pid, Exit::Status(status.as_raw())));
