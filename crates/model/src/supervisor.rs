@@ -124,6 +124,13 @@ pub enum Input {
         /// When to look again, if no event will tell.
         next_look: Option<Instant>,
     },
+    /// Something happened to a few entries of the scan directory: what they lead to now.
+    Noticed {
+        /// Names, with the directory that each leads to, if it does.
+        found: Vec<(Name, Option<Identity>)>,
+        /// When to look at all, if no event will tell.
+        next_look: Option<Instant>,
+    },
     /// Answer to [`Action::Scan`]: it cannot be read.
     NotScanned,
     /// Answer to [`Action::Open`]. As the first input, the one service of runsv.
@@ -309,6 +316,7 @@ impl Supervisor {
             Input::RoundOver => self.write_all(),
             Input::ScanDue => self.scan(),
             Input::Scanned { entries, next_look } => self.scanned(&entries, next_look),
+            Input::Noticed { found, next_look } => self.noticed(&found, next_look),
             Input::NotScanned => self.not_scanned(),
             Input::Opened(opened) => self.opened(opened),
             Input::NotOpened(identity, obstacle) => self.not_opened(identity, obstacle),
