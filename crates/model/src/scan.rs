@@ -39,7 +39,7 @@ pub fn is_service_name(name: &[u8]) -> bool {
 
 /// Compares the supervised services with the directory's entries (names that
 /// lead to directories, in any order). Removals come first.
-pub fn diff(known: &BTreeMap<Identity, Name>, entries: &[(Name, Identity)]) -> Vec<Change> {
+pub fn diff(known: &BTreeMap<Identity, &Name>, entries: &[(Name, Identity)]) -> Vec<Change> {
     let mut found: BTreeMap<Identity, Vec<&Name>> = BTreeMap::new();
     for (name, identity) in entries {
         found.entry(*identity).or_default().push(name);
@@ -48,7 +48,7 @@ pub fn diff(known: &BTreeMap<Identity, Name>, entries: &[(Name, Identity)]) -> V
     for (identity, name) in known {
         match found.remove(identity) {
             None => changes.push(Change::Remove(*identity)),
-            Some(names) if names.contains(&name) => {}
+            Some(names) if names.contains(name) => {}
             Some(names) => {
                 if let Some(new) = names.into_iter().min() {
                     changes.push(Change::Rename(*identity, new.clone()));
@@ -92,7 +92,8 @@ mod tests {
             diff(&BTreeMap::new(), &entries),
             vec![Change::Add(id(1, 7), b"a".to_vec())]
         );
-        let known = BTreeMap::from([(id(1, 7), b"b".to_vec())]);
+        let name = b"b".to_vec();
+        let known = BTreeMap::from([(id(1, 7), &name)]);
         assert_eq!(diff(&known, &entries), vec![]);
         assert_eq!(
             diff(&known, &entries[1..]),
@@ -102,7 +103,8 @@ mod tests {
 
     #[test]
     fn replaced_directory_is_removed_and_added() {
-        let known = BTreeMap::from([(id(1, 7), b"a".to_vec())]);
+        let name = b"a".to_vec();
+        let known = BTreeMap::from([(id(1, 7), &name)]);
         let entries = [(b"a".to_vec(), id(1, 8))];
         assert_eq!(
             diff(&known, &entries),

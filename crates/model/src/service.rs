@@ -187,6 +187,38 @@ pub struct Service {
     fork_failures: u8,
 }
 
+/// What `supervise/stat` shows of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    phase: Phase,
+    paused: bool,
+    got_term: bool,
+    want: Want,
+}
+
+impl Stat {
+    /// The file's text, as runit's runsv writes it.
+    pub fn text(self) -> String {
+        let mut text = String::from(match self.phase {
+            Phase::Down => "down",
+            Phase::Run => "run",
+            Phase::Finish => "finish",
+        });
+        for (shown, words) in [
+            (self.paused, ", paused"),
+            (self.got_term, ", got TERM"),
+            (self.want == Want::Down, ", want down"),
+            (self.want == Want::Exit, ", want exit"),
+        ] {
+            if shown {
+                text.push_str(words);
+            }
+        }
+        text.push('\n');
+        text
+    }
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -403,31 +435,16 @@ impl Service {
         matches!(self.state, State::Run(r) if r.stopping)
     }
 
-    /// The text of `supervise/stat`, as runit's runsv writes it.
-    pub fn stat(&self) -> String {
-        let mut text = String::from(match self.phase().0 {
-            Phase::Down => "down",
-            Phase::Run => "run",
-            Phase::Finish => "finish",
-        });
-        for (shown, words) in [
-            (self.paused(), ", paused"),
-            (self.got_term(), ", got TERM"),
-            (
-                self.phase().1 != 0 && self.want == Want::Down,
-                ", want down",
-            ),
-            (
-                self.phase().1 != 0 && self.want == Want::Exit,
-                ", want exit",
-            ),
-        ] {
-            if shown {
-                text.push_str(words);
-            }
+    /// What `supervise/stat` shows.
+    pub const fn stat(&self) -> Stat {
+        let (phase, pid) = self.phase();
+        Stat {
+            phase,
+            paused: self.paused(),
+            got_term: self.got_term(),
+            // It says nothing of a service that is down already.
+            want: if pid == 0 { Want::Up } else { self.want },
         }
-        text.push('\n');
-        text
     }
 
     /// When to send a `Tick`; `None`: never, as far as this state goes.

@@ -17,8 +17,8 @@
 //! had been there at once. Between any two actions the supervisor may be killed;
 //! `tests/simulation` does that.
 //!
-//! A service has its fifos and a first state before it starts, because its run
-//! script may command it at once. Later states are written when the caller says
+//! A service has its fifos and a first status before it starts, because its run
+//! script may command it at once. The rest and later states are written when the caller says
 //! that a round of inputs is over ([`Input::RoundOver`]), so that starting a
 //! thousand services does not wait for a thousand files; and after the commands
 //! of one service, because `sv` waits for that.
@@ -36,7 +36,7 @@ use crate::command::{Command, Sig};
 use crate::format::status::Status;
 use crate::format::tai64n::Tai64n;
 use crate::scan::{Identity, Name};
-use crate::service::{Exit, Failure, Pid, Role, Service};
+use crate::service::{Exit, Failure, Pid, Role, Service, Stat};
 use crate::time::Instant;
 
 mod alarms;
@@ -124,6 +124,13 @@ pub enum Input {
         /// When to look again, if no event will tell.
         next_look: Option<Instant>,
     },
+    /// Something happened to a few entries of the scan directory: what they lead to now.
+    Noticed {
+        /// Names, with the directory that each leads to, if it does.
+        found: Vec<(Name, Option<Identity>)>,
+        /// When to look at all, if no event will tell.
+        next_look: Option<Instant>,
+    },
     /// Answer to [`Action::Scan`]: it cannot be read.
     NotScanned,
     /// Answer to [`Action::Open`]. As the first input, the one service of runsv.
@@ -196,8 +203,9 @@ pub enum Action {
         id: Id,
         /// The record.
         status: Status,
-        /// The text of `stat`.
-        stat: String,
+        /// What `pid` (with the status) and `stat` have to show; `None`: they
+        /// follow, for the service is about to start.
+        stat: Option<Stat>,
     },
     /// Note in the child's record whether it is being stopped and waits for TERM.
     Mark(Id, bool),
@@ -308,6 +316,7 @@ impl Supervisor {
             Input::RoundOver => self.write_all(),
             Input::ScanDue => self.scan(),
             Input::Scanned { entries, next_look } => self.scanned(&entries, next_look),
+            Input::Noticed { found, next_look } => self.noticed(&found, next_look),
             Input::NotScanned => self.not_scanned(),
             Input::Opened(opened) => self.opened(opened),
             Input::NotOpened(identity, obstacle) => self.not_opened(identity, obstacle),

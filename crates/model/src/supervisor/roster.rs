@@ -56,10 +56,7 @@ impl Supervisor {
         if let Some(at) = next_look {
             self.scan_by(at);
         }
-        let named = self.units.values().map(|u| (u.identity, u.name.clone()));
-        let known = named
-            .chain(self.waiting.iter().map(|(i, w)| (*i, w.name.clone())))
-            .collect();
+        let known = self.known().collect();
         let removed = self.units.values().filter(|u| u.removed);
         let mut leaving: BTreeSet<Name> = removed.map(|u| u.name.clone()).collect();
         let changes = diff(&known, entries).into_iter();
@@ -68,6 +65,42 @@ impl Supervisor {
         for change in removals.into_iter().chain(others) {
             self.apply(change, &mut leaving);
         }
+    }
+
+    /// Admits what is new among a few entries. All are looked at if one is gone
+    /// or another by now, for the service may have a further name.
+    pub(super) fn noticed(
+        &mut self,
+        found: &[(Name, Option<Identity>)],
+        next_look: Option<Instant>,
+    ) {
+        if self.ending != Ending::No || self.scope == Scope::One {
+            return;
+        }
+        if let Some(at) = next_look {
+            self.scan_by(at);
+        }
+        let is_as_known = |(name, identity): &(Name, Option<Identity>)| {
+            let known = self.known().find(|(_, known)| *known == name);
+            known.is_none_or(|(known, _)| Some(known) == *identity)
+        };
+        if !found.iter().all(is_as_known) {
+            return self.scan();
+        }
+        let mut leaving = BTreeSet::new();
+        for (name, identity) in found {
+            let is_known =
+                |i: &Identity| self.by_identity.contains_key(i) || self.waiting.contains_key(i);
+            if let Some(identity) = identity.filter(|i| !is_known(i)) {
+                self.apply(Change::Add(identity, name.clone()), &mut leaving);
+            }
+        }
+    }
+
+    /// Every service that is open or waits for it.
+    fn known(&self) -> impl Iterator<Item = (Identity, &Name)> {
+        let open = self.units.values().map(|unit| (unit.identity, &unit.name));
+        open.chain(self.waiting.iter().map(|(i, waiting)| (*i, &waiting.name)))
     }
 
     fn apply(&mut self, change: Change, leaving: &mut BTreeSet<Name>) {
@@ -203,9 +236,7 @@ impl Supervisor {
         if let Some(event) = missed {
             self.drive(id, event);
         }
-        // A run script may command its own service at once, so the fifos come first.
-        self.dirty.insert(id);
-        self.write_one(id);
+        self.write_first(id);
         self.drive(id, Event::Tick);
     }
 

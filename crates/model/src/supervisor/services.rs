@@ -192,11 +192,29 @@ impl Supervisor {
         if let Some(half) = self.half_mut(id).filter(|half| half.is_stale()) {
             let stopping = half.service.is_stopping();
             let differs = core::mem::replace(&mut half.marked, stopping) != stopping;
-            let (status, stat) = (half.show(), half.service.stat());
+            let (status, stat) = (half.show(), Some(half.service.stat()));
             if differs {
                 self.push(Action::Mark(id, stopping));
             }
             self.push(Action::Write { id, status, stat });
+        }
+    }
+
+    /// Makes what a run script needs that commands its own service at once: the
+    /// fifos, and a status. All is written when it has started, or at once if it
+    /// does not.
+    pub(super) fn write_first(&mut self, id: Id) {
+        self.dirty.insert(id);
+        match self
+            .half(id)
+            .map(|half| (half.is_about_to_start(), half.present()))
+        {
+            Some((true, status)) => self.push(Action::Write {
+                id,
+                status,
+                stat: None,
+            }),
+            _ => self.write_one(id),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::adoption::Inheritance;
 use crate::format::status::Status;
 use crate::format::tai64n::Tai64n;
 use crate::scan::{Identity, Name};
-use crate::service::{Role, Service, Want};
+use crate::service::{Role, Service, Stat};
 
 /// A supervised service directory.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub struct Half {
     pub marked: bool,
     /// When phase or pid last changed.
     changed: Tai64n,
-    shown: Option<(Status, Want)>,
+    shown: Option<(Status, Stat)>,
 }
 
 impl Unit {
@@ -91,14 +91,13 @@ impl Half {
 
     /// Whether the state files lag behind.
     pub fn is_stale(&self) -> bool {
-        self.shown != Some(self.present()) || self.marked != self.service.is_stopping()
+        self.shown != Some(self.shown_next()) || self.marked != self.service.is_stopping()
     }
 
     /// What the state files are to show; they count as written.
     pub fn show(&mut self) -> Status {
-        let present = self.present();
-        self.shown = Some(present);
-        present.0
+        self.shown = Some(self.shown_next());
+        self.present()
     }
 
     /// They could not be written.
@@ -106,17 +105,25 @@ impl Half {
         self.shown = None;
     }
 
-    fn present(&self) -> (Status, Want) {
+    /// Whether it is down, and only waits to be told to start.
+    pub fn is_about_to_start(&self) -> bool {
+        self.service.is_idle() && self.service.deadline().is_some()
+    }
+
+    fn shown_next(&self) -> (Status, Stat) {
+        (self.present(), self.service.stat())
+    }
+
+    /// The present status record.
+    pub fn present(&self) -> Status {
         let (phase, pid) = self.service.phase();
-        let want = self.service.want();
-        let status = Status {
+        Status {
             changed: self.changed,
             pid,
             paused: self.service.paused(),
             want_up: self.service.shows_want_up(),
             got_term: self.service.got_term(),
             phase,
-        };
-        (status, want)
+        }
     }
 }

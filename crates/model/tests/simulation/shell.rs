@@ -518,6 +518,22 @@ impl Shell {
         }
     }
 
+    /// Looks at each name that there may be, as if events had told of them.
+    pub fn notice(&self, world: &World) -> Input {
+        let present = world.kernel.scan.keys().cloned();
+        let known = self.units.keys().filter_map(|unit| self.core.name(*unit));
+        let names: BTreeSet<Vec<u8>> = present.chain(known.cloned()).collect();
+        let identify = |name: Vec<u8>| {
+            let dir = world.kernel.scan.get(&name);
+            let identity = dir.map(|dir| identity(*dir));
+            (name, identity)
+        };
+        Input::Noticed {
+            found: names.into_iter().map(identify).collect(),
+            next_look: None,
+        }
+    }
+
     /// Forks a keeper.
     fn leave(&mut self, world: &mut World) -> Input {
         if world.is_foul(4) {

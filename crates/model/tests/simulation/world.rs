@@ -530,7 +530,12 @@ fn turn(shell: &mut Shell, world: &mut World, all: bool) -> Result<Option<u8>, S
             Ready::Term | Ready::HangUp => {}
             Ready::Scan => {
                 shell.scan_event = false;
-                shell.feed(world, Input::ScanDue)?;
+                let input = if world.chance.one_in(2) {
+                    Input::ScanDue
+                } else {
+                    shell.notice(world)
+                };
+                shell.feed(world, input)?;
             }
             Ready::Logs => {
                 for unit in std::mem::take(&mut shell.log_events) {

@@ -79,6 +79,19 @@ pub fn inherit(
     Ok((found, process.zip(record)))
 }
 
+/// What there is where no earlier supervisor was.
+pub fn nothing_found(world: Option<&World>, role: Role, default: Want) -> Inheritance {
+    let evidence = Evidence {
+        role,
+        default,
+        world,
+        record: None,
+        status: None,
+        seen: None,
+    };
+    adoption::judge(&evidence, moment())
+}
+
 /// The process that has the recorded pid now.
 fn look_at(record: &Record) -> io::Result<Option<(OwnedFd, Seen)>> {
     let Some(pid) = i32::try_from(record.pid).ok().and_then(Pid::from_raw) else {

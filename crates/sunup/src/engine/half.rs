@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use model::format::status::Status;
-use model::service::Pid;
+use model::service::{Pid, Stat};
 use model::supervisor::Job;
 
 use super::supervise::{self, Supervise};
@@ -48,8 +48,8 @@ pub struct Half {
     pub supervise: Supervise,
     /// Watches a process that is no child of ours.
     pub pidfd: Option<OwnedFd>,
-    /// What `supervise/pid` shows, if that is known.
-    shown_pid: Option<Pid>,
+    /// What `supervise/pid` and `stat` show, if that is known.
+    shown: Option<(Pid, Stat)>,
     complaints: BTreeMap<About, String>,
 }
 
@@ -61,18 +61,18 @@ impl Half {
             path,
             supervise,
             pidfd,
-            shown_pid: None,
+            shown: None,
             complaints: BTreeMap::new(),
         }
     }
 
-    /// Writes the state files; true if their directory had to be made anew.
-    pub fn show(&mut self, status: &Status, stat: &str) -> std::io::Result<bool> {
-        let differs = self.shown_pid != Some(status.pid);
+    /// Writes the state files, without a `stat` the record alone; true if their
+    /// directory had to be made anew.
+    pub fn show(&mut self, status: &Status, stat: Option<Stat>) -> std::io::Result<bool> {
         // Until all is written, nothing of it counts as known.
-        self.shown_pid = None;
-        let anew = supervise::show(self.home.as_fd(), status, stat, differs)?;
-        self.shown_pid = Some(status.pid);
+        let shown = self.shown.take();
+        let anew = supervise::show(self.home.as_fd(), status, stat, shown)?;
+        self.shown = stat.map(|stat| (status.pid, stat));
         Ok(anew)
     }
 

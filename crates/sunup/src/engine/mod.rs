@@ -35,7 +35,7 @@ use model::time::Instant;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use rustix::process::{WaitId, WaitIdOptions, WaitOptions, wait, waitid};
+use rustix::process::{WaitId, WaitIdOptions, WaitOptions, WaitStatus, wait, waitid, waitpid};
 
 use crate::say;
 use crate::sys::pidfd;
@@ -252,9 +252,13 @@ impl Engine {
             Token::Signals => self.take_signals(),
             Token::ScanDir => {
                 let news = self.scan_dir.as_mut().map(ScanDir::take_events);
-                let News { look, homes } = news.unwrap_or_default();
+                let News { look, names, homes } = news.unwrap_or_default();
                 if look {
                     self.feed(Input::ScanDue);
+                } else if let (Some(scan_dir), false) = (&mut self.scan_dir, names.is_empty()) {
+                    let found = scan_dir.look_at(names);
+                    let next_look = scan_dir.next_look();
+                    self.feed(Input::Noticed { found, next_look });
                 }
                 for unit in homes {
                     self.feed(Input::LogChanged(unit));
@@ -271,24 +275,46 @@ impl Engine {
     }
 
     fn take_signals(&mut self) {
+        let mut children = false;
         while let Some(delivered) = self.signals.next() {
             match delivered.signal {
-                signal::SIGCHLD => self.reap(),
+                signal::SIGCHLD => {
+                    children = true;
+                    self.reap_named(delivered.sender);
+                }
                 // Debian's packages ask for a look at the scan directory by it.
                 signal::SIGALRM if self.scan_dir.is_none() => {}
                 signal::SIGALRM => self.feed(Input::ScanDue),
                 signal => self.signalled(signal),
             }
         }
+        if children {
+            self.reap();
+        }
+    }
+
+    /// Takes the child that a signal names. The kernel looks for any other among
+    /// all, and takes longest where there is none: so this one is started again
+    /// first, and that look comes once for many signals.
+    fn reap_named(&mut self, pid: u32) {
+        if let Some(pid) = rustix::process::Pid::from_raw(pid as i32)
+            && let Ok(Some(ended)) = waitpid(Some(pid), WaitOptions::NOHANG)
+        {
+            self.child_ended(ended);
+        }
     }
 
     /// Takes every dead child, whoever's it is.
     fn reap(&mut self) {
-        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            let pid = pid.as_raw_pid() as Pid;
-            self.notice_ended(pid);
-            self.feed(Input::ChildEnded(pid, Exit::Status(status.as_raw())));
+        while let Ok(Some(ended)) = wait(WaitOptions::NOHANG) {
+            self.child_ended(ended);
         }
+    }
+
+    fn child_ended(&mut self, (pid, status): (rustix::process::Pid, WaitStatus)) {
+        let pid = pid.as_raw_pid() as Pid;
+        self.notice_ended(pid);
+        self.feed(Input::ChildEnded(pid, Exit::Status(status.as_raw())));
     }
 
     /// A process that is watched by descriptor ended.

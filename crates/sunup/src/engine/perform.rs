@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use model::command::Sig;
 use model::format::status::Status;
 use model::scan::{Identity, Name};
-use model::service::{Pid, Role};
+use model::service::{Pid, Role, Stat};
 use model::supervisor::{self, Action, Id, Input, Job, Log, UnitId};
 use rustix::fs::{AtFlags, statat};
 
@@ -25,7 +25,7 @@ impl Engine {
         match action {
             Action::Start(job) => Some(self.start(job)),
             Action::Signal(id, pid, sig) => self.signal(id, pid, sig),
-            Action::Write { id, status, stat } => self.write(id, &status, &stat),
+            Action::Write { id, status, stat } => self.write(id, &status, stat),
             Action::Open {
                 unit,
                 name,
@@ -131,7 +131,7 @@ impl Engine {
         None
     }
 
-    fn write(&mut self, id: Id, status: &Status, stat: &str) -> Option<Input> {
+    fn write(&mut self, id: Id, status: &Status, stat: Option<Stat>) -> Option<Input> {
         let half = self.half(id)?;
         // In this order: who finds a fifo open finds a status, too, unless there is
         // no place for one. A service that shows nothing obeys all the same.

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -39,6 +39,8 @@ const POLL_MS: u64 = 5000;
 const LINKS_MAX: usize = 40;
 /// Directories that may be settling at a time; further ones count at once.
 const SETTLING_MAX: usize = 1024;
+/// Names that are looked at one by one; if more are told of, all are.
+const NAMES_MAX: usize = 16;
 
 /// What changes which directory a name leads to.
 const NAMES: WatchFlags = WatchFlags::CREATE
@@ -69,8 +71,8 @@ pub struct ScanDir {
 }
 
 enum Watch {
-    /// The scan directory.
-    Entries,
+    /// The scan directory, and the names in it that other entries lead through.
+    Entries(HashSet<Name>),
     /// A directory in which these names matter.
     Place(HashSet<Name>),
     /// A directory that is being filled.
@@ -82,8 +84,10 @@ enum Watch {
 /// What the events amount to.
 #[derive(Debug, Default)]
 pub struct News {
-    /// The entries are to be looked at.
+    /// All entries are to be looked at.
     pub look: bool,
+    /// Else these.
+    pub names: Vec<Name>,
     /// Something happened to `log` of these.
     pub homes: Vec<UnitId>,
 }
@@ -132,39 +136,63 @@ impl ScanDir {
             |path: &Path, e: io::Error| format!("read {}: {e}; trying again", path.display());
         let dir = fs::read_dir(&self.path).map_err(|e| complaint(&self.path, e))?;
         let mut entries = Vec::new();
-        let mut lost = HashSet::new();
+        let said = mem::take(&mut self.lost);
         for entry in dir {
             let entry = entry.map_err(|e| complaint(&self.path, e))?;
             let name = entry.file_name();
             let name = name.as_bytes();
-            if !is_service_name(name) || self.settling.contains_key(name) {
-                continue;
-            }
-            let path = self.path_of(name);
-            if entry.file_type().is_ok_and(|t| t.is_symlink()) {
-                // Its own place is this directory.
-                self.watch_steps(&path, 1);
-            }
-            match identity(&path) {
-                Ok(identity) => entries.push((name.to_vec(), identity)),
-                // Files are no services, as for runsvdir(8).
-                Err(e) if e.kind() == io::ErrorKind::NotADirectory && path.exists() => {}
-                Err(e) => {
-                    // It may have gone since its name was read.
-                    if path.is_symlink() && !self.lost.contains(name) {
-                        say::offer(
-                            WHO,
-                            format_args!("{}: look at it: {e}", name.escape_ascii()),
-                        );
-                    }
-                    lost.insert(name.to_vec());
-                }
+            if self.counts(name) {
+                let is_link = entry.file_type().is_ok_and(|t| t.is_symlink());
+                let identity = self.identify(name, is_link, said.contains(name));
+                entries.extend(identity.map(|identity| (name.to_vec(), identity)));
             }
         }
-        self.lost = lost;
         self.complaint.clear();
         self.end_look();
         Ok(entries)
+    }
+
+    /// What some names lead to now, as [`ScanDir::entries`] would find it.
+    pub fn look_at(&mut self, names: Vec<Name>) -> Vec<(Name, Option<Identity>)> {
+        let mut found = Vec::new();
+        for name in names {
+            if self.counts(&name) {
+                let is_link = self.path_of(&name).is_symlink();
+                let said = self.lost.remove(&name);
+                let identity = self.identify(&name, is_link, said);
+                found.push((name, identity));
+            }
+        }
+        found
+    }
+
+    fn counts(&self, name: &[u8]) -> bool {
+        is_service_name(name) && !self.settling.contains_key(name)
+    }
+
+    /// The directory that an entry leads to. `said`: that it leads nowhere was.
+    fn identify(&mut self, name: &[u8], is_link: bool, said: bool) -> Option<Identity> {
+        let path = self.path_of(name);
+        if is_link {
+            // Its own place is this directory.
+            self.watch_steps(&path, 1);
+        }
+        let e = match identity(&path) {
+            Ok(identity) => return Some(identity),
+            Err(e) => e,
+        };
+        // Files are no services, as for runsvdir(8); others may have gone by now.
+        let is_file = e.kind() == io::ErrorKind::NotADirectory && path.exists();
+        if is_link && !is_file && path.is_symlink() {
+            if !said {
+                say::offer(
+                    WHO,
+                    format_args!("{}: look at it: {e}", name.escape_ascii()),
+                );
+            }
+            self.lost.insert(name.to_vec());
+        }
+        None
     }
 
     /// Whether this reason not to have the entries was not said yet.
@@ -217,8 +245,9 @@ impl ScanDir {
                 _ if lost => news.homes.extend(self.homes()),
                 _ => {}
             }
-            news.look |= lost || self.take_event(watch, flags, name);
+            news.look |= lost || self.take_event(watch, flags, name, &mut news.names);
         }
+        news.look |= news.names.len() > NAMES_MAX;
         news
     }
 
@@ -229,7 +258,14 @@ impl ScanDir {
         })
     }
 
-    fn take_event(&mut self, watch: i32, flags: ReadFlags, name: Name) -> bool {
+    /// True if all entries are to be looked at.
+    fn take_event(
+        &mut self,
+        watch: i32,
+        flags: ReadFlags,
+        name: Name,
+        names: &mut Vec<Name>,
+    ) -> bool {
         match self.watches.get(&watch) {
             None | Some(Watch::Home(_)) => false,
             // The path leads to another one by now.
@@ -237,22 +273,27 @@ impl ScanDir {
                 self.remove_watch(watch);
                 true
             }
-            Some(Watch::Place(names)) => names.contains(&name),
+            Some(Watch::Place(steps)) => steps.contains(&name),
             Some(Watch::Settling(name)) => {
                 if let Some(settling) = self.settling.get_mut(name) {
                     settling.until = now().plus_ms(QUIET_MS).min(settling.latest);
                 }
                 false
             }
-            Some(Watch::Entries) => {
-                if flags.intersects(GONE) {
+            Some(Watch::Entries(steps)) => {
+                let is_step = steps.contains(&name);
+                let is_gone = flags.intersects(GONE);
+                if is_gone {
                     self.watched = None;
                 }
                 let made = flags.contains(ReadFlags::CREATE | ReadFlags::ISDIR);
                 if made && is_service_name(&name) && self.settling.len() < SETTLING_MAX {
-                    self.begin_settling(name);
+                    self.begin_settling(name.clone());
                 }
-                true
+                if !names.contains(&name) && names.len() <= NAMES_MAX {
+                    names.push(name);
+                }
+                is_step || is_gone
             }
         }
     }
@@ -297,14 +338,18 @@ impl ScanDir {
         if self.inotify.is_none() || (real.is_some() && real == self.watched) {
             return;
         }
-        let is_entries = |(_, w): &(&i32, &Watch)| matches!(w, Watch::Entries);
+        let is_entries = |(_, w): &(&i32, &Watch)| matches!(w, Watch::Entries(_));
         if let Some((old, _)) = self.watches.iter().find(is_entries) {
             self.remove_watch(*old);
         }
         if let Some((path, _)) = &real
             && let Some(watch) = self.add_watch(path, NAMES)
         {
-            self.watches.insert(watch, Watch::Entries);
+            let steps = match self.watches.remove(&watch) {
+                Some(Watch::Place(steps)) => steps,
+                _ => HashSet::new(),
+            };
+            self.watches.insert(watch, Watch::Entries(steps));
         }
         self.watched = real;
     }
@@ -331,10 +376,10 @@ impl ScanDir {
         if known.is_none() {
             self.places.insert(place.to_owned(), watch);
         }
-        // One directory has one watch, whatever paths lead there; the scan
-        // directory's own tells of all names.
+        // One directory has one watch, whatever paths lead there.
         let entry = self.watches.entry(watch);
-        if let Watch::Place(names) = entry.or_insert_with(|| Watch::Place(HashSet::new())) {
+        let watch = entry.or_insert_with(|| Watch::Place(HashSet::new()));
+        if let Watch::Place(names) | Watch::Entries(names) = watch {
             names.insert(name.clone());
         }
         true
@@ -342,7 +387,7 @@ impl ScanDir {
 
     fn begin_look(&mut self) {
         for watch in self.watches.values_mut() {
-            if let Watch::Place(names) = watch {
+            if let Watch::Place(names) | Watch::Entries(names) = watch {
                 names.clear();
             }
         }

@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use model::format::adopt;
 use model::format::status::Status;
+use model::service::{Pid, Stat};
 use rustix::fs::{
     AtFlags, FileType, FlockOperation, Mode, OFlags, flock, fstat, ftruncate, linkat, mkdirat,
     mkfifoat, openat, readlinkat, renameat, statat, unlinkat,
@@ -26,6 +27,8 @@ pub const RECORD: &CStr = c"supervise/adopt";
 pub struct Supervise {
     lock: OwnedFd,
     fifos: Option<Fifos>,
+    /// It was not there: no earlier supervisor left anything.
+    pub is_new: bool,
 }
 
 struct Fifos {
@@ -49,9 +52,13 @@ impl Supervise {
     /// supervisor is dead and the child it was just starting has descriptors of
     /// its own, so its record is complete.
     pub fn open(home: BorrowedFd) -> Result<Self, OpenError> {
-        make_dir(home).map_err(|e| OpenError::Failed("make supervise", e))?;
+        let is_new = make_dir(home).map_err(|e| OpenError::Failed("make supervise", e))?;
         let lock = take_lock(home)?;
-        Ok(Self { lock, fifos: None })
+        Ok(Self {
+            lock,
+            fifos: None,
+            is_new,
+        })
     }
 
     /// Makes and opens the fifos `control` and `ok`, again if somebody removed or
@@ -139,30 +146,42 @@ fn take_lock(home: BorrowedFd) -> Result<OwnedFd, OpenError> {
     }
 }
 
-/// Writes `pid` (if it `differs`), `stat` and `status`, each also if another
-/// cannot be written. If somebody removed the directory, it is made anew; true then.
-pub fn show(home: BorrowedFd, status: &Status, stat: &str, differs: bool) -> io::Result<bool> {
-    match show_in(home, status, stat, differs) {
+/// Writes `status`, and, with a `stat`, also `pid` and `stat` as far as they
+/// differ from what is `shown`; each also if another cannot be written. If
+/// somebody removed the directory, it is made anew with all of them; true then.
+pub fn show(
+    home: BorrowedFd,
+    status: &Status,
+    stat: Option<Stat>,
+    shown: Option<(Pid, Stat)>,
+) -> io::Result<bool> {
+    match show_in(home, status, stat, shown) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             make_dir(home)?;
-            show_in(home, status, stat, true).map(|()| true)
+            show_in(home, status, stat, None).map(|()| true)
         }
         shown => shown.map(|()| false),
     }
 }
 
-fn show_in(home: BorrowedFd, status: &Status, stat: &str, differs: bool) -> io::Result<()> {
-    let pid = if status.pid == 0 {
-        String::new()
-    } else {
-        format!("{}\n", status.pid)
-    };
-    let pid_put = if differs {
-        put(home, c"supervise/pid", pid.as_bytes())
-    } else {
-        Ok(())
-    };
-    let stat_put = put(home, c"supervise/stat", stat.as_bytes());
+fn show_in(
+    home: BorrowedFd,
+    status: &Status,
+    stat: Option<Stat>,
+    shown: Option<(Pid, Stat)>,
+) -> io::Result<()> {
+    let (shown_pid, shown_stat) = shown.unzip();
+    let (mut pid_put, mut stat_put) = (Ok(()), Ok(()));
+    if stat.is_some() && shown_pid != Some(status.pid) {
+        let pid = match status.pid {
+            0 => String::new(),
+            pid => format!("{pid}\n"),
+        };
+        pid_put = put(home, c"supervise/pid", pid.as_bytes());
+    }
+    if let Some(stat) = stat.filter(|_| shown_stat != stat) {
+        stat_put = put(home, c"supervise/stat", stat.text().as_bytes());
+    }
     // Last, because it is what sv watches for.
     let status_put = put(home, c"supervise/status", &status.encode());
     let named = |name, e: io::Error| io::Error::new(e.kind(), format!("supervise/{name}: {e}"));
@@ -183,8 +202,8 @@ pub fn record(home: BorrowedFd) -> io::Result<Option<adopt::Record>> {
 pub fn mark(home: BorrowedFd, stopping: bool) {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = openat(home, RECORD, flags, Mode::empty());
-    let whole = |file: &OwnedFd| fstat(file).is_ok_and(|f| f.st_size == adopt::BYTES as i64);
-    if let Some(file) = file.ok().filter(|file| is_regular(file) && whole(file)) {
+    let is_whole = |file: &OwnedFd| length_if_regular(file) == Some(adopt::BYTES as i64);
+    if let Some(file) = file.ok().filter(is_whole) {
         let at = adopt::MARK_AT as u64;
         let _noted = rustix::io::pwrite(&file, &adopt::mark(stopping), at);
     }
@@ -229,19 +248,21 @@ fn read<'b>(home: BorrowedFd, name: &CStr, buffer: &'b mut [u8]) -> Result<&'b [
     Ok(buffer.get(..n).unwrap_or_default())
 }
 
-/// Makes `supervise`, of mode 0700, through a dangling link if need be.
-fn make_dir(home: BorrowedFd) -> io::Result<()> {
+/// Makes `supervise`, of mode 0700, through a dangling link if need be. True
+/// if it was not there.
+fn make_dir(home: BorrowedFd) -> io::Result<bool> {
     match mkdirat(home, c"supervise", Mode::RWXU) {
-        Ok(()) => return Ok(()),
+        Ok(()) => return Ok(true),
         Err(Errno::EXIST) => {}
         Err(e) => return Err(e.into()),
     }
     match statat(home, c"supervise", AtFlags::empty()) {
-        Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Directory => Ok(()),
+        Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Directory => Ok(false),
         Ok(_) => Err(Errno::NOTDIR.into()),
         Err(Errno::NOENT) => {
             let target = readlinkat(home, c"supervise", vec![])?;
-            mkdirat(home, &target, Mode::RWXU).map_err(|e| {
+            let made = mkdirat(home, &target, Mode::RWXU);
+            made.map(|()| true).map_err(|e| {
                 let target = target.to_bytes().escape_ascii();
                 io::Error::new(e.kind(), format!("{target}, where it leads: {e}"))
             })
@@ -253,16 +274,17 @@ fn make_dir(home: BorrowedFd) -> io::Result<()> {
 /// Opens a fifo, and makes it first unless it is there. A file in its place,
 /// as a command makes that is sent to it when there is none, gives way.
 fn fifo(home: BorrowedFd, name: &CStr, access: OFlags) -> io::Result<OwnedFd> {
-    match statat(home, name, AtFlags::SYMLINK_NOFOLLOW).map(|f| FileType::from_raw_mode(f.st_mode))
-    {
-        Ok(FileType::Fifo) | Err(Errno::NOENT) => {}
-        Ok(FileType::Directory) => return Err(Errno::ISDIR.into()),
-        Ok(_) => unlinkat(home, name, AtFlags::empty())?,
-        Err(e) => return Err(e.into()),
-    }
-    match mkfifoat(home, name, Mode::RUSR | Mode::WUSR) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(e) => return Err(e.into()),
+    let make = || mkfifoat(home, name, Mode::RUSR | Mode::WUSR);
+    if make() == Err(Errno::EXIST) {
+        let found = statat(home, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::Fifo => {}
+            FileType::Directory => return Err(Errno::ISDIR.into()),
+            _ => {
+                unlinkat(home, name, AtFlags::empty())?;
+                make()?;
+            }
+        }
     }
     let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     Ok(openat(home, name, flags, Mode::empty())?)
@@ -283,18 +305,14 @@ fn links(file: &OwnedFd) -> u64 {
 
 /// Makes `ok` a link to the open `control`, replacing what is there.
 fn link_ok(home: BorrowedFd, control: &OwnedFd) -> io::Result<()> {
-    if is_at(home, c"supervise/ok", control) {
-        return Ok(());
-    }
-    if linkat(
+    let link = linkat(
         home,
         c"supervise/control",
         home,
         c"supervise/ok",
         AtFlags::empty(),
-    )
-    .is_ok()
-    {
+    );
+    if link.is_ok() || is_at(home, c"supervise/ok", control) {
         return Ok(());
     }
     let _left_over = unlinkat(home, c"supervise/ok.new", AtFlags::empty());
@@ -317,20 +335,38 @@ fn put(home: BorrowedFd, name: &CStr, content: &[u8]) -> io::Result<()> {
     let flags =
         OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
-    let file = match openat(home, name, flags, mode) {
-        Ok(file) if is_regular(&file) => file,
-        Ok(_) | Err(Errno::NXIO | Errno::LOOP | Errno::NODEV) => {
-            unlinkat(home, name, AtFlags::empty())?;
-            openat(home, name, flags | OFlags::EXCL, mode)?
-        }
-        Err(e) => return Err(e.into()),
+    let open = |flags| -> io::Result<(OwnedFd, Option<i64>)> {
+        let file = openat(home, name, flags, mode)?;
+        let length = length_if_regular(&file);
+        Ok((file, length))
     };
-    if rustix::io::pwrite(&file, content, 0)? != content.len() {
+    let (file, length) = match open(flags) {
+        Ok((file, Some(length))) => (file, length),
+        Err(e) if !stands_in_the_way(&e) => return Err(e),
+        Ok((_, None)) | Err(_) => {
+            unlinkat(home, name, AtFlags::empty())?;
+            (openat(home, name, flags | OFlags::EXCL, mode)?, 0)
+        }
+    };
+    if !content.is_empty() && rustix::io::pwrite(&file, content, 0)? != content.len() {
         return Err(Errno::NOSPC.into());
     }
-    Ok(ftruncate(&file, content.len() as u64)?)
+    // Nobody else writes here: what was no longer is as long as the content now.
+    if length > content.len() as i64 {
+        ftruncate(&file, content.len() as u64)?;
+    }
+    Ok(())
 }
 
-fn is_regular(file: &OwnedFd) -> bool {
-    fstat(file).is_ok_and(|f| FileType::from_raw_mode(f.st_mode) == FileType::RegularFile)
+/// Whether opening a file failed because it is a fifo, a link or a device.
+fn stands_in_the_way(e: &io::Error) -> bool {
+    let errno = Errno::from_io_error(e);
+    matches!(errno, Some(Errno::NXIO | Errno::LOOP | Errno::NODEV))
+}
+
+/// The length (bytes) of what is a regular file.
+fn length_if_regular(file: &OwnedFd) -> Option<i64> {
+    let found = fstat(file).ok()?;
+    let is_regular = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+    is_regular.then_some(found.st_size)
 }

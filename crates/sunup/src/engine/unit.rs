@@ -12,7 +12,7 @@ use model::supervisor::Log;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
 
-use super::adopt::{LogPipe, inherit};
+use super::adopt::{LogPipe, inherit, nothing_found};
 use super::half::Half;
 use super::supervise::{OpenError, Supervise};
 
@@ -149,8 +149,12 @@ fn open_half(
     // As runsv looks for it: anything by that name counts, a dangling link does not.
     let is_down = statat(&home, c"down", AtFlags::empty()).is_ok();
     let default = if is_down { Want::Down } else { Want::Up };
-    let (found, process) = inherit(home.as_fd(), world, role, default)
-        .map_err(|e| OpenError::Failed("look for an earlier supervisor's process", e))?;
+    let (found, process) = if supervise.is_new {
+        (nothing_found(world, role, default), None)
+    } else {
+        inherit(home.as_fd(), world, role, default)
+            .map_err(|e| OpenError::Failed("look for an earlier supervisor's process", e))?
+    };
     let (pidfd, record) = process.unzip();
     records.extend(record);
     Ok((Half::new(home, path, supervise, pidfd), found))
