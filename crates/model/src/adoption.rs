@@ -17,8 +17,6 @@ pub struct Seen {
     pub started: Instant,
     /// How exact that is (ns): the clock tick.
     pub grain_ns: u64,
-    /// It has not ended: it is no zombie, and its descriptor does not tell of an end.
-    pub lives: bool,
 }
 
 /// What was found in a locked supervise directory, and about it.
@@ -34,8 +32,11 @@ pub struct Evidence<'a> {
     pub record: Option<&'a Record>,
     /// The last status that was written.
     pub status: Option<&'a Status>,
-    /// The process that has the recorded pid now.
+    /// The process that has the recorded pid now. One that has ended and waits to
+    /// be reaped counts: its descriptor tells of the end like that of any other.
     pub seen: Option<Seen>,
+    /// How the recorded process ended, as far as anybody can say, if it is gone.
+    pub exit: Exit,
 }
 
 /// What follows from it.
@@ -94,7 +95,7 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
     if record.phase == Phase::Run && status.is_none_or(|s| s.pid != 0) {
         return Inheritance {
             service: Service::adopt_run(role, want, record.pid, record.at, false, false),
-            missed: Some(Event::Exited(record.pid, Exit::Unknown)),
+            missed: Some(Event::Exited(record.pid, evidence.exit)),
             ..fresh
         };
     }
@@ -106,10 +107,10 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
 }
 
 /// Whether the process that has the pid is the one that wrote the record: it
-/// lives, and did not start after that.
+/// did not start after that.
 pub fn is_it(record: &Record, seen: Seen) -> bool {
     let grain = seen.grain_ns.max(1);
-    seen.lives && seen.started.0 / grain <= record.at.0 / grain
+    seen.started.0 / grain <= record.at.0 / grain
 }
 
 fn running(
@@ -134,4 +135,42 @@ fn label(at: Instant, now: Moment) -> Tai64n {
         now.wall.unix_seconds().saturating_sub_unsigned(ago_s),
         now.wall.nanos(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_that_nobody_saw_is_passed_on_as_it_was_told() {
+        let record = Record {
+            phase: Phase::Run,
+            world: World {
+                boot_id: "b".into(),
+                pid_namespace: 1,
+            },
+            pipe: 0,
+            pid: 5,
+            at: Instant(7),
+            stopping: false,
+        };
+        let now = Moment {
+            at: Instant(9),
+            wall: Tai64n::from_unix(1, 0),
+        };
+        for exit in [Exit::Unknown, Exit::Status(7 << 8)] {
+            let evidence = Evidence {
+                role: Role::Main,
+                default: Want::Up,
+                world: Some(&record.world),
+                record: Some(&record),
+                status: None,
+                seen: None,
+                exit,
+            };
+            let found = judge(&evidence, now);
+            assert_eq!(found.missed, Some(Event::Exited(5, exit)));
+            assert!(!found.adopted);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod adopt;
 pub mod cpio;
+pub mod exits;
 pub mod inittab;
 pub mod issue;
 pub mod mdev_conf;

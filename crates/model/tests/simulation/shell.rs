@@ -404,6 +404,8 @@ impl Shell {
         let files = world.kernel.files(place).clone();
         let record = files.record.as_ref().filter(|_| !short);
         let process = record.and_then(|r| world.kernel.processes.get(&r.pid));
+        // Whoever inherits orphans reaps them at once.
+        let process = process.filter(|p| p.zombie.is_none());
         let here = world.kernel.world();
         let evidence = Evidence {
             role: place.1,
@@ -414,8 +416,8 @@ impl Shell {
             seen: process.map(|p| Seen {
                 started: p.started,
                 grain_ns: TICK_NS,
-                lives: p.zombie.is_none(),
             }),
+            exit: Exit::Unknown,
         };
         let found = (world.rules.judge)(&evidence, world.kernel.moment());
         if process.is_some_and(|p| found.adopted && p.runs.place() != Some(place)) {

@@ -4,20 +4,20 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 use model::adoption::{self, Evidence, Inheritance, Seen};
 use model::format::adopt::{Record, World};
 use model::format::proc_stat;
-use model::service::{Role, Want};
+use model::service::{Exit, Role, Want};
 use model::supervisor::Moment;
 use model::time::Instant;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::{foreign, supervise};
+use super::{exits, foreign, supervise};
 use crate::sys::clock;
 
 /// Where this supervisor's pids count; `None` without /proc. Fails as
@@ -63,13 +63,19 @@ pub fn inherit(
         process = look_at(&foreign)?;
         record = Some(foreign);
     }
+    let seen = process.as_ref().map(|(_, seen)| *seen);
+    let gone = record
+        .as_ref()
+        .filter(|r| seen.is_none_or(|seen| !adoption::is_it(r, seen)));
+    let exit = gone.and_then(|r| exits::told(exits::sighting(r), world?));
     let evidence = Evidence {
         role,
         default,
         world,
         record: record.as_ref(),
         status: status.as_ref(),
-        seen: process.as_ref().map(|(_, seen)| *seen),
+        seen,
+        exit: exit.map_or(Exit::Unknown, Exit::Status),
     };
     let found = adoption::judge(&evidence, moment());
     if record.is_none() {
@@ -88,6 +94,7 @@ pub fn nothing_found(world: Option<&World>, role: Role, default: Want) -> Inheri
         record: None,
         status: None,
         seen: None,
+        exit: Exit::Unknown,
     };
     adoption::judge(&evidence, moment())
 }
@@ -105,24 +112,9 @@ fn look_at(record: &Record) -> io::Result<Option<(OwnedFd, Seen)>> {
         let seen = Seen {
             started: Instant(stat.started.saturating_mul(tick_ns())),
             grain_ns: tick_ns(),
-            lives: stat.lives && !has_ended(&fd),
         };
         (fd, seen)
     }))
-}
-
-fn has_ended(pidfd: &OwnedFd) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let mut fds = [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)];
-    poll(
-        &mut fds,
-        Some(&Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        }),
-    )
-    .unwrap_or(0)
-        > 0
 }
 
 /// What /proc counts times in (ns).

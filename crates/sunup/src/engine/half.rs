@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
+use model::format::exits::Sighting;
 use model::format::status::Status;
 use model::service::{Pid, Stat};
 use model::supervisor::Job;
@@ -48,6 +49,8 @@ pub struct Half {
     pub supervise: Supervise,
     /// Watches a process that is no child of ours.
     pub pidfd: Option<OwnedFd>,
+    /// When that certainly had its pid.
+    pub sighting: Option<Sighting>,
     /// What `supervise/pid` and `stat` show, if that is known.
     shown: Option<(Pid, Stat)>,
     complaints: BTreeMap<About, String>,
@@ -61,6 +64,7 @@ impl Half {
             path,
             supervise,
             pidfd,
+            sighting: None,
             shown: None,
             complaints: BTreeMap::new(),
         }

@@ -10,11 +10,13 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use model::format::exits::Sighting;
 use model::service::Pid;
 use model::supervisor::{Id, Input};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{PidfdFlags, pidfd_open};
 
+use super::adopt::now;
 use super::{Engine, SIGNALS, Token};
 use crate::say;
 use crate::sys::signal::SignalFd;
@@ -67,6 +69,7 @@ impl Engine {
                 self.watch_process(id, fd.as_fd());
                 if let Some(half) = self.half(id) {
                     half.pidfd = Some(fd);
+                    half.sighting = Some(Sighting { pid, at: now() });
                 }
             }
             Err(e) => say::offer(self.who, format_args!("watch process {pid}: {e}")),

@@ -11,6 +11,7 @@
 //! `runsvdir DIR` with those of a scan directory ([`Engine::supervise_all`]).
 
 mod adopt;
+mod exits;
 mod foreign;
 mod half;
 mod keeper;
@@ -35,12 +36,13 @@ use model::time::Instant;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use rustix::process::{WaitId, WaitIdOptions, WaitOptions, WaitStatus, wait, waitid, waitpid};
+use rustix::process::{WaitOptions, WaitStatus, waitpid};
 
+use crate::machine;
 use crate::say;
-use crate::sys::pidfd;
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::spawn::Session;
+use exits::Late;
 use launch::Launcher;
 use notice::Notice;
 use scandir::{News, ScanDir};
@@ -59,6 +61,7 @@ const SIGNALS: [signal::Signal; 4] = [
 /// Control bytes taken from one fifo before the others have their turn.
 const CONTROL_BYTES: usize = 64;
 
+pub use adopt::{tick_ns, world};
 /// The shortest log argument of runsvdir that is taken (runsvdir(8)).
 pub use title::BYTES_MIN as TITLE_BYTES_MIN;
 
@@ -68,6 +71,7 @@ enum Token {
     Signals,
     ScanDir,
     Title,
+    Exits,
     Control(Id),
     Pidfd(Id),
 }
@@ -79,6 +83,7 @@ impl Token {
             Self::Signals => 0,
             Self::ScanDir => 1,
             Self::Title => 2,
+            Self::Exits => 3,
             Self::Control(of) => id(of, 0),
             Self::Pidfd(of) => id(of, 1),
         }
@@ -94,6 +99,7 @@ impl Token {
             0 => Self::Signals,
             1 => Self::ScanDir,
             2 => Self::Title,
+            3 => Self::Exits,
             _ if bits & 1 == 0 => Self::Control(id),
             _ => Self::Pidfd(id),
         }
@@ -111,6 +117,8 @@ pub struct Engine {
     scan_dir: Option<ScanDir>,
     title: Option<Title>,
     notice: Option<Notice>,
+    /// Adopted processes whose exit status is still to come.
+    late: Late,
 }
 
 impl Engine {
@@ -132,6 +140,7 @@ impl Engine {
             scan_dir: None,
             title: None,
             notice: None,
+            late: Late::default(),
         };
         engine.watch(engine.signals.as_fd(), Token::Signals)?;
         if engine.launcher.world.is_none() {
@@ -210,7 +219,14 @@ impl Engine {
                 return code;
             }
             let dot = self.title.as_ref().map(Title::next_dot);
-            let timeout = self.core.deadline().into_iter().chain(dot).min().map(until);
+            let others = dot.into_iter().chain(self.late.deadline());
+            let timeout = self
+                .core
+                .deadline()
+                .into_iter()
+                .chain(others)
+                .min()
+                .map(until);
             match epoll::wait(&self.epoll, spare_capacity(&mut ready), timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 // Cannot happen with valid arguments; ending lets init start a successor.
@@ -245,6 +261,7 @@ impl Engine {
         if let Some(title) = &mut self.title {
             title.dot_if_due(now);
         }
+        self.give_up_late(now);
     }
 
     fn dispatch(&mut self, token: Token) {
@@ -270,6 +287,7 @@ impl Engine {
                 }
             }
             Token::Control(id) => self.obey(id),
+            Token::Exits => self.ask_again(),
             Token::Pidfd(id) => self.adopted_ended(id),
         }
     }
@@ -297,7 +315,9 @@ impl Engine {
     /// all, and takes longest where there is none: so this one is started again
     /// first, and that look comes once for many signals.
     fn reap_named(&mut self, pid: u32) {
-        if let Some(pid) = rustix::process::Pid::from_raw(pid as i32)
+        // PID 1 leaves word before it reaps.
+        if std::process::id() != 1
+            && let Some(pid) = rustix::process::Pid::from_raw(pid as i32)
             && let Ok(Some(ended)) = waitpid(Some(pid), WaitOptions::NOHANG)
         {
             self.child_ended(ended);
@@ -306,7 +326,7 @@ impl Engine {
 
     /// Takes every dead child, whoever's it is.
     fn reap(&mut self) {
-        while let Ok(Some(ended)) = wait(WaitOptions::NOHANG) {
+        while let Ok(Some(ended)) = machine::exits::wait_next() {
             self.child_ended(ended);
         }
     }
@@ -315,23 +335,6 @@ impl Engine {
         let pid = pid.as_raw_pid() as Pid;
         self.notice_ended(pid);
         self.feed(Input::ChildEnded(pid, Exit::Status(status.as_raw())));
-    }
-
-    /// A process that is watched by descriptor ended.
-    fn adopted_ended(&mut self, id: Id) {
-        let Some(fd) = self.half(id).and_then(|half| half.pidfd.take()) else {
-            return;
-        };
-        // It may be our child all the same: PID 1 inherits orphans.
-        let waited = waitid(
-            WaitId::PidFd(fd.as_fd()),
-            WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
-        );
-        let exit = match waited {
-            Ok(Some(status)) => raw_status(&status),
-            _ => pidfd::exit_status(fd.as_fd()).map_or(Exit::Unknown, Exit::Status),
-        };
-        self.feed(Input::AdoptedEnded(id, exit));
     }
 
     /// Control bytes came in.
@@ -356,15 +359,6 @@ impl Engine {
     }
 }
 
-fn raw_status(status: &rustix::process::WaitIdStatus) -> Exit {
-    let dumped = if status.dumped() { 0x80 } else { 0 };
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Exit::Status((code & 0xff) << 8),
-        (None, Some(signal)) => Exit::Status(signal | dumped),
-        (None, None) => Exit::Unknown,
-    }
-}
-
 /// The time from now until a moment.
 fn until(at: Instant) -> Timespec {
     let ns = at.0.saturating_sub(adopt::now().0);
@@ -384,7 +378,7 @@ mod tests {
         let tokens = ids
             .into_iter()
             .flat_map(|id| [Token::Control(id), Token::Pidfd(id)]);
-        for token in tokens.chain([Token::Signals, Token::ScanDir, Token::Title]) {
+        for token in tokens.chain([Token::Signals, Token::ScanDir, Token::Title, Token::Exits]) {
             assert_eq!(Token::decode(token.encode()), token);
         }
     }

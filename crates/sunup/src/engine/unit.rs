@@ -13,6 +13,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
 
 use super::adopt::{LogPipe, inherit, nothing_found};
+use super::exits::sighting;
 use super::half::Half;
 use super::supervise::{OpenError, Supervise};
 
@@ -156,8 +157,10 @@ fn open_half(
             .map_err(|e| OpenError::Failed("look for an earlier supervisor's process", e))?
     };
     let (pidfd, record) = process.unzip();
+    let mut half = Half::new(home, path, supervise, pidfd);
+    half.sighting = record.as_ref().map(sighting);
     records.extend(record);
-    Ok((Half::new(home, path, supervise, pidfd), found))
+    Ok((half, found))
 }
 
 /// The directory `log`, if there is one.

@@ -1,10 +1,12 @@
 //! What every PID 1 of sunup needs, whatever decides for it: `console` speaks,
-//! `children` reaps, `lifeline` is what happens should PID 1 itself fail, and
-//! here is the first moment, the last one, and the time between
-//! the last two signals. `requests` are runit's files with a message to PID 1.
+//! `children` reaps, `exits` leaves word of that, `lifeline` is what happens
+//! should PID 1 itself fail, and here is the first moment, the last one, and the
+//! time between the last two signals. `requests` are runit's files with a message
+//! to PID 1.
 
 pub mod children;
 pub mod console;
+pub mod exits;
 pub mod lifeline;
 pub mod requests;
 

@@ -1,14 +1,20 @@
 //! What became of a process that is not our child.
 
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// The raw wait status of a process that was reaped by its own parent, from
-/// `PIDFD_GET_INFO` (Linux 6.15); `None` where the kernel cannot say (yet).
-pub fn exit_status(pidfd: BorrowedFd) -> Option<i32> {
+/// `PIDFD_GET_INFO` (Linux 6.15); `None` before it was reaped.
+///
+/// # Errors
+/// The kernel cannot say.
+pub fn exit_status(pidfd: BorrowedFd) -> io::Result<Option<i32>> {
     // SAFETY: all-zero bytes are a valid pidfd_info.
     let mut info: libc::pidfd_info = unsafe { std::mem::zeroed() };
     info.mask = u64::from(libc::PIDFD_INFO_EXIT);
     // SAFETY: the request carries the size of `info`, which the kernel fills at most.
-    let done = unsafe { libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_INFO as _, &raw mut info) };
-    (done == 0 && info.mask & u64::from(libc::PIDFD_INFO_EXIT) != 0).then_some(info.exit_code)
+    super::signal::check(unsafe {
+        libc::ioctl(pidfd.as_raw_fd(), libc::PIDFD_GET_INFO as _, &raw mut info)
+    })?;
+    Ok((info.mask & u64::from(libc::PIDFD_INFO_EXIT) != 0).then_some(info.exit_code))
 }

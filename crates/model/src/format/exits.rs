@@ -1,0 +1,204 @@
+//! /run/sunup/exits: how processes ended that PID 1 reaped for others.
+//!
+//! [`SLOTS`] records of [`BYTES`] bytes. A process has the slot of its pid, so a
+//! reader needs one record and nobody counts; a later process with another pid of
+//! the same remainder takes the slot. A record is, little endian: the pid (4
+//! bytes), the raw wait status (4), when the process started and when PID 1 saw
+//! its end, both on the boot clock in nanoseconds (8 each), and a checksum (8).
+//! The checksum covers boot and pid namespace, too: what another kernel or another
+//! PID 1 left is not believed, nor is a record that is only half written. It keeps
+//! off accidents; against forgery the file has an owner and a mode.
+
+use super::adopt::World;
+use crate::time::Instant;
+
+/// Where the file is.
+pub const PATH: &str = "/run/sunup/exits";
+
+/// Length of a record.
+pub const BYTES: usize = 32;
+
+/// Number of records: the file has 128 KiB at most.
+pub const SLOTS: u32 = 4096;
+
+/// Length of what the checksum covers of a record.
+const COVERED: usize = 24;
+
+/// FNV-1a of 64 bits.
+const SUM_START: u64 = 0xcbf2_9ce4_8422_2325;
+const SUM_PRIME: u64 = 0x0100_0000_01b3;
+
+/// Where in the file a process' record belongs.
+pub const fn offset(pid: u32) -> u64 {
+    (pid % SLOTS) as u64 * BYTES as u64
+}
+
+/// Somebody was seen under a pid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The pid.
+    pub pid: u32,
+    /// A moment at which it certainly was that process.
+    pub at: Instant,
+}
+
+/// A process that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its pid.
+    pub pid: u32,
+    /// When it started, rounded down to the clock tick.
+    pub started: Instant,
+    /// When PID 1 had seen its end, and not reaped it yet.
+    pub ended: Instant,
+    /// The raw wait status of waitpid(2).
+    pub status: i32,
+}
+
+impl Ended {
+    /// The record's bytes.
+    pub fn encode(&self, world: &World) -> [u8; BYTES] {
+        let mut bytes = [0; BYTES];
+        bytes[..4].copy_from_slice(&self.pid.to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.status.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.started.0.to_le_bytes());
+        bytes[16..COVERED].copy_from_slice(&self.ended.0.to_le_bytes());
+        let sum = sum(world, &bytes[..COVERED]);
+        bytes[COVERED..].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    /// The inverse; `None` for anything that was not written for this world.
+    pub fn decode(bytes: &[u8; BYTES], world: &World) -> Option<Self> {
+        let (covered, written) = bytes.split_at_checked(COVERED)?;
+        if *written != sum(world, covered).to_le_bytes() {
+            return None;
+        }
+        let (words, _) = covered.as_chunks::<4>();
+        let &[pid, status, s0, s1, e0, e1] = words else {
+            return None;
+        };
+        let long = |low, high| {
+            let (low, high) = (u32::from_le_bytes(low), u32::from_le_bytes(high));
+            Instant(u64::from(high) << 32 | u64::from(low))
+        };
+        Some(Self {
+            pid: u32::from_le_bytes(pid),
+            started: long(s0, s1),
+            ended: long(e0, e1),
+            status: i32::from_le_bytes(status),
+        })
+    }
+
+    /// Whether it is the one that was seen: a pid is one process' from its start
+    /// until it is reaped.
+    pub fn was(&self, seen: Sighting) -> bool {
+        self.pid == seen.pid && self.started <= seen.at && seen.at <= self.ended
+    }
+}
+
+fn sum(world: &World, covered: &[u8]) -> u64 {
+    let namespace = world.pid_namespace.to_le_bytes();
+    let bytes = world.boot_id.bytes().chain(namespace);
+    bytes
+        .chain(covered.iter().copied())
+        .fold(SUM_START, |sum, byte| {
+            (sum ^ u64::from(byte)).wrapping_mul(SUM_PRIME)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world() -> World {
+        World {
+            boot_id: "6ff0a7a2-0001".into(),
+            pid_namespace: 4_026_531_836,
+        }
+    }
+
+    const ENDED: Ended = Ended {
+        pid: 0x0102_0304,
+        started: Instant(0x1122_3344_5566_7788),
+        ended: Instant(0x2122_3344_5566_7788),
+        status: 7 << 8,
+    };
+
+    #[test]
+    fn round_trip() {
+        let bytes = ENDED.encode(&world());
+        assert_eq!(
+            bytes[..12],
+            [4, 3, 2, 1, 0, 7, 0, 0, 0x88, 0x77, 0x66, 0x55]
+        );
+        assert_eq!(Ended::decode(&bytes, &world()), Some(ENDED));
+    }
+
+    #[test]
+    fn every_changed_bit_is_seen() {
+        let bytes = ENDED.encode(&world());
+        for bit in 0..BYTES * 8 {
+            let mut other = bytes;
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Ended::decode(&other, &world()), None, "bit {bit}");
+        }
+        assert_eq!(Ended::decode(&[0; BYTES], &world()), None);
+        assert_eq!(Ended::decode(&[255; BYTES], &world()), None);
+    }
+
+    #[test]
+    fn half_a_record_over_another_is_none() {
+        let old = ENDED.encode(&world());
+        let new = Ended {
+            pid: ENDED.pid + SLOTS,
+            started: Instant(5),
+            ended: Instant(6),
+            status: 9,
+        };
+        assert_eq!(offset(new.pid), offset(ENDED.pid));
+        let new = new.encode(&world());
+        for cut in 1..BYTES {
+            let mut torn = old;
+            torn[..cut].copy_from_slice(&new[..cut]);
+            let whole = torn == old || torn == new;
+            assert_eq!(Ended::decode(&torn, &world()).is_some(), whole, "{cut}");
+        }
+    }
+
+    #[test]
+    fn another_boot_or_namespace_is_not_believed() {
+        let bytes = ENDED.encode(&world());
+        let mut other = world();
+        other.boot_id = "6ff0a7a2-0002".into();
+        assert_eq!(Ended::decode(&bytes, &other), None);
+        let mut other = world();
+        other.pid_namespace += 1;
+        assert_eq!(Ended::decode(&bytes, &other), None);
+    }
+
+    #[test]
+    fn slots_lie_within_the_file() {
+        let pids = [0, 1, SLOTS - 1, SLOTS, SLOTS + 1, u32::MAX];
+        for pid in pids {
+            let offset = offset(pid);
+            assert_eq!(offset % BYTES as u64, 0);
+            assert!(offset + BYTES as u64 <= u64::from(SLOTS) * BYTES as u64);
+        }
+        assert_eq!(offset(SLOTS + 1), BYTES as u64);
+    }
+
+    #[test]
+    fn a_pid_is_one_process_from_start_to_end() {
+        let was = |pid, at| {
+            ENDED.was(Sighting {
+                pid,
+                at: Instant(at),
+            })
+        };
+        let (started, ended) = (ENDED.started.0, ENDED.ended.0);
+        assert!(was(ENDED.pid, started) && was(ENDED.pid, ended));
+        assert!(!was(ENDED.pid, started - 1) && !was(ENDED.pid, ended + 1));
+        assert!(!was(ENDED.pid + SLOTS, started));
+    }
+}

@@ -1,0 +1,217 @@
+//! How a process ended that is not our child: an earlier supervisor's, or one of
+//! a keeper's (`docs/decisions/0015-exit-statuses.md`).
+//!
+//! Its pidfd is readable as soon as it has ended; then its parent has not reaped
+//! it yet, and most likely nobody can say how it ended. Those who can are asked
+//! in turn: waitid(2), for as PID 1 we inherit orphans; the kernel
+//! (`PIDFD_GET_INFO`), once it is reaped; and the file in which our PID 1 leaves
+//! word before it reaps (`crate::machine::exits`). While one of the last two may
+//! still speak, the service waits for what comes first: a change of the file, the
+//! hang-up by which a pidfd tells that the process was reaped (Linux 6.9), or
+//! the end of [`PATIENCE_MS`]. The file is watched only as long as somebody waits,
+//! so that PID 1's other children wake nobody.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use model::format::adopt::{Record, World};
+use model::format::exits::{self, Ended, Sighting};
+use model::service::Exit;
+use model::supervisor::{Id, Input};
+use model::time::Instant;
+use rustix::event::epoll;
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, inotify, openat};
+use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, geteuid, waitid};
+
+use super::{Engine, Token, adopt};
+use crate::sys::pidfd;
+
+/// How long an exit status may be late (ms). Who inherits orphans and does not
+/// reap them costs so much.
+const PATIENCE_MS: u64 = 1000;
+
+/// Permission to write for group and others.
+const WRITABLE: u32 = 0o022;
+
+/// Ended processes whose exit status is still to come.
+#[derive(Default)]
+pub struct Late {
+    until: BTreeMap<Id, Instant>,
+    /// Tells of changes of PID 1's file.
+    watch: Option<OwnedFd>,
+}
+
+impl Late {
+    /// When the first of them is given up.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.until.values().min().copied()
+    }
+}
+
+/// What can be said about a process that has ended.
+enum Answer {
+    Told(i32),
+    /// The kernel will say it once the process is reaped.
+    NotYet,
+    Unknown,
+}
+
+impl Engine {
+    /// The descriptor of an adopted process is ready: it ended, or, when its exit
+    /// status is late, it was reaped.
+    pub(super) fn adopted_ended(&mut self, id: Id) {
+        let was_reaped = self.late.until.contains_key(&id);
+        self.look_for_exit(id, was_reaped);
+    }
+
+    /// PID 1's file has changed.
+    pub(super) fn ask_again(&mut self) {
+        if let Some(watch) = &self.late.watch {
+            // What it says is known; which record it was, it does not say.
+            let _told = rustix::io::read(watch, &mut [0_u8; 4096]);
+        }
+        let late: Vec<Id> = self.late.until.keys().copied().collect();
+        for id in late {
+            self.look_for_exit(id, false);
+        }
+    }
+
+    /// Nobody has said how these ended, and their time is over.
+    pub(super) fn give_up_late(&mut self, now: Instant) {
+        let due = self.late.until.iter().filter(|(_, until)| **until <= now);
+        let due: Vec<Id> = due.map(|(id, _)| *id).collect();
+        for id in due {
+            self.look_for_exit(id, true);
+        }
+    }
+
+    /// `at_last`: what is not known now will not be known later.
+    fn look_for_exit(&mut self, id: Id, at_last: bool) {
+        let exit = match self.ask(id) {
+            // Something else runs in its place.
+            None => return self.not_late(id),
+            Some(Answer::Told(status)) => Exit::Status(status),
+            Some(_) if at_last => Exit::Unknown,
+            Some(answer) => match self.wait_for_exit(id, &answer) {
+                None => return,
+                Some(exit) => exit,
+            },
+        };
+        if let Some(half) = self.half(id) {
+            half.pidfd = None;
+        }
+        self.not_late(id);
+        self.feed(Input::AdoptedEnded(id, exit));
+    }
+
+    fn ask(&self, id: Id) -> Option<Answer> {
+        let half = self.units.get(&id.unit)?.half(id.role)?;
+        let fd = half.pidfd.as_ref()?.as_fd();
+        if let Some(status) = own_child(fd) {
+            return Some(Answer::Told(status));
+        }
+        let by_kernel = pidfd::exit_status(fd);
+        if let Ok(Some(status)) = by_kernel {
+            return Some(Answer::Told(status));
+        }
+        let seen = half.sighting.zip(self.launcher.world.as_ref());
+        if let Some(status) = seen.and_then(|(seen, world)| told(seen, world)) {
+            return Some(Answer::Told(status));
+        }
+        Some(by_kernel.map_or(Answer::Unknown, |_| Answer::NotYet))
+    }
+
+    /// Waits for an answer, if one may come; else, or if it has come in this
+    /// moment, that is the result.
+    fn wait_for_exit(&mut self, id: Id, answer: &Answer) -> Option<Exit> {
+        if self.late.until.contains_key(&id) {
+            return None;
+        }
+        let is_written = self.watch_exits();
+        if !is_written && matches!(answer, Answer::Unknown) || !self.expect_hang_up(id) {
+            return Some(Exit::Unknown);
+        }
+        // Watch first, then look: what was written in between is not missed.
+        if let Some(Answer::Told(status)) = self.ask(id) {
+            return Some(Exit::Status(status));
+        }
+        let until = adopt::now().plus_ms(PATIENCE_MS);
+        self.late.until.insert(id, until);
+        None
+    }
+
+    /// Whether PID 1 leaves word. If its file cannot be watched, it is looked at
+    /// when the descriptor hangs up, or at last.
+    fn watch_exits(&mut self) -> bool {
+        let is_there = open().is_some();
+        if is_there && self.late.watch.is_none() {
+            self.late.watch = self.new_watch().ok();
+        }
+        is_there
+    }
+
+    fn new_watch(&self) -> std::io::Result<OwnedFd> {
+        let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
+        let events = inotify::WatchFlags::MODIFY | inotify::WatchFlags::DONT_FOLLOW;
+        let watch = inotify::init(flags)?;
+        inotify::add_watch(&watch, exits::PATH, events)?;
+        self.watch(&watch, Token::Exits)?;
+        Ok(watch)
+    }
+
+    /// The descriptor stays readable; from here on only its hang-up counts, which
+    /// epoll tells of unasked.
+    fn expect_hang_up(&self, id: Id) -> bool {
+        let half = self.units.get(&id.unit).and_then(|u| u.half(id.role));
+        let data = epoll::EventData::new_u64(Token::Pidfd(id).encode());
+        half.and_then(|half| half.pidfd.as_ref()).is_some_and(|fd| {
+            epoll::modify(&self.epoll, fd, data, epoll::EventFlags::empty()).is_ok()
+        })
+    }
+
+    fn not_late(&mut self, id: Id) {
+        self.late.until.remove(&id);
+        if self.late.until.is_empty() {
+            self.late.watch = None;
+        }
+    }
+}
+
+/// The raw wait status of our own child, which is reaped.
+fn own_child(fd: BorrowedFd) -> Option<i32> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    let status: WaitIdStatus = waitid(WaitId::PidFd(fd), options).ok()??;
+    let dumped = if status.dumped() { 0x80 } else { 0 };
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Some((code & 0xff) << 8),
+        (None, signal) => Some(signal? | dumped),
+    }
+}
+
+/// The process that a record is about.
+pub const fn sighting(record: &Record) -> Sighting {
+    Sighting {
+        pid: record.pid,
+        at: record.at,
+    }
+}
+
+/// The raw wait status of a process of which our PID 1 left word.
+pub fn told(seen: Sighting, world: &World) -> Option<i32> {
+    let mut bytes = [0; exits::BYTES];
+    let n = rustix::io::pread(open()?, &mut bytes, exits::offset(seen.pid)).ok()?;
+    let ended = Ended::decode(&bytes, world).filter(|ended| n == bytes.len() && ended.was(seen))?;
+    Some(ended.status)
+}
+
+/// PID 1's file. It is believed if only root, or who we are, can write to it.
+fn open() -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = openat(CWD, exits::PATH, flags, Mode::empty()).ok()?;
+    let found = fstat(&file).ok()?;
+    let owner = found.st_uid;
+    let is_trusted = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile
+        && (owner == 0 || owner == geteuid().as_raw())
+        && found.st_mode & WRITABLE == 0;
+    is_trusted.then_some(file)
+}

@@ -1,0 +1,114 @@
+//! PID 1 leaves word of how processes ended, for supervisors whose children they
+//! were not (`docs/decisions/0015-exit-statuses.md`).
+//!
+//! Of each child that has ended, orphans included, it writes a record into
+//! /run/sunup/exits (`model::format::exits`), and reaps it only then. So whoever
+//! sees by a pidfd that a process has been reaped, or that the file has changed,
+//! finds the record, if its slot was not taken again; nobody waits for an answer
+//! and PID 1 does not wait for anybody.
+//!
+//! The file is made where /run is a tmpfs, and only there: it must cost no disk
+//! and end with the boot. Whatever else stands in its place is left alone, and
+//! then there are no records. Nothing is kept between two ends, so the file may
+//! be removed, or /run mounted over it, at any time.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
+
+use model::format::adopt::World;
+use model::format::exits::{self, Ended};
+use model::format::proc_stat;
+use model::time::Instant;
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, fstatfs, mkdirat, openat, statfs};
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, WaitStatus, geteuid, wait, waitpid};
+
+use crate::engine;
+use crate::sys::{child, clock};
+
+const DIR: &str = "/run/sunup";
+const MOUNT: &str = "/run";
+
+/// statfs(2).
+const TMPFS_MAGIC: u32 = 0x0102_1994;
+const RAMFS_MAGIC: u32 = 0x8584_58f6;
+
+/// As wait(2) with `WNOHANG`: takes the next child that has ended. PID 1 leaves
+/// word of it first.
+///
+/// # Errors
+/// There are no children at all (`ECHILD`).
+pub fn wait_next() -> rustix::io::Result<Option<(Pid, WaitStatus)>> {
+    if std::process::id() != 1 {
+        return wait(WaitOptions::NOHANG);
+    }
+    let ended = child::ended().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+    let Some((pid, status)) = ended else {
+        return Ok(None);
+    };
+    leave_word(pid, status);
+    waitpid(Pid::from_raw(pid), WaitOptions::NOHANG)
+}
+
+/// Without a place for it, or without /proc, nobody is told.
+fn leave_word(pid: i32, status: i32) -> Option<()> {
+    let file = open()?;
+    let world = world()?;
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let ended = Ended {
+        pid: u32::try_from(pid).ok()?,
+        started: Instant(
+            proc_stat::decode(&stat)?
+                .started
+                .saturating_mul(engine::tick_ns()),
+        ),
+        ended: Instant(clock::boot_ns()),
+        status,
+    };
+    let at = exits::offset(ended.pid);
+    rustix::io::pwrite(file, &ended.encode(world), at)
+        .ok()
+        .map(drop)
+}
+
+/// Which world this is does not change, once /proc is mounted.
+fn world() -> Option<&'static World> {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    if WORLD.get().is_none()
+        && let Ok(Some(world)) = engine::world()
+    {
+        drop(WORLD.set(world));
+    }
+    WORLD.get()
+}
+
+/// The file, if it is one that may be written to.
+fn open() -> Option<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = match openat(CWD, exits::PATH, flags, Mode::empty()) {
+        Err(Errno::NOENT) => make(flags).ok()?,
+        opened => opened.ok()?,
+    };
+    let found = fstat(&file).ok()?;
+    let is_ours = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile
+        && found.st_uid == geteuid().as_raw()
+        && is_memory(fstatfs(&file).ok()?.f_type as u32);
+    is_ours.then_some(file)
+}
+
+fn make(flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    if !is_memory(statfs(MOUNT)?.f_type as u32) {
+        return Err(Errno::NOENT);
+    }
+    let (all, own) = (Mode::from_raw_mode(0o755), Mode::from_raw_mode(0o644));
+    match mkdirat(CWD, DIR, all) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(e) => return Err(e),
+    }
+    openat(CWD, exits::PATH, flags | OFlags::CREATE | OFlags::EXCL, own)
+}
+
+const fn is_memory(kind: u32) -> bool {
+    matches!(kind, TMPFS_MAGIC | RAMFS_MAGIC)
+}
