@@ -24,4 +24,5 @@ mod svc;
 mod svlogd;
 mod tidy;
 mod torture;
+mod upgrade;
 mod utmpset;
