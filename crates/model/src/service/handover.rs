@@ -137,3 +137,50 @@ pub fn number(words: &str, key: &str) -> Option<u64> {
 pub fn has(words: &str, key: &str) -> bool {
     words.split(' ').any(|word| word == key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(words: &str) -> Option<String> {
+        Service::resume(Role::Main, words).map(|service| service.handover())
+    }
+
+    #[test]
+    fn every_word_goes_there_and_back() {
+        for words in [
+            "want=up state=down not_before=7 fork_failures=3",
+            "want=exit state=run pid=2 since=5 paused got_term stopping scripts=pt again=k \
+             term_at=9 resumes fork_failures=0",
+            "want=down state=run pid=2 since=5 kill_at=9 fork_failures=0",
+            "want=up state=finish pid=3 not_before=8 paused fork_failures=0",
+            "want=up state=preparing fork_failures=0",
+            "want=down state=gone fork_failures=0",
+        ] {
+            assert_eq!(told(words).as_deref(), Some(words));
+        }
+    }
+
+    #[test]
+    fn what_is_new_is_left_out_and_what_is_absent_is_nothing() {
+        let words = "want=up later=1 state=run sooner pid=2 since=5";
+        let same = "want=up state=run pid=2 since=5 fork_failures=0";
+        assert_eq!(told(words).as_deref(), Some(same));
+    }
+
+    #[test]
+    fn what_is_no_service_is_none() {
+        for words in [
+            "",
+            "want=up",
+            "want=sideways state=down",
+            "want=up state=run pid=1 since=5",
+            "want=up state=run pid=2",
+            "want=up state=run pid=4294967298 since=5",
+            "want=up state=finish pid=-1",
+            "want=up state=upside-down",
+        ] {
+            assert_eq!(told(words), None, "{words}");
+        }
+    }
+}
