@@ -414,14 +414,21 @@ fn a_program_that_does_not_work_is_not_executed() {
         supervisor.put(&supervisor.fixture.path("bin/new"));
         kill(supervisor.pid(), Signal::USR2);
         let why = why.replace("PATH", &path);
-        expected += &format!("runsvdir: upgrade: {why}; the present program goes on\n");
+        let line = format!("runsvdir: upgrade: {why}; the present program goes on\n");
+        expected.push_str(&line);
         wait_for("complaint", &[&supervisor.fixture.path(".")], || {
             (supervisor.said().len() >= expected.len()).then_some(())
         });
         assert_eq!(supervisor.said(), expected);
-        // Its end was taken, too.
-        supervisor.sv(&["restart", "a"]);
+        let pid = supervisor.pid();
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        // The end of the trial was taken, too.
+        yield_until(|| {
+            let children = fs::read_to_string(&children).unwrap();
+            (children.trim() == service.to_string()).then_some(())
+        });
     }
+    supervisor.sv(&["restart", "a"]);
     assert_eq!(supervisor.program(), old);
     let restarted = supervisor.status("a", "run", running).pid;
     assert_ne!(restarted, service);
