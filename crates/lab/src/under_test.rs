@@ -29,7 +29,7 @@ use crate::{debian, moment, reference, workspace};
 
 /// Modules about what sunup alone has: its command line, how it takes mistakes, its
 /// pages, sources and records.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     "bad_input",
     "cli",
     "exits",
@@ -37,6 +37,7 @@ const OWN: [&str; 7] = [
     "personality",
     "tidy",
     "torture",
+    "upgrade",
 ];
 
 /// What Debian's package runit installs.

@@ -41,6 +41,8 @@ use crate::command::{Command, Sig};
 use crate::format::status::Phase;
 use crate::time::Instant;
 
+pub mod handover;
+
 /// A process id.
 pub type Pid = u32;
 

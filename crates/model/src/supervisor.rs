@@ -41,6 +41,7 @@ use crate::time::Instant;
 
 mod alarms;
 mod ending;
+mod handover;
 mod logger;
 mod roster;
 mod services;
@@ -48,6 +49,7 @@ mod unit;
 
 use alarms::{Alarm, Alarms};
 use ending::Ending;
+pub use handover::{from_hex, to_hex};
 pub use logger::Log;
 use roster::Waiting;
 use unit::Unit;

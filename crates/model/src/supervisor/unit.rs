@@ -76,6 +76,23 @@ impl Half {
         }
     }
 
+    /// As a predecessor in this process left it; nothing is shown yet.
+    pub const fn again(service: Service, changed: Tai64n) -> Self {
+        Self {
+            service,
+            held: false,
+            epilogue: false,
+            marked: false,
+            changed,
+            shown: None,
+        }
+    }
+
+    /// When phase or pid last changed.
+    pub const fn changed_at(&self) -> Tai64n {
+        self.changed
+    }
+
     /// Takes over the next state of the service.
     pub fn become_state(&mut self, next: Service, now: Tai64n) {
         if next.phase() != self.service.phase() {

@@ -570,6 +570,32 @@ impl Shell {
         Input::Left
     }
 
+    /// Another program goes on in this process. What inotify had to tell is lost.
+    pub fn upgrade(&mut self, world: &mut World) -> Result<(), String> {
+        if self.core.is_ending() {
+            return Ok(());
+        }
+        let (told, now) = (self.core.handover(), world.kernel.moment());
+        let new = Supervisor::resume(Scope::All { init: false }, &told, now, |_| true);
+        let old = std::mem::replace(&mut self.core, new);
+        for id in self.ids() {
+            if old.service(id) != self.core.service(id) {
+                return Err(format!("{id:?} became another: {told}"));
+            }
+        }
+        let is_child = |pid: &Pid| {
+            let parent = world.kernel.processes.get(pid).map(|p| p.parent);
+            parent == Some(Some(self.boss))
+        };
+        let knows = |core: &Supervisor| core.processes().collect::<Vec<_>>();
+        if knows(&old) != knows(&self.core) || !self.core.children().iter().all(is_child) {
+            return Err(format!("children were forgotten: {told}"));
+        }
+        self.log_events.clear();
+        self.first = Some(Input::ScanDue);
+        super::checks::check_supervisor(self, world)
+    }
+
     /// Everything is told to exit.
     pub fn stop_all(&mut self, world: &mut World, input: Input) -> Result<(), Stop> {
         self.leaves = false;

@@ -47,6 +47,8 @@ pub enum Move {
     Kill,
     /// A supervisor is started, if there is none.
     Start,
+    /// The supervisor is replaced in place.
+    Upgrade,
     /// The supervisor gets TERM, or HUP.
     Tell(bool),
     /// A process that is no service's comes or goes.
@@ -76,7 +78,8 @@ impl Move {
             899..970 => Self::Stranger(n),
             970..978 => Self::Log(n),
             978..982 => Self::Clock(n as i32 / 64),
-            982..995 => Self::Weather([0, 0, 40, 12, 4][n as usize % 5]),
+            982..990 => Self::Upgrade,
+            990..996 => Self::Weather([0, 0, 40, 12, 4][n as usize % 5]),
             _ => Self::Reboot,
         }
     }
@@ -242,6 +245,13 @@ impl Game {
                 }
             }
             Move::Start => self.start(),
+            Move::Upgrade => {
+                if let Some(index) = self.current()
+                    && let Some(shell) = self.shells.get_mut(index)
+                {
+                    shell.upgrade(&mut self.world)?;
+                }
+            }
             Move::Tell(hup) => {
                 if let Some(index) = self.current()
                     && let Some(shell) = self.shells.get_mut(index)

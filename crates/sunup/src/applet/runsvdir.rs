@@ -4,8 +4,8 @@
 //! Signals: TERM starts nothing more and exits 0 when all is down; a second
 //! TERM, or the first as PID 1, stops all services before. HUP stops all
 //! services and exits 111. KILL: the services go on, and the next runsvdir takes
-//! them over. The script of `-s` is run before the supervisor acts on TERM and
-//! HUP; as PID 1 it is run for INT, USR1 and USR2, too, and is all that TERM does.
+//! them over. USR2 executes the program anew. The script of `-s` is run before the supervisor acts on TERM,
+//! HUP and USR2; as PID 1 it is run for INT and USR1, too, and is all that TERM does.
 //! The log argument shows standard error in the process title. Exit codes: 100
 //! for a wrong command line or a missing directory (as busybox, 1).
 

@@ -47,11 +47,12 @@ pub struct Refusal {
 impl Launcher {
     /// Reads the pid namespace and lifts the limit of open files, which
     /// children get back.
-    pub fn new(session: Session) -> io::Result<Self> {
+    /// `lifted`: it was done, and that is what they get.
+    pub fn new(session: Session, lifted: Option<FilesLimit>) -> io::Result<Self> {
         Ok(Self {
             spawner: Spawner::new()?,
             session,
-            files: raise_files_limit(),
+            files: lifted.or_else(raise_files_limit),
             world: super::adopt::world()?,
         })
     }
@@ -61,6 +62,11 @@ impl Launcher {
         if let Some(limit) = &self.files {
             limit.set_again();
         }
+    }
+
+    /// What children get back, if it was lifted.
+    pub const fn files_limit(&self) -> Option<&FilesLimit> {
+        self.files.as_ref()
     }
 
     /// Starts a child of the unit.

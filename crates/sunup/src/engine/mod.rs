@@ -14,6 +14,7 @@ mod adopt;
 mod exits;
 mod foreign;
 mod half;
+mod heritage;
 mod keeper;
 mod launch;
 mod notice;
@@ -22,6 +23,7 @@ mod scandir;
 mod supervise;
 mod title;
 mod unit;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -43,19 +45,22 @@ use crate::say;
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::spawn::Session;
 use exits::Late;
+use heritage::Heritage;
 use launch::Launcher;
 use notice::Notice;
 use scandir::{News, ScanDir};
 use title::Title;
 use unit::{Place, Unit};
+use upgrade::{Called, Upgrade};
 
 /// Ready descriptors taken from the kernel at a time.
 const EVENTS_MAX: usize = 256;
 /// The signals that are taken through the loop.
-const SIGNALS: [signal::Signal; 4] = [
+const SIGNALS: [signal::Signal; 5] = [
     signal::SIGTERM,
     signal::SIGHUP,
     signal::SIGALRM,
+    signal::SIGUSR2,
     signal::SIGCHLD,
 ];
 /// Control bytes taken from one fifo before the others have their turn.
@@ -119,28 +124,37 @@ pub struct Engine {
     notice: Option<Notice>,
     /// Adopted processes whose exit status is still to come.
     late: Late,
+    called: Called,
+    upgrade: Option<Upgrade>,
+    heritage: Option<Heritage>,
 }
 
 impl Engine {
     /// Prepares the loop; `who` is the applet, for messages. From here on TERM,
-    /// HUP, ALRM and CHLD arrive through the loop, and inherited ignored signals have
+    /// HUP, ALRM, USR2 and CHLD arrive through the loop, and inherited ignored signals have
     /// their default action again, for the services' sake.
     pub fn new(who: &'static str, session: Session) -> io::Result<Self> {
-        signal::reset_all();
+        let heritage = Heritage::receive(who);
+        signal::reset_actions();
         signal::ignore_pipe();
+        // What waits from before an exec is to be heard, not obeyed by the kernel.
+        signal::block_only(&SIGNALS);
         let signals = SignalFd::new(&SIGNALS)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let engine = Self {
             who,
             epoll,
             signals,
-            launcher: Launcher::new(session)?,
+            launcher: Launcher::new(session, heritage.as_ref().and_then(Heritage::files))?,
             core: Supervisor::new(Scope::One),
             units: BTreeMap::new(),
             scan_dir: None,
             title: None,
             notice: None,
             late: Late::default(),
+            called: Called::now(),
+            upgrade: None,
+            heritage,
         };
         engine.watch(engine.signals.as_fd(), Token::Signals)?;
         if engine.launcher.world.is_none() {
@@ -154,6 +168,9 @@ impl Engine {
 
     /// Supervises one service directory until it was told to exit; the result is the exit code.
     pub fn supervise_one(mut self, dir: &[u8]) -> u8 {
+        if self.take_over(Scope::One) && !self.units.is_empty() {
+            return self.run();
+        }
         let path = Path::new(std::ffi::OsStr::from_bytes(dir));
         let opened = Place::open(path)
             .map_err(|e| format!("{}: {e}; name a service directory", path.display()))
@@ -172,7 +189,13 @@ impl Engine {
 
     /// Supervises the services of a scan directory; the result is the exit code.
     pub fn supervise_all(mut self, dir: &[u8]) -> u8 {
-        let scan_dir = match ScanDir::new(dir) {
+        let goes_on = self.heritage.is_some();
+        let opened = if goes_on {
+            Ok(ScanDir::again(dir))
+        } else {
+            ScanDir::new(dir)
+        };
+        let scan_dir = match opened {
             Ok(scan_dir) => scan_dir,
             Err(e) => {
                 say::offer(
@@ -191,7 +214,10 @@ impl Engine {
         }
         self.scan_dir = Some(scan_dir);
         let init = std::process::id() == 1;
-        self.core = Supervisor::new(Scope::All { init });
+        let scope = Scope::All { init };
+        if !self.take_over(scope) {
+            self.core = Supervisor::new(scope);
+        }
         self.feed(Input::ScanDue);
         self.run()
     }
@@ -199,7 +225,8 @@ impl Engine {
     /// Shows standard error in the process title from now on. The last argument
     /// of the process is the place for it.
     pub fn log_to_title(&mut self) {
-        match Title::new() {
+        let fed = self.heritage.as_mut().and_then(Heritage::title);
+        match Title::new(fed) {
             Ok(title) => {
                 drop(self.watch(title.descriptor(), Token::Title));
                 self.title = Some(title);
@@ -218,15 +245,12 @@ impl Engine {
             if let Some(code) = self.core.exit_code(adopt::now()) {
                 return code;
             }
+            self.upgrade_if_due();
             let dot = self.title.as_ref().map(Title::next_dot);
-            let others = dot.into_iter().chain(self.late.deadline());
-            let timeout = self
-                .core
-                .deadline()
-                .into_iter()
-                .chain(others)
-                .min()
-                .map(until);
+            let own = dot.into_iter().chain(self.upgrade_deadline());
+            let others = own.chain(self.late.deadline());
+            let core = self.core.deadline().into_iter();
+            let timeout = core.chain(others).min().map(until);
             match epoll::wait(&self.epoll, spare_capacity(&mut ready), timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 // Cannot happen with valid arguments; ending lets init start a successor.
@@ -334,6 +358,7 @@ impl Engine {
     fn child_ended(&mut self, (pid, status): (rustix::process::Pid, WaitStatus)) {
         let pid = pid.as_raw_pid() as Pid;
         self.notice_ended(pid);
+        self.trial_ended(pid, status.as_raw());
         self.feed(Input::ChildEnded(pid, Exit::Status(status.as_raw())));
     }
 

@@ -18,9 +18,9 @@ use crate::say;
 use crate::sys::signal::{self, Signal, SignalFd};
 use crate::sys::spawn;
 
-/// What process 1 is told by busybox's halt, poweroff and Ctrl-Alt-Del, beside
-/// TERM (reboot).
-const MACHINE: [Signal; 3] = [signal::SIGINT, signal::SIGUSR1, signal::SIGUSR2];
+/// What process 1 is told by busybox's halt and Ctrl-Alt-Del, beside TERM (reboot)
+/// and USR2 (poweroff).
+const MACHINE: [Signal; 2] = [signal::SIGINT, signal::SIGUSR1];
 
 /// The script, and the signals that wait for it.
 pub struct Notice {
@@ -65,6 +65,11 @@ impl Engine {
             Some(_) => notice.pending.push(signal),
             None => self.start_notice(signal),
         }
+    }
+
+    /// Whether the script runs, and a signal waits for it.
+    pub(super) fn is_telling(&self) -> bool {
+        self.notice.as_ref().is_some_and(|n| n.running.is_some())
     }
 
     fn start_notice(&mut self, signal: Signal) {
@@ -125,6 +130,7 @@ impl Engine {
             }
             signal::SIGHUP => self.feed(Input::HangUp),
             signal::SIGTERM if !endless => self.feed(Input::Terminate),
+            signal::SIGUSR2 if !endless => self.begin_upgrade(),
             _ => {}
         }
     }

@@ -154,7 +154,7 @@ impl Engine {
         Some(Input::NotWritten(id))
     }
 
-    fn watch_control(&mut self, id: Id) -> Result<(), (&'static str, std::io::Error)> {
+    pub(super) fn watch_control(&mut self, id: Id) -> Result<(), (&'static str, std::io::Error)> {
         let half = self.units.get(&id.unit).and_then(|u| u.half(id.role));
         let Some(control) = half.and_then(|h| h.supervise.control()) else {
             return Ok(());

@@ -104,7 +104,17 @@ impl ScanDir {
     pub fn new(dir: &[u8]) -> io::Result<Self> {
         let path = std::path::absolute(OsStr::from_bytes(dir))?;
         fs::read_dir(&path)?;
-        Ok(Self {
+        Ok(Self::at(path))
+    }
+
+    /// As [`ScanDir::new`], for who goes on: the directory may be away for now.
+    pub fn again(dir: &[u8]) -> Self {
+        let dir = Path::new(OsStr::from_bytes(dir));
+        Self::at(std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()))
+    }
+
+    fn at(path: PathBuf) -> Self {
+        Self {
             path,
             watched: None,
             inotify: inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok(),
@@ -113,7 +123,12 @@ impl ScanDir {
             settling: BTreeMap::new(),
             lost: HashSet::new(),
             complaint: String::new(),
-        })
+        }
+    }
+
+    /// Whether directories are being filled.
+    pub fn is_settling(&self) -> bool {
+        !self.settling.is_empty()
     }
 
     /// What to wait for; `None` without inotify.

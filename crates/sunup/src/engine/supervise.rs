@@ -61,6 +61,26 @@ impl Supervise {
         })
     }
 
+    /// What a predecessor in this process left open.
+    pub fn again(lock: OwnedFd, control: Option<OwnedFd>, ok: Option<OwnedFd>) -> Self {
+        let fifos = control.map(|control| Fifos { control, ok });
+        Self {
+            lock,
+            fifos,
+            is_new: false,
+        }
+    }
+
+    /// What is held open, by name.
+    pub fn descriptors(&self) -> [(&'static str, Option<BorrowedFd<'_>>); 3] {
+        let ok = self.fifos.as_ref().and_then(|f| f.ok.as_ref());
+        [
+            ("lock", Some(self.lock.as_fd())),
+            ("control", self.control()),
+            ("ok", ok.map(AsFd::as_fd)),
+        ]
+    }
+
     /// Makes and opens the fifos `control` and `ok`, again if somebody removed or
     /// replaced them; true when `control` is new and is to be watched. `ok` is
     /// another name of `control`: it only has to have a reader, and so one

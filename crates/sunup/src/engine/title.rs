@@ -37,8 +37,8 @@ pub struct Title {
 
 impl Title {
     /// Takes the last argument of this process for the title and makes the
-    /// pipe its standard error.
-    pub fn new() -> io::Result<Self> {
+    /// pipe its standard error. `fed`: a predecessor's pipe, which is that already.
+    pub fn new(fed: Option<OwnedFd>) -> io::Result<Self> {
         let args: Vec<_> = std::env::args_os().collect();
         let Some((last, before)) = args.split_last() else {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -47,12 +47,7 @@ impl Title {
         let start = arguments_address()
             .ok_or_else(|| io::Error::other("/proc/self/stat has no arg_start"))?;
         let memory = File::options().write(true).open("/proc/self/mem")?;
-        let (pipe, _) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // Open for reading too, so that writers meet a full pipe and not SIGPIPE
-        // when this supervisor is gone.
-        let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
-        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        rustix::stdio::dup2_stderr(rustix::fs::open(path, flags, Mode::empty())?)?;
+        let pipe = fed.map_or_else(feed, Ok)?;
         Ok(Self {
             pipe,
             memory,
@@ -60,6 +55,11 @@ impl Title {
             text: last.as_bytes().to_vec(),
             next_dot: now().plus_ms(DOT_MS),
         })
+    }
+
+    /// What is shown.
+    pub fn text(&self) -> &[u8] {
+        &self.text
     }
 
     /// When [`Title::dot_if_due`] is to be called.
@@ -96,6 +96,17 @@ impl Title {
         // A title that cannot be written harms nobody.
         drop(self.memory.write_all_at(&self.text, self.address));
     }
+}
+
+/// A pipe whose end is standard error.
+fn feed() -> io::Result<OwnedFd> {
+    let (pipe, _) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    // Open for reading too, so that writers meet a full pipe and not SIGPIPE
+    // when this supervisor is gone.
+    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::stdio::dup2_stderr(rustix::fs::open(path, flags, Mode::empty())?)?;
+    Ok(pipe)
 }
 
 /// Where the arguments begin: field 48 of /proc/self/stat.

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod credentials;
 pub mod env;
 pub mod file;
+pub mod inherited;
 pub mod line;
 pub mod local_time;
 pub mod netlink;

@@ -76,11 +76,16 @@ impl AsFd for SignalFd {
 /// its start (it may inherit ignored signals) and a forked child before exec.
 /// Async-signal-safe.
 pub fn reset_all() {
+    reset_actions();
+    unblock_all();
+}
+
+/// Gives every signal its default action; what is blocked stays so.
+pub fn reset_actions() {
     for signal in 1..=libc::SIGRTMAX() {
         // SAFETY: SIG_DFL installs no handler; KILL, STOP and libc's own signals fail harmlessly.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
-    unblock_all();
 }
 
 /// Gives one signal its default action; whether it is blocked stays as it is.
@@ -103,9 +108,14 @@ pub fn default_pipe() {
 
 /// Unblocks every signal. Async-signal-safe.
 pub fn unblock_all() {
-    let none = set_of(&[]);
-    // SAFETY: `none` is initialised and outlives the call.
-    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };
+    block_only(&[]);
+}
+
+/// Blocks these signals and no others: one that waits goes on waiting.
+pub fn block_only(signals: &[Signal]) {
+    let set = set_of(signals);
+    // SAFETY: `set` is initialised and outlives the call.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) };
 }
 
 /// Sends a signal to a process (or, negative, a group; -1: all). An error is

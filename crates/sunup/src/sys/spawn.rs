@@ -74,6 +74,16 @@ impl FilesLimit {
         Self(limit)
     }
 
+    /// Soft and hard one.
+    pub const fn numbers(&self) -> (u64, u64) {
+        (self.0.rlim_cur, self.0.rlim_max)
+    }
+
+    /// As [`FilesLimit::numbers`] gave them.
+    pub const fn of(rlim_cur: u64, rlim_max: u64) -> Self {
+        Self(libc::rlimit { rlim_cur, rlim_max })
+    }
+
     /// Makes them this process' limits. Lowering is always permitted; a child
     /// of which that was not expected lives with what it has.
     pub fn set_again(&self) {

@@ -25,4 +25,5 @@ mod svc;
 mod svlogd;
 mod tidy;
 mod torture;
+mod upgrade;
 mod utmpset;

@@ -1,0 +1,186 @@
+//! What a supervisor that is replaced in place tells its successor of a service:
+//! words, `KEY=VALUE` or `KEY`, separated by blanks.
+//!
+//! A word that is not known is left out, and an absent one has the value of a
+//! service that nothing is known of, so either of the two may be the newer one.
+//! Moments are nanoseconds of the boot clock, scripts are letters of `control`.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt::Write;
+
+use super::{Role, Running, ScriptSet, Service, State, Want};
+use crate::command::Sig;
+use crate::time::Instant;
+
+const WANTS: [(&str, Want); 3] = [("up", Want::Up), ("down", Want::Down), ("exit", Want::Exit)];
+
+impl Service {
+    /// The words for a successor. Starts that were not answered yet are left out:
+    /// the caller does what there is to do before it is replaced.
+    pub fn handover(&self) -> String {
+        let want = WANTS.iter().find(|(_, want)| *want == self.want);
+        let mut text = format!("want={}", want.map_or("up", |(word, _)| word));
+        // Writing to a string cannot fail.
+        let _ = match self.state {
+            State::Starting { .. } => write!(text, " state=down"),
+            State::Down { not_before } | State::EndingRun { not_before } => {
+                write!(text, " state=down not_before={}", not_before.0)
+            }
+            State::Preparing => write!(text, " state=preparing"),
+            State::Gone => write!(text, " state=gone"),
+            State::Run(run) => write!(text, " state=run {}", run.handover()),
+            State::Finish {
+                pid, not_before, ..
+            } => write!(text, " state=finish pid={pid} not_before={}", not_before.0),
+        };
+        let paused = matches!(self.state, State::Finish { paused: true, .. });
+        for (word, holds) in [("paused", paused), ("resumes", self.resumes)] {
+            if holds {
+                text.extend([" ", word]);
+            }
+        }
+        let _ = write!(text, " fork_failures={}", self.fork_failures);
+        text
+    }
+
+    /// The service that the words tell of; `None` if they are about none.
+    pub fn resume(role: Role, words: &str) -> Option<Self> {
+        let want = value(words, "want")?;
+        let (_, want) = WANTS.iter().find(|(word, _)| *word == want)?;
+        let not_before = Instant(number(words, "not_before").unwrap_or(0));
+        let pid = || number(words, "pid").filter(|pid| *pid > 1);
+        let state = match value(words, "state")? {
+            "down" => State::Down { not_before },
+            "preparing" => State::Preparing,
+            "gone" => State::Gone,
+            "run" => State::Run(Running::resume(words)?),
+            "finish" => State::Finish {
+                pid: u32::try_from(pid()?).ok()?,
+                paused: has(words, "paused"),
+                not_before,
+            },
+            _ => return None,
+        };
+        let fork_failures = number(words, "fork_failures").unwrap_or(0);
+        Some(Self {
+            state,
+            resumes: has(words, "resumes"),
+            fork_failures: u8::try_from(fork_failures).unwrap_or(u8::MAX),
+            ..Self::new(role, *want)
+        })
+    }
+}
+
+impl Running {
+    fn handover(&self) -> String {
+        let mut text = format!("pid={} since={}", self.pid, self.since.0);
+        for (word, holds) in [
+            ("paused", self.paused),
+            ("got_term", self.got_term),
+            ("stopping", self.stopping),
+        ] {
+            if holds {
+                text.extend([" ", word]);
+            }
+        }
+        for (word, set) in [("scripts", self.scripts), ("again", self.again)] {
+            let letters = Sig::ALL.into_iter().filter(|sig| set.has(*sig));
+            let letters: String = letters.map(|sig| char::from(sig.letter())).collect();
+            if !letters.is_empty() {
+                text.extend([" ", word, "=", &letters]);
+            }
+        }
+        if let Some((at, sig)) = self.ultimatum {
+            let word = if sig == Sig::Kill { "kill" } else { "term" };
+            text.extend([" ", word, "_at=", &at.0.to_string()]);
+        }
+        text
+    }
+
+    fn resume(words: &str) -> Option<Self> {
+        let pid = number(words, "pid").filter(|pid| *pid > 1)?;
+        let set = |key| {
+            let mut set = ScriptSet(0);
+            for letter in value(words, key).unwrap_or_default().bytes() {
+                if let Some(sig) = Sig::ALL.into_iter().find(|sig| sig.letter() == letter) {
+                    set.add(sig);
+                }
+            }
+            set
+        };
+        let at = |key, sig| number(words, key).map(|at| (Instant(at), sig));
+        Some(Self {
+            paused: has(words, "paused"),
+            got_term: has(words, "got_term"),
+            stopping: has(words, "stopping"),
+            scripts: set("scripts"),
+            again: set("again"),
+            ultimatum: at("term_at", Sig::Term).or_else(|| at("kill_at", Sig::Kill)),
+            ..Self::new(u32::try_from(pid).ok()?, Instant(number(words, "since")?))
+        })
+    }
+}
+
+/// The value of a word `KEY=VALUE`.
+pub fn value<'t>(words: &'t str, key: &str) -> Option<&'t str> {
+    let mut words = words.split(' ');
+    words.find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+}
+
+/// As [`value`], for a number.
+pub fn number(words: &str, key: &str) -> Option<u64> {
+    value(words, key)?.parse().ok()
+}
+
+/// Whether a word is there.
+pub fn has(words: &str, key: &str) -> bool {
+    words.split(' ').any(|word| word == key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(words: &str) -> Option<String> {
+        Service::resume(Role::Main, words).map(|service| service.handover())
+    }
+
+    #[test]
+    fn every_word_goes_there_and_back() {
+        for words in [
+            "want=up state=down not_before=7 fork_failures=3",
+            "want=exit state=run pid=2 since=5 paused got_term stopping scripts=pt again=k \
+             term_at=9 resumes fork_failures=0",
+            "want=down state=run pid=2 since=5 kill_at=9 fork_failures=0",
+            "want=up state=finish pid=3 not_before=8 paused fork_failures=0",
+            "want=up state=preparing fork_failures=0",
+            "want=down state=gone fork_failures=0",
+        ] {
+            assert_eq!(told(words).as_deref(), Some(words));
+        }
+    }
+
+    #[test]
+    fn what_is_new_is_left_out_and_what_is_absent_is_nothing() {
+        let words = "want=up later=1 state=run sooner pid=2 since=5";
+        let same = "want=up state=run pid=2 since=5 fork_failures=0";
+        assert_eq!(told(words).as_deref(), Some(same));
+    }
+
+    #[test]
+    fn what_is_no_service_is_none() {
+        for words in [
+            "",
+            "want=up",
+            "want=sideways state=down",
+            "want=up state=run pid=1 since=5",
+            "want=up state=run pid=2",
+            "want=up state=run pid=4294967298 since=5",
+            "want=up state=finish pid=-1",
+            "want=up state=upside-down",
+        ] {
+            assert_eq!(told(words), None, "{words}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! What a supervisor that is replaced in place (the same process, another
+//! program) tells its successor, and how that goes on
+//! (`docs/decisions/0014-upgrade.md`).
+//!
+//! One line for each thing: `unit NUMBER WORDS`, `main NUMBER WORDS`,
+//! `log NUMBER WORDS`, and `script PID WORDS` for each control script that runs.
+//! Words are those of [`crate::service::handover`]. Other lines are not ours.
+//! What a look at the scan directory tells as well is left out.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+use super::unit::{Half, Unit};
+use super::{Id, Job, Scope, Supervisor, UnitId};
+use crate::command::Sig;
+use crate::format::status::Phase;
+use crate::format::tai64n::Tai64n;
+use crate::scan::Identity;
+use crate::service::handover::{has, number, value};
+use crate::service::{Exit, Pid, Role, Service};
+
+impl Supervisor {
+    /// The lines for a successor; to be asked for when every action is done.
+    pub fn handover(&self) -> String {
+        let mut text = String::new();
+        for (number, unit) in &self.units {
+            // Writing to a string cannot fail.
+            let _ = write!(
+                text,
+                "unit {number} name={} dev={} ino={}",
+                to_hex(&unit.name),
+                unit.identity.dev,
+                unit.identity.ino
+            );
+            for (word, holds) in [
+                ("piped", unit.piped),
+                ("sheds_log", unit.sheds_log),
+                ("removed", unit.removed),
+            ] {
+                if holds {
+                    text.extend([" ", word]);
+                }
+            }
+            let _ = write!(text, "\nmain {number} {}\n", unit.main.handover());
+            if let Some(log) = &unit.log {
+                let _ = writeln!(text, "log {number} {}", log.handover());
+            }
+        }
+        for (pid, job) in &self.owners {
+            if let Some(words) = script(*job) {
+                let _ = writeln!(text, "script {pid} unit={} {words}", job.id().unit);
+            }
+        }
+        text
+    }
+
+    /// The supervisor that the lines tell of, at `now`. `is_open` says whether
+    /// what belongs to a service or logger is still open; a unit of which that is
+    /// not so is left out, to be opened like any other. State files are due.
+    pub fn resume(
+        scope: Scope,
+        text: &str,
+        now: super::Moment,
+        is_open: impl Fn(Id) -> bool,
+    ) -> Self {
+        let mut new = Self::new(scope);
+        new.now = now;
+        let lines = |kind: &'static str| {
+            text.lines().filter_map(move |line| {
+                let (number, words) = line
+                    .strip_prefix(kind)?
+                    .strip_prefix(' ')?
+                    .split_once(' ')?;
+                Some((number.parse::<u64>().ok()?, words))
+            })
+        };
+        let [mains, logs] = ["main", "log"].map(|kind| lines(kind).collect());
+        for (unit, words) in lines("unit") {
+            if let Some(found) = resume_unit(unit, words, &mains, &logs, &is_open) {
+                new.adopt(unit, found);
+            }
+        }
+        for (pid, words) in lines("script") {
+            let job = resume_script(words).filter(|job| new.half(job.id()).is_some());
+            if let (Some(job), Ok(pid)) = (job, Pid::try_from(pid)) {
+                new.owners.insert(pid, job);
+            }
+        }
+        new
+    }
+
+    fn adopt(&mut self, number: UnitId, unit: Unit) {
+        self.next_unit = self.next_unit.max(number.saturating_add(1));
+        self.by_identity.insert(unit.identity, number);
+        let halves = [
+            Some((Role::Main, &unit.main)),
+            unit.log.as_ref().map(|log| (Role::Log, log)),
+        ];
+        for (role, half) in halves.into_iter().flatten() {
+            let id = Id { unit: number, role };
+            let (phase, pid) = half.service.phase();
+            if pid != 0 {
+                let job = match phase {
+                    Phase::Finish => Job::Finish(id, Exit::Unknown),
+                    Phase::Run | Phase::Down => Job::Run(id),
+                };
+                self.owners.insert(pid, job);
+            }
+            if !half.is_down() {
+                self.busy.insert(id);
+            }
+            self.dirty.insert(id);
+            let deadline = half.service.deadline();
+            self.alarms.set(super::Alarm::Service(id), deadline);
+        }
+        self.units.insert(number, unit);
+        // The entry may have changed while nobody watched it.
+        if self.scope != Scope::One {
+            self.log_changed(number);
+        }
+    }
+
+    /// Every process that must be a child: all but those watched by descriptor.
+    pub fn children(&self) -> Vec<Pid> {
+        let is_held = |job: &Job| job.is_process() && self.half(job.id()).is_some_and(|h| h.held);
+        let children = self.owners.iter().filter(|(_, job)| !is_held(job));
+        children.map(|(pid, _)| *pid).collect()
+    }
+
+    /// Every service and logger.
+    pub fn ids(&self) -> Vec<Id> {
+        let ids = self.units.iter().flat_map(|(unit, open)| {
+            let id = |role| Id { unit: *unit, role };
+            [
+                Some(id(Role::Main)),
+                open.log.as_ref().map(|_| id(Role::Log)),
+            ]
+        });
+        ids.flatten().collect()
+    }
+}
+
+/// The numbered lines of one kind.
+type Lines<'t> = Vec<(UnitId, &'t str)>;
+
+fn resume_unit(
+    number_of: UnitId,
+    words: &str,
+    mains: &Lines,
+    logs: &Lines,
+    is_open: impl Fn(Id) -> bool,
+) -> Option<Unit> {
+    // Units are told of in order.
+    let find = |lines: &Lines, role| {
+        let at = lines.binary_search_by_key(&number_of, |(n, _)| *n).ok()?;
+        let (_, words) = lines.get(at)?;
+        Some(
+            is_open(Id {
+                unit: number_of,
+                role,
+            })
+            .then(|| Half::resume(role, words))
+            .flatten(),
+        )
+    };
+    let main = find(mains, Role::Main)??;
+    let log = match find(logs, Role::Log) {
+        Some(log) => Some(log?),
+        None => None,
+    };
+    Some(Unit {
+        name: from_hex(value(words, "name")?)?,
+        identity: Identity {
+            dev: number(words, "dev")?,
+            ino: number(words, "ino")?,
+        },
+        main,
+        piped: has(words, "piped") && log.is_some(),
+        sheds_log: has(words, "sheds_log"),
+        log,
+        log_obstacle: String::new(),
+        removed: has(words, "removed"),
+    })
+}
+
+impl Half {
+    fn handover(&self) -> String {
+        let changed = to_hex(&self.changed_at().encode());
+        let mut text = format!("{} changed={changed}", self.service.handover());
+        for (word, holds) in [
+            ("held", self.held),
+            ("epilogue", self.epilogue),
+            ("marked", self.marked),
+        ] {
+            if holds {
+                text.extend([" ", word]);
+            }
+        }
+        text
+    }
+
+    fn resume(role: Role, words: &str) -> Option<Self> {
+        let changed = from_hex(value(words, "changed")?)?;
+        let service = Service::resume(role, words)?;
+        let mut half = Self::again(service, Tai64n::decode(changed.try_into().ok()?));
+        half.held = has(words, "held");
+        half.epilogue = has(words, "epilogue");
+        half.marked = has(words, "marked");
+        Some(half)
+    }
+}
+
+fn script(job: Job) -> Option<String> {
+    Some(match job {
+        Job::Run(_) | Job::Finish(..) => return None,
+        Job::Prepare(_) => "kind=prepare".into(),
+        Job::Script(_, sig, pid) => {
+            format!("kind=script letter={} of={pid}", char::from(sig.letter()))
+        }
+        Job::Epilogue(_, letter, pid) => {
+            format!("kind=epilogue letter={} of={pid}", char::from(letter))
+        }
+    })
+}
+
+fn resume_script(words: &str) -> Option<Job> {
+    // Loggers have no scripts.
+    let id = Id {
+        unit: number(words, "unit")?,
+        role: Role::Main,
+    };
+    let letter = || value(words, "letter")?.bytes().next();
+    let of = || Pid::try_from(number(words, "of")?).ok();
+    match value(words, "kind")? {
+        "prepare" => Some(Job::Prepare(id)),
+        "script" => {
+            let letter = letter()?;
+            let sig = Sig::ALL.into_iter().find(|sig| sig.letter() == letter)?;
+            Some(Job::Script(id, sig, of()?))
+        }
+        "epilogue" => Some(Job::Epilogue(id, letter()?, of()?)),
+        _ => None,
+    }
+}
+
+/// Two digits for each byte.
+pub fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// As [`to_hex`], the other way.
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = |pair: &[u8]| u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok();
+    text.as_bytes().chunks(2).map(digits).collect()
+}

@@ -1,0 +1,344 @@
+//! What a supervisor that was replaced in place left to the program that runs
+//! now in the same process: the descriptors that stayed open through the exec,
+//! and a description of what they are and of the services' states
+//! (`docs/decisions/0014-upgrade.md`).
+//!
+//! The description is a sealed memfd, whose number is in an environment variable.
+//! Its first line names version and process, the others what there is. A
+//! descriptor is written `@NUMBER:DEV:INO`, in any version: what is not claimed is
+//! closed, and what it belonged to is opened like anything else.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+
+use model::format::exits::Sighting;
+use model::service::Pid;
+use model::service::handover::{number, value};
+use model::supervisor::{Id, UnitId, from_hex, to_hex};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
+
+use super::adopt::LogPipe;
+use super::half::Half;
+use super::supervise::Supervise;
+use super::unit::Unit;
+use crate::say;
+use crate::sys::spawn::FilesLimit;
+use crate::sys::{env, inherited};
+
+/// Names the descriptor of the description.
+pub const VARIABLE: &str = "SUNUP_UPGRADE";
+/// The first word of a description that can be read here.
+const VERSION: &str = "sunup-upgrade-1";
+/// Longest description; that of a service has some 500 bytes.
+const BYTES_MAX: usize = 64 << 20;
+
+/// A description that is being written.
+#[derive(Default)]
+pub struct Will<'e> {
+    text: String,
+    /// What has to stay open.
+    pub kept: Vec<BorrowedFd<'e>>,
+}
+
+/// What was left.
+pub struct Heritage {
+    text: String,
+    fds: BTreeMap<RawFd, OwnedFd>,
+}
+
+impl<'e> Will<'e> {
+    /// One for this process.
+    pub fn new() -> Self {
+        Self {
+            text: format!("{VERSION} {}\n", std::process::id()),
+            kept: vec![],
+        }
+    }
+
+    /// Adds what the model has to tell.
+    pub fn tell(&mut self, lines: &str) {
+        self.text.push_str(lines);
+    }
+
+    /// Adds a unit's descriptors.
+    pub fn unit(&mut self, id: UnitId, unit: &'e Unit) {
+        for (kind, half) in [
+            ("main-fds", Some(&unit.main)),
+            ("log-fds", unit.log.as_ref()),
+        ] {
+            let Some(half) = half else { continue };
+            let _ = write!(
+                self.text,
+                "{kind} {id} path={}",
+                to_hex(half.path.as_os_str().as_bytes())
+            );
+            let own = [
+                ("home", Some(half.home.as_fd())),
+                ("pidfd", half.pidfd.as_ref().map(AsFd::as_fd)),
+            ];
+            self.descriptors(own.into_iter().chain(half.supervise.descriptors()));
+        }
+        if let Some(pipe) = &unit.pipe {
+            let _ = write!(self.text, "pipe {id}");
+            let write = pipe.write.as_ref().map(AsFd::as_fd);
+            self.descriptors([("read", Some(pipe.read.as_fd())), ("write", write)].into_iter());
+        }
+    }
+
+    /// Adds the pipe that feeds the title.
+    pub fn title(&mut self, pipe: BorrowedFd<'e>) {
+        self.text += "title 0";
+        self.descriptors([("pipe", Some(pipe))].into_iter());
+    }
+
+    /// Adds the limit of open files that services get back.
+    pub fn files(&mut self, limit: &FilesLimit) {
+        let (soft, hard) = limit.numbers();
+        let _ = writeln!(self.text, "files 0 soft={soft} hard={hard}");
+    }
+
+    fn descriptors(&mut self, list: impl Iterator<Item = (&'static str, Option<BorrowedFd<'e>>)>) {
+        for (key, fd) in list {
+            let Some((fd, found)) = fd.and_then(|fd| Some((fd, fstat(fd).ok()?))) else {
+                continue;
+            };
+            let (dev, ino) = (found.st_dev, found.st_ino);
+            let _ = write!(self.text, " {key}=@{}:{dev}:{ino}", fd.as_raw_fd());
+            self.kept.push(fd);
+        }
+        self.text.push('\n');
+    }
+
+    /// The finished description.
+    ///
+    /// # Errors
+    /// No descriptor or memory is to be had, or there is too much to tell.
+    pub fn seal(&self) -> io::Result<OwnedFd> {
+        if self.text.len() > BYTES_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        // Kernels before 6.3 do not know the flag that some later ones ask for.
+        let made = memfd_create(VARIABLE, flags | MemfdFlags::NOEXEC_SEAL);
+        let mut file = File::from(made.or_else(|_| memfd_create(VARIABLE, flags))?);
+        file.write_all(self.text.as_bytes())?;
+        fcntl_add_seals(
+            &file,
+            SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK,
+        )?;
+        Ok(file.into())
+    }
+}
+
+impl Heritage {
+    /// What a predecessor in this process left, if there was one. To be asked for
+    /// before anything is opened.
+    pub fn receive(who: &str) -> Option<Self> {
+        let number = std::env::var(VARIABLE).ok()?;
+        // It is of no concern to services.
+        env::remove(VARIABLE);
+        let received = Self::read(&number);
+        if received.is_none() {
+            say::offer(
+                who,
+                format_args!("upgrade: nothing usable was handed over; taking over what runs"),
+            );
+        }
+        received
+    }
+
+    fn read(number: &str) -> Option<Self> {
+        let file = File::from(inherited::claim(number.parse().ok()?)?);
+        // Nobody else leaves such a thing here.
+        if !fcntl_get_seals(&file).ok()?.contains(SealFlags::WRITE) {
+            return None;
+        }
+        let mut text = String::new();
+        let mut from_start = &file;
+        from_start.rewind().ok()?;
+        from_start
+            .take(BYTES_MAX as u64)
+            .read_to_string(&mut text)
+            .ok()?;
+        let (version, pid) = text.lines().next()?.split_once(' ')?;
+        if pid != std::process::id().to_string() {
+            return None;
+        }
+        let tokens = text
+            .split(['=', ' ', '\n'])
+            .filter(|word| word.starts_with('@'));
+        let fds: BTreeMap<_, _> = tokens.filter_map(claim).collect();
+        (version == VERSION).then_some(Self { text, fds })
+    }
+
+    /// The whole description, for the model.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The units of which everything that was described is there.
+    pub fn units(&mut self) -> BTreeMap<UnitId, Unit> {
+        let lines = std::mem::take(&mut self.text);
+        let mut logs: BTreeMap<_, _> = numbered(&lines, "log-fds ").collect();
+        let mut pipes: BTreeMap<_, _> = numbered(&lines, "pipe ").collect();
+        let units = numbered(&lines, "main-fds ").filter_map(|(id, words)| {
+            let main = self.half(words)?;
+            let log = logs.remove(&id).map(|words| self.half(words));
+            let pipe = pipes.remove(&id).map(|words| self.pipe(words));
+            // One without the other is none.
+            let (log, pipe) = match (log, pipe) {
+                (None, None) => (None, None),
+                (log, pipe) => (Some(log??), Some(pipe??)),
+            };
+            let watch = None;
+            let unit = Unit {
+                main,
+                log,
+                pipe,
+                watch,
+            };
+            Some((id, unit))
+        });
+        let units = units.collect();
+        self.text = lines;
+        units
+    }
+
+    fn half(&mut self, words: &str) -> Option<Half> {
+        let path = from_hex(value(words, "path")?)?;
+        let path = std::ffi::OsStr::from_bytes(&path).into();
+        if !self.is_whole(words) {
+            return None;
+        }
+        let (home, lock) = (self.take(words, "home")?, self.take(words, "lock")?);
+        let (control, ok) = (self.take(words, "control"), self.take(words, "ok"));
+        let pidfd = self.take(words, "pidfd");
+        Some(Half::new(
+            home,
+            path,
+            Supervise::again(lock, control, ok),
+            pidfd,
+        ))
+    }
+
+    fn pipe(&mut self, words: &str) -> Option<LogPipe> {
+        if !self.is_whole(words) {
+            return None;
+        }
+        let read = self.take(words, "read")?;
+        let write = self.take(words, "write");
+        Some(LogPipe { read, write })
+    }
+
+    /// The pipe that feeds the title, if there was one.
+    pub fn title(&mut self) -> Option<OwnedFd> {
+        let lines = std::mem::take(&mut self.text);
+        let words = numbered(&lines, "title ").next().map(|(_, words)| words);
+        let pipe = words.and_then(|words| self.take(words, "pipe"));
+        self.text = lines;
+        pipe
+    }
+
+    /// The limit of open files that services get back, if it was lifted.
+    pub fn files(&self) -> Option<FilesLimit> {
+        let (_, words) = numbered(&self.text, "files ").next()?;
+        Some(FilesLimit::of(
+            number(words, "soft")?,
+            number(words, "hard")?,
+        ))
+    }
+
+    /// Whether every descriptor that is described there is what it was.
+    fn is_whole(&self, words: &str) -> bool {
+        let mut tokens = words.split(['=', ' ']).filter_map(number_in);
+        tokens.all(|number| self.fds.contains_key(&number))
+    }
+
+    fn take(&mut self, words: &str, key: &str) -> Option<OwnedFd> {
+        self.fds.remove(&number_in(value(words, key)?)?)
+    }
+}
+
+impl super::Engine {
+    /// Takes over what the predecessor in this process left, and goes on where
+    /// it was; false if there was none.
+    pub(super) fn take_over(&mut self, scope: model::supervisor::Scope) -> bool {
+        let Some(mut heritage) = self.heritage.take() else {
+            return false;
+        };
+        let mut units = heritage.units();
+        let is_open = |id: Id| {
+            units
+                .get(&id.unit)
+                .is_some_and(|unit| unit.half(id.role).is_some())
+        };
+        let now = super::adopt::moment();
+        self.core = model::supervisor::Supervisor::resume(scope, heritage.text(), now, is_open);
+        let ids = self.core.ids();
+        units.retain(|unit, _| ids.iter().any(|id| id.unit == *unit));
+        self.units = units;
+        let processes: BTreeMap<Id, Pid> = self.core.processes().collect();
+        for id in ids {
+            self.watch_again(id, processes.get(&id).copied());
+        }
+        for pid in self.core.children() {
+            if !is_child(pid) {
+                self.feed(model::supervisor::Input::ChildEnded(
+                    pid,
+                    model::service::Exit::Unknown,
+                ));
+            }
+        }
+        // Their signal may have been taken before.
+        self.reap();
+        true
+    }
+
+    fn watch_again(&mut self, id: Id, process: Option<Pid>) {
+        if let Err((attempt, e)) = self.watch_control(id) {
+            say::offer(self.who, format_args!("{attempt}: {e}; trying again"));
+        }
+        let half = self.units.get(&id.unit).and_then(|unit| unit.half(id.role));
+        let Some(fd) = half.and_then(|half| half.pidfd.as_ref()) else {
+            return;
+        };
+        self.watch_process(id, fd.as_fd());
+        if let Some(half) = self.half(id) {
+            let at = super::adopt::now();
+            half.sighting = process.map(|pid| Sighting { pid, at });
+        }
+    }
+}
+
+/// The descriptor's number in a word `@NUMBER:DEV:INO`.
+fn number_in(token: &str) -> Option<RawFd> {
+    token.strip_prefix('@')?.split(':').next()?.parse().ok()
+}
+
+/// Takes the descriptor of a word, if it is what the word says.
+fn claim(token: &str) -> Option<(RawFd, OwnedFd)> {
+    let number = number_in(token)?;
+    let mut parts = token.split(':').skip(1);
+    let fd = inherited::claim(number)?;
+    let found = fstat(&fd).ok()?;
+    let same = |part: Option<&str>, is: u64| part.is_some_and(|p| p.parse() == Ok(is));
+    (same(parts.next(), found.st_dev) && same(parts.next(), found.st_ino)).then_some((number, fd))
+}
+
+/// Number and words of the lines that start so.
+fn numbered<'t>(text: &'t str, kind: &'static str) -> impl Iterator<Item = (UnitId, &'t str)> {
+    text.lines().filter_map(move |line| {
+        let (number, words) = line.strip_prefix(kind)?.split_once(' ')?;
+        Some((number.parse().ok()?, words))
+    })
+}
+
+fn is_child(pid: model::service::Pid) -> bool {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    Pid::from_raw(pid as i32).is_some_and(|pid| waitid(WaitId::Pid(pid), options).is_ok())
+}
