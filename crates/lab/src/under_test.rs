@@ -29,9 +29,10 @@ use crate::{debian, moment, reference, workspace};
 
 /// Modules about what sunup alone has: its command line, how it takes mistakes, its
 /// pages, sources and records.
-const OWN: [&str; 6] = [
+const OWN: [&str; 7] = [
     "bad_input",
     "cli",
+    "crash_loop",
     "manual",
     "personality",
     "tidy",

@@ -3,6 +3,7 @@
 use alloc::string::String;
 
 use crate::adoption::Inheritance;
+use crate::format::crash_loop::CrashLoop;
 use crate::format::status::Status;
 use crate::format::tai64n::Tai64n;
 use crate::scan::{Identity, Name};
@@ -43,6 +44,8 @@ pub struct Half {
     /// When phase or pid last changed.
     changed: Tai64n,
     shown: Option<(Status, Want)>,
+    /// What is shown of a crash loop; `None`: what an earlier supervisor left.
+    shown_loop: Option<Option<CrashLoop>>,
 }
 
 impl Unit {
@@ -73,6 +76,7 @@ impl Half {
             marked: found.marked,
             changed: found.changed.unwrap_or(now),
             shown: None,
+            shown_loop: None,
         }
     }
 
@@ -91,7 +95,9 @@ impl Half {
 
     /// Whether the state files lag behind.
     pub fn is_stale(&self) -> bool {
-        self.shown != Some(self.present()) || self.marked != self.service.is_stopping()
+        self.shown != Some(self.present())
+            || self.shown_loop != Some(self.service.crash_loop())
+            || self.marked != self.service.is_stopping()
     }
 
     /// What the state files are to show; they count as written.
@@ -99,6 +105,13 @@ impl Half {
         let present = self.present();
         self.shown = Some(present);
         present.0
+    }
+
+    /// What is to be shown of a crash loop, if that changed; it counts as written.
+    pub fn show_crash_loop(&mut self) -> Option<Option<CrashLoop>> {
+        let present = Some(self.service.crash_loop());
+        let former = core::mem::replace(&mut self.shown_loop, present);
+        present.filter(|_| former != present)
     }
 
     /// They could not be written.

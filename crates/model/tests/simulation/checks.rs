@@ -1,6 +1,6 @@
 //! What must hold whenever a supervisor has done all that there was to do.
 
-use model::service::Role;
+use model::service::{Role, Service};
 
 use super::kernel::Place;
 use super::shell::Shell;
@@ -102,6 +102,16 @@ pub fn check_rest(shell: &Shell, world: &mut World) -> Result<(), String> {
     let bytes = format!("{:?}", shell.core).len();
     if bytes > BYTES_MAX * (1 + shell.units.len()) {
         return Err(format!("the supervisor grows: {:?}", shell.core));
+    }
+    for id in shell.ids() {
+        let crash_loop = shell.core.service(id).and_then(Service::crash_loop);
+        let place = shell
+            .place(id)
+            .map(|place| (place, world.kernel.files(place)));
+        if let Some((place, files)) = place.filter(|(_, files)| files.crash_loop != crash_loop) {
+            let shown = files.crash_loop;
+            return Err(format!("{place:?}: {crash_loop:?}, and {shown:?} is shown"));
+        }
     }
     for unit in shell.units.values() {
         if !world.kernel.scan.values().any(|dir| *dir == unit.dir) {

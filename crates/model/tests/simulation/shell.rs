@@ -193,6 +193,16 @@ impl Shell {
                     world.send((dir, Role::Log), RELEASE);
                 }
             }
+            Action::LookAtBackoff(id) => {
+                // Every other service asks for delays that grow.
+                let asks = self.place(id).is_some_and(|(dir, _)| dir % 2 == 0);
+                return Ok(Some(Input::BackoffSeen(id, asks.then_some(8))));
+            }
+            Action::ShowCrashLoop(id, crash_loop) => {
+                if let Some(place) = self.place(id) {
+                    world.kernel.files(place).crash_loop = crash_loop;
+                }
+            }
             Action::Mark(id, stopping) => {
                 let place = self.place(id);
                 if let Some(record) = place.and_then(|p| world.kernel.files(p).record.as_mut()) {

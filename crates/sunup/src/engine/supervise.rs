@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use model::format::adopt;
+use model::format::crash_loop::CrashLoop;
 use model::format::status::Status;
 use rustix::fs::{
     AtFlags, FileType, FlockOperation, Mode, OFlags, flock, fstat, ftruncate, linkat, mkdirat,
@@ -169,6 +170,17 @@ fn show_in(home: BorrowedFd, status: &Status, stat: &str, differs: bool) -> io::
     pid_put.map_err(|e| named("pid", e))?;
     stat_put.map_err(|e| named("stat", e))?;
     status_put
+}
+
+/// Writes what there is to tell of a crash loop, or removes it.
+pub fn show_crash_loop(home: BorrowedFd, crash_loop: Option<&CrashLoop>) {
+    const NAME: &CStr = c"supervise/crash-loop";
+    match crash_loop {
+        // Without it sv leaves out a remark; the state files tell of what is in the way.
+        Some(shown) => drop(put(home, NAME, shown.encode().as_bytes())),
+        // Absent but after a crash loop.
+        None => drop(unlinkat(home, NAME, AtFlags::empty())),
+    }
 }
 
 /// The record that an earlier supervisor's child left. Fails as [`unless_short`] does.
