@@ -65,21 +65,21 @@ impl Streak {
     }
 
     /// The service asks for delays that grow up to so many seconds, or for none.
-    pub const fn ask(&mut self, longest_s: Option<u32>) {
-        self.backs_off = longest_s.is_some();
+    pub const fn ask(&mut self, longest: Option<u32>) {
+        self.backs_off = longest.is_some();
     }
 
     /// The delay (ms) before the next start: a second, and twice as long after
     /// each further life if the service asks for delays that grow, up to its
     /// longest one (s). Never less than a second.
-    pub fn delay_ms(self, longest_s: Option<u32>) -> u64 {
-        let Some(longest_s) = longest_s else {
+    pub fn delay_ms(self, longest: Option<u32>) -> u64 {
+        let Some(longest) = longest else {
             return GAP_MS;
         };
         // A day is less than a second doubled 17 times.
         let doublings = self.lives.saturating_sub(1).min(17);
-        let longest_ms = u64::from(longest_s.min(LONGEST_S_MAX)) * 1000;
-        (GAP_MS << doublings).min(longest_ms).max(GAP_MS)
+        let cap_ms = u64::from(longest.min(LONGEST_S_MAX)) * 1000;
+        (GAP_MS << doublings).min(cap_ms).max(GAP_MS)
     }
 }
 
@@ -88,10 +88,10 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
 
-    fn delays_s(longest_s: Option<u32>, lives: usize) -> Vec<u64> {
+    fn delays_s(longest: Option<u32>, lives: usize) -> Vec<u64> {
         let streaks =
             core::iter::successors(Some(Streak::NONE), |s| Some(s.and(Exit::Status(256))));
-        let delays = streaks.skip(1).map(|s| s.delay_ms(longest_s) / 1000);
+        let delays = streaks.skip(1).map(|s| s.delay_ms(longest) / 1000);
         delays.take(lives).collect()
     }
 

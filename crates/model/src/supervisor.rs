@@ -206,7 +206,8 @@ pub enum Action {
     },
     /// Look whether the service asks for delays that grow; answered by `BackoffSeen`.
     LookAtBackoff(Id),
-    /// Write what there is to tell of a crash loop, or remove it. What cannot be
+    /// Write what there is to tell of a crash loop, or remove it. A unit that is
+    /// opened shows none, whatever an earlier supervisor left. What cannot be
     /// written costs no more than the remark in `sv status`.
     ShowCrashLoop(Id, Option<CrashLoop>),
     /// Note in the child's record whether it is being stopped and waits for TERM.

@@ -24,7 +24,7 @@ impl Supervisor {
         let text = if half.service.is_crash_looping() {
             let last = match half.service.streak().last() {
                 Exit::Unknown => "in a way that nobody saw".into(),
-                exit => match exit.finish_args() {
+                exit @ Exit::Status(_) => match exit.finish_args() {
                     (-1, status) => format!("by signal {}", status & 0x7f),
                     (code, _) => format!("by exit code {code}"),
                 },

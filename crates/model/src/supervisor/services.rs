@@ -197,13 +197,14 @@ impl Supervisor {
         if let Some(half) = self.half_mut(id).filter(|half| half.is_stale()) {
             let stopping = half.service.is_stopping();
             let differs = core::mem::replace(&mut half.marked, stopping) != stopping;
-            let crash_loop = half.show_crash_loop();
+            let crash_loop = half.service.crash_loop();
+            let loop_differs = half.show_crash_loop();
             let (status, stat) = (half.show(), half.service.stat());
             if differs {
                 self.push(Action::Mark(id, stopping));
             }
             // Before the status, which is what sv watches for.
-            if let Some(crash_loop) = crash_loop {
+            if loop_differs {
                 self.push(Action::ShowCrashLoop(id, crash_loop));
             }
             self.push(Action::Write { id, status, stat });

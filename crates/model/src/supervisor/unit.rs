@@ -44,8 +44,7 @@ pub struct Half {
     /// When phase or pid last changed.
     changed: Tai64n,
     shown: Option<(Status, Want)>,
-    /// What is shown of a crash loop; `None`: what an earlier supervisor left.
-    shown_loop: Option<Option<CrashLoop>>,
+    shown_loop: Option<CrashLoop>,
 }
 
 impl Unit {
@@ -96,7 +95,7 @@ impl Half {
     /// Whether the state files lag behind.
     pub fn is_stale(&self) -> bool {
         self.shown != Some(self.present())
-            || self.shown_loop != Some(self.service.crash_loop())
+            || self.shown_loop != self.service.crash_loop()
             || self.marked != self.service.is_stopping()
     }
 
@@ -107,11 +106,10 @@ impl Half {
         present.0
     }
 
-    /// What is to be shown of a crash loop, if that changed; it counts as written.
-    pub fn show_crash_loop(&mut self) -> Option<Option<CrashLoop>> {
-        let present = Some(self.service.crash_loop());
-        let former = core::mem::replace(&mut self.shown_loop, present);
-        present.filter(|_| former != present)
+    /// Whether something else is to be shown of a crash loop; it counts as written.
+    pub fn show_crash_loop(&mut self) -> bool {
+        let present = self.service.crash_loop();
+        core::mem::replace(&mut self.shown_loop, present) != present
     }
 
     /// They could not be written.

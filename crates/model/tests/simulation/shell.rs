@@ -411,6 +411,7 @@ impl Shell {
         short: bool,
     ) -> Result<Inheritance, Stop> {
         let is_down = world.is_down_by_default(place);
+        world.kernel.files(place).crash_loop = None;
         let files = world.kernel.files(place).clone();
         let record = files.record.as_ref().filter(|_| !short);
         let process = record.and_then(|r| world.kernel.processes.get(&r.pid));
@@ -499,6 +500,7 @@ impl Shell {
         }
         if for_good {
             files.record = None;
+            files.crash_loop = None;
             *world.wishes(place) = Wishes::none();
         }
     }

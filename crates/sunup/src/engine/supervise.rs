@@ -224,6 +224,7 @@ pub fn unless_short<T>(looked: Result<T, Errno>) -> io::Result<Option<T>> {
 pub fn release(home: BorrowedFd) {
     // Absent when nothing was ever started.
     let _absent = unlinkat(home, RECORD, AtFlags::empty());
+    show_crash_loop(home, None);
 }
 
 /// Nothing was left to take over: what another boot or an earlier supervision

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::adopt::{LogPipe, inherit};
 use super::half::Half;
-use super::supervise::{OpenError, Supervise};
+use super::supervise::{self, OpenError, Supervise};
 
 /// A supervised service directory.
 pub struct Unit {
@@ -145,15 +145,17 @@ fn open_half(
     world: Option<&World>,
     records: &mut Vec<Record>,
 ) -> Result<(Half, Inheritance), OpenError> {
-    let supervise = Supervise::open(home.as_fd())?;
+    let opened = Supervise::open(home.as_fd())?;
     // As runsv looks for it: anything by that name counts, a dangling link does not.
     let is_down = statat(&home, c"down", AtFlags::empty()).is_ok();
     let default = if is_down { Want::Down } else { Want::Up };
     let (found, process) = inherit(home.as_fd(), world, role, default)
         .map_err(|e| OpenError::Failed("look for an earlier supervisor's process", e))?;
+    // The count begins anew.
+    supervise::show_crash_loop(home.as_fd(), None);
     let (pidfd, record) = process.unzip();
     records.extend(record);
-    Ok((Half::new(home, path, supervise, pidfd), found))
+    Ok((Half::new(home, path, opened, pidfd), found))
 }
 
 /// The directory `log`, if there is one.

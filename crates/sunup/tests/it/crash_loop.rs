@@ -245,7 +245,8 @@ fn commands_are_obeyed_in_a_long_gap() {
 /// Each kind of nonsense is said once, and the default is taken.
 #[test]
 fn a_backoff_that_cannot_be_read_is_said_and_taken_for_the_default() {
-    let cases: [(fn(&Path), &str); 4] = [
+    type Make = fn(&Path);
+    let cases: [(Make, &str); 4] = [
         (
             |file| fs::write(file, "\n1h\n").unwrap(),
             "line 2: 1h: not a whole number of seconds from 1 to 86400",
@@ -292,6 +293,18 @@ fn a_successor_counts_anew() {
     world.until("two more starts", &web, || {
         (world.starts().len() >= starts + 2).then_some(())
     });
+}
+
+/// Whichever way it ends.
+#[test]
+fn a_supervision_that_ends_leaves_no_loop() {
+    for signal in [Signal::HUP, Signal::TERM] {
+        let mut world = World::new(FAILS, &[("backoff", "3600\n"), ("down", "")]);
+        world.hurry(&world.web(), 9);
+        kill(world.supervisor.id(), signal);
+        wait_exit(&mut world.supervisor);
+        assert!(!world.web().join(FILE).exists(), "{signal:?}");
+    }
 }
 
 /// The logger has a file of its own.
