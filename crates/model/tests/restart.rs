@@ -216,29 +216,27 @@ const MAIN: Id = Id {
     role: Role::Main,
 };
 
+fn found(role: Role) -> Inheritance {
+    Inheritance {
+        service: Service::new(role, Want::Up),
+        adopted: false,
+        changed: None,
+        marked: false,
+        missed: None,
+    }
+}
+
 impl World {
     fn new() -> Self {
-        let found = |role| Inheritance {
-            service: Service::new(role, Want::Up),
-            adopted: false,
-            changed: None,
-            marked: false,
-            missed: None,
-        };
         let mut world = Self {
-            core: Supervisor::new(Scope::One),
+            core: Supervisor::new(Scope::All { init: false }),
             now: Instant(1_000_000_000),
             pid: 100,
             said: vec![],
             shown: vec![],
         };
-        world.feed(Input::Opened(Opened {
-            unit: 1,
-            name: b"web".to_vec(),
-            identity: Identity { dev: 1, ino: 1 },
-            main: found(Role::Main),
-            log: Some(found(Role::Log)),
-        }));
+        world.feed(Input::ScanDue);
+        assert!(world.core.service(MAIN).is_some());
         world
     }
 
@@ -250,6 +248,21 @@ impl World {
         self.core.handle(moment, input);
         while let Some(action) = self.core.next() {
             let answer = match action {
+                supervisor::Action::Scan => Some(Input::Scanned {
+                    entries: vec![(b"web".to_vec(), Identity { dev: 1, ino: 1 })],
+                    next_look: None,
+                }),
+                supervisor::Action::Open {
+                    unit,
+                    name,
+                    identity,
+                } => Some(Input::Opened(Opened {
+                    unit,
+                    name,
+                    identity,
+                    main: found(Role::Main),
+                    log: Some(found(Role::Log)),
+                })),
                 supervisor::Action::Start(job @ Job::Run(_)) => {
                     self.pid += 1;
                     Some(Input::Started(job, self.pid))

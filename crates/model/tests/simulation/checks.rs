@@ -46,6 +46,21 @@ pub fn check_supervisor(shell: &Shell, world: &World) -> Result<(), String> {
     Ok(())
 }
 
+/// What the files tell of crash loops is true at the end of a round.
+pub fn check_crash_loops(shell: &Shell, world: &mut World) -> Result<(), String> {
+    for id in shell.ids() {
+        let crash_loop = shell.core.service(id).and_then(Service::crash_loop);
+        let place = shell
+            .place(id)
+            .map(|place| (place, world.kernel.files(place)));
+        if let Some((place, files)) = place.filter(|(_, files)| files.crash_loop != crash_loop) {
+            let shown = files.crash_loop;
+            return Err(format!("{place:?}: {crash_loop:?}, and {shown:?} is shown"));
+        }
+    }
+    Ok(())
+}
+
 /// What is true of the world, whatever a supervisor believes.
 pub fn check_world(world: &World) -> Result<(), String> {
     for place in world.places() {
@@ -102,16 +117,6 @@ pub fn check_rest(shell: &Shell, world: &mut World) -> Result<(), String> {
     let bytes = format!("{:?}", shell.core).len();
     if bytes > BYTES_MAX * (1 + shell.units.len()) {
         return Err(format!("the supervisor grows: {:?}", shell.core));
-    }
-    for id in shell.ids() {
-        let crash_loop = shell.core.service(id).and_then(Service::crash_loop);
-        let place = shell
-            .place(id)
-            .map(|place| (place, world.kernel.files(place)));
-        if let Some((place, files)) = place.filter(|(_, files)| files.crash_loop != crash_loop) {
-            let shown = files.crash_loop;
-            return Err(format!("{place:?}: {crash_loop:?}, and {shown:?} is shown"));
-        }
     }
     for unit in shell.units.values() {
         if !world.kernel.scan.values().any(|dir| *dir == unit.dir) {

@@ -11,6 +11,7 @@ use model::scan::Identity;
 use model::service::{Exit, Failure, Pid, Role, Service, Want};
 use model::supervisor::{Action, Id, Input, Job, Log, Opened, Scope, Supervisor, UnitId};
 
+use super::checks::{check_crash_loops, check_supervisor};
 use super::kernel::{Boss, Dir, Place, Runs, Serial, TICK_NS, identity};
 use super::wishes::{Wish, Wishes};
 use super::world::World;
@@ -142,6 +143,7 @@ impl Shell {
     pub fn feed(&mut self, world: &mut World, input: Input) -> Result<(), Stop> {
         let (boss, now) = (self.boss, world.kernel.now);
         world.note(|| format!("  {} ms, {boss}: {input:?}", now.0 / 1_000_000));
+        let is_over = input == Input::RoundOver;
         self.core.handle(world.kernel.moment(), input);
         while let Some(action) = self.core.next() {
             world.actions += 1;
@@ -158,7 +160,10 @@ impl Shell {
                 self.core.handle(world.kernel.moment(), answer);
             }
         }
-        super::checks::check_supervisor(self, world).map_err(Stop::Wrong)
+        if is_over {
+            check_crash_loops(self, world).map_err(Stop::Wrong)?;
+        }
+        check_supervisor(self, world).map_err(Stop::Wrong)
     }
 
     /// Killed instead of an action, or in the midst of a start.
