@@ -29,9 +29,10 @@ use crate::{debian, moment, reference, workspace};
 
 /// Modules about what sunup alone has: its command line, how it takes mistakes, its
 /// pages, sources and records.
-const OWN: [&str; 8] = [
+const OWN: [&str; 9] = [
     "bad_input",
     "cli",
+    "crash_loop",
     "exits",
     "manual",
     "personality",

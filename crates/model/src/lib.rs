@@ -18,6 +18,7 @@ pub mod format;
 pub mod getty;
 pub mod lines;
 pub mod options;
+pub mod restart;
 pub mod rotate;
 pub mod scan;
 pub mod select;

@@ -19,14 +19,16 @@
 //! state cancels it:
 //!
 //! - `Down { not_before }`: a run that lived less than a second (or could not be
-//!   started) is not started again before a second has passed. A command is
-//!   obeyed at once all the same, since nothing sleeps.
+//!   started) is not started again before a second has passed, or longer if the
+//!   service asks for that ([`crate::restart`]). A command is obeyed at once all
+//!   the same, since nothing sleeps.
 //! - `Run` of a logger that is to end: its pipe is closed first, so that it can
 //!   read to the end; it gets TERM and then KILL only if it outstays its time.
 //!
 //! Effects are answered by events: `StartRun` and `StartFinish` by `Spawned` or
 //! `SpawnFailed`; `Script` (run `./control/LETTER PID`) by `ScriptEnded`, at once
-//! with `handled: false` where there is no such script. Scripts never block: the
+//! with `handled: false` where there is no such script; `AskBackoff` by `Backoff`,
+//! before anything else is done. Scripts never block: the
 //! service can be signalled while one runs. Each effect's answer names what it
 //! belongs to (letter and pid), so that a late answer about an earlier process
 //! changes nothing.
@@ -38,7 +40,9 @@
 use alloc::string::String;
 
 use crate::command::{Command, Sig};
+use crate::format::crash_loop::CrashLoop;
 use crate::format::status::Phase;
+use crate::restart::Streak;
 use crate::time::Instant;
 
 pub mod handover;
@@ -187,6 +191,8 @@ pub struct Service {
     resumes: bool,
     /// Attempts in a row for which the kernel had no process.
     fork_failures: u8,
+    /// Short lives in a row, while it is wanted up.
+    streak: Streak,
 }
 
 /// What `supervise/stat` shows of a service.
@@ -222,7 +228,7 @@ impl Stat {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Exit {
     /// The raw wait status of waitpid(2).
     Status(i32),
@@ -280,6 +286,8 @@ pub enum Event {
         /// Whether the signal is not to be sent.
         handled: bool,
     },
+    /// Answer to `AskBackoff`: the longest delay (s), or `None` if it is not to grow.
+    Backoff(Option<u32>),
     /// The supervisor ends: what runs goes on; what ends stays down, but is
     /// still wanted up by the status that the next supervisor reads.
     Retire,
@@ -303,6 +311,8 @@ pub enum Action {
     Epilogue(u8, Pid),
     /// Send a signal to the process.
     Kill(Pid, Sig),
+    /// Look whether the service asks for delays that grow, and answer `Backoff`.
+    AskBackoff,
 }
 
 /// At most this many actions follow from one event.
@@ -341,6 +351,7 @@ impl Service {
             retired: false,
             resumes: false,
             fork_failures: 0,
+            streak: Streak::NONE,
         }
     }
 
@@ -409,6 +420,38 @@ impl Service {
         matches!(self.state, State::Down { .. })
     }
 
+    /// Its short lives in a row.
+    pub const fn streak(&self) -> Streak {
+        self.streak
+    }
+
+    /// Whether it starts nothing any more, because its supervisor ends.
+    pub const fn is_retired(&self) -> bool {
+        self.retired
+    }
+
+    /// Whether it ends and is started again all the time.
+    pub const fn is_crash_looping(&self) -> bool {
+        self.streak.is_loop() && !self.retired
+    }
+
+    /// What is shown of a crash loop. Of a service that does not ask for delays
+    /// that grow nothing is: its files are as runit's.
+    pub fn crash_loop(&self) -> Option<CrashLoop> {
+        let shows = self.is_crash_looping() && self.streak.backs_off();
+        let next = match self.state {
+            State::Down { not_before }
+            | State::EndingRun { not_before }
+            | State::Finish { not_before, .. } => Some(not_before),
+            _ => None,
+        };
+        shows.then(|| CrashLoop {
+            lives: self.streak.lives(),
+            ended: self.streak.last().finish_args(),
+            next,
+        })
+    }
+
     /// The phase and pid (0: none) that the status record shows.
     pub const fn phase(&self) -> (Phase, Pid) {
         match self.state {
@@ -459,6 +502,8 @@ impl Service {
                 ultimatum: Some((at, _)),
                 ..
             }) => Some(at),
+            // A crash loop is over when a run has lived for long enough.
+            State::Run(r) if self.is_crash_looping() => Some(r.since.plus_ms(GAP_MS)),
             _ => None,
         }
     }
@@ -482,10 +527,15 @@ impl Service {
             Event::ScriptEnded { sig, pid, handled } => {
                 self.script_ended(sig, pid, handled, &mut actions);
             }
+            Event::Backoff(longest_s) => self.back_off(longest_s, now),
             Event::Retire => self.retired = true,
             Event::Drain => self.drain(now, &mut actions),
         }
         self.settle(now, &mut actions);
+        if self.want != Want::Up {
+            // It is not started again: there is no loop.
+            self.streak = Streak::NONE;
+        }
         (self, actions)
     }
 
@@ -674,7 +724,9 @@ impl Service {
             }
             // As if it had run and exited 111 (runsv(8)).
             (State::Starting { .. }, Failure::Exec | Failure::Absent) => {
-                self.end_run(Exit::Status(111 << 8), now.plus_ms(GAP_MS), actions);
+                let exit = Exit::Status(111 << 8);
+                self.died_young(exit, actions);
+                self.end_run(exit, now.plus_ms(GAP_MS), actions);
             }
             (State::EndingRun { not_before }, _) => self.state = State::Down { not_before },
             _ => {}
@@ -686,6 +738,11 @@ impl Service {
             State::Run(r) if r.pid == pid => {
                 let short = now.ms_since(r.since) < GAP_MS;
                 let not_before = if short { now.plus_ms(GAP_MS) } else { now };
+                if !short {
+                    self.streak = Streak::NONE;
+                } else if !r.got_term {
+                    self.died_young(exit, actions);
+                }
                 self.end_run(exit, not_before, actions);
             }
             State::Finish {
@@ -694,6 +751,25 @@ impl Service {
                 self.state = State::Down { not_before };
             }
             _ => {}
+        }
+    }
+
+    /// A run ended, though nobody asked for that, before it had lived for a second.
+    fn died_young(&mut self, exit: Exit, actions: &mut Actions) {
+        self.streak = self.streak.and(exit);
+        if self.streak.may_grow() && self.want == Want::Up {
+            // Before `./finish`: the gap begins with the end of the run.
+            actions.push(Action::AskBackoff);
+        }
+    }
+
+    fn back_off(&mut self, longest_s: Option<u32>, now: Instant) {
+        if let State::EndingRun { not_before } | State::Down { not_before } = &mut self.state
+            && self.streak.may_grow()
+        {
+            self.streak.ask(longest_s);
+            let delay = self.streak.delay_ms(longest_s);
+            *not_before = (*not_before).max(now.plus_ms(delay));
         }
     }
 
@@ -722,6 +798,9 @@ impl Service {
         let State::Run(r) = &mut self.state else {
             return;
         };
+        if now.ms_since(r.since) >= GAP_MS {
+            self.streak = Streak::NONE;
+        }
         let Some((at, sig)) = r.ultimatum else { return };
         if now < at {
             return;

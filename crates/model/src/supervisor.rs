@@ -33,6 +33,7 @@ use alloc::vec::Vec;
 
 use crate::adoption::Inheritance;
 use crate::command::{Command, Sig};
+use crate::format::crash_loop::CrashLoop;
 use crate::format::status::Status;
 use crate::format::tai64n::Tai64n;
 use crate::scan::{Identity, Name};
@@ -40,6 +41,7 @@ use crate::service::{Exit, Failure, Pid, Role, Service, Stat};
 use crate::time::Instant;
 
 mod alarms;
+mod crashes;
 mod ending;
 mod handover;
 mod logger;
@@ -144,6 +146,9 @@ pub enum Input {
     Started(Job, Pid),
     /// Answer to [`Action::Start`]. Most scripts are absent.
     NotStarted(Job, Failure),
+    /// Answer to [`Action::LookAtBackoff`]: the longest delay (s) that is asked
+    /// for, or `None` if delays are not to grow.
+    BackoffSeen(Id, Option<u32>),
     /// Answer to [`Action::Write`], if it failed.
     NotWritten(Id),
     /// Something happened to the entry `log` of a service directory.
@@ -209,6 +214,12 @@ pub enum Action {
         /// follow, for the service is about to start.
         stat: Option<Stat>,
     },
+    /// Look whether the service asks for delays that grow; answered by `BackoffSeen`.
+    LookAtBackoff(Id),
+    /// Write what there is to tell of a crash loop, or remove it. A unit that is
+    /// opened shows none, whatever an earlier supervisor left. What cannot be
+    /// written costs no more than the remark in `sv status`.
+    ShowCrashLoop(Id, Option<CrashLoop>),
     /// Note in the child's record whether it is being stopped and waits for TERM.
     Mark(Id, bool),
     /// Open, lock and look at the directory; answered by `Opened` or `NotOpened`.
@@ -324,6 +335,7 @@ impl Supervisor {
             Input::NotOpened(identity, obstacle) => self.not_opened(identity, obstacle),
             Input::Started(job, pid) => self.started(job, pid),
             Input::NotStarted(job, failure) => self.not_started(job, failure),
+            Input::BackoffSeen(id, longest_s) => self.backoff_seen(id, longest_s),
             Input::NotWritten(id) => self.not_written(id),
             Input::LogChanged(unit) => self.log_changed(unit),
             Input::LogSeen(unit, log) => self.log_seen(unit, log),

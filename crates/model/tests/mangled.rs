@@ -16,7 +16,9 @@ use model::control::Verb;
 use model::device::{Ere, Extent, GROUPS, Groups, Names, Op, Rules};
 use model::format::account::{group, user};
 use model::format::adopt;
+use model::format::backoff;
 use model::format::cpio::{self, Inode, Node};
+use model::format::crash_loop::CrashLoop;
 use model::format::inittab;
 use model::format::issue::{self, Facts, LocalTime};
 use model::format::mdev_conf;
@@ -28,8 +30,10 @@ use model::format::uevent::{self, Number, Uevent};
 use model::format::utmp;
 use model::lines::{Framer, split};
 use model::options::{Asked, Opt, Order, Spec, parse};
+use model::restart::LONGEST_S_MAX;
 use model::rotate::{OldLog, surplus, unprocessed};
 use model::stages::Stages;
+use model::time::Instant;
 use model::{chpst, getty};
 
 /// Inputs for each format.
@@ -271,6 +275,27 @@ fn status() {
         assert_eq!(again[..16], record[..16]);
         let text = model::control::describe(b"web", &status, None, Tai64n::from_unix(0, 0));
         assert!(text.len() < 200);
+        true
+    });
+}
+
+#[test]
+fn delays_and_crash_loops() {
+    cases(&[b"60\n", b"\n 86400 \n\n", b""], |content| {
+        let longest = backoff::decode(content);
+        match &longest {
+            Ok(seconds) => assert!((1..=LONGEST_S_MAX).contains(seconds)),
+            Err(mistake) => assert!(mistake.line > 0 && mistake.reason.is_ascii()),
+        }
+        longest.is_ok()
+    });
+    let seeds: [&[u8]; 2] = [b"5 1 0 0\n", b"4294967295 -1 139 18446744073709551615\n"];
+    cases(&seeds, |line| {
+        let Some(shown) = CrashLoop::decode(line) else {
+            return false;
+        };
+        assert_eq!(CrashLoop::decode(shown.encode().as_bytes()), Some(shown));
+        assert!(shown.remark(Instant(0)).len() < 60);
         true
     });
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
 
 use model::command::{Command, Sig};
+use model::restart::LOOP_LIVES;
 use model::service::{Action, Event, Exit, Failure, Pid, Role, Service, State, Want};
 use model::time::Instant;
 
@@ -32,8 +33,11 @@ fn next_pid(service: &Service) -> Pid {
 fn events(service: &Service) -> Vec<Event> {
     let mut events: Vec<Event> = commands().into_iter().map(Event::Command).collect();
     events.extend([Event::Tick, Event::Prepared, Event::Retire, Event::Drain]);
+    events.extend([None, Some(60)].map(Event::Backoff));
     events.push(Event::Spawned(next_pid(service)));
-    events.extend([Failure::Resources, Failure::Exec, Failure::Absent].map(Event::SpawnFailed));
+    // What counts as a failure of the kernel comes last, so that the shortest ways
+    // that `explore` finds are without it where they can be.
+    events.extend([Failure::Absent, Failure::Exec, Failure::Resources].map(Event::SpawnFailed));
     for pid in [101, 102] {
         events.push(Event::Exited(pid, Exit::Status(0)));
         for sig in SIGS {
@@ -74,13 +78,14 @@ fn explore(role: Role) -> HashMap<Service, Vec<Event>> {
             }
             for now in [EARLY, LATE] {
                 let (next, _) = service.step(now, event);
-                // An unbounded counter would never end the exploration; four failures show its cap.
-                if way
+                // Unbounded counters would never end the exploration. Four failures show
+                // the one's cap, a crash loop and one life more what the other does, and
+                // the two know nothing of each other.
+                let failures = way
                     .iter()
                     .filter(|e| matches!(e, Event::SpawnFailed(Failure::Resources)))
-                    .count()
-                    > 4
-                {
+                    .count() as u32;
+                if failures > 4 || failures + next.streak().lives() > LOOP_LIVES + 1 {
                     continue;
                 }
                 seen.entry(next).or_insert_with(|| {
@@ -93,6 +98,16 @@ fn explore(role: Role) -> HashMap<Service, Vec<Event>> {
         }
     }
     seen
+}
+
+/// The end of the restart gap.
+fn gap(service: &Service) -> Option<Instant> {
+    match service.state() {
+        State::Down { not_before }
+        | State::EndingRun { not_before }
+        | State::Finish { not_before, .. } => Some(not_before),
+        _ => None,
+    }
 }
 
 fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[Event]) {
@@ -123,6 +138,13 @@ fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[
                 context()
             ),
             Action::Prepare => assert_eq!(next.state(), State::Preparing, "{}", context()),
+            // The answer finds the gap that it is about.
+            Action::AskBackoff => assert!(
+                matches!(next.state(), State::EndingRun { .. } | State::Down { .. })
+                    && next.streak().may_grow(),
+                "{}",
+                context()
+            ),
         }
     }
     let starts = actions
@@ -148,6 +170,21 @@ fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[
         "{}",
         context()
     );
+    // A loop is of what is started again and again, and of short lives.
+    if next.crash_loop().is_some() {
+        assert!(next.want() == Want::Up && !next.is_gone(), "{}", context());
+    }
+    let grows = next.streak().lives() > service.streak().lives();
+    let ended = matches!(event, Event::Exited(..) | Event::SpawnFailed(_));
+    assert!(!grows || ended, "{}", context());
+    // A short life has its gap, and nothing but time, a command or a stop shortens that.
+    if let (Some(before), Some(after)) = (gap(service), gap(&next)) {
+        let stopped = next.want() != Want::Up || service.want() != Want::Up;
+        assert!(after >= before || stopped, "{}", context());
+    }
+    if grows {
+        assert!(gap(&next) >= Some(now.plus_ms(1000)), "{}", context());
+    }
     // The last command is what is wanted, but for a logger that is to end.
     if let Event::Command(command) = event
         && !service.is_gone()
@@ -167,6 +204,8 @@ fn every_state_and_every_event() {
     for role in [Role::Main, Role::Log] {
         let seen = explore(role);
         assert!(seen.len() > 100, "{role:?}: {} states", seen.len());
+        let loops = seen.keys().filter(|s| s.is_crash_looping()).count();
+        assert!(loops > 100, "{role:?}: {loops} states of crash loops");
         for (service, way) in &seen {
             for event in events(service) {
                 for now in [EARLY, LATE] {
@@ -229,6 +268,18 @@ fn named() -> Vec<(&'static str, Service)> {
         pid: 101,
         handled: false,
     };
+    // Each time somebody ends the gap.
+    let again = [
+        Event::SpawnFailed(Failure::Absent),
+        command(b'u'),
+        Event::Prepared,
+        Event::Spawned(101),
+        exited,
+    ];
+    let looping = |more: &[Event]| {
+        let lives = (1..LOOP_LIVES).fold(with(&[exited]), |service, _| after(service, &again));
+        after(lives, more)
+    };
     let log = |events: &[Event]| after(Service::new(Role::Log, Want::Up), events);
     vec![
         ("down, normally down", Service::new(Role::Main, Want::Down)),
@@ -260,6 +311,24 @@ fn named() -> Vec<(&'static str, Service)> {
         (
             "restart gap",
             with(&[exited, Event::SpawnFailed(Failure::Absent)]),
+        ),
+        ("crash loop: finish asked for", looping(&[])),
+        (
+            "crash loop: gap",
+            looping(&[
+                Event::Backoff(Some(60)),
+                Event::SpawnFailed(Failure::Absent),
+            ]),
+        ),
+        (
+            "crash loop: run",
+            looping(&[
+                Event::Backoff(Some(60)),
+                Event::SpawnFailed(Failure::Absent),
+                command(b'u'),
+                Event::Prepared,
+                Event::Spawned(101),
+            ]),
         ),
         (
             "gone",

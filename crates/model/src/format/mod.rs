@@ -2,7 +2,9 @@
 
 pub mod account;
 pub mod adopt;
+pub mod backoff;
 pub mod cpio;
+pub mod crash_loop;
 pub mod exits;
 pub mod inittab;
 pub mod issue;

@@ -9,8 +9,9 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt::Write;
 
-use super::{Role, Running, ScriptSet, Service, State, Want};
+use super::{Exit, Role, Running, ScriptSet, Service, State, Want};
 use crate::command::Sig;
+use crate::restart::Streak;
 use crate::time::Instant;
 
 const WANTS: [(&str, Want); 3] = [("up", Want::Up), ("down", Want::Down), ("exit", Want::Exit)];
@@ -35,12 +36,23 @@ impl Service {
             } => write!(text, " state=finish pid={pid} not_before={}", not_before.0),
         };
         let paused = matches!(self.state, State::Finish { paused: true, .. });
-        for (word, holds) in [("paused", paused), ("resumes", self.resumes)] {
+        let backs_off = self.streak.backs_off();
+        for (word, holds) in [
+            ("paused", paused),
+            ("resumes", self.resumes),
+            ("backs_off", backs_off),
+        ] {
             if holds {
                 text.extend([" ", word]);
             }
         }
         let _ = write!(text, " fork_failures={}", self.fork_failures);
+        if self.streak.lives() > 0 {
+            let _ = write!(text, " lives={}", self.streak.lives());
+        }
+        if let Exit::Status(raw) = self.streak.last() {
+            let _ = write!(text, " last={raw}");
+        }
         text
     }
 
@@ -63,10 +75,18 @@ impl Service {
             _ => return None,
         };
         let fork_failures = number(words, "fork_failures").unwrap_or(0);
+        let lives = number(words, "lives").unwrap_or(0);
+        let last = value(words, "last").and_then(|raw| raw.parse().ok());
+        let streak = Streak::again(
+            u32::try_from(lives).unwrap_or(u32::MAX),
+            last.map_or(Exit::Unknown, Exit::Status),
+            has(words, "backs_off"),
+        );
         Some(Self {
             state,
             resumes: has(words, "resumes"),
             fork_failures: u8::try_from(fork_failures).unwrap_or(u8::MAX),
+            streak,
             ..Self::new(role, *want)
         })
     }
@@ -156,6 +176,7 @@ mod tests {
             "want=up state=finish pid=3 not_before=8 paused fork_failures=0",
             "want=up state=preparing fork_failures=0",
             "want=down state=gone fork_failures=0",
+            "want=up state=down not_before=7 backs_off fork_failures=0 lives=6 last=256",
         ] {
             assert_eq!(told(words).as_deref(), Some(words));
         }

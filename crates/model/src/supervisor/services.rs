@@ -26,7 +26,11 @@ impl Supervisor {
             return;
         };
         let (next, actions) = half.service.step(now.at, event);
+        let crashes = half.service.is_crash_looping() != next.is_crash_looping();
         half.become_state(next, now.wall);
+        if crashes {
+            self.tell_of_crash_loop(id);
+        }
         for action in actions.iter() {
             self.pass_on(id, action);
         }
@@ -46,6 +50,7 @@ impl Supervisor {
             service::Action::StartFinish(exit) => Job::Finish(id, exit),
             service::Action::Prepare => Job::Prepare(id),
             service::Action::Script(sig, pid) => Job::Script(id, sig, pid),
+            service::Action::AskBackoff => return self.push(Action::LookAtBackoff(id)),
             service::Action::Kill(pid, sig) => return self.push(Action::Signal(id, pid, sig)),
             service::Action::Epilogue(letter, pid) => {
                 // A second one would follow from a second stop of the same process.
@@ -192,9 +197,15 @@ impl Supervisor {
         if let Some(half) = self.half_mut(id).filter(|half| half.is_stale()) {
             let stopping = half.service.is_stopping();
             let differs = core::mem::replace(&mut half.marked, stopping) != stopping;
+            let crash_loop = half.service.crash_loop();
+            let loop_differs = half.show_crash_loop();
             let (status, stat) = (half.show(), Some(half.service.stat()));
             if differs {
                 self.push(Action::Mark(id, stopping));
+            }
+            // Before the status, which is what sv watches for.
+            if loop_differs {
+                self.push(Action::ShowCrashLoop(id, crash_loop));
             }
             self.push(Action::Write { id, status, stat });
         }

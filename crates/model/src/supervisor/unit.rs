@@ -3,6 +3,7 @@
 use alloc::string::String;
 
 use crate::adoption::Inheritance;
+use crate::format::crash_loop::CrashLoop;
 use crate::format::status::Status;
 use crate::format::tai64n::Tai64n;
 use crate::scan::{Identity, Name};
@@ -43,6 +44,7 @@ pub struct Half {
     /// When phase or pid last changed.
     changed: Tai64n,
     shown: Option<(Status, Stat)>,
+    shown_loop: Option<CrashLoop>,
 }
 
 impl Unit {
@@ -73,6 +75,7 @@ impl Half {
             marked: found.marked,
             changed: found.changed.unwrap_or(now),
             shown: None,
+            shown_loop: None,
         }
     }
 
@@ -85,6 +88,7 @@ impl Half {
             marked: false,
             changed,
             shown: None,
+            shown_loop: None,
         }
     }
 
@@ -108,13 +112,21 @@ impl Half {
 
     /// Whether the state files lag behind.
     pub fn is_stale(&self) -> bool {
-        self.shown != Some(self.shown_next()) || self.marked != self.service.is_stopping()
+        self.shown != Some(self.shown_next())
+            || self.shown_loop != self.service.crash_loop()
+            || self.marked != self.service.is_stopping()
     }
 
     /// What the state files are to show; they count as written.
     pub fn show(&mut self) -> Status {
         self.shown = Some(self.shown_next());
         self.present()
+    }
+
+    /// Whether something else is to be shown of a crash loop; it counts as written.
+    pub fn show_crash_loop(&mut self) -> bool {
+        let present = self.service.crash_loop();
+        core::mem::replace(&mut self.shown_loop, present) != present
     }
 
     /// They could not be written.

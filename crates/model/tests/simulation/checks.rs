@@ -1,6 +1,6 @@
 //! What must hold whenever a supervisor has done all that there was to do.
 
-use model::service::Role;
+use model::service::{Role, Service};
 
 use super::kernel::Place;
 use super::shell::Shell;
@@ -41,6 +41,21 @@ pub fn check_supervisor(shell: &Shell, world: &World) -> Result<(), String> {
         let service = shell.core.service(id);
         if service.is_none_or(|s| s.phase().1 != pid) {
             return Err(format!("{pid} is remembered as {id:?} without need"));
+        }
+    }
+    Ok(())
+}
+
+/// What the files tell of crash loops is true at the end of a round.
+pub fn check_crash_loops(shell: &Shell, world: &mut World) -> Result<(), String> {
+    for id in shell.ids() {
+        let crash_loop = shell.core.service(id).and_then(Service::crash_loop);
+        let place = shell
+            .place(id)
+            .map(|place| (place, world.kernel.files(place)));
+        if let Some((place, files)) = place.filter(|(_, files)| files.crash_loop != crash_loop) {
+            let shown = files.crash_loop;
+            return Err(format!("{place:?}: {crash_loop:?}, and {shown:?} is shown"));
         }
     }
     Ok(())

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::command::Sig;
 use model::format::adopt::{Record, World};
+use model::format::crash_loop::CrashLoop;
 use model::format::status::{Phase, Status};
 use model::format::tai64n::Tai64n;
 use model::scan::Identity;
@@ -73,6 +74,7 @@ pub struct Process {
 pub struct Files {
     pub record: Option<Record>,
     pub status: Option<Status>,
+    pub crash_loop: Option<CrashLoop>,
     pub lock: BTreeSet<Boss>,
     /// Supervisors that have the control fifo open, and what is in it.
     pub readers: BTreeSet<Boss>,

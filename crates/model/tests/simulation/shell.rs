@@ -11,6 +11,7 @@ use model::scan::Identity;
 use model::service::{Exit, Failure, Pid, Role, Service, Want};
 use model::supervisor::{Action, Id, Input, Job, Log, Opened, Scope, Supervisor, UnitId};
 
+use super::checks::{check_crash_loops, check_supervisor};
 use super::kernel::{Boss, Dir, Place, Runs, Serial, TICK_NS, identity};
 use super::wishes::{Wish, Wishes};
 use super::world::World;
@@ -142,6 +143,7 @@ impl Shell {
     pub fn feed(&mut self, world: &mut World, input: Input) -> Result<(), Stop> {
         let (boss, now) = (self.boss, world.kernel.now);
         world.note(|| format!("  {} ms, {boss}: {input:?}", now.0 / 1_000_000));
+        let is_over = input == Input::RoundOver;
         self.core.handle(world.kernel.moment(), input);
         while let Some(action) = self.core.next() {
             world.actions += 1;
@@ -158,7 +160,10 @@ impl Shell {
                 self.core.handle(world.kernel.moment(), answer);
             }
         }
-        super::checks::check_supervisor(self, world).map_err(Stop::Wrong)
+        if is_over {
+            check_crash_loops(self, world).map_err(Stop::Wrong)?;
+        }
+        check_supervisor(self, world).map_err(Stop::Wrong)
     }
 
     /// Killed instead of an action, or in the midst of a start.
@@ -191,6 +196,16 @@ impl Shell {
                 if let Some(dir) = world.kernel.scan.get(&name).copied() {
                     world.send((dir, Role::Main), RELEASE);
                     world.send((dir, Role::Log), RELEASE);
+                }
+            }
+            Action::LookAtBackoff(id) => {
+                // Every other service asks for delays that grow.
+                let asks = self.place(id).is_some_and(|(dir, _)| dir % 2 == 0);
+                return Ok(Some(Input::BackoffSeen(id, asks.then_some(8))));
+            }
+            Action::ShowCrashLoop(id, crash_loop) => {
+                if let Some(place) = self.place(id) {
+                    world.kernel.files(place).crash_loop = crash_loop;
                 }
             }
             Action::Mark(id, stopping) => {
@@ -401,6 +416,7 @@ impl Shell {
         short: bool,
     ) -> Result<Inheritance, Stop> {
         let is_down = world.is_down_by_default(place);
+        world.kernel.files(place).crash_loop = None;
         let files = world.kernel.files(place).clone();
         let record = files.record.as_ref().filter(|_| !short);
         let process = record.and_then(|r| world.kernel.processes.get(&r.pid));
@@ -491,6 +507,7 @@ impl Shell {
         }
         if for_good {
             files.record = None;
+            files.crash_loop = None;
             *world.wishes(place) = Wishes::none();
         }
     }

@@ -24,6 +24,8 @@ pub enum About {
     Script(u8),
     /// `./supervise`.
     Files,
+    /// `./backoff`.
+    Backoff,
 }
 
 impl About {

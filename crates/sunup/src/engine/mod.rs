@@ -11,6 +11,7 @@
 //! `runsvdir DIR` with those of a scan directory ([`Engine::supervise_all`]).
 
 mod adopt;
+mod backoff;
 mod exits;
 mod foreign;
 mod half;

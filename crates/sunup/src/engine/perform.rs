@@ -37,6 +37,13 @@ impl Engine {
                 }
                 None
             }
+            Action::LookAtBackoff(id) => Some(self.look_at_backoff(id)),
+            Action::ShowCrashLoop(id, crash_loop) => {
+                if let Some(half) = self.half(id) {
+                    supervise::show_crash_loop(half.home.as_fd(), crash_loop.as_ref());
+                }
+                None
+            }
             Action::Mark(id, stopping) => {
                 if let Some(half) = self.half(id) {
                     supervise::mark(half.home.as_fd(), stopping);
@@ -283,7 +290,7 @@ impl Engine {
     }
 
     /// The name for messages: printable, and with `/log` for the logger.
-    fn title_of(&self, id: Id) -> String {
+    pub(super) fn title_of(&self, id: Id) -> String {
         let name = self.core.name(id.unit).map(Vec::as_slice);
         let log = if id.role == Role::Log { "/log" } else { "" };
         format!("{}{log}", name.unwrap_or_default().escape_ascii())

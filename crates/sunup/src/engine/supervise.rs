@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use model::format::adopt;
+use model::format::crash_loop::CrashLoop;
 use model::format::status::Status;
 use model::service::{Pid, Stat};
 use rustix::fs::{
@@ -210,6 +211,17 @@ fn show_in(
     status_put
 }
 
+/// Writes what there is to tell of a crash loop, or removes it.
+pub fn show_crash_loop(home: BorrowedFd, crash_loop: Option<&CrashLoop>) {
+    const NAME: &CStr = c"supervise/crash-loop";
+    match crash_loop {
+        // Without it sv leaves out a remark; the state files tell of what is in the way.
+        Some(shown) => drop(put(home, NAME, shown.encode().as_bytes())),
+        // Absent but after a crash loop.
+        None => drop(unlinkat(home, NAME, AtFlags::empty())),
+    }
+}
+
 /// The record that an earlier supervisor's child left. Fails as [`unless_short`] does.
 pub fn record(home: BorrowedFd) -> io::Result<Option<adopt::Record>> {
     let mut buffer = [0; adopt::BYTES_MAX];
@@ -251,6 +263,7 @@ pub fn unless_short<T>(looked: Result<T, Errno>) -> io::Result<Option<T>> {
 pub fn release(home: BorrowedFd) {
     // Absent when nothing was ever started.
     let _absent = unlinkat(home, RECORD, AtFlags::empty());
+    show_crash_loop(home, None);
 }
 
 /// Nothing was left to take over: what another boot or an earlier supervision

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use super::adopt::{LogPipe, inherit, nothing_found};
 use super::exits::sighting;
 use super::half::Half;
-use super::supervise::{OpenError, Supervise};
+use super::supervise::{self, OpenError, Supervise};
 
 /// A supervised service directory.
 pub struct Unit {
@@ -146,18 +146,20 @@ fn open_half(
     world: Option<&World>,
     records: &mut Vec<Record>,
 ) -> Result<(Half, Inheritance), OpenError> {
-    let supervise = Supervise::open(home.as_fd())?;
+    let opened = Supervise::open(home.as_fd())?;
     // As runsv looks for it: anything by that name counts, a dangling link does not.
     let is_down = statat(&home, c"down", AtFlags::empty()).is_ok();
     let default = if is_down { Want::Down } else { Want::Up };
-    let (found, process) = if supervise.is_new {
+    let (found, process) = if opened.is_new {
         (nothing_found(world, role, default), None)
     } else {
+        // The count begins anew.
+        supervise::show_crash_loop(home.as_fd(), None);
         inherit(home.as_fd(), world, role, default)
             .map_err(|e| OpenError::Failed("look for an earlier supervisor's process", e))?
     };
     let (pidfd, record) = process.unzip();
-    let mut half = Half::new(home, path, supervise, pidfd);
+    let mut half = Half::new(home, path, opened, pidfd);
     half.sighting = record.as_ref().map(sighting);
     records.extend(record);
     Ok((half, found))

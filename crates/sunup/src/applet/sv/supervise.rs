@@ -8,7 +8,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use model::control::{self, Action};
+use model::format::crash_loop::{self, CrashLoop};
 use model::format::status::Status;
+use model::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Mode, OFlags, open, openat, stat, statat};
 use rustix::io::Errno;
@@ -159,24 +161,7 @@ impl Service {
             }
             Err(e) => return Err(Trouble::warning(OPEN, e)),
         };
-        let read = || {
-            let mut record = [0; 20];
-            match rustix::io::pread(&file, &mut record, 0) {
-                // A fifo in its place holds no status.
-                Err(Errno::SPIPE) => Ok((0, record)),
-                n => n.map(|n| (n, record)),
-            }
-            .map_err(|e| Trouble::warning(READ, e))
-        };
-        // The supervisor writes in place: what is read twice is whole.
-        let mut last = read()?;
-        for _ in 0..READS_MAX {
-            let again = read()?;
-            if std::mem::replace(&mut last, again) == again {
-                break;
-            }
-        }
-        let (n, record) = last;
+        let (n, record) = read_whole::<20>(&file).map_err(|e| Trouble::warning(READ, e))?;
         let status = Status::decode(&record).filter(|_| n == record.len());
         status.ok_or(Trouble::Failed("warning: ", READ, None))
     }
@@ -192,7 +177,21 @@ impl Service {
                 None
             }
         };
-        control::describe(name, status, normally_up, sys::clock::wall())
+        let mut text = control::describe(name, status, normally_up, sys::clock::wall());
+        // What is wanted down is in no loop.
+        if let Some(crash_loop) = status.want_up.then(|| self.crash_loop()).flatten() {
+            text.extend(crash_loop.remark(Instant(sys::clock::boot_ns())).bytes());
+        }
+        text
+    }
+
+    /// What the supervisor last wrote about a crash loop of a service that backs off.
+    fn crash_loop(&self) -> Option<CrashLoop> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let name = c"supervise/crash-loop";
+        let file = openat(&self.home, name, flags, Mode::empty()).ok()?;
+        let (n, line) = read_whole::<{ crash_loop::BYTES_MAX }>(&file).ok()?;
+        CrashLoop::decode(line.get(..n)?)
     }
 
     /// The way to command the supervisor.
@@ -239,6 +238,26 @@ impl Control {
     pub fn lifeline(&self) -> &OwnedFd {
         &self.fifo
     }
+}
+
+/// The begin of a file that its supervisor writes in place: what is read twice is whole.
+fn read_whole<const N: usize>(file: &OwnedFd) -> Result<(usize, [u8; N]), Errno> {
+    let read = || {
+        let mut bytes = [0; N];
+        match rustix::io::pread(file, &mut bytes, 0) {
+            // A fifo in its place holds nothing.
+            Err(Errno::SPIPE) => Ok((0, bytes)),
+            n => n.map(|n| (n, bytes)),
+        }
+    };
+    let mut last = read()?;
+    for _ in 0..READS_MAX {
+        let again = read()?;
+        if std::mem::replace(&mut last, again) == again {
+            break;
+        }
+    }
+    Ok(last)
 }
 
 /// Whether nobody holds the other end of a fifo any more.

@@ -1,0 +1,78 @@
+//! `DIR/backoff`: the longest delay between two starts of a service, in whole
+//! seconds; empty for the default. Blank lines and blanks around the number mean
+//! nothing.
+
+use alloc::format;
+use alloc::string::String;
+
+use super::decimal;
+use crate::restart::{LONGEST_S_DEFAULT, LONGEST_S_MAX};
+
+/// More than a number and a few blank lines is something else (bytes).
+pub const BYTES_MAX: usize = 256;
+
+/// What is wrong, and in which line (from 1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where.
+    pub line: usize,
+    /// What, printable.
+    pub reason: String,
+}
+
+/// The longest delay in seconds.
+///
+/// # Errors
+/// The first line that is no number of seconds from 1 to [`LONGEST_S_MAX`], or
+/// that is a second number.
+pub fn decode(content: &[u8]) -> Result<u32, Mistake> {
+    let lines = content.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
+    let mut longest = None;
+    for (text, line) in lines.zip(1..).filter(|(text, _)| !text.is_empty()) {
+        let mistake = |reason| Mistake { line, reason };
+        if longest.is_some() {
+            return Err(mistake("there is one number already".into()));
+        }
+        let seconds = decimal(text).filter(|s| (1..=LONGEST_S_MAX).contains(s));
+        let Some(seconds) = seconds else {
+            let text = text.escape_ascii();
+            let reason = format!("{text}: not a whole number of seconds from 1 to {LONGEST_S_MAX}");
+            return Err(mistake(reason));
+        };
+        longest = Some(seconds);
+    }
+    Ok(longest.unwrap_or(LONGEST_S_DEFAULT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_or_nothing() {
+        for (content, seconds) in [
+            (&b""[..], 60),
+            (b"\n \n", 60),
+            (b"1", 1),
+            (b"300\n", 300),
+            (b"\n\t30 \r\n\n", 30),
+            (b"86400\n", 86_400),
+        ] {
+            assert_eq!(decode(content), Ok(seconds), "{content:?}");
+        }
+    }
+
+    #[test]
+    fn mistakes_name_line_and_reason() {
+        let range = "not a whole number of seconds from 1 to 86400";
+        for (content, line, reason) in [
+            (&b"0\n"[..], 1, format!("0: {range}")),
+            (b"\n-1\n", 2, format!("-1: {range}")),
+            (b"86401", 1, format!("86401: {range}")),
+            (b"1m\xff\n", 1, format!("1m\\xff: {range}")),
+            (b"5\n6\n", 2, "there is one number already".into()),
+        ] {
+            assert_eq!(decode(content), Err(Mistake { line, reason }));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Short lives: how many runs of a service in a row ended within a second of
+//! their start, how long it rests before the next one, and from when on that is
+//! a crash loop (`docs/decisions/0016-restart-policy.md`).
+
+use crate::service::{Exit, GAP_MS};
+
+/// So many short lives in a row are a crash loop.
+pub const LOOP_LIVES: u32 = 5;
+/// The longest delay (s) of a service that wants one and does not say which.
+pub const LONGEST_S_DEFAULT: u32 = 60;
+/// The longest delay (s) that may be asked for: a day. Beyond that a service is
+/// not backed off, but off.
+pub const LONGEST_S_MAX: u32 = 86_400;
+
+/// The short lives since the last long one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Streak {
+    lives: u32,
+    last: Exit,
+    backs_off: bool,
+}
+
+impl Streak {
+    /// Nothing to complain of.
+    pub const NONE: Self = Self {
+        lives: 0,
+        last: Exit::Unknown,
+        backs_off: false,
+    };
+
+    /// As a predecessor counted it.
+    pub const fn again(lives: u32, last: Exit, backs_off: bool) -> Self {
+        Self {
+            lives,
+            last,
+            backs_off,
+        }
+    }
+
+    /// One more short life, which ended so.
+    #[must_use]
+    pub const fn and(self, exit: Exit) -> Self {
+        Self {
+            lives: self.lives.saturating_add(1),
+            last: exit,
+            ..self
+        }
+    }
+
+    /// How many.
+    pub const fn lives(self) -> u32 {
+        self.lives
+    }
+
+    /// How the last one ended.
+    pub const fn last(self) -> Exit {
+        self.last
+    }
+
+    /// Whether the service asks for growing delays, as far as is known.
+    pub const fn backs_off(self) -> bool {
+        self.backs_off
+    }
+
+    /// Whether it is a crash loop.
+    pub const fn is_loop(self) -> bool {
+        self.lives >= LOOP_LIVES
+    }
+
+    /// Whether the length of the delay depends on what the service asks for: the
+    /// first one never does.
+    pub const fn may_grow(self) -> bool {
+        self.lives > 1
+    }
+
+    /// The service asks for delays that grow up to so many seconds, or for none.
+    pub const fn ask(&mut self, longest: Option<u32>) {
+        self.backs_off = longest.is_some();
+    }
+
+    /// The delay (ms) before the next start: a second, and twice as long after
+    /// each further life if the service asks for delays that grow, up to its
+    /// longest one (s). Never less than a second.
+    pub fn delay_ms(self, longest: Option<u32>) -> u64 {
+        let Some(longest) = longest else {
+            return GAP_MS;
+        };
+        // A day is less than a second doubled 17 times.
+        let doublings = self.lives.saturating_sub(1).min(17);
+        let cap_ms = u64::from(longest.min(LONGEST_S_MAX)) * 1000;
+        (GAP_MS << doublings).min(cap_ms).max(GAP_MS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    fn delays_s(longest: Option<u32>, lives: usize) -> Vec<u64> {
+        let streaks =
+            core::iter::successors(Some(Streak::NONE), |s| Some(s.and(Exit::Status(256))));
+        let delays = streaks.skip(1).map(|s| s.delay_ms(longest) / 1000);
+        delays.take(lives).collect()
+    }
+
+    #[test]
+    fn delays_double_up_to_the_longest() {
+        assert_eq!(delays_s(None, 4), [1, 1, 1, 1]);
+        assert_eq!(
+            delays_s(Some(60), 9),
+            [1, 2, 4, 8, 16, 32, 60, 60, 60],
+            "as the manual has it"
+        );
+        assert_eq!(delays_s(Some(1), 3), [1, 1, 1]);
+        assert_eq!(delays_s(Some(0), 3), [1, 1, 1], "a second is the least");
+        assert_eq!(delays_s(Some(u32::MAX), 40).last(), Some(&86_400));
+    }
+
+    #[test]
+    fn a_count_has_an_end() {
+        let streak = Streak {
+            lives: u32::MAX,
+            ..Streak::NONE
+        };
+        let streak = streak.and(Exit::Unknown);
+        assert_eq!(streak.lives(), u32::MAX);
+        assert_eq!(streak.delay_ms(Some(60)), 60_000);
+    }
+
+    #[test]
+    fn the_fifth_life_makes_a_loop() {
+        let mut streak = Streak::NONE;
+        let loops = [(); 6].map(|()| {
+            streak = streak.and(Exit::Status(0));
+            streak.is_loop()
+        });
+        assert_eq!(loops, [false, false, false, false, true, true]);
+    }
+}

@@ -1,0 +1,360 @@
+//! Services that end right after their start: when the next start is due, when
+//! that is a crash loop, when it is over, and what is told of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use model::adoption::Inheritance;
+use model::command::Command;
+use model::format::crash_loop::CrashLoop;
+use model::format::tai64n::Tai64n;
+use model::scan::Identity;
+use model::service::{Action, Event, Exit, Failure, Pid, Role, Service, State, Want};
+use model::supervisor::{self, Id, Input, Job, Moment, Opened, Scope, Supervisor};
+use model::time::Instant;
+
+const FAILED: Exit = Exit::Status(256);
+const KILLED: Exit = Exit::Status(11);
+
+/// A service, its clock, and what it asks for.
+struct Player {
+    service: Service,
+    now: Instant,
+    longest_s: Option<u32>,
+    /// How often it was asked.
+    asked: usize,
+}
+
+impl Player {
+    fn new(role: Role, longest_s: Option<u32>) -> Self {
+        Self {
+            service: Service::new(role, Want::Up),
+            now: Instant(1_000_000_000),
+            longest_s,
+            asked: 0,
+        }
+    }
+
+    fn step(&mut self, event: Event) {
+        let (service, actions) = self.service.step(self.now, event);
+        self.service = service;
+        for action in actions.iter() {
+            match action {
+                Action::Prepare => self.step(Event::Prepared),
+                Action::StartRun => self.step(Event::Spawned(101)),
+                Action::StartFinish(_) => self.step(Event::SpawnFailed(Failure::Absent)),
+                Action::AskBackoff => {
+                    self.asked += 1;
+                    self.step(Event::Backoff(self.longest_s));
+                }
+                Action::Script(sig, pid) => {
+                    let handled = false;
+                    self.step(Event::ScriptEnded { sig, pid, handled });
+                }
+                Action::Kill(..) | Action::Epilogue(..) => {}
+            }
+        }
+    }
+
+    fn command(&mut self, byte: u8) {
+        self.step(Event::Command(Command::from_byte(byte).unwrap()));
+    }
+
+    /// Waits until it starts; the milliseconds that took.
+    fn starts(&mut self) -> u64 {
+        let before = self.now;
+        if let State::Down { not_before } = self.service.state() {
+            self.now = not_before.max(self.now);
+            self.step(Event::Tick);
+        }
+        assert!(matches!(self.service.state(), State::Run(_)));
+        self.now.ms_since(before)
+    }
+
+    /// It runs for so long, and fails.
+    fn lives(&mut self, ms: u64) {
+        self.now = self.now.plus_ms(ms);
+        self.step(Event::Exited(101, FAILED));
+    }
+
+    /// Gaps (ms) after so many lives of this length (ms).
+    fn gaps(&mut self, count: usize, life_ms: u64) -> Vec<u64> {
+        self.starts();
+        let gap = |_| {
+            self.lives(life_ms);
+            self.starts()
+        };
+        (0..count).map(gap).collect()
+    }
+}
+
+#[test]
+fn without_the_file_each_short_life_is_followed_by_a_second() {
+    for role in [Role::Main, Role::Log] {
+        let mut player = Player::new(role, None);
+        assert_eq!(player.gaps(8, 999), [1000; 8]);
+        assert!(player.service.is_crash_looping());
+        assert_eq!(player.service.crash_loop(), None, "its files are runit's");
+        assert_eq!(player.gaps(2, 1000), [0, 0]);
+        assert!(!player.service.is_crash_looping());
+    }
+}
+
+#[test]
+fn with_the_file_gaps_double_up_to_the_longest_until_a_run_lives() {
+    for role in [Role::Main, Role::Log] {
+        let mut player = Player::new(role, Some(10));
+        let doubling = [1000, 2000, 4000, 8000, 10_000, 10_000];
+        assert_eq!(player.gaps(6, 0), doubling);
+        assert_eq!(player.asked, 5, "the first gap is a second anyhow");
+        assert_eq!(player.gaps(1, 1000), [0]);
+        assert_eq!(player.gaps(6, 500), doubling);
+    }
+}
+
+#[test]
+fn a_command_ends_the_gap_and_the_count_goes_on() {
+    let mut player = Player::new(Role::Main, Some(60));
+    player.gaps(3, 0);
+    player.lives(0);
+    player.command(b'u');
+    assert_eq!(player.starts(), 0);
+    player.lives(0);
+    assert_eq!(player.starts(), 16_000, "the fifth");
+}
+
+#[test]
+fn what_was_asked_for_is_no_short_life() {
+    let mut player = Player::new(Role::Main, Some(60));
+    for _ in 0..20 {
+        player.starts();
+        player.command(b't');
+        player.step(Event::Exited(101, Exit::Status(15)));
+        assert_eq!(player.starts(), 1000, "as ever");
+    }
+    assert_eq!(player.service.streak().lives(), 0);
+    player.gaps(5, 0);
+    assert!(player.service.crash_loop().is_some());
+    // Stopped: it is not started again.
+    player.command(b'd');
+    assert_eq!(player.service.crash_loop(), None);
+    player.step(Event::Exited(101, FAILED));
+    player.command(b'u');
+    assert_eq!(player.gaps(2, 0), [1000, 2000]);
+}
+
+#[test]
+fn what_cannot_be_started_lives_short() {
+    let mut player = Player::new(Role::Main, Some(4));
+    for gap in [1000, 2000, 4000, 4000] {
+        let mut service = player.service.step(player.now, Event::Tick).0;
+        service = service.step(player.now, Event::Prepared).0;
+        let (next, actions) = service.step(player.now, Event::SpawnFailed(Failure::Exec));
+        player.service = next;
+        if actions.iter().any(|a| a == Action::AskBackoff) {
+            player.step(Event::Backoff(player.longest_s));
+        }
+        player.step(Event::SpawnFailed(Failure::Absent));
+        let State::Down { not_before } = player.service.state() else {
+            panic!("{:?}", player.service);
+        };
+        assert_eq!(not_before.ms_since(player.now), gap);
+        player.now = not_before;
+    }
+}
+
+#[test]
+fn a_crash_loop_is_shown_until_a_run_has_lived_for_a_second() {
+    let mut player = Player::new(Role::Main, Some(60));
+    player.gaps(4, 0);
+    assert_eq!(player.service.crash_loop(), None);
+    assert_eq!(player.service.deadline(), None, "nobody is woken");
+    player.lives(0);
+    let shown = player.service.crash_loop().unwrap();
+    let next = player.now.plus_ms(16_000);
+    let expected = CrashLoop {
+        lives: 5,
+        ended: (1, 0),
+        next: Some(next),
+    };
+    assert_eq!(shown, expected);
+    player.starts();
+    let trying = CrashLoop {
+        next: None,
+        ..expected
+    };
+    assert_eq!(player.service.crash_loop(), Some(trying));
+    // Its supervisor looks when the second is over.
+    let end = player.now.plus_ms(1000);
+    assert_eq!(player.service.deadline(), Some(end));
+    player.now = end;
+    player.step(Event::Tick);
+    assert_eq!(player.service.crash_loop(), None);
+    assert_eq!(player.service.deadline(), None);
+    assert_eq!(player.gaps(1, 0), [0], "it had lived");
+}
+
+#[test]
+fn a_file_that_goes_is_missed_at_the_next_gap() {
+    let mut player = Player::new(Role::Main, Some(60));
+    player.gaps(6, 0);
+    assert!(player.service.crash_loop().is_some());
+    player.longest_s = None;
+    assert_eq!(player.gaps(1, 0), [1000]);
+    assert_eq!(player.service.crash_loop(), None);
+}
+
+/// A supervisor of one service and its logger, whose runs end as told.
+struct World {
+    core: Supervisor,
+    now: Instant,
+    pid: Pid,
+    said: Vec<String>,
+    shown: Vec<Option<u32>>,
+}
+
+const MAIN: Id = Id {
+    unit: 1,
+    role: Role::Main,
+};
+
+fn found(role: Role) -> Inheritance {
+    Inheritance {
+        service: Service::new(role, Want::Up),
+        adopted: false,
+        changed: None,
+        marked: false,
+        missed: None,
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            core: Supervisor::new(Scope::All { init: false }),
+            now: Instant(1_000_000_000),
+            pid: 100,
+            said: vec![],
+            shown: vec![],
+        };
+        world.feed(Input::ScanDue);
+        assert!(world.core.service(MAIN).is_some());
+        world
+    }
+
+    fn feed(&mut self, input: Input) {
+        let moment = Moment {
+            at: self.now,
+            wall: Tai64n::from_unix(0, 0),
+        };
+        self.core.handle(moment, input);
+        while let Some(action) = self.core.next() {
+            let answer = match action {
+                supervisor::Action::Scan => Some(Input::Scanned {
+                    entries: vec![(b"web".to_vec(), Identity { dev: 1, ino: 1 })],
+                    next_look: None,
+                }),
+                supervisor::Action::Open {
+                    unit,
+                    name,
+                    identity,
+                } => Some(Input::Opened(Opened {
+                    unit,
+                    name,
+                    identity,
+                    main: found(Role::Main),
+                    log: Some(found(Role::Log)),
+                })),
+                supervisor::Action::Start(job @ Job::Run(_)) => {
+                    self.pid += 1;
+                    Some(Input::Started(job, self.pid))
+                }
+                supervisor::Action::Start(job) => Some(Input::NotStarted(job, Failure::Absent)),
+                supervisor::Action::LookAtBackoff(id) => Some(Input::BackoffSeen(id, Some(60))),
+                supervisor::Action::ShowCrashLoop(MAIN, shown) => {
+                    self.shown.push(shown.map(|shown| shown.lives));
+                    None
+                }
+                supervisor::Action::Say(text) => {
+                    self.said.push(text);
+                    None
+                }
+                _ => None,
+            };
+            if let Some(answer) = answer {
+                self.core.handle(moment, answer);
+            }
+        }
+    }
+
+    fn due(&mut self) {
+        self.feed(Input::RoundOver);
+        while let Some(at) = self.core.deadline().filter(|at| *at > self.now) {
+            self.now = at;
+            self.feed(Input::Due);
+            self.feed(Input::RoundOver);
+        }
+    }
+
+    fn dies(&mut self, exit: Exit) {
+        let pid = self.core.service(MAIN).unwrap().phase().1;
+        self.feed(Input::ChildEnded(pid, exit));
+        self.due();
+    }
+}
+
+#[test]
+fn a_crash_loop_is_told_once_and_so_is_its_end() {
+    let mut world = World::new();
+    world.due();
+    for _ in 0..4 {
+        world.feed(Input::RoundOver);
+        let pid = world.core.service(MAIN).unwrap().phase().1;
+        world.feed(Input::ChildEnded(pid, FAILED));
+        world.now = world.core.deadline().unwrap();
+        world.feed(Input::Due);
+    }
+    assert!(world.said.is_empty());
+    world.dies(KILLED);
+    assert_eq!(
+        world.said,
+        [
+            "web: crash loop: ended 5 times within a second of its start, last by signal 11; see its log",
+            "web: crash loop over: it has run for a second",
+        ]
+    );
+    assert_eq!(world.shown, [Some(5), Some(5), None]);
+    assert_eq!(world.core.deadline(), None);
+}
+
+#[test]
+fn a_loop_that_a_command_ends_is_over_without_a_word() {
+    for command in [Command::Down, Command::Once, Command::Exit] {
+        let mut world = World::new();
+        for _ in 0..5 {
+            let pid = world.core.service(MAIN).unwrap().phase().1;
+            world.feed(Input::ChildEnded(pid, FAILED));
+            world.feed(Input::Command(MAIN, Command::Up));
+        }
+        assert_eq!(world.said.len(), 1, "{command:?}");
+        world.feed(Input::RoundOver);
+        world.feed(Input::Command(MAIN, command));
+        world.feed(Input::RoundOver);
+        assert_eq!(world.said.len(), 1, "{command:?}");
+        assert_eq!(world.shown.last(), Some(&None), "{command:?}");
+    }
+}
+
+#[test]
+fn a_supervisor_that_ends_shows_no_loop() {
+    let mut world = World::new();
+    for _ in 0..5 {
+        let pid = world.core.service(MAIN).unwrap().phase().1;
+        world.feed(Input::ChildEnded(pid, FAILED));
+        world.feed(Input::Command(MAIN, Command::Up));
+    }
+    world.feed(Input::RoundOver);
+    assert_eq!(world.shown.last(), Some(&Some(5)));
+    world.feed(Input::Terminate);
+    world.feed(Input::RoundOver);
+    assert_eq!(world.shown.last(), Some(&None));
+    assert_eq!(world.said.len(), 1);
+}
