@@ -27,6 +27,7 @@
 //! services, a look at the scan directory linear. The queue of actions holds a
 //! handful for each service at most.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -272,7 +273,8 @@ pub enum Scope {
 pub struct Supervisor {
     scope: Scope,
     now: Moment,
-    units: BTreeMap<UnitId, Unit>,
+    /// Boxed, for the map is half empty when it was filled in order.
+    units: BTreeMap<UnitId, Box<Unit>>,
     next_unit: UnitId,
     by_identity: BTreeMap<Identity, UnitId>,
     waiting: BTreeMap<Identity, Waiting>,

@@ -10,6 +10,7 @@
 //!   again, or at once if it is down, the pipe is closed, and the logger ends as
 //!   it does when a supervision ends. Then the entry is looked at once more.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 
@@ -68,7 +69,7 @@ impl Supervisor {
             }
             Log::Opened(found) => {
                 let running = unit.main.service.phase().1 != 0;
-                unit.log = Some(Half::new(&found, wall));
+                unit.log = Some(Box::new(Half::new(&found, wall)));
                 unit.log_obstacle.clear();
                 unit.piped = true;
                 if running {
@@ -103,7 +104,7 @@ impl Supervisor {
     pub(super) fn log_shed(&mut self, unit_id: UnitId) {
         let is_over = |half: &Half| half.service.is_gone();
         let unit = self.units.get(&unit_id);
-        if unit.is_none_or(|unit| !unit.sheds_log || !unit.log.as_ref().is_some_and(is_over)) {
+        if unit.is_none_or(|unit| !unit.sheds_log || !unit.log.as_deref().is_some_and(is_over)) {
             return;
         }
         self.forget_half(log(unit_id));

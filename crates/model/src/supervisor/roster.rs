@@ -1,6 +1,7 @@
 //! Which services there are: admitting them, letting them go, and the scan of
 //! their directory.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
@@ -209,7 +210,10 @@ impl Supervisor {
             name: opened.name,
             identity: opened.identity,
             main: Half::new(&opened.main, wall),
-            log: opened.log.as_ref().map(|log| Half::new(log, wall)),
+            log: opened
+                .log
+                .as_ref()
+                .map(|log| Box::new(Half::new(log, wall))),
             piped: opened.log.is_some(),
             log_obstacle: String::new(),
             sheds_log: false,
@@ -217,7 +221,7 @@ impl Supervisor {
         };
         self.next_unit = self.next_unit.max(opened.unit + 1);
         self.by_identity.insert(opened.identity, opened.unit);
-        self.units.insert(opened.unit, unit);
+        self.units.insert(opened.unit, Box::new(unit));
         let log = opened.log.map(|found| (Role::Log, found));
         for (role, found) in log.into_iter().chain([(Role::Main, opened.main)]) {
             let unit = opened.unit;
@@ -263,7 +267,7 @@ impl Supervisor {
     /// A service that is started after its logger was told to end needs a new
     /// pipe. So it is under a keeper that had wound up what was down.
     pub(super) fn need_pipe(&mut self, unit_id: UnitId) {
-        let is_mute = |unit: &&mut Unit| unit.log.is_some() && !unit.piped && !unit.sheds_log;
+        let is_mute = |unit: &&mut Box<Unit>| unit.log.is_some() && !unit.piped && !unit.sheds_log;
         if let Some(unit) = self.units.get_mut(&unit_id).filter(is_mute) {
             unit.piped = true;
             self.push(Action::OpenPipe(unit_id));
@@ -293,7 +297,7 @@ impl Supervisor {
     }
 
     /// Writes the last state of a unit and knows it no more.
-    pub(super) fn forget(&mut self, unit_id: UnitId) -> Option<Unit> {
+    pub(super) fn forget(&mut self, unit_id: UnitId) -> Option<Box<Unit>> {
         for id in [main(unit_id), log(unit_id)] {
             self.forget_half(id);
         }

@@ -1,5 +1,6 @@
 //! One service directory, and what the world was told of it.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
 use crate::adoption::Inheritance;
@@ -19,7 +20,7 @@ pub struct Unit {
     /// The service.
     pub main: Half,
     /// Its logger.
-    pub log: Option<Half>,
+    pub log: Option<Box<Half>>,
     /// The writing end of the log pipe is open.
     pub piped: bool,
     /// What was last in the way of opening `log`; empty if nothing was.
@@ -52,7 +53,7 @@ impl Unit {
     pub fn half(&self, role: Role) -> Option<&Half> {
         match role {
             Role::Main => Some(&self.main),
-            Role::Log => self.log.as_ref(),
+            Role::Log => self.log.as_deref(),
         }
     }
 
@@ -60,7 +61,7 @@ impl Unit {
     pub fn half_mut(&mut self, role: Role) -> Option<&mut Half> {
         match role {
             Role::Main => Some(&mut self.main),
-            Role::Log => self.log.as_mut(),
+            Role::Log => self.log.as_deref_mut(),
         }
     }
 }

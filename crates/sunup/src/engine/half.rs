@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use model::format::exits::Sighting;
 use model::format::status::Status;
@@ -46,7 +46,7 @@ pub struct Half {
     /// The directory that holds `run`.
     pub home: OwnedFd,
     /// Its path, for messages; it may go by another one by now.
-    pub path: PathBuf,
+    pub path: Box<Path>,
     /// Its lock, fifos and files.
     pub supervise: Supervise,
     /// Watches a process that is no child of ours.
@@ -63,7 +63,7 @@ impl Half {
     pub fn new(home: OwnedFd, path: PathBuf, supervise: Supervise, pidfd: Option<OwnedFd>) -> Self {
         Self {
             home,
-            path,
+            path: path.into(),
             supervise,
             pidfd,
             sighting: None,

@@ -119,7 +119,7 @@ pub struct Engine {
     signals: SignalFd,
     launcher: Launcher,
     core: Supervisor,
-    units: BTreeMap<UnitId, Unit>,
+    units: BTreeMap<UnitId, Box<Unit>>,
     scan_dir: Option<ScanDir>,
     title: Option<Title>,
     notice: Option<Notice>,

@@ -72,7 +72,10 @@ impl Engine {
             }
             Action::Dismiss(unit) => {
                 if let Some(unit) = self.remove(unit) {
-                    for half in [Some(&unit.main), unit.log.as_ref()].into_iter().flatten() {
+                    for half in [Some(&unit.main), unit.log.as_deref()]
+                        .into_iter()
+                        .flatten()
+                    {
                         supervise::release(half.home.as_fd());
                     }
                 }
@@ -173,10 +176,10 @@ impl Engine {
         watched.map_err(|e| ("watch supervise/control", e))
     }
 
-    fn remove(&mut self, unit: UnitId) -> Option<Unit> {
+    fn remove(&mut self, unit: UnitId) -> Option<Box<Unit>> {
         let unit = self.units.remove(&unit)?;
         if let (Some(scan_dir), Some(watch)) = (&mut self.scan_dir, unit.watch) {
-            scan_dir.remove_watch(watch);
+            scan_dir.leave_home(watch);
         }
         Some(unit)
     }
@@ -263,7 +266,7 @@ impl Engine {
         let Opened { unit, main, log } = opened.map_err(|e| complaint(name.escape_ascii(), &e))?;
         for (role, half) in [
             (Role::Main, Some(&unit.main)),
-            (Role::Log, unit.log.as_ref()),
+            (Role::Log, unit.log.as_deref()),
         ] {
             if let Some(fd) = half.and_then(|half| half.pidfd.as_ref()) {
                 let id = Id {
@@ -273,7 +276,7 @@ impl Engine {
                 self.watch_process(id, fd.as_fd());
             }
         }
-        self.units.insert(unit_id, unit);
+        self.units.insert(unit_id, Box::new(unit));
         Ok(Input::Opened(supervisor::Opened {
             unit: unit_id,
             name: name.clone(),

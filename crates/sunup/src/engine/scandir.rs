@@ -60,6 +60,8 @@ pub struct ScanDir {
     watched: Option<(PathBuf, Identity)>,
     inotify: Option<OwnedFd>,
     watches: HashMap<i32, Watch>,
+    /// The watches of service directories, in which `log` may come and go.
+    homes: BTreeMap<i32, UnitId>,
     /// The watched directories through which the path and the links among the
     /// entries lead.
     places: HashMap<PathBuf, i32>,
@@ -77,8 +79,6 @@ enum Watch {
     Place(HashSet<Name>),
     /// A directory that is being filled.
     Settling(Name),
-    /// A service directory, in which `log` may come and go.
-    Home(UnitId),
 }
 
 /// What the events amount to.
@@ -119,6 +119,7 @@ impl ScanDir {
             watched: None,
             inotify: inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok(),
             watches: HashMap::new(),
+            homes: BTreeMap::new(),
             places: HashMap::new(),
             settling: BTreeMap::new(),
             lost: HashSet::new(),
@@ -229,7 +230,7 @@ impl ScanDir {
     /// number ends the watch; `None`: it cannot be had.
     pub fn watch_home(&mut self, unit: UnitId, home: &Path) -> Option<i32> {
         let watch = self.add_watch(home, NAMES)?;
-        self.watches.insert(watch, Watch::Home(unit));
+        self.homes.insert(watch, unit);
         Some(watch)
     }
 
@@ -255,22 +256,15 @@ impl ScanDir {
         }
         for (watch, flags, name) in events {
             let lost = flags.contains(ReadFlags::QUEUE_OVERFLOW);
-            match self.watches.get(&watch) {
-                Some(Watch::Home(unit)) if name == b"log" => news.homes.push(*unit),
-                _ if lost => news.homes.extend(self.homes()),
-                _ => {}
+            if lost {
+                news.homes.extend(self.homes.values());
+            } else if name == b"log" {
+                news.homes.extend(self.homes.get(&watch));
             }
             news.look |= lost || self.take_event(watch, flags, name, &mut news.names);
         }
         news.look |= news.names.len() > NAMES_MAX;
         news
-    }
-
-    fn homes(&self) -> impl Iterator<Item = UnitId> {
-        self.watches.values().filter_map(|watch| match watch {
-            Watch::Home(unit) => Some(*unit),
-            _ => None,
-        })
     }
 
     /// True if all entries are to be looked at.
@@ -282,7 +276,7 @@ impl ScanDir {
         names: &mut Vec<Name>,
     ) -> bool {
         match self.watches.get(&watch) {
-            None | Some(Watch::Home(_)) => false,
+            None => false,
             // The path leads to another one by now.
             Some(Watch::Place(_)) if flags.intersects(GONE) => {
                 self.remove_watch(watch);
@@ -421,10 +415,23 @@ impl ScanDir {
         }
     }
 
-    /// Ends a watch.
-    pub fn remove_watch(&mut self, watch: i32) {
+    /// Tells of this service directory no more.
+    pub fn leave_home(&mut self, watch: i32) {
+        self.homes.remove(&watch);
+        if !self.watches.contains_key(&watch) {
+            self.end_watch(watch);
+        }
+    }
+
+    fn remove_watch(&mut self, watch: i32) {
         self.watches.remove(&watch);
         self.places.retain(|_, place| *place != watch);
+        if !self.homes.contains_key(&watch) {
+            self.end_watch(watch);
+        }
+    }
+
+    fn end_watch(&self, watch: i32) {
         if let Some(inotify) = &self.inotify {
             // The directory may be gone already, and the watch with it.
             let _gone = inotify::remove_watch(inotify, watch);

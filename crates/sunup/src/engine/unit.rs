@@ -22,7 +22,7 @@ pub struct Unit {
     /// The service.
     pub main: Half,
     /// Its logger.
-    pub log: Option<Half>,
+    pub log: Option<Box<Half>>,
     /// The pipe between them.
     pub pipe: Option<LogPipe>,
     /// The number of the directory's watch in [`super::scandir`].
@@ -77,7 +77,7 @@ impl Unit {
         let log = log_home
             .map(|home| open_half(home, log_path, Role::Log, world, &mut records))
             .transpose()?;
-        let (log, log_found) = log.unzip();
+        let (log, log_found) = log.map(|(log, found)| (Box::new(log), found)).unzip();
         let pipe = log
             .is_some()
             .then(|| LogPipe::take_over(&records))
@@ -109,7 +109,7 @@ impl Unit {
         let (log, found) = open_half(home, path, Role::Log, world, &mut records)?;
         let pipe =
             LogPipe::take_over(&records).map_err(|e| OpenError::Failed("make the log pipe", e))?;
-        self.log = Some(log);
+        self.log = Some(Box::new(log));
         self.pipe = Some(pipe);
         Ok(Log::Opened(found))
     }
@@ -118,7 +118,7 @@ impl Unit {
     pub fn half(&self, role: Role) -> Option<&Half> {
         match role {
             Role::Main => Some(&self.main),
-            Role::Log => self.log.as_ref(),
+            Role::Log => self.log.as_deref(),
         }
     }
 
@@ -126,7 +126,7 @@ impl Unit {
     pub fn half_mut(&mut self, role: Role) -> Option<&mut Half> {
         match role {
             Role::Main => Some(&mut self.main),
-            Role::Log => self.log.as_mut(),
+            Role::Log => self.log.as_deref_mut(),
         }
     }
 

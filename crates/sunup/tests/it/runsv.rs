@@ -218,7 +218,8 @@ fn starts_stops_and_shows_it_as_runit_does() {
 
 #[test]
 fn finish_is_told_how_run_ended() {
-    let script = "#!/bin/sh\necho run >>OUT\n[ -e ../code ] && exit 3\nexec sleep 1000\n";
+    // Looks first: once it has said that it runs, the file may be there.
+    let script = "#!/bin/sh\n[ -e ../code ] && code=3\necho run >>OUT\n[ $code ] && exit $code\nexec sleep 1000\n";
     let finish = "#!/bin/sh\necho \"finish $*\" >>OUT\n";
     let fixture = fixture(&[("web/run", script), ("web/finish", finish)]);
     let runsv = Runsv::start(&fixture.path("web"));
