@@ -96,22 +96,23 @@ impl Engine {
 
     fn start(&mut self, job: Job) -> Input {
         let id = job.id();
-        let title = self.title_of(id);
         let Some(unit) = self.units.get_mut(&id.unit) else {
             return Input::NotStarted(job, model::service::Failure::Absent);
         };
         let launched = self.launcher.launch(unit, job);
-        let half = unit.half_mut(id.role);
         match launched {
             Ok(pid) => {
-                if let Some(half) = half {
+                if let Some(half) = unit.half_mut(id.role) {
                     half.started(job);
                 }
                 Input::Started(job, pid as Pid)
             }
             Err(refusal) => {
-                if let (Some(text), Some(half)) = (refusal.complaint, half) {
-                    half.complain(self.who, About::job(job), format!("{title}: {text}"));
+                if let Some(text) = refusal.complaint {
+                    let (who, text) = (self.who, format!("{}: {text}", self.title_of(id)));
+                    if let Some(half) = self.half(id) {
+                        half.complain(who, About::job(job), text);
+                    }
                 }
                 Input::NotStarted(job, refusal.failure)
             }

@@ -212,6 +212,39 @@ fn the_directory_may_be_a_link_that_is_switched() {
     runsvdir.hang_up();
 }
 
+/// An entry may lead through another one, or through a hidden one: what happens
+/// to that concerns both.
+#[test]
+fn an_entry_may_lead_through_another() {
+    let fixture = Fixture::new(&[
+        ("one/run", SLEEP),
+        ("two/run", SLEEP),
+        ("three/run", SLEEP),
+        ("four/run", SLEEP),
+        ("scan/a -> b", ""),
+        ("scan/b -> ../one", ""),
+        ("scan/c -> .hidden", ""),
+        ("scan/.hidden -> ../three", ""),
+    ]);
+    let runsvdir = Runsvdir::start(&fixture);
+    status(&fixture.path("one"), "one", running);
+    status(&fixture.path("three"), "three", running);
+    for (link, to, from) in [("b", "two", "one"), (".hidden", "four", "three")] {
+        fixture.add(&format!("new -> ../{to}"), "");
+        fs::rename(fixture.path("new"), fixture.path("scan").join(link)).unwrap();
+        status(&fixture.path(to), "its successor", running);
+        status(&fixture.path(from), "it stops", down);
+    }
+    // One of two names of a service goes, and then the other.
+    fs::remove_file(fixture.path("scan/a")).unwrap();
+    fixture.add("scan/d -> ../one", "");
+    status(&fixture.path("one"), "comes back", running);
+    status(&fixture.path("two"), "has a name left", running);
+    fs::remove_file(fixture.path("scan/b")).unwrap();
+    status(&fixture.path("two"), "has none", down);
+    runsvdir.hang_up();
+}
+
 /// D5: runit stops at 1000 services.
 #[test]
 fn more_than_a_thousand_services() {
