@@ -7,6 +7,7 @@
 //! Words are those of [`crate::service::handover`]. Other lines are not ours.
 //! What a look at the scan directory tells as well is left out.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -96,7 +97,7 @@ impl Supervisor {
         self.by_identity.insert(unit.identity, number);
         let halves = [
             Some((Role::Main, &unit.main)),
-            unit.log.as_ref().map(|log| (Role::Log, log)),
+            unit.log.as_deref().map(|log| (Role::Log, log)),
         ];
         for (role, half) in halves.into_iter().flatten() {
             let id = Id { unit: number, role };
@@ -115,7 +116,7 @@ impl Supervisor {
             let deadline = half.service.deadline();
             self.alarms.set(super::Alarm::Service(id), deadline);
         }
-        self.units.insert(number, unit);
+        self.units.insert(number, Box::new(unit));
         // The entry may have changed while nobody watched it.
         if self.scope != Scope::One {
             self.log_changed(number);
@@ -179,7 +180,7 @@ fn resume_unit(
         main,
         piped: has(words, "piped") && log.is_some(),
         sheds_log: has(words, "sheds_log"),
-        log,
+        log: log.map(Box::new),
         log_obstacle: String::new(),
         removed: has(words, "removed"),
     })

@@ -68,7 +68,7 @@ impl<'e> Will<'e> {
     pub fn unit(&mut self, id: UnitId, unit: &'e Unit) {
         for (kind, half) in [
             ("main-fds", Some(&unit.main)),
-            ("log-fds", unit.log.as_ref()),
+            ("log-fds", unit.log.as_deref()),
         ] {
             let Some(half) = half else { continue };
             let _ = write!(
@@ -197,7 +197,7 @@ impl Heritage {
             let watch = None;
             let unit = Unit {
                 main,
-                log,
+                log: log.map(Box::new),
                 pipe,
                 watch,
             };
@@ -280,7 +280,7 @@ impl super::Engine {
         self.core = model::supervisor::Supervisor::resume(scope, heritage.text(), now, is_open);
         let ids = self.core.ids();
         units.retain(|unit, _| ids.iter().any(|id| id.unit == *unit));
-        self.units = units;
+        self.units = units.into_iter().map(|(id, u)| (id, Box::new(u))).collect();
         let processes: BTreeMap<Id, Pid> = self.core.processes().collect();
         for id in ids {
             self.watch_again(id, processes.get(&id).copied());

@@ -31,32 +31,40 @@ impl Engine {
                 name,
                 identity,
             } => Some(self.open(unit, &name, identity)),
+            Action::LookAtBackoff(id) => Some(self.look_at_backoff(id)),
+            Action::LookAtLog(unit) => Some(self.look_at_log(unit)),
+            Action::Scan => Some(self.scan()),
+            Action::Leave => Some(self.leave()),
+            unanswered => {
+                self.carry_out(unanswered);
+                None
+            }
+        }
+    }
+
+    /// Does one of the actions that have no answer.
+    fn carry_out(&mut self, action: Action) {
+        match action {
             Action::Ask(name) => {
                 if let Some(scan_dir) = &self.scan_dir {
                     keeper::ask_for(&scan_dir.path_of(&name));
                 }
-                None
             }
-            Action::LookAtBackoff(id) => Some(self.look_at_backoff(id)),
             Action::ShowCrashLoop(id, crash_loop) => {
                 if let Some(half) = self.half(id) {
                     supervise::show_crash_loop(half.home.as_fd(), crash_loop.as_ref());
                 }
-                None
             }
             Action::Mark(id, stopping) => {
                 if let Some(half) = self.half(id) {
                     supervise::mark(half.home.as_fd(), stopping);
                 }
-                None
             }
             Action::ClosePipe(unit) => {
                 if let Some(pipe) = self.units.get_mut(&unit).and_then(|u| u.pipe.as_mut()) {
                     pipe.write = None;
                 }
-                None
             }
-            Action::LookAtLog(unit) => Some(self.look_at_log(unit)),
             Action::CloseLog(unit) => {
                 if let Some(unit) = self.units.get_mut(&unit) {
                     if let Some(log) = unit.log.take() {
@@ -64,33 +72,26 @@ impl Engine {
                     }
                     unit.pipe = None;
                 }
-                None
             }
-            Action::OpenPipe(unit) => {
-                self.open_pipe(unit);
-                None
-            }
+            Action::OpenPipe(unit) => self.open_pipe(unit),
             Action::Dismiss(unit) => {
                 if let Some(unit) = self.remove(unit) {
-                    for half in [Some(&unit.main), unit.log.as_deref()]
-                        .into_iter()
-                        .flatten()
-                    {
-                        supervise::release(half.home.as_fd());
+                    supervise::release(unit.main.home.as_fd());
+                    if let Some(log) = &unit.log {
+                        supervise::release(log.home.as_fd());
                     }
                 }
-                None
             }
-            Action::Release(unit) => {
-                self.remove(unit);
-                None
-            }
-            Action::Scan => Some(self.scan()),
-            Action::Leave => Some(self.leave()),
-            Action::Say(text) => {
-                say::offer(self.who, text);
-                None
-            }
+            Action::Release(unit) => drop(self.remove(unit)),
+            Action::Say(text) => say::offer(self.who, text),
+            Action::Start(_)
+            | Action::Signal(..)
+            | Action::Write { .. }
+            | Action::Open { .. }
+            | Action::LookAtBackoff(_)
+            | Action::LookAtLog(_)
+            | Action::Scan
+            | Action::Leave => {}
         }
     }
 
