@@ -304,6 +304,12 @@ impl Machine {
         self.slots.iter().filter_map(rests).chain(of_phase).min()
     }
 
+    /// Whether the boot is over and nothing takes the machine down: then
+    /// [`Machine::handover`] says all that there is to say.
+    pub fn is_up(&self) -> bool {
+        matches!(self.phase, Phase::Run)
+    }
+
     /// Whether [`Event::NoChildren`] would be news: only then need it be sent.
     pub fn waits_for_the_last_process(&self) -> bool {
         matches!(

@@ -279,6 +279,20 @@ impl Stages {
         }
     }
 
+    /// Whether stage 2 runs and nothing else is under way: then
+    /// [`Stages::handover`] says all that there is to say.
+    pub fn is_up(&self) -> bool {
+        let stage_2_runs = matches!(
+            self.phase,
+            Phase::In {
+                stage: Stage::Two,
+                job: Job::Running(_),
+                ..
+            }
+        );
+        stage_2_runs && self.ctrl_alt_del == CtrlAltDel::Idle
+    }
+
     /// Whether [`Event::NoChildren`] would be news: only then need it be sent.
     pub fn waits_for_the_last_process(&self) -> bool {
         matches!(self.phase, Phase::Term { .. } | Phase::Kill { .. })

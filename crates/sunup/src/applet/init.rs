@@ -26,7 +26,7 @@ use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call};
 use crate::machine::console::Voice;
-use crate::machine::{self, lifeline};
+use crate::machine::{self, lifeline, upgrade};
 use crate::say;
 use crate::sys::{env, signal, tty};
 
@@ -35,19 +35,20 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 
 const SPEC: Spec = Spec {
     name: "init",
-    synopsis: "[-q] | (as PID 1) [single | -s | 1]",
+    synopsis: "[-q | u] | (as PID 1) [single | -s | 1]",
     about: "boots the machine as PID 1, by /etc/inittab",
     options: &[
         Opt::flag(b'q', "make PID 1 read /etc/inittab again"),
         Opt::flag(b's', "as PID 1: only a shell on the console"),
     ],
     order: Order::Permute,
-    notes: "The kernel starts init. Without the right to be PID 1 there is only -q.",
+    notes: "The kernel starts init. Anybody else may call it for -q, and for u: then PID 1\n\
+            executes its program anew, with all processes going on.",
     usage_code: 1,
 };
 
 /// Everything the loop wants to hear of.
-const SIGNALS: [signal::Signal; 10] = [
+const SIGNALS: [signal::Signal; 11] = [
     signal::SIGINT,
     signal::SIGTSTP,
     signal::SIGCONT,
@@ -57,6 +58,7 @@ const SIGNALS: [signal::Signal; 10] = [
     signal::SIGPWR,
     signal::SIGTERM,
     signal::SIGUSR2,
+    upgrade::UPGRADE,
     signal::SIGCHLD,
 ];
 
@@ -69,6 +71,15 @@ const VOICE: Voice = Voice {
 const GRACE_S: u64 = 1;
 
 fn run(call: &Call) -> u8 {
+    if call.args.operands.as_slice() == [b"u"] {
+        return match upgrade::ask() {
+            Ok(()) => 0,
+            Err(trouble) => {
+                say::line("init", trouble);
+                1
+            }
+        };
+    }
     if !call.args.has(b'q') {
         say::line("init", "must be run as PID 1");
         return 1;

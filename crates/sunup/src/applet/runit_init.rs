@@ -12,6 +12,7 @@ use model::options::{self, Order, Spec};
 
 use super::{Applet, Call};
 use crate::machine::requests::{REBOOT, Request, STOPIT};
+use crate::machine::upgrade;
 use crate::say;
 use crate::sys::signal;
 
@@ -20,11 +21,12 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 
 const SPEC: Spec = Spec {
     name: "runit-init",
-    synopsis: "0|6",
+    synopsis: "0|6|u",
     about: "as PID 1, becomes runit; else asks runit to take the machine down",
     options: &[],
     order: Order::Posix,
-    notes: "0 halts the machine (power off), 6 starts it again.",
+    notes: "0 halts the machine (power off), 6 starts it again, and u has PID 1 execute its\n\
+            program anew, with all processes going on.",
     usage_code: 111,
 };
 
@@ -34,6 +36,15 @@ fn run(call: &Call) -> u8 {
     let reboot = match call.args.operands.first() {
         Some(&b"0") => false,
         Some(&b"6") => true,
+        Some(&b"u") => {
+            return upgrade::ask().map_or_else(
+                |trouble| {
+                    say::line(SPEC.name, trouble);
+                    FAILED
+                },
+                |()| 0,
+            );
+        }
         _ => {
             say::line(SPEC.name, options::usage(&SPEC));
             return 0;

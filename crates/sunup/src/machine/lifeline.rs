@@ -51,6 +51,17 @@ pub fn predecessor() -> Option<String> {
     Some(line)
 }
 
+/// Puts that line where a successor looks for it.
+pub fn leave_word() {
+    let line = LINE.try_lock().map(|l| l.clone()).unwrap_or_default();
+    env::set(HANDOVER, line);
+}
+
+/// There is no successor.
+pub fn take_word_back() {
+    env::remove(HANDOVER);
+}
+
 /// Whether a process that a predecessor names is still our child; if not, it ended unseen.
 pub fn is_child(pid: i32) -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -64,8 +75,7 @@ fn start_over(why: &str) -> ! {
         rescue(why);
     }
     console::say(&format!("{why}; it starts over"));
-    let line = LINE.try_lock().map(|l| l.clone()).unwrap_or_default();
-    env::set(HANDOVER, line);
+    leave_word();
     env::set(PANICKED, now.to_string());
     let argv: Vec<CString> = std::env::args_os()
         .filter_map(|a| CString::new(a.into_vec()).ok())

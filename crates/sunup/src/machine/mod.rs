@@ -9,6 +9,7 @@ pub mod console;
 pub mod exits;
 pub mod lifeline;
 pub mod requests;
+pub mod upgrade;
 
 use std::io;
 use std::time::Duration;

@@ -331,6 +331,55 @@ fn init_that_fails_starts_over_and_takes_over() {
     assert!(machine.unshare.try_wait().unwrap().is_none());
 }
 
+/// `init u`: the program is executed anew, and what ran goes on. (What it was
+/// told is in the environment that the new program was started with.)
+const UPGRADE: &str = "#!/bin/sh
+    read x < /gate-b
+    /sbin/init u; echo told $? >> /events
+    while ! tr '\\0' '\\n' </proc/1/environ | grep -q '^SUNUP_INIT_HANDOVER='; do sleep 0.05; done
+    echo anew >> /events\n";
+
+#[test]
+fn pid_1_goes_on_in_a_new_program() {
+    let mut machine = Machine::boot(&Boot {
+        inittab: "::sysinit:echo sysinit >> /events\n::respawn:/a\n::once:/upgrade\n",
+        files: &[("a", &job("a")), ("upgrade", UPGRADE)],
+        set_up: MAKE_GATE,
+        ..Boot::default()
+    });
+    machine.until("a", |events, _| events.len() == 2);
+    let first = machine.events()[1].clone();
+    machine.open_gate("gate-b");
+    machine.until_event("anew");
+    machine.until_said("goes on as /sbin/init");
+    assert_eq!(machine.events()[..3], ["sysinit", &first, "told 0"]);
+    // The process is still its child: its end is seen, and it is followed by another.
+    machine.open_gate("gate-a");
+    machine.until("second life", |events, _| events.len() == 5);
+    assert!(machine.events()[4].starts_with("a "));
+    machine.signal(Signal::USR2);
+    assert_eq!(machine.end().signal(), Some(INT));
+}
+
+/// While the boot is under way there is more to do than a successor would know.
+#[test]
+fn no_new_program_before_the_boot_is_over() {
+    let machine = Machine::boot(&Boot {
+        inittab: "::sysinit:/a\n::sysinit:/ask\n::once:echo up >> /events\n",
+        files: &[
+            ("a", &job("a")),
+            ("ask", "#!/bin/sh\n/sbin/init u; echo told $? >> /events\n"),
+        ],
+        set_up: MAKE_GATE,
+        ..Boot::default()
+    });
+    machine.until("a", |events, _| events.len() == 1);
+    machine.open_gate("gate-a");
+    machine.until_event("up");
+    machine.until_said("no new program is executed before the boot is over");
+    assert_eq!(machine.events()[1..], ["told 0", "up"]);
+}
+
 // halt, poweroff and reboot, inside of a machine.
 
 #[test]

@@ -388,6 +388,25 @@ fn runit_that_fails_starts_over_and_takes_over() {
     assert_eq!(machine.events(), ["1 0", "2 up", "2 TERM", "3"]);
 }
 
+/// Stage 2 goes on under the new program, which ends the machine as it should.
+#[test]
+fn runit_goes_on_in_a_new_program() {
+    by_runit_init();
+    let ask = "#!/bin/sh
+        echo 2 up >> /events
+        trap 'echo 2 TERM >> /events; exit' TERM
+        /sbin/runit-init u; echo told $? >> /events
+        while ! tr '\\0' '\\n' </proc/1/environ | grep -q '^SUNUP_INIT_HANDOVER=2 '; do sleep 0.05; done
+        echo anew >> /events
+        while :; do sleep 0.05; done\n";
+    let mut machine = boot(&[STAGE_1, ("etc/runit/2", ask), STAGE_3]);
+    machine.until_event("anew");
+    machine.signal(Signal::TERM);
+    assert_eq!(machine.end().signal(), Some(HUP));
+    let events = machine.events();
+    assert_eq!(events, ["1 0", "2 up", "told 0", "anew", "2 TERM", "3"]);
+}
+
 // Without being PID 1. None of these reaches the point where PID 1 is signalled.
 
 fn run(name: &str, args: &[&str]) -> (Option<i32>, String) {
@@ -400,7 +419,7 @@ fn run(name: &str, args: &[&str]) -> (Option<i32>, String) {
 fn mistakes_of_the_caller_are_named() {
     let told = (Some(111), "runit: must be run as process no 1\n".to_owned());
     assert_eq!(run("runit", &[]), told);
-    let told = (Some(0), "runit-init: usage: runit-init 0|6\n".to_owned());
+    let told = (Some(0), "runit-init: usage: runit-init 0|6|u\n".to_owned());
     assert_eq!(run("runit-init", &[]), told);
     assert_eq!(run("runit-init", &["3"]), told);
 }

@@ -7,7 +7,7 @@ use model::boot::{Action, Event, Fate, Id, Machine, Message, STAGE3, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{child, table};
-use crate::machine::{self, children, console, lifeline, now};
+use crate::machine::{self, children, console, lifeline, now, upgrade};
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::{power, spawn};
 
@@ -22,6 +22,7 @@ enum Outcome {
 pub fn run(mut machine: Machine, signals: &SignalFd, signal: Option<Signal>) -> u8 {
     let mut events = VecDeque::from([Event::Tick]);
     events.extend(signal.map(Event::Signal));
+    let mut upgrade = false;
     loop {
         while let Some(event) = events.pop_front() {
             lifeline::fail_for_a_test(event == Event::Signal(Signal::Hup));
@@ -36,15 +37,19 @@ pub fn run(mut machine: Machine, signals: &SignalFd, signal: Option<Signal>) -> 
             }
             lifeline::remember(machine.handover());
         }
-        read_signals(signals, &mut events);
+        upgrade |= read_signals(signals, &mut events);
         reap(&machine, &mut events);
-        if events.is_empty() {
+        if events.is_empty() && std::mem::take(&mut upgrade) {
+            upgrade::go_on_in_a_new_program(machine.is_up());
+        } else if events.is_empty() {
             wait_for_news(signals, &machine, &mut events);
         }
     }
 }
 
-fn read_signals(signals: &SignalFd, events: &mut VecDeque<Event>) {
+/// Whether a new program is to be executed; other signals are events.
+fn read_signals(signals: &SignalFd, events: &mut VecDeque<Event>) -> bool {
+    let mut upgrade = false;
     while let Some(delivered) = signals.next() {
         let signal = match delivered.signal {
             signal::SIGINT => Signal::Int,
@@ -56,11 +61,16 @@ fn read_signals(signals: &SignalFd, events: &mut VecDeque<Event>) {
             signal::SIGPWR => Signal::Pwr,
             signal::SIGTERM => Signal::Term,
             signal::SIGUSR2 => Signal::Usr2,
+            upgrade::UPGRADE => {
+                upgrade = true;
+                continue;
+            }
             // CHLD: reaping follows anyway.
             _ => continue,
         };
         events.push_back(Event::Signal(signal));
     }
+    upgrade
 }
 
 fn reap(machine: &Machine, events: &mut VecDeque<Event>) {

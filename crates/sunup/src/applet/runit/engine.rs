@@ -9,7 +9,7 @@ use model::stages::{Action, Event, Fate, Script, Signal, Stage, Stages};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::machine::requests::{REBOOT, STOPIT, is_executable};
-use crate::machine::{self, children, console, lifeline, now};
+use crate::machine::{self, children, console, lifeline, now, upgrade};
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::{power, spawn};
 
@@ -28,6 +28,7 @@ enum Outcome {
 /// Runs the machine until it exits.
 pub fn run(mut stages: Stages, signals: &SignalFd, words: &[Vec<u8>]) -> u8 {
     let mut events = VecDeque::from([Event::Tick]);
+    let mut upgrade = false;
     loop {
         while let Some(event) = events.pop_front() {
             lifeline::fail_for_a_test(event == Event::Signal(Signal::Cont));
@@ -42,18 +43,22 @@ pub fn run(mut stages: Stages, signals: &SignalFd, words: &[Vec<u8>]) -> u8 {
             }
             lifeline::remember(stages.handover());
         }
-        read_signals(signals, &mut events);
+        upgrade |= read_signals(signals, &mut events);
         let none_is_left = children::reap(|pid, how| events.push_back(Event::Exited(pid, how)));
         if none_is_left && stages.waits_for_the_last_process() {
             events.push_back(Event::NoChildren);
         }
-        if events.is_empty() {
+        if events.is_empty() && std::mem::take(&mut upgrade) {
+            upgrade::go_on_in_a_new_program(stages.is_up());
+        } else if events.is_empty() {
             wait_for_news(signals, &stages, &mut events);
         }
     }
 }
 
-fn read_signals(signals: &SignalFd, events: &mut VecDeque<Event>) {
+/// Whether a new program is to be executed; other signals are events.
+fn read_signals(signals: &SignalFd, events: &mut VecDeque<Event>) -> bool {
+    let mut upgrade = false;
     while let Some(delivered) = signals.next() {
         let signal = match delivered.signal {
             signal::SIGINT => Signal::Int,
@@ -62,11 +67,16 @@ fn read_signals(signals: &SignalFd, events: &mut VecDeque<Event>) {
             signal::SIGUSR1 => Signal::Usr1,
             signal::SIGUSR2 => Signal::Usr2,
             signal::SIGTERM => Signal::Term,
+            upgrade::UPGRADE => {
+                upgrade = true;
+                continue;
+            }
             // CHLD: reaping follows anyway.
             _ => continue,
         };
         events.push_back(Event::Signal(signal));
     }
+    upgrade
 }
 
 /// Sleeps until a signal comes or the machine's deadline is reached.

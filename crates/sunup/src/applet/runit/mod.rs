@@ -18,7 +18,7 @@ use model::stages::Stages;
 
 use super::{Applet, Call};
 use crate::machine::console::Voice;
-use crate::machine::{self, lifeline};
+use crate::machine::{self, lifeline, upgrade};
 use crate::say;
 use crate::sys::signal;
 
@@ -41,13 +41,14 @@ const VOICE: Voice = Voice {
 };
 
 /// Everything the loop wants to hear of.
-const SIGNALS: [signal::Signal; 7] = [
+const SIGNALS: [signal::Signal; 8] = [
     signal::SIGINT,
     signal::SIGCONT,
     signal::SIGPWR,
     signal::SIGUSR1,
     signal::SIGUSR2,
     signal::SIGTERM,
+    upgrade::UPGRADE,
     signal::SIGCHLD,
 ];
 

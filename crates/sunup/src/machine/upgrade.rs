@@ -1,0 +1,84 @@
+//! Process 1 goes on in a new program: as PID 1 it executes its file anew when a
+//! signal asks for it, and as `init u` it tries that file and sends the signal.
+//!
+//! The running processes stay its children, and what it knows of them goes the
+//! way it goes after a failure (`super::lifeline`). Signals stay blocked
+//! meanwhile, so none is lost. Only a machine that is up can be taken over: what
+//! a boot or a shutdown has still to do is not handed over.
+
+use std::ffi::{CString, OsString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use super::{console, lifeline};
+use crate::sys::signal::{self, Signal};
+use crate::sys::spawn;
+
+/// The signal: `SIGRTMIN+25` of glibc, by which systemd executes itself anew.
+pub const UPGRADE: Signal = 59;
+
+/// What /proc says of a file that another has taken the place of.
+const REPLACED: &[u8] = b" (deleted)";
+
+/// Executes the program anew; comes back, having said why, if that fails.
+pub fn go_on_in_a_new_program(is_up: bool) {
+    if !is_up {
+        return console::say(
+            "no new program is executed before the boot is over or on the way down",
+        );
+    }
+    let argv: Vec<CString> = std::env::args_os()
+        .filter_map(|word| CString::new(word.into_vec()).ok())
+        .collect();
+    let program = program_of("self").and_then(|path| Ok(CString::new(path.into_vec())?));
+    let failed = match program {
+        Ok(program) => {
+            let shown = program.as_bytes().escape_ascii().to_string();
+            console::say(&format!("goes on as {shown}"));
+            console::drain();
+            lifeline::leave_word();
+            let e = spawn::exec(&program, &argv, None);
+            lifeline::take_word_back();
+            e
+        }
+        Err(e) => e,
+    };
+    console::say(&format!(
+        "execute the program anew: {failed}; it goes on as it was"
+    ));
+}
+
+/// `init u`: asks PID 1 to do so, if its file works.
+///
+/// # Errors
+/// What was tried, and why it failed, in words.
+pub fn ask() -> Result<(), String> {
+    let program =
+        program_of("1").map_err(|e| format!("find the program of PID 1: {e}; only root may"))?;
+    let shown = program.as_bytes().escape_ascii();
+    // Called by the name that PID 1 would have, it says its version all the same.
+    let tried = Command::new(&program)
+        .arg0("init")
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .map_err(|e| format!("{shown}: start: {e}"))?;
+    let is_ours = tried.status.success() && tried.stdout.starts_with(b"init (sunup) ");
+    if !is_ours {
+        return Err(format!(
+            "{shown}: `--version` is not answered as by sunup; PID 1 goes on as it was"
+        ));
+    }
+    signal::kill(1, UPGRADE).map_err(|e| format!("signal PID 1: {e}; only root may"))
+}
+
+/// The path that a process was executed by, whatever file is there now.
+fn program_of(pid: &str) -> std::io::Result<OsString> {
+    let path = fs::read_link(format!("/proc/{pid}/exe"))?.into_os_string();
+    let bytes = path.as_bytes();
+    let path = bytes.strip_suffix(REPLACED).unwrap_or(bytes);
+    Ok(OsString::from_vec(path.to_vec()))
+}
