@@ -31,6 +31,13 @@ pub struct Unit {
     pub removed: bool,
 }
 
+/// What no service shows: the file of a predecessor is written, or removed.
+const UNKNOWN_LOOP: Option<CrashLoop> = Some(CrashLoop {
+    lives: 0,
+    ended: (0, 0),
+    next: None,
+});
+
 /// A service or its logger.
 #[derive(Clone, Debug)]
 pub struct Half {
@@ -89,7 +96,7 @@ impl Half {
             marked: false,
             changed,
             shown: None,
-            shown_loop: None,
+            shown_loop: UNKNOWN_LOOP,
         }
     }
 
