@@ -169,7 +169,9 @@ impl Supervisor {
     pub(super) fn not_opened(&mut self, identity: Identity, obstacle: Option<String>) {
         // What changed meanwhile is told by an event of its own.
         let Some(text) = obstacle else {
-            return self.stop_waiting(identity);
+            self.stop_waiting(identity);
+            // Another name may lead there, of which no event will tell.
+            return self.scan_by(self.now.at.plus_ms(REVIVE_MS));
         };
         let Some(waiting) = self.waiting.get_mut(&identity) else {
             return;

@@ -99,4 +99,22 @@ pub const FOUND: &[(&str, u64, &[Move])] = &[
             Change(1693637413),
         ],
     ),
+    (
+        "a directory of two names was forgotten when the one by which it waited went",
+        19032,
+        &[
+            Round(3652188107, Some(6)),
+            Change(1050498778),
+            Start,
+            Tell(false),
+            Round(2797812016, None),
+            Wait(1648335452),
+            Round(2596351785, None),
+            Round(3215983224, Some(13)),
+            Start,
+            Round(2384376395, None),
+            Change(222311524),
+            Round(3528539602, None),
+        ],
+    ),
 ];
