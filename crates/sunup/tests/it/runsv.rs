@@ -381,11 +381,13 @@ fn kill_then_up_makes_no_second_copy() {
     let first = runsv.status("run", running);
     events(&fixture, 1);
     runsv.control("kukuku");
-    let second = runsv.status("restart", |s| running(s) && s.pid != first.pid);
-    assert_eq!(
-        events(&fixture, 2)[..2],
-        [format!("run {}", first.pid), format!("run {}", second.pid)]
-    );
+    runsv.status("restart", |s| running(s) && s.pid != first.pid);
+    let runs = events(&fixture, 2);
+    let present = runsv.status("run", |s| running(s) && lives(s.pid)).pid;
+    for run in runs {
+        let pid = run.trim_start_matches("run ").parse().unwrap();
+        assert!(pid == present || ends(pid), "{run} is lost");
+    }
     runsv.exit();
 }
 
