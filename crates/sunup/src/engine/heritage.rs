@@ -25,6 +25,7 @@ use super::adopt::LogPipe;
 use super::half::Half;
 use super::supervise::Supervise;
 use super::unit::Unit;
+use crate::machine::lifeline;
 use crate::say;
 use crate::sys::spawn::FilesLimit;
 use crate::sys::{env, inherited};
@@ -286,7 +287,7 @@ impl super::Engine {
             self.watch_again(id, processes.get(&id).copied());
         }
         for pid in self.core.children() {
-            if !is_child(pid) {
+            if !lifeline::is_child(pid as i32) {
                 self.feed(model::supervisor::Input::ChildEnded(
                     pid,
                     model::service::Exit::Unknown,
@@ -335,10 +336,4 @@ fn numbered<'t>(text: &'t str, kind: &'static str) -> impl Iterator<Item = (Unit
         let (number, words) = line.strip_prefix(kind)?.split_once(' ')?;
         Some((number.parse().ok()?, words))
     })
-}
-
-fn is_child(pid: model::service::Pid) -> bool {
-    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    Pid::from_raw(pid as i32).is_some_and(|pid| waitid(WaitId::Pid(pid), options).is_ok())
 }
