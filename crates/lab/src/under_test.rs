@@ -29,13 +29,14 @@ use crate::{debian, moment, reference, workspace};
 
 /// Modules about what sunup alone has: its command line, how it takes mistakes, its
 /// pages, sources and records.
-const OWN: [&str; 9] = [
+const OWN: [&str; 10] = [
     "bad_input",
     "cli",
     "crash_loop",
     "exits",
     "manual",
     "personality",
+    "scale",
     "tidy",
     "torture",
     "upgrade",

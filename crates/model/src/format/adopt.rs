@@ -1,4 +1,4 @@
-//! `supervise/adopt`: who the service's process is, for a later supervisor.
+//! The content of `supervise/lock`: who the service's process is, for a later supervisor.
 //!
 //! One line, `1 PHASE BOOT_ID PID_NAMESPACE PIPE PID BOOT_NS`: the format's version,
 //! `run` or `finish`, the kernel's boot id, the inode of the pid namespace in
@@ -9,8 +9,7 @@
 //! The line has [`BYTES`] bytes, filled with blanks. While the service is being
 //! stopped and has not got TERM yet, because `control/t` runs, the supervisor has
 //! the word `stop` at the line's end: who wanted it down by `once` did not stop it.
-//! The file exists while the service is supervised; a supervisor that ends the
-//! supervision removes it.
+//! runit keeps that file empty. A supervisor that ends the supervision empties it.
 
 use alloc::format;
 use alloc::string::String;

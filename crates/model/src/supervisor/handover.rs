@@ -21,6 +21,7 @@ use crate::format::tai64n::Tai64n;
 use crate::scan::Identity;
 use crate::service::handover::{has, number, value};
 use crate::service::{Exit, Pid, Role, Service};
+use crate::time::Instant;
 
 impl Supervisor {
     /// The lines for a successor; to be asked for when every action is done.
@@ -181,6 +182,7 @@ fn resume_unit(
         piped: has(words, "piped") && log.is_some(),
         sheds_log: has(words, "sheds_log"),
         log: log.map(Box::new),
+        log_seen_at: Instant(0),
         log_obstacle: String::new(),
         removed: has(words, "removed"),
     })

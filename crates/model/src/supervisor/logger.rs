@@ -47,6 +47,14 @@ impl Supervisor {
         }
     }
 
+    /// Before a start, unless it was opened just now.
+    pub(super) fn look_at_log_again(&mut self, unit: UnitId) {
+        let seen_at = self.units.get(&unit).map(|unit| unit.log_seen_at);
+        if seen_at != Some(self.now.at) {
+            self.look_at_log(unit);
+        }
+    }
+
     pub(super) fn look_at_log(&mut self, unit: UnitId) {
         if self.ending == Ending::No && self.units.contains_key(&unit) {
             self.push(Action::LookAtLog(unit));
@@ -58,6 +66,7 @@ impl Supervisor {
         let Some(unit) = self.units.get_mut(&unit_id) else {
             return;
         };
+        unit.log_seen_at = now;
         match found {
             // Perhaps it was away for a moment only.
             Log::Same => unit.sheds_log = !unit.piped && unit.log.is_some(),

@@ -217,6 +217,7 @@ impl Supervisor {
                 .as_ref()
                 .map(|log| Box::new(Half::new(log, wall))),
             piped: opened.log.is_some(),
+            log_seen_at: self.now.at,
             log_obstacle: String::new(),
             sheds_log: false,
             removed: false,

@@ -42,7 +42,7 @@ impl Supervisor {
             service::Action::StartRun => {
                 if id.role == Role::Main {
                     self.shed_log(id.unit);
-                    self.look_at_log(id.unit);
+                    self.look_at_log_again(id.unit);
                     self.need_pipe(id.unit);
                 }
                 Job::Run(id)

@@ -9,6 +9,7 @@ use crate::format::status::Status;
 use crate::format::tai64n::Tai64n;
 use crate::scan::{Identity, Name};
 use crate::service::{Role, Service, Stat};
+use crate::time::Instant;
 
 /// A supervised service directory.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Unit {
     pub log: Option<Box<Half>>,
     /// The writing end of the log pipe is open.
     pub piped: bool,
+    /// When the entry `log` was last looked at.
+    pub log_seen_at: Instant,
     /// What was last in the way of opening `log`; empty if nothing was.
     pub log_obstacle: String,
     /// The logger's directory went: the logger is to end.

@@ -17,8 +17,10 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::{exits, foreign, supervise};
+use super::supervise::{self, Supervise};
+use super::{exits, foreign};
 use crate::sys::clock;
+use crate::sys::spawn::aside;
 
 /// Where this supervisor's pids count; `None` without /proc. Fails as
 /// [`supervise::unless_short`] does.
@@ -43,12 +45,13 @@ pub type Adopted = (OwnedFd, Record);
 /// service that no earlier supervisor held. Fails as [`supervise::unless_short`] does.
 pub fn inherit(
     home: BorrowedFd,
+    supervise: &Supervise,
     world: Option<&World>,
     role: Role,
     default: Want,
 ) -> io::Result<(Inheritance, Option<Adopted>)> {
     let status = supervise::status(home)?;
-    let mut record = supervise::record(home)?.filter(|r| adoption::counts(r, world));
+    let mut record = supervise.record()?.filter(|r| adoption::counts(r, world));
     let mut process = record.as_ref().map(look_at).transpose()?.flatten();
     let seen = process.as_ref().map(|(_, seen)| *seen);
     let lives = record
@@ -104,7 +107,7 @@ fn look_at(record: &Record) -> io::Result<Option<(OwnedFd, Seen)>> {
     let Some(pid) = i32::try_from(record.pid).ok().and_then(Pid::from_raw) else {
         return Ok(None);
     };
-    let pidfd = supervise::unless_short(pidfd_open(pid, PidfdFlags::empty()))?;
+    let pidfd = supervise::unless_short(pidfd_open(pid, PidfdFlags::empty()))?.map(aside);
     // The descriptor pins the process, so what is read now is about it or fails.
     let stat = look(fs::read(format!("/proc/{}/stat", record.pid)))?;
     let stat = stat.as_deref().and_then(proc_stat::decode);
@@ -155,8 +158,9 @@ impl LogPipe {
             return Ok(pipe);
         }
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let read = aside(read);
         let both = reopen(&format!("/proc/self/fd/{}", read.as_raw_fd()), OFlags::RDWR);
-        let write = Some(both.unwrap_or(write));
+        let write = Some(aside(both.unwrap_or(write)));
         Ok(Self { read, write })
     }
 
@@ -185,5 +189,5 @@ fn reopen(path: &str, access: OFlags) -> Option<OwnedFd> {
     let fd = rustix::fs::open(path, flags, Mode::empty()).ok()?;
     let flags = rustix::fs::fcntl_getfl(&fd).ok()?;
     rustix::fs::fcntl_setfl(&fd, flags - OFlags::NONBLOCK).ok()?;
-    Some(fd)
+    Some(aside(fd))
 }

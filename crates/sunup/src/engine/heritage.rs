@@ -201,6 +201,7 @@ impl Heritage {
                 log: log.map(Box::new),
                 pipe,
                 watch,
+                lacks_scripts: false,
             };
             Some((id, unit))
         });

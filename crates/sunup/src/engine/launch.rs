@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use model::format::adopt::{World, prefix};
@@ -12,7 +12,7 @@ use model::supervisor::Job;
 use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
 
-use super::supervise::RECORD;
+use super::half::Half;
 use super::unit::Unit;
 use crate::personality;
 use crate::sys::spawn::{FilesLimit, Pid, Plan, Record, Session, SpawnError, Spawner};
@@ -80,7 +80,7 @@ impl Launcher {
             });
         };
         let path = program.path();
-        let plan = self.plan(unit, role, half.home.as_raw_fd(), &program);
+        let plan = self.plan(unit, role, half, &program);
         let error = match plan {
             Ok(plan) => match self.spawner.spawn(&plan) {
                 Ok(pid) => return Ok(pid),
@@ -91,7 +91,7 @@ impl Launcher {
         Err(refuse(&half.path, &path, error))
     }
 
-    fn plan(&self, unit: &Unit, role: Role, home: RawFd, program: &Program) -> io::Result<Plan> {
+    fn plan(&self, unit: &Unit, role: Role, half: &Half, program: &Program) -> io::Result<Plan> {
         let path = CString::new(program.path())?;
         let mut argv = vec![path.clone()];
         for arg in program.arguments() {
@@ -111,11 +111,11 @@ impl Launcher {
         };
         let inode = pipe.map_or(0, super::adopt::LogPipe::inode);
         let record = phase.zip(self.world.as_ref()).map(|(phase, world)| Record {
-            path: RECORD.into(),
+            file: half.supervise.record_fd().as_raw_fd(),
             prefix: prefix(phase, world, inode),
         });
         Ok(Plan {
-            cwd: home,
+            cwd: half.home.as_raw_fd(),
             program: path,
             argv,
             stdio,

@@ -57,7 +57,7 @@ impl Engine {
             }
             Action::Mark(id, stopping) => {
                 if let Some(half) = self.half(id) {
-                    supervise::mark(half.home.as_fd(), stopping);
+                    half.supervise.mark(stopping);
                 }
             }
             Action::ClosePipe(unit) => {
@@ -68,7 +68,7 @@ impl Engine {
             Action::CloseLog(unit) => {
                 if let Some(unit) = self.units.get_mut(&unit) {
                     if let Some(log) = unit.log.take() {
-                        supervise::release(log.home.as_fd());
+                        log.supervise.release(log.home.as_fd());
                     }
                     unit.pipe = None;
                 }
@@ -76,9 +76,11 @@ impl Engine {
             Action::OpenPipe(unit) => self.open_pipe(unit),
             Action::Dismiss(unit) => {
                 if let Some(unit) = self.remove(unit) {
-                    supervise::release(unit.main.home.as_fd());
-                    if let Some(log) = &unit.log {
-                        supervise::release(log.home.as_fd());
+                    for half in [Some(&unit.main), unit.log.as_deref()]
+                        .into_iter()
+                        .flatten()
+                    {
+                        half.supervise.release(half.home.as_fd());
                     }
                 }
             }
@@ -144,6 +146,9 @@ impl Engine {
     }
 
     fn write(&mut self, id: Id, status: &Status, stat: Option<Stat>) -> Option<Input> {
+        if let (Some(_), Some(unit)) = (stat, self.units.get_mut(&id.unit)) {
+            unit.lacks_scripts = false;
+        }
         let half = self.half(id)?;
         // In this order: who finds a fifo open finds a status, too, unless there is
         // no place for one. A service that shows nothing obeys all the same.
@@ -158,7 +163,9 @@ impl Engine {
         };
         let Err((attempt, e)) = shown.and(watched) else {
             self.half(id)?.is_well(About::Files);
-            return (id.role == Role::Main).then(|| self.watch_home(id.unit))?;
+            // What is about to start does not wait for that.
+            let late = id.role == Role::Main && stat.is_some();
+            return late.then(|| self.watch_home(id.unit))?;
         };
         let complaint = format!("{}: {attempt}: {e}; trying again", self.title_of(id));
         let who = self.who;

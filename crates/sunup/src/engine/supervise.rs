@@ -1,5 +1,8 @@
 //! The directory `supervise`: lock, fifos and state files of one service or
-//! logger, byte for byte as runit's runsv keeps them (runsv(8)).
+//! logger, byte for byte as runit's runsv keeps them (runsv(8)). The lock, which
+//! is empty there, holds the record of the process ([`adopt`]): each child writes
+//! it by the descriptor that its supervisor has anyway, which costs a start a
+//! fifth of what a file of its own would.
 //!
 //! Opening it takes two steps: [`Supervise::open`] takes the lock, without which
 //! nothing may be done here, and [`Supervise::furnish`] makes the fifos, after
@@ -21,11 +24,11 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-/// Where a child writes its record, relative to the service directory.
-pub const RECORD: &CStr = c"supervise/adopt";
+use crate::sys::spawn::aside;
 
 /// The open directory.
 pub struct Supervise {
+    /// Open for reading and writing; holds the record.
     lock: OwnedFd,
     fifos: Option<Fifos>,
     /// It was not there: no earlier supervisor left anything.
@@ -56,7 +59,7 @@ impl Supervise {
         let is_new = make_dir(home).map_err(|e| OpenError::Failed("make supervise", e))?;
         let lock = take_lock(home)?;
         Ok(Self {
-            lock,
+            lock: aside(lock),
             fifos: None,
             is_new,
         })
@@ -94,7 +97,8 @@ impl Supervise {
         home: BorrowedFd,
         anew: bool,
     ) -> Result<bool, (&'static str, io::Error)> {
-        if anew || links(&self.lock) == 0 {
+        // Without fifos it was opened just now.
+        if anew || self.fifos.is_some() && links(&self.lock) == 0 {
             self.lock_again(home);
         }
         if !anew && self.fifos.as_ref().is_some_and(Fifos::are_in_place) {
@@ -110,6 +114,7 @@ impl Supervise {
                     .map_err(|e| ("open supervise/ok", e))?,
             ),
         };
+        let control = aside(control);
         self.fifos = Some(Fifos { control, ok });
         Ok(true)
     }
@@ -118,8 +123,41 @@ impl Supervise {
     /// would make and lock another. One that did so already cannot be helped.
     fn lock_again(&mut self, home: BorrowedFd) {
         if let Ok(lock) = take_lock(home) {
+            let mut record = [0; adopt::BYTES];
+            // Absent when nothing was ever started; without it nothing is adopted.
+            if rustix::io::pread(&self.lock, &mut record, 0) == Ok(record.len()) {
+                let _kept = rustix::io::pwrite(&lock, &record, 0);
+            }
             self.lock = lock;
         }
+    }
+
+    /// Where a child writes its record.
+    pub fn record_fd(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
+    }
+
+    /// The record that an earlier supervisor's child left. Fails as [`unless_short`] does.
+    pub fn record(&self) -> io::Result<Option<adopt::Record>> {
+        let mut buffer = [0; adopt::BYTES_MAX];
+        let bytes = unless_short(rustix::io::pread(&self.lock, &mut buffer, 0))?;
+        Ok(bytes.and_then(|n| buffer.get(..n)).and_then(adopt::decode))
+    }
+
+    /// Notes in the child's record whether a stop is under way. What cannot be noted
+    /// costs no more than that the next supervisor does not go on with it.
+    pub fn mark(&self, stopping: bool) {
+        if length_if_regular(&self.lock) == Some(adopt::BYTES as i64) {
+            let at = adopt::MARK_AT as u64;
+            let _noted = rustix::io::pwrite(&self.lock, &adopt::mark(stopping), at);
+        }
+    }
+
+    /// Ends the supervision: nothing is left to adopt.
+    pub fn release(&self, home: BorrowedFd) {
+        // What stays is of a process that ended, which a successor would notice.
+        let _emptied = ftruncate(&self.lock, 0);
+        show_crash_loop(home, None);
     }
 
     /// Closes the fifos, to be furnished again.
@@ -154,10 +192,11 @@ impl Fifos {
 
 fn take_lock(home: BorrowedFd) -> Result<OwnedFd, OpenError> {
     let flags =
-        OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let lock = match openat(home, c"supervise/lock", flags, Mode::RUSR | Mode::WUSR) {
-        Err(Errno::LOOP | Errno::NXIO) => Err(io::Error::other("not a file; remove it")),
-        opened => opened.map_err(io::Error::from),
+        Ok(lock) if length_if_regular(&lock).is_some() => Ok(lock),
+        Ok(_) | Err(Errno::LOOP | Errno::NXIO) => Err(io::Error::other("not a file; remove it")),
+        Err(e) => Err(e.into()),
     };
     let lock = lock.map_err(|e| OpenError::Failed("open supervise/lock", e))?;
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -222,25 +261,6 @@ pub fn show_crash_loop(home: BorrowedFd, crash_loop: Option<&CrashLoop>) {
     }
 }
 
-/// The record that an earlier supervisor's child left. Fails as [`unless_short`] does.
-pub fn record(home: BorrowedFd) -> io::Result<Option<adopt::Record>> {
-    let mut buffer = [0; adopt::BYTES_MAX];
-    let bytes = unless_short(read(home, RECORD, &mut buffer))?;
-    Ok(bytes.and_then(adopt::decode))
-}
-
-/// Notes in the child's record whether a stop is under way. What cannot be noted
-/// costs no more than that the next supervisor does not go on with it.
-pub fn mark(home: BorrowedFd, stopping: bool) {
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = openat(home, RECORD, flags, Mode::empty());
-    let is_whole = |file: &OwnedFd| length_if_regular(file) == Some(adopt::BYTES as i64);
-    if let Some(file) = file.ok().filter(is_whole) {
-        let at = adopt::MARK_AT as u64;
-        let _noted = rustix::io::pwrite(&file, &adopt::mark(stopping), at);
-    }
-}
-
 /// The status that an earlier supervisor left. Fails as [`unless_short`] does.
 pub fn status(home: BorrowedFd) -> io::Result<Option<Status>> {
     let mut buffer = [0; 21];
@@ -257,13 +277,6 @@ pub fn unless_short<T>(looked: Result<T, Errno>) -> io::Result<Option<T>> {
         Err(e @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => Err(e.into()),
         Err(_) => Ok(None),
     }
-}
-
-/// Ends the supervision: nothing is left to adopt.
-pub fn release(home: BorrowedFd) {
-    // Absent when nothing was ever started.
-    let _absent = unlinkat(home, RECORD, AtFlags::empty());
-    show_crash_loop(home, None);
 }
 
 /// Nothing was left to take over: what another boot or an earlier supervision

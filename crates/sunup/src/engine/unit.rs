@@ -1,6 +1,7 @@
 //! One service directory, held open: the service, its logger if `log` is a
 //! directory, and the pipe between them.
 
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -9,13 +10,14 @@ use model::format::adopt::{Record, World};
 use model::scan::Identity;
 use model::service::{Role, Want};
 use model::supervisor::Log;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, openat, statat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, fstat, openat, statat};
 use rustix::io::Errno;
 
 use super::adopt::{LogPipe, inherit, nothing_found};
 use super::exits::sighting;
 use super::half::Half;
 use super::supervise::{self, OpenError, Supervise};
+use crate::sys::spawn::aside;
 
 /// A supervised service directory.
 pub struct Unit {
@@ -27,6 +29,8 @@ pub struct Unit {
     pub pipe: Option<LogPipe>,
     /// The number of the directory's watch in [`super::scandir`].
     pub watch: Option<i32>,
+    /// It was opened just now, and has no `control`.
+    pub lacks_scripts: bool,
 }
 
 /// What opening a unit found.
@@ -52,7 +56,7 @@ pub struct Place {
 impl Place {
     /// Opens a directory.
     pub fn open(path: &Path) -> std::io::Result<Self> {
-        let home = open_dir(CWD, path)?;
+        let home = aside(open_dir(CWD, path)?);
         let found = fstat(&home)?;
         let identity = Identity {
             dev: found.st_dev,
@@ -70,12 +74,17 @@ impl Unit {
     /// Locks the supervise directories and takes over what an earlier supervisor left.
     pub fn open(place: Place, world: Option<&World>) -> Result<Opened, OpenError> {
         let Place { home, path, .. } = place;
-        let log_home = open_log(&home)?;
+        let entries = Entries::of(&home);
+        let log_home = entries.log.then(|| open_log(&home)).transpose()?.flatten();
         let mut records = vec![];
         let log_path = path.join("log");
-        let (main, main_found) = open_half(home, path, Role::Main, world, &mut records)?;
+        let place = (home, path, &entries);
+        let (main, main_found) = open_half(place, Role::Main, world, &mut records)?;
         let log = log_home
-            .map(|home| open_half(home, log_path, Role::Log, world, &mut records))
+            .map(|home| {
+                let entries = Entries::of(&home);
+                open_half((home, log_path, &entries), Role::Log, world, &mut records)
+            })
             .transpose()?;
         let (log, log_found) = log.map(|(log, found)| (Box::new(log), found)).unzip();
         let pipe = log
@@ -89,6 +98,7 @@ impl Unit {
                 log,
                 pipe,
                 watch: None,
+                lacks_scripts: !entries.control,
             },
             main: main_found,
             log: log_found,
@@ -106,7 +116,9 @@ impl Unit {
         }
         let path = self.main.path.join("log");
         let mut records = vec![];
-        let (log, found) = open_half(home, path, Role::Log, world, &mut records)?;
+        let entries = Entries::of(&home);
+        let place = (home, path, &entries);
+        let (log, found) = open_half(place, Role::Log, world, &mut records)?;
         let pipe =
             LogPipe::take_over(&records).map_err(|e| OpenError::Failed("make the log pipe", e))?;
         self.log = Some(Box::new(log));
@@ -132,6 +144,9 @@ impl Unit {
 
     /// Whether a script `control/LETTER` exists and is executable (runsv(8)).
     pub fn has_script(&self, letter: u8) -> bool {
+        if self.lacks_scripts {
+            return false;
+        }
         let name = ["control/", &char::from(letter).to_string()].concat();
         statat(&self.main.home, name, AtFlags::empty())
             .is_ok_and(|found| Mode::from_raw_mode(found.st_mode).contains(Mode::XUSR))
@@ -140,22 +155,21 @@ impl Unit {
 
 /// Locks one of the two and looks for its process, whose record is added.
 fn open_half(
-    home: OwnedFd,
-    path: PathBuf,
+    (home, path, entries): (OwnedFd, PathBuf, &Entries),
     role: Role,
     world: Option<&World>,
     records: &mut Vec<Record>,
 ) -> Result<(Half, Inheritance), OpenError> {
     let opened = Supervise::open(home.as_fd())?;
     // As runsv looks for it: anything by that name counts, a dangling link does not.
-    let is_down = statat(&home, c"down", AtFlags::empty()).is_ok();
+    let is_down = entries.down && statat(&home, c"down", AtFlags::empty()).is_ok();
     let default = if is_down { Want::Down } else { Want::Up };
     let (found, process) = if opened.is_new {
         (nothing_found(world, role, default), None)
     } else {
         // The count begins anew.
         supervise::show_crash_loop(home.as_fd(), None);
-        inherit(home.as_fd(), world, role, default)
+        inherit(home.as_fd(), &opened, world, role, default)
             .map_err(|e| OpenError::Failed("look for an earlier supervisor's process", e))?
     };
     let (pidfd, record) = process.unzip();
@@ -168,7 +182,7 @@ fn open_half(
 /// The directory `log`, if there is one.
 fn open_log(home: &OwnedFd) -> Result<Option<OwnedFd>, OpenError> {
     match open_dir(home, Path::new("log")) {
-        Ok(log) => Ok(Some(log)),
+        Ok(log) => Ok(Some(aside(log))),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(e) => Err(OpenError::Failed("open log", e.into())),
     }
@@ -180,10 +194,58 @@ fn is_same(one: &OwnedFd, other: &OwnedFd) -> rustix::io::Result<bool> {
 }
 
 fn open_dir(at: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
-    openat(
-        at,
-        path,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    let open = |access| {
+        let flags = access | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(&at, path, flags, Mode::empty())
+    };
+    // Who may not list it can work in it all the same.
+    open(OFlags::RDONLY).or_else(|e| match e {
+        Errno::ACCESS => open(OFlags::PATH),
+        e => Err(e),
+    })
+}
+
+/// Which optional entries a directory may have. One look at the whole costs
+/// less than one for each that is not there, as most are not.
+struct Entries {
+    log: bool,
+    down: bool,
+    control: bool,
+}
+
+/// A directory of more entries is not read: it is asked for each.
+const ENTRIES_MAX: usize = 64;
+
+impl Entries {
+    /// What there may be in a directory that was opened just now.
+    fn of(home: &OwnedFd) -> Self {
+        Self::listed(home).unwrap_or(Self {
+            log: true,
+            down: true,
+            control: true,
+        })
+    }
+
+    /// `None`: it cannot be read, or is too long.
+    fn listed(home: &OwnedFd) -> Option<Self> {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut dir = RawDir::new(home, &mut buffer);
+        let mut found = Self {
+            log: false,
+            down: false,
+            control: false,
+        };
+        for _ in 0..ENTRIES_MAX {
+            match dir.next() {
+                None => return Some(found),
+                Some(entry) => match entry.ok()?.file_name().to_bytes() {
+                    b"log" => found.log = true,
+                    b"down" => found.down = true,
+                    b"control" => found.control = true,
+                    _ => {}
+                },
+            }
+        }
+        None
+    }
 }

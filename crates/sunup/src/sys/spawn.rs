@@ -44,16 +44,16 @@ pub struct Plan {
     pub session: Session,
     /// The limit of open files, if the supervisor raised its own.
     pub files: Option<FilesLimit>,
-    /// A file, relative to `cwd`, that the child fills with its own identity
-    /// just before the exec: text that the caller chose, then the child's pid
-    /// and its boot-clock time in nanoseconds.
+    /// A file that the child fills with its own identity just before the exec:
+    /// text that the caller chose, then the child's pid and its boot-clock time
+    /// in nanoseconds.
     pub record: Option<Record>,
 }
 
 /// See [`Plan::record`].
 pub struct Record {
-    /// Path of the file, which is created or cut to length.
-    pub path: CString,
+    /// The file, open for writing; the record is its beginning.
+    pub file: RawFd,
     /// What the record starts with.
     pub prefix: Vec<u8>,
 }
@@ -305,6 +305,18 @@ fn become_program(shared: &Shared) -> Result<(), &'static str> {
     Err("start")
 }
 
+/// What is copied is counted in words of the kernel's bitmap of descriptors.
+const COPIED: RawFd = 64;
+
+/// Moves a descriptor that is kept for long out of the way of starts: else it is
+/// among those that each child copies and closes. Without room it stays.
+pub fn aside(fd: OwnedFd) -> OwnedFd {
+    if fd.as_raw_fd() >= COPIED {
+        return fd;
+    }
+    rustix::io::fcntl_dupfd_cloexec(&fd, COPIED).unwrap_or(fd)
+}
+
 /// Takes copies of the descriptors up to `last`, and of no more: to copy and
 /// close the thousands of a supervisor would cost more than all the rest. They
 /// are shared no longer then.
@@ -331,7 +343,7 @@ fn write_record(record: &Record) {
         tv_nsec: 0,
     };
     let mut text = [b' '; RECORD_BYTES];
-    // SAFETY: `now` is valid for writing; path and buffer are valid for the calls.
+    // SAFETY: `now` is valid for writing; the buffer is valid for the calls.
     unsafe {
         let pid = libc::getpid();
         libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now);
@@ -343,14 +355,7 @@ fn write_record(record: &Record) {
         at = append(&mut text, at, b" ");
         append_number(&mut text, at, ns);
         append(&mut text, RECORD_BYTES - 1, b"\n");
-        // The supervisor sleeps: a fifo in the file's place must not hold it up.
-        let flags =
-            libc::O_WRONLY | libc::O_CREAT | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOFOLLOW;
-        let fd = libc::open(record.path.as_ptr(), flags, 0o600);
-        if fd >= 0 {
-            libc::write(fd, text.as_ptr().cast(), text.len());
-            libc::close(fd);
-        }
+        libc::pwrite(record.file, text.as_ptr().cast(), text.len(), 0);
     }
 }
 

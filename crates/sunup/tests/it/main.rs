@@ -21,6 +21,7 @@ mod runsv;
 mod runsvchdir;
 mod runsvdir;
 mod runsvdir_script;
+mod scale;
 mod sv;
 mod svc;
 mod svlogd;

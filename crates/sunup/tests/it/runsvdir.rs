@@ -15,14 +15,14 @@ use super::common::{
 };
 
 /// A runsvdir over `scan` of a fixture; its services end with it.
-struct Runsvdir {
-    child: Child,
+pub struct Runsvdir {
+    pub child: Child,
     scan: PathBuf,
     stderr: PathBuf,
 }
 
 impl Runsvdir {
-    fn start(fixture: &Fixture) -> Self {
+    pub fn start(fixture: &Fixture) -> Self {
         let stderr = fixture.path("stderr");
         let sink = fs::OpenOptions::new()
             .append(true)
@@ -49,12 +49,12 @@ impl Runsvdir {
         }
     }
 
-    fn said(&self) -> String {
+    pub fn said(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap()
     }
 
     /// Stops everything and waits until nothing is left.
-    fn hang_up(mut self) {
+    pub fn hang_up(mut self) {
         let pids: Vec<u32> = all_pids(&self.scan);
         kill(self.child.id(), Signal::HUP);
         assert_eq!(wait_exit(&mut self.child).code(), Some(111));
@@ -85,7 +85,7 @@ fn all_pids(scan: &Path) -> Vec<u32> {
 }
 
 /// Waits for a status of the service in `dir`, whose supervise directory may not exist yet.
-fn status(dir: &Path, what: &str, check: impl Fn(&Status) -> bool) -> Status {
+pub fn status(dir: &Path, what: &str, check: impl Fn(&Status) -> bool) -> Status {
     if !dir.join("supervise").exists() {
         wait_for("supervise", &[dir], || {
             dir.join("supervise").is_dir().then_some(())
@@ -811,61 +811,6 @@ fn the_limit_of_descriptors_is_lifted_for_the_supervisor_alone() {
     let words: Vec<&str> = line.split_whitespace().collect();
     assert_eq!(words[3..5], [most.trim(), most.trim()], "{line}");
     runsvdir.hang_up();
-}
-
-/// A service for which there was no descriptor starts when there is one, though
-/// nothing happens in the scan directory.
-#[test]
-fn services_wait_for_descriptors() {
-    // With the second number one more fits in than with the first.
-    for spare in [3, 4] {
-        let fixture = Fixture::new(&[("scan/", ""), ("all/", "")]);
-        for n in 0..4 {
-            fixture.add(&format!("new/{n} -> ../all/{n}"), "");
-            fixture.add(&format!("all/{n}/run"), SLEEP);
-        }
-        fixture.add("scan/first -> ../first", "");
-        fixture.add("first/run", SLEEP);
-        let runsvdir = Runsvdir::start(&fixture);
-        status(&fixture.path("first"), "first", running);
-        wait_for("fifo", &[&fixture.path("first/supervise")], || {
-            fs::metadata(fixture.path("first/supervise/ok")).ok()
-        });
-        let pid = rustix::process::Pid::from_raw(runsvdir.child.id() as i32);
-        let limit = |current: u64| {
-            let wanted = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-            let wanted = rustix::process::Rlimit {
-                current: Some(current),
-                maximum: wanted.maximum,
-            };
-            rustix::process::prlimit(pid, rustix::process::Resource::Nofile, wanted).unwrap()
-        };
-        let open = fs::read_dir(format!("/proc/{}/fd", runsvdir.child.id()))
-            .unwrap()
-            .count() as u64;
-        limit(open + spare);
-        // All four at once: one directory takes the other's place.
-        fixture.add("new/first -> ../first", "");
-        rustix::fs::renameat_with(
-            rustix::fs::CWD,
-            fixture.path("scan"),
-            rustix::fs::CWD,
-            fixture.path("new"),
-            rustix::fs::RenameFlags::EXCHANGE,
-        )
-        .unwrap();
-        wait_for("complaint", &[&fixture.path("")], || {
-            runsvdir
-                .said()
-                .contains("Too many open files")
-                .then_some(())
-        });
-        limit(open + 100);
-        for n in 0..4 {
-            status(&fixture.path(&format!("all/{n}")), "running", running);
-        }
-        runsvdir.hang_up();
-    }
 }
 
 /// A command that reaches the keeper together with the wish to let go is obeyed.

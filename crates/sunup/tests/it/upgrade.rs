@@ -538,7 +538,10 @@ fn what_is_under_way_goes_on() {
         fs::read_to_string(supervisor.dir("stopping/asked")).unwrap(),
         "\n"
     );
-    yield_until(|| (!gone.join("supervise/adopt").exists()).then_some(()));
+    yield_until(|| {
+        let record = fs::metadata(gone.join("supervise/lock")).unwrap();
+        (record.len() == 0).then_some(())
+    });
     supervisor.hang_up();
 }
 

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use super::Bad::{Binary, Dangling, Fifo};
 use super::{assert_says, ours, run, until_ready};
-use crate::common::{Fixture, SLEEP, kill, read_status, wait_exit, wait_for};
+use crate::common::{Fixture, SLEEP, kill, lives, read_status, wait_exit, wait_for};
 
 struct Runsv {
     fixture: Fixture,
@@ -18,7 +18,10 @@ struct Runsv {
 
 impl Runsv {
     fn start() -> Self {
-        let fixture = Fixture::new(&[("web/run", SLEEP)]);
+        Self::on(Fixture::new(&[("web/run", SLEEP)]))
+    }
+
+    fn on(fixture: Fixture) -> Self {
         let child = ours("runsv")
             .arg(fixture.path("web"))
             .stdout(Stdio::null())
@@ -87,6 +90,23 @@ fn the_directory() {
     assert_says("second", &ran.errors, "runsv", "web", part);
     assert_eq!(ran.code, 111);
     runsv.end();
+}
+
+/// What is in the lock comes back, too: a successor takes the service over.
+#[test]
+fn the_record_of_the_process() {
+    let mut runsv = Runsv::start();
+    let pid = pid_of(&runsv.dir());
+    fs::remove_dir_all(runsv.supervise("")).unwrap();
+    runsv.change(pid);
+    let pid = pid_of(&runsv.dir());
+    kill(runsv.child.id(), Signal::KILL);
+    wait_exit(&mut runsv.child);
+    let fixture = std::mem::replace(&mut runsv.fixture, Fixture::new(&[]));
+    let successor = Runsv::on(fixture);
+    assert_eq!(pid_of(&successor.dir()), pid);
+    assert!(lives(pid));
+    successor.end();
 }
 
 #[test]

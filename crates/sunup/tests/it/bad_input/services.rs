@@ -199,8 +199,6 @@ fn what_can_be_mended_or_does_not_matter_keeps_no_service_down() {
             ("supervise/status", ANY),
             ("supervise/stat", ANY),
             ("supervise/pid", ANY),
-            ("supervise/adopt", ANY),
-            ("supervise/adopt", ONLY_EMPTY_DIRECTORY),
             ("supervise/lock", FILE),
             ("log", FILE),
             ("control", FILE),
@@ -218,7 +216,6 @@ fn what_can_be_mended_or_does_not_matter_keeps_no_service_down() {
 }
 
 /// The record of who runs is a help for a successor, and no condition.
-const ONLY_EMPTY_DIRECTORY: Table = &[(Directory, "")];
 
 #[test]
 fn scripts_that_cannot_run_are_told_and_done_without() {
