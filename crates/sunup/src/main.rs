@@ -7,6 +7,7 @@
 
 mod applet;
 mod engine;
+mod entries;
 mod machine;
 mod personality;
 mod say;

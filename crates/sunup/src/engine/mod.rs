@@ -56,6 +56,8 @@ use upgrade::{Called, Upgrade};
 
 /// Ready descriptors taken from the kernel at a time.
 const EVENTS_MAX: usize = 256;
+/// So often one round looks for more.
+const BATCHES_MAX: usize = 16;
 /// The signals that are taken through the loop.
 const SIGNALS: [signal::Signal; 5] = [
     signal::SIGTERM,
@@ -252,19 +254,35 @@ impl Engine {
             let others = own.chain(self.late.deadline());
             let core = self.core.deadline().into_iter();
             let timeout = core.chain(others).min().map(until);
-            match epoll::wait(&self.epoll, spare_capacity(&mut ready), timeout.as_ref()) {
-                Ok(_) | Err(Errno::INTR) => {}
+            if let Err(e) = self.take_round(&mut ready, timeout) {
                 // Cannot happen with valid arguments; ending lets init start a successor.
-                Err(e) => {
-                    say::offer(self.who, format_args!("wait for events: {e}"));
-                    return 111;
-                }
+                say::offer(self.who, format_args!("wait for events: {e}"));
+                return 111;
+            }
+            self.ring();
+        }
+    }
+
+    /// Waits, and takes all that is ready then and meanwhile: what many services
+    /// come to in one go is written once.
+    fn take_round(
+        &mut self,
+        ready: &mut Vec<epoll::Event>,
+        timeout: Option<Timespec>,
+    ) -> Result<(), Errno> {
+        let mut timeout = timeout;
+        for _ in 0..BATCHES_MAX {
+            match epoll::wait(&self.epoll, spare_capacity(ready), timeout.as_ref()) {
+                Ok(0) | Err(Errno::INTR) => break,
+                Ok(_) => {}
+                Err(e) => return Err(e),
             }
             for event in ready.drain(..) {
                 self.dispatch(Token::decode(event.data.u64()));
             }
-            self.ring();
+            timeout = Some(Timespec::default());
         }
+        Ok(())
     }
 
     /// Hands in what happened, and does what follows, answers included.

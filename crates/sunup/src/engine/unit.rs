@@ -1,7 +1,6 @@
 //! One service directory, held open: the service, its logger if `log` is a
 //! directory, and the pipe between them.
 
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -10,13 +9,14 @@ use model::format::adopt::{Record, World};
 use model::scan::Identity;
 use model::service::{Role, Want};
 use model::supervisor::Log;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, fstat, openat, statat};
+use rustix::fs::{AtFlags, CWD, Mode, fstat, statat};
 use rustix::io::Errno;
 
 use super::adopt::{LogPipe, inherit, nothing_found};
 use super::exits::sighting;
 use super::half::Half;
 use super::supervise::{self, OpenError, Supervise};
+use crate::entries::{self, Entries};
 use crate::sys::spawn::aside;
 
 /// A supervised service directory.
@@ -56,7 +56,7 @@ pub struct Place {
 impl Place {
     /// Opens a directory.
     pub fn open(path: &Path) -> std::io::Result<Self> {
-        let home = aside(open_dir(CWD, path)?);
+        let home = aside(entries::open(CWD, path)?);
         let found = fstat(&home)?;
         let identity = Identity {
             dev: found.st_dev,
@@ -181,7 +181,7 @@ fn open_half(
 
 /// The directory `log`, if there is one.
 fn open_log(home: &OwnedFd) -> Result<Option<OwnedFd>, OpenError> {
-    match open_dir(home, Path::new("log")) {
+    match entries::open(home, Path::new("log")) {
         Ok(log) => Ok(Some(aside(log))),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(e) => Err(OpenError::Failed("open log", e.into())),
@@ -191,61 +191,4 @@ fn open_log(home: &OwnedFd) -> Result<Option<OwnedFd>, OpenError> {
 fn is_same(one: &OwnedFd, other: &OwnedFd) -> rustix::io::Result<bool> {
     let (one, other) = (fstat(one)?, fstat(other)?);
     Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
-}
-
-fn open_dir(at: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
-    let open = |access| {
-        let flags = access | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        openat(&at, path, flags, Mode::empty())
-    };
-    // Who may not list it can work in it all the same.
-    open(OFlags::RDONLY).or_else(|e| match e {
-        Errno::ACCESS => open(OFlags::PATH),
-        e => Err(e),
-    })
-}
-
-/// Which optional entries a directory may have. One look at the whole costs
-/// less than one for each that is not there, as most are not.
-struct Entries {
-    log: bool,
-    down: bool,
-    control: bool,
-}
-
-/// A directory of more entries is not read: it is asked for each.
-const ENTRIES_MAX: usize = 64;
-
-impl Entries {
-    /// What there may be in a directory that was opened just now.
-    fn of(home: &OwnedFd) -> Self {
-        Self::listed(home).unwrap_or(Self {
-            log: true,
-            down: true,
-            control: true,
-        })
-    }
-
-    /// `None`: it cannot be read, or is too long.
-    fn listed(home: &OwnedFd) -> Option<Self> {
-        let mut buffer = [MaybeUninit::uninit(); 4096];
-        let mut dir = RawDir::new(home, &mut buffer);
-        let mut found = Self {
-            log: false,
-            down: false,
-            control: false,
-        };
-        for _ in 0..ENTRIES_MAX {
-            match dir.next() {
-                None => return Some(found),
-                Some(entry) => match entry.ok()?.file_name().to_bytes() {
-                    b"log" => found.log = true,
-                    b"down" => found.down = true,
-                    b"control" => found.control = true,
-                    _ => {}
-                },
-            }
-        }
-        None
-    }
 }

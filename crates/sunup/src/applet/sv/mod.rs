@@ -175,13 +175,14 @@ fn status(names: &[&[u8]]) -> Reported {
 fn report(name: &[u8], out: &mut Output) -> Result<(Phase, Vec<u8>, bool), Trouble> {
     let service = Service::named(name)?;
     let status = service.status()?;
-    let mut text = service.describe(name, &status, out);
+    let entries = service.entries();
+    let mut text = service.describe(name, &status, entries, out);
     let mut log_ok = true;
-    match service.log() {
+    match service.log(entries) {
         Ok(None) => text.push(b'\n'),
         Ok(Some((log, status))) => {
             text.extend_from_slice(b"; ");
-            text.extend(log.describe(b"log", &status, out));
+            text.extend(log.describe(b"log", &status, log.entries(), out));
             text.push(b'\n');
         }
         Err(trouble) => {

@@ -4,7 +4,7 @@
 
 use std::ffi::{CStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use model::control::{self, Action};
@@ -12,11 +12,12 @@ use model::format::crash_loop::{self, CrashLoop};
 use model::format::status::Status;
 use model::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{AtFlags, Mode, OFlags, open, openat, stat, statat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, stat, statat};
 use rustix::io::Errno;
 
 use super::output::Output;
 use super::reason::reason;
+use crate::entries::{self, Entries};
 use crate::{personality, sys};
 
 /// Where services are looked up without SVDIR: upstream runit's place, Void's,
@@ -109,8 +110,8 @@ impl Service {
         if name.is_empty() || dir.as_os_str().is_empty() {
             return Err(Trouble::fail(ENTER, Errno::NOENT));
         }
-        let here = [dir.as_os_str().as_bytes(), b"/."].concat();
-        let home = open(here, HOME, Mode::empty()).map_err(|e| Trouble::fail(ENTER, e))?;
+        let here = dir.join(".");
+        let home = entries::open(CWD, &here).map_err(|e| Trouble::fail(ENTER, e))?;
         Self::connect(dir, home)
     }
 
@@ -131,8 +132,11 @@ impl Service {
     }
 
     /// The log service and its status, if there is one.
-    pub fn log(&self) -> Result<Option<(Self, Status)>, Trouble> {
-        match openat(&self.home, c"log/.", HOME, Mode::empty()) {
+    pub fn log(&self, entries: Entries) -> Result<Option<(Self, Status)>, Trouble> {
+        if !entries.log {
+            return Ok(None);
+        }
+        match entries::open(&self.home, Path::new("log/.")) {
             Err(Errno::NOENT) => Ok(None),
             Err(e) => Err(Trouble::warning("change directory", e)),
             Ok(home) => {
@@ -166,9 +170,22 @@ impl Service {
         status.ok_or(Trouble::Failed("warning: ", READ, None))
     }
 
+    /// What there may be in the directory now.
+    pub fn entries(&self) -> Entries {
+        Entries::of(&self.home)
+    }
+
     /// The text of a status, without the end of line.
-    pub fn describe(&self, name: &[u8], status: &Status, out: &mut Output) -> Vec<u8> {
-        let normally_up = match statat(&self.home, c"down", AtFlags::empty()) {
+    pub fn describe(
+        &self,
+        name: &[u8],
+        status: &Status,
+        entries: Entries,
+        out: &mut Output,
+    ) -> Vec<u8> {
+        let down = || statat(&self.home, c"down", AtFlags::empty());
+        let found = entries.down.then(down).unwrap_or(Err(Errno::NOENT));
+        let normally_up = match found {
             Ok(_) => Some(false),
             Err(Errno::NOENT) => Some(true),
             Err(e) => {
@@ -178,8 +195,9 @@ impl Service {
             }
         };
         let mut text = control::describe(name, status, normally_up, sys::clock::wall());
-        // What is wanted down is in no loop.
-        if let Some(crash_loop) = status.want_up.then(|| self.crash_loop()).flatten() {
+        // What is wanted down is in no loop, nor what asks for no delays.
+        let may_loop = status.want_up && entries.backoff;
+        if let Some(crash_loop) = may_loop.then(|| self.crash_loop()).flatten() {
             text.extend(crash_loop.remark(Instant(sys::clock::boot_ns())).bytes());
         }
         text
@@ -266,10 +284,6 @@ pub fn is_dead(fifo: impl AsFd) -> bool {
     let polled = poll(&mut fds, Some(&Timespec::default()));
     polled.is_ok_and(|n| n > 0)
 }
-
-/// How a directory is held: for looking up names, which takes the permission
-/// that changing to it does.
-const HOME: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 fn open_fifo(home: &OwnedFd, path: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;

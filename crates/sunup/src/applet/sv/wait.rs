@@ -1,10 +1,15 @@
 //! Waiting until commands have taken effect, for many services in one loop.
 //!
 //! Order matters: first subscribe, then read the status, then write the command;
-//! so nothing that happens can be missed. The supervisor tells of progress by
-//! reading `supervise/control` (inotify sees it), by writing a new status, and by closing its end of the fifos when it ends. A status counts only
-//! once the supervisor has read the command: an old status that happens to show
-//! what is wanted proves nothing.
+//! so nothing that happens can be missed. All are subscribed to before the first
+//! is commanded: the supervisor gets the commands of many in one go, and then
+//! writes the files of what has ended meanwhile once.
+//!
+//! The supervisor tells of progress by writing a new status, by reading
+//! `supervise/control`, and by closing its end of the fifos when it ends. A status
+//! counts only once the supervisor has read the command: an old status that
+//! happens to show what is wanted proves nothing. The reading is watched for where
+//! nothing else is left to wait for: each watch costs, and a new status mostly comes after it.
 //!
 //! A service that is to start and never had a supervisor is given the time to get
 //! one: it may have been enabled just now.
@@ -36,6 +41,8 @@ const NS_PER_MS: u64 = 1_000_000;
 /// Services that have their command and are waited for.
 pub struct Waiter {
     action: Action,
+    /// Not commanded yet.
+    prepared: Vec<Prepared>,
     /// By number, in the order in which they were named.
     targets: BTreeMap<usize, Target>,
     next_number: usize,
@@ -49,6 +56,14 @@ pub struct Waiter {
     failed: usize,
 }
 
+/// A service that is subscribed to.
+struct Prepared {
+    number: usize,
+    name: Vec<u8>,
+    service: Service,
+    is_watched: bool,
+}
+
 struct Target {
     name: Vec<u8>,
     service: Service,
@@ -57,6 +72,8 @@ struct Target {
     before: Status,
     /// The kernel tells of all that happens to it.
     is_watched: bool,
+    /// Also of the reading of commands.
+    tells_reading: bool,
     check: Check,
 }
 
@@ -72,6 +89,7 @@ impl Waiter {
         raise_descriptor_limit();
         Self {
             action,
+            prepared: vec![],
             targets: BTreeMap::new(),
             next_number: 0,
             events: Events::new(),
@@ -83,14 +101,40 @@ impl Waiter {
         }
     }
 
-    /// Commands a service, to be waited for.
+    /// Takes a service, to be commanded and waited for.
     pub fn add(&mut self, name: &[u8], out: &mut Output) -> Result<(), Trouble> {
         let dir = locate(name);
         let number = self.next_number;
         self.next_number += 1;
         self.await_supervisor(number, name, &dir, out);
-        let mut is_watched = self.watch(number, &dir);
-        let mut service = Service::named(name)?;
+        let is_watched = self.watch(number, &dir);
+        self.prepared.push(Prepared {
+            number,
+            name: name.to_vec(),
+            service: Service::named(name)?,
+            is_watched,
+        });
+        Ok(())
+    }
+
+    /// Commands all; what cannot be commanded has failed.
+    fn command(&mut self, out: &mut Output) {
+        for prepared in std::mem::take(&mut self.prepared) {
+            let name = prepared.name.clone();
+            if let Err(trouble) = self.command_one(prepared) {
+                self.failed += usize::from(!trouble.is_success_of(&self.action));
+                out.say(&trouble.line_after(&self.action, &name));
+            }
+        }
+    }
+
+    fn command_one(&mut self, prepared: Prepared) -> Result<(), Trouble> {
+        let Prepared {
+            number,
+            name,
+            mut service,
+            mut is_watched,
+        } = prepared;
         let before = service.status()?;
         let control = if self.action.bytes.is_empty() {
             None
@@ -101,19 +145,23 @@ impl Waiter {
             Some(control)
         };
         let mut target = Target {
-            name: name.to_vec(),
+            name,
             service,
             control,
             before,
             is_watched: false,
+            tells_reading: false,
             check: Check::new(),
         };
         if let Some(lifeline) = target.lifeline() {
             is_watched &= self.events.guard(number, lifeline);
         }
         target.is_watched = is_watched;
+        // Else a new status has to come, and will be told.
+        if !is_watched || self.action.verdict(&before, &before) != Verdict::NotYet {
+            self.dirty.insert(number);
+        }
         self.targets.insert(number, target);
-        self.dirty.insert(number);
         Ok(())
     }
 
@@ -142,6 +190,7 @@ impl Waiter {
 
     /// Waits for all and reports each as it is done; returns how many failed.
     pub fn finish(mut self, out: &mut Output) -> usize {
+        self.command(out);
         loop {
             self.judge(out);
             // Also before the end: closing watches makes the kernel wait, for up to 15 ms.
@@ -160,18 +209,12 @@ impl Waiter {
         }
     }
 
-    /// Watches for a new status and for the reading of commands; whether it can.
-    /// Reading the status must not be among the events: we do it ourselves.
+    /// Watches for a new status; whether it can. Reading it must not be among the
+    /// events: we do it ourselves.
     fn watch(&mut self, number: usize, dir: &Path) -> bool {
-        let supervise = dir.join("supervise");
         // runit's runsv renames; ours writes in place.
         let written = WatchFlags::MOVED_TO | WatchFlags::CLOSE_WRITE;
-        let mut is_watched = self.events.watch(number, &supervise, written);
-        if !self.action.bytes.is_empty() {
-            let control = supervise.join("control");
-            is_watched &= self.events.watch(number, &control, WatchFlags::ACCESS);
-        }
-        is_watched
+        self.events.watch(number, &dir.join("supervise"), written)
     }
 
     /// Reports and forgets the targets that are done.
@@ -180,6 +223,7 @@ impl Waiter {
             let Some(target) = self.targets.get_mut(&number) else {
                 continue;
             };
+            target.listen(number, &mut self.events);
             let outcome = target.judge(&self.action, out);
             if target.is_restless() {
                 self.restless.insert(number);
@@ -265,6 +309,16 @@ impl Waiter {
 }
 
 impl Target {
+    /// Watches for the reading of commands from now on, if they are unread.
+    fn listen(&mut self, number: usize, events: &mut Events) {
+        let is_unread = self.control.as_ref().is_some_and(|c| !c.is_read());
+        if is_unread && !self.tells_reading {
+            let control = self.service.dir().join("supervise/control");
+            self.is_watched &= events.watch(number, &control, WatchFlags::ACCESS);
+            self.tells_reading = true;
+        }
+    }
+
     /// `None` while there is something to wait for.
     fn judge(&mut self, action: &Action, out: &mut Output) -> Option<Outcome> {
         if self.lifeline().is_some_and(is_dead) {
@@ -311,7 +365,9 @@ impl Target {
     }
 
     fn line(&self, prefix: &str, status: &Status, out: &mut Output) -> Vec<u8> {
-        let text = self.service.describe(&self.name, status, out);
+        let text = self
+            .service
+            .describe(&self.name, status, self.service.entries(), out);
         [prefix.as_bytes(), &text, b"\n"].concat()
     }
 }

@@ -1,0 +1,129 @@
+//! Which of the optional entries a service directory has. Most have none, and
+//! one look at the whole costs less than one for each that is not there.
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, RawDir, SeekFrom, openat, seek};
+use rustix::io::Errno;
+
+/// What there may be; what is not, is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each stands for a file of its own"
+)]
+pub struct Entries {
+    /// The directory of a logger.
+    pub log: bool,
+    /// Normally down.
+    pub down: bool,
+    /// The directory of control scripts.
+    pub control: bool,
+    /// It asks for delays that grow.
+    pub backoff: bool,
+}
+
+/// A directory of more entries is not read: it is asked for each.
+const ENTRIES_MAX: usize = 64;
+
+impl Entries {
+    /// What there may be in a directory that [`open`] has opened.
+    pub fn of(home: &OwnedFd) -> Self {
+        Self::listed(home).unwrap_or(Self {
+            log: true,
+            down: true,
+            control: true,
+            backoff: true,
+        })
+    }
+
+    /// `None`: it cannot be read, or is too long.
+    fn listed(home: &OwnedFd) -> Option<Self> {
+        seek(home, SeekFrom::Start(0)).ok()?;
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut dir = RawDir::new(home, &mut buffer);
+        let mut found = Self {
+            log: false,
+            down: false,
+            control: false,
+            backoff: false,
+        };
+        for _ in 0..ENTRIES_MAX {
+            match dir.next() {
+                None => return Some(found),
+                Some(entry) => match entry.ok()?.file_name().to_bytes() {
+                    b"log" => found.log = true,
+                    b"down" => found.down = true,
+                    b"control" => found.control = true,
+                    b"backoff" => found.backoff = true,
+                    _ => {}
+                },
+            }
+        }
+        None
+    }
+}
+
+/// Opens a directory for working in it, and for listing it if that is permitted.
+///
+/// # Errors
+/// It is not there, no directory, or may not be entered.
+pub fn open(at: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+    let open = |access| {
+        let flags = access | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(&at, path, flags, Mode::empty())
+    };
+    open(OFlags::RDONLY).or_else(|e| match e {
+        Errno::ACCESS => open(OFlags::PATH),
+        e => Err(e),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::CWD;
+    use std::fs;
+
+    #[test]
+    fn entries_are_seen_each_time_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = open(CWD, dir.path()).unwrap();
+        let none = Entries {
+            log: false,
+            down: false,
+            control: false,
+            backoff: false,
+        };
+        assert_eq!(Entries::of(&home), none);
+        fs::write(dir.path().join("down"), "").unwrap();
+        fs::create_dir(dir.path().join("log")).unwrap();
+        let two = Entries {
+            log: true,
+            down: true,
+            ..none
+        };
+        assert_eq!(Entries::of(&home), two);
+    }
+
+    #[test]
+    fn of_what_is_too_long_or_unreadable_anything_may_be_there() {
+        let dir = tempfile::tempdir().unwrap();
+        for n in 0..=ENTRIES_MAX {
+            fs::write(dir.path().join(n.to_string()), "").unwrap();
+        }
+        let home = open(CWD, dir.path()).unwrap();
+        let all = Entries {
+            log: true,
+            down: true,
+            control: true,
+            backoff: true,
+        };
+        assert_eq!(Entries::of(&home), all);
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let held = openat(CWD, "/", flags, Mode::empty()).unwrap();
+        assert_eq!(Entries::of(&held), all);
+    }
+}
