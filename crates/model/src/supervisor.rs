@@ -52,7 +52,6 @@ mod unit;
 
 use alarms::{Alarm, Alarms};
 use ending::Ending;
-pub use handover::{from_hex, to_hex};
 pub use logger::Log;
 use roster::Waiting;
 use unit::Unit;
@@ -320,8 +319,15 @@ impl Supervisor {
     pub fn handle(&mut self, now: Moment, input: Input) {
         self.now = now;
         self.take(input);
-        for action in core::mem::take(&mut self.fresh).into_iter().rev() {
-            self.queue.push_front(action);
+        let fresh = core::mem::take(&mut self.fresh);
+        if self.queue.is_empty() {
+            // The room that a long queue had is given back with it.
+            self.queue = fresh.into();
+        } else {
+            self.queue.reserve(fresh.len());
+            for action in fresh.into_iter().rev() {
+                self.queue.push_front(action);
+            }
         }
     }
 

@@ -249,7 +249,7 @@ fn resume_script(words: &str) -> Option<Job> {
 }
 
 /// Two digits for each byte.
-pub fn to_hex(bytes: &[u8]) -> String {
+fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -257,7 +257,7 @@ pub fn to_hex(bytes: &[u8]) -> String {
 }
 
 /// As [`to_hex`], the other way.
-pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = |pair: &[u8]| u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok();
     text.as_bytes().chunks(2).map(digits).collect()
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
 
 use model::format::exits::Sighting;
 use model::format::status::Status;
@@ -45,8 +44,6 @@ impl About {
 pub struct Half {
     /// The directory that holds `run`.
     pub home: OwnedFd,
-    /// Its path, for messages; it may go by another one by now.
-    pub path: Box<Path>,
     /// Its lock, fifos and files.
     pub supervise: Supervise,
     /// Watches a process that is no child of ours.
@@ -55,20 +52,23 @@ pub struct Half {
     pub sighting: Option<Sighting>,
     /// What `supervise/pid` and `stat` show, if that is known.
     shown: Option<(Pid, Stat)>,
-    complaints: BTreeMap<About, String>,
+    #[expect(
+        clippy::box_collection,
+        reason = "most have none: 8 bytes instead of 24"
+    )]
+    complaints: Option<Box<BTreeMap<About, String>>>,
 }
 
 impl Half {
     /// Nothing was complained of yet.
-    pub fn new(home: OwnedFd, path: PathBuf, supervise: Supervise, pidfd: Option<OwnedFd>) -> Self {
+    pub fn new(home: OwnedFd, supervise: Supervise, pidfd: Option<OwnedFd>) -> Self {
         Self {
             home,
-            path: path.into(),
             supervise,
             pidfd,
             sighting: None,
             shown: None,
-            complaints: BTreeMap::new(),
+            complaints: None,
         }
     }
 
@@ -85,15 +85,18 @@ impl Half {
     /// Says what is wrong, once: the same complaint is not repeated until its
     /// cause is over.
     pub fn complain(&mut self, who: &str, about: About, complaint: String) {
-        if self.complaints.get(&about) != Some(&complaint) {
+        let complaints = self.complaints.get_or_insert_default();
+        if complaints.get(&about) != Some(&complaint) {
             say::offer(who, &complaint);
-            self.complaints.insert(about, complaint);
+            complaints.insert(about, complaint);
         }
     }
 
     /// What was complained of is over.
     pub fn is_well(&mut self, about: About) {
-        self.complaints.remove(&about);
+        if let Some(complaints) = &mut self.complaints {
+            complaints.remove(&about);
+        }
     }
 
     /// A job was started; a process of our own is in the former one's place.

@@ -13,12 +13,11 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
 
 use model::format::exits::Sighting;
 use model::service::Pid;
 use model::service::handover::{number, value};
-use model::supervisor::{Id, UnitId, from_hex, to_hex};
+use model::supervisor::{Id, UnitId};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
 
 use super::adopt::LogPipe;
@@ -72,11 +71,7 @@ impl<'e> Will<'e> {
             ("log-fds", unit.log.as_deref()),
         ] {
             let Some(half) = half else { continue };
-            let _ = write!(
-                self.text,
-                "{kind} {id} path={}",
-                to_hex(half.path.as_os_str().as_bytes())
-            );
+            let _ = write!(self.text, "{kind} {id}");
             let own = [
                 ("home", Some(half.home.as_fd())),
                 ("pidfd", half.pidfd.as_ref().map(AsFd::as_fd)),
@@ -211,20 +206,13 @@ impl Heritage {
     }
 
     fn half(&mut self, words: &str) -> Option<Half> {
-        let path = from_hex(value(words, "path")?)?;
-        let path = std::ffi::OsStr::from_bytes(&path).into();
         if !self.is_whole(words) {
             return None;
         }
         let (home, lock) = (self.take(words, "home")?, self.take(words, "lock")?);
         let (control, ok) = (self.take(words, "control"), self.take(words, "ok"));
         let pidfd = self.take(words, "pidfd");
-        Some(Half::new(
-            home,
-            path,
-            Supervise::again(lock, control, ok),
-            pidfd,
-        ))
+        Some(Half::new(home, Supervise::again(lock, control, ok), pidfd))
     }
 
     fn pipe(&mut self, words: &str) -> Option<LogPipe> {

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use model::format::adopt::{World, prefix};
 use model::format::status::Phase;
@@ -69,8 +69,13 @@ impl Launcher {
         self.files.as_ref()
     }
 
-    /// Starts a child of the unit.
-    pub fn launch(&mut self, unit: &Unit, job: Job) -> Result<Pid, Refusal> {
+    /// Starts a child of the unit. `dir` is the path of its directory, for messages.
+    pub fn launch(
+        &mut self,
+        unit: &Unit,
+        job: Job,
+        dir: impl FnOnce() -> PathBuf,
+    ) -> Result<Pid, Refusal> {
         let role = job.id().role;
         let program = Program::of(job);
         let Some(half) = unit.half(role).filter(|_| program.is_there(unit)) else {
@@ -88,7 +93,7 @@ impl Launcher {
             },
             Err(e) => SpawnError::Step("start", e),
         };
-        Err(refuse(&half.path, &path, error))
+        Err(refuse(&dir(), &path, error))
     }
 
     fn plan(&self, unit: &Unit, role: Role, half: &Half, program: &Program) -> io::Result<Plan> {

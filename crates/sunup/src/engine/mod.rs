@@ -43,6 +43,7 @@ use rustix::process::{WaitOptions, WaitStatus, waitpid};
 
 use crate::machine;
 use crate::say;
+use crate::sys::memory;
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::spawn::Session;
 use exits::Late;
@@ -130,6 +131,8 @@ pub struct Engine {
     called: Called,
     upgrade: Option<Upgrade>,
     heritage: Option<Heritage>,
+    /// All entries were looked at: much was needed for that, for once.
+    trims: bool,
 }
 
 impl Engine {
@@ -158,6 +161,7 @@ impl Engine {
             called: Called::now(),
             upgrade: None,
             heritage,
+            trims: false,
         };
         engine.watch(engine.signals.as_fd(), Token::Signals)?;
         if engine.launcher.world.is_none() {
@@ -249,6 +253,9 @@ impl Engine {
                 return code;
             }
             self.upgrade_if_due();
+            if std::mem::take(&mut self.trims) {
+                memory::trim();
+            }
             let dot = self.title.as_ref().map(Title::next_dot);
             let own = dot.into_iter().chain(self.upgrade_deadline());
             let others = own.chain(self.late.deadline());

@@ -1,18 +1,22 @@
 //! What the supervisor decided is done: the descriptors and system calls behind
 //! each [`Action`].
 
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use model::command::Sig;
 use model::format::status::Status;
 use model::scan::{Identity, Name};
 use model::service::{Pid, Role, Stat};
-use model::supervisor::{self, Action, Id, Input, Job, Log, UnitId};
+use model::supervisor::{self, Action, Id, Input, Job, Log, Supervisor, UnitId};
 use rustix::fs::{AtFlags, statat};
 
 use super::adopt::LogPipe;
 use super::half::About;
+use super::scandir::ScanDir;
 use super::supervise::OpenError;
 use super::unit::{Opened, Place, Unit};
 use super::{Engine, Token, keeper, supervise};
@@ -102,7 +106,8 @@ impl Engine {
         let Some(unit) = self.units.get_mut(&id.unit) else {
             return Input::NotStarted(job, model::service::Failure::Absent);
         };
-        let launched = self.launcher.launch(unit, job);
+        let dir = || path_of(self.scan_dir.as_ref(), &self.core, id);
+        let launched = self.launcher.launch(unit, job, dir);
         match launched {
             Ok(pid) => {
                 if let Some(half) = unit.half_mut(id.role) {
@@ -223,7 +228,8 @@ impl Engine {
     /// From now on, a change of `log` is told; one that came before is, too.
     fn watch_home(&mut self, unit_id: UnitId) -> Option<Input> {
         let unit = self.units.get_mut(&unit_id).filter(|u| u.watch.is_none())?;
-        unit.watch = self.scan_dir.as_mut()?.watch_home(unit_id, &unit.main.path);
+        let home = unit.main.home.as_fd();
+        unit.watch = self.scan_dir.as_mut()?.watch_home(unit_id, home);
         let is_there = statat(&unit.main.home, c"log", AtFlags::empty()).is_ok();
         (is_there != unit.log.is_some()).then_some(Input::LogChanged(unit_id))
     }
@@ -232,6 +238,7 @@ impl Engine {
         let Some(scan_dir) = &mut self.scan_dir else {
             return Input::NotScanned;
         };
+        self.trims = true;
         match scan_dir.entries() {
             Ok(entries) => Input::Scanned {
                 entries,
@@ -306,6 +313,19 @@ impl Engine {
         let name = self.core.name(id.unit).map(Vec::as_slice);
         let log = if id.role == Role::Log { "/log" } else { "" };
         format!("{}{log}", name.unwrap_or_default().escape_ascii())
+    }
+}
+
+/// The directory of a service or logger by the name that it has now.
+fn path_of(scan_dir: Option<&ScanDir>, core: &Supervisor, id: Id) -> PathBuf {
+    let name = core.name(id.unit).map(Vec::as_slice).unwrap_or_default();
+    let dir = match scan_dir {
+        Some(scan_dir) => scan_dir.path_of(name),
+        None => PathBuf::from(OsStr::from_bytes(name)),
+    };
+    match id.role {
+        Role::Main => dir,
+        Role::Log => dir.join("log"),
     }
 }
 

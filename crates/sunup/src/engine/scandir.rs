@@ -13,7 +13,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::mem::{self, MaybeUninit};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -228,8 +228,10 @@ impl ScanDir {
 
     /// Tells from now on when `log` comes or goes in a service directory. The
     /// number ends the watch; `None`: it cannot be had.
-    pub fn watch_home(&mut self, unit: UnitId, home: &Path) -> Option<i32> {
-        let watch = self.add_watch(home, NAMES)?;
+    pub fn watch_home(&mut self, unit: UnitId, home: BorrowedFd) -> Option<i32> {
+        // Whatever its path is by now.
+        let home = format!("/proc/self/fd/{}", home.as_raw_fd());
+        let watch = self.add_watch(Path::new(&home), NAMES)?;
         self.homes.insert(watch, unit);
         Some(watch)
     }

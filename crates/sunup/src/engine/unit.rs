@@ -2,7 +2,7 @@
 //! directory, and the pipe between them.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use model::adoption::Inheritance;
 use model::format::adopt::{Record, World};
@@ -47,8 +47,6 @@ pub struct Opened {
 pub struct Place {
     /// The directory.
     pub home: OwnedFd,
-    /// The path it was found by, for messages.
-    pub path: PathBuf,
     /// What tells it from others.
     pub identity: Identity,
 }
@@ -62,28 +60,23 @@ impl Place {
             dev: found.st_dev,
             ino: found.st_ino,
         };
-        Ok(Self {
-            home,
-            path: path.to_owned(),
-            identity,
-        })
+        Ok(Self { home, identity })
     }
 }
 
 impl Unit {
     /// Locks the supervise directories and takes over what an earlier supervisor left.
     pub fn open(place: Place, world: Option<&World>) -> Result<Opened, OpenError> {
-        let Place { home, path, .. } = place;
+        let home = place.home;
         let entries = Entries::of(&home);
         let log_home = entries.log.then(|| open_log(&home)).transpose()?.flatten();
         let mut records = vec![];
-        let log_path = path.join("log");
-        let place = (home, path, &entries);
-        let (main, main_found) = open_half(place, Role::Main, world, &mut records)?;
+        let main = (home, &entries);
+        let (main, main_found) = open_half(main, Role::Main, world, &mut records)?;
         let log = log_home
             .map(|home| {
                 let entries = Entries::of(&home);
-                open_half((home, log_path, &entries), Role::Log, world, &mut records)
+                open_half((home, &entries), Role::Log, world, &mut records)
             })
             .transpose()?;
         let (log, log_found) = log.map(|(log, found)| (Box::new(log), found)).unzip();
@@ -114,11 +107,9 @@ impl Unit {
             let same = is_same(&log.home, &home).unwrap_or(false);
             return Ok(if same { Log::Same } else { Log::Gone });
         }
-        let path = self.main.path.join("log");
         let mut records = vec![];
         let entries = Entries::of(&home);
-        let place = (home, path, &entries);
-        let (log, found) = open_half(place, Role::Log, world, &mut records)?;
+        let (log, found) = open_half((home, &entries), Role::Log, world, &mut records)?;
         let pipe =
             LogPipe::take_over(&records).map_err(|e| OpenError::Failed("make the log pipe", e))?;
         self.log = Some(Box::new(log));
@@ -155,7 +146,7 @@ impl Unit {
 
 /// Locks one of the two and looks for its process, whose record is added.
 fn open_half(
-    (home, path, entries): (OwnedFd, PathBuf, &Entries),
+    (home, entries): (OwnedFd, &Entries),
     role: Role,
     world: Option<&World>,
     records: &mut Vec<Record>,
@@ -173,7 +164,7 @@ fn open_half(
             .map_err(|e| OpenError::Failed("look for an earlier supervisor's process", e))?
     };
     let (pidfd, record) = process.unzip();
-    let mut half = Half::new(home, path, opened, pidfd);
+    let mut half = Half::new(home, opened, pidfd);
     half.sighting = record.as_ref().map(sighting);
     records.extend(record);
     Ok((half, found))

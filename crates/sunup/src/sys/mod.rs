@@ -8,6 +8,7 @@ pub mod file;
 pub mod inherited;
 pub mod line;
 pub mod local_time;
+pub mod memory;
 pub mod netlink;
 pub mod path_search;
 pub mod pidfd;
