@@ -255,6 +255,31 @@ pub enum Action {
     Say(String),
 }
 
+impl Action {
+    /// The unit in whose directories something is done, if it is open.
+    pub const fn unit(&self) -> Option<UnitId> {
+        match self {
+            Self::Start(job) => Some(job.id().unit),
+            Self::Write { id, .. }
+            | Self::LookAtBackoff(id)
+            | Self::ShowCrashLoop(id, _)
+            | Self::Mark(id, _) => Some(id.unit),
+            Self::Open { unit, .. }
+            | Self::LookAtLog(unit)
+            | Self::CloseLog(unit)
+            | Self::Dismiss(unit) => Some(*unit),
+            Self::Signal(..)
+            | Self::Ask(_)
+            | Self::ClosePipe(_)
+            | Self::OpenPipe(_)
+            | Self::Release(_)
+            | Self::Scan
+            | Self::Leave
+            | Self::Say(_) => None,
+        }
+    }
+}
+
 /// What is supervised, and for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use model::format::backoff;
@@ -20,7 +20,7 @@ impl Engine {
     /// The longest delay that a service asks for. What cannot be understood is
     /// said, once, and the default holds: somebody wants delays that grow.
     pub(super) fn look_at_backoff(&mut self, id: Id) -> Input {
-        let read = self.half(id).map(|half| read(half.home.as_fd()));
+        let read = self.half(id).map(|half| read(half.home()));
         let longest_s = match read {
             None => None,
             Some(Ok(longest_s)) => {

@@ -2,13 +2,14 @@
 //! complained of.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use model::format::exits::Sighting;
 use model::format::status::Status;
 use model::service::{Pid, Stat};
 use model::supervisor::Job;
 
+use super::home::Home;
 use super::supervise::{self, Supervise};
 use crate::say;
 
@@ -43,7 +44,7 @@ impl About {
 /// What is held open for one supervised process.
 pub struct Half {
     /// The directory that holds `run`.
-    pub home: OwnedFd,
+    place: Home,
     /// Its lock, fifos and files.
     pub supervise: Supervise,
     /// Watches a process that is no child of ours.
@@ -61,9 +62,14 @@ pub struct Half {
 
 impl Half {
     /// Nothing was complained of yet.
-    pub fn new(home: OwnedFd, supervise: Supervise, pidfd: Option<OwnedFd>) -> Self {
+    pub const fn new(home: OwnedFd, supervise: Supervise, pidfd: Option<OwnedFd>) -> Self {
+        Self::again(Home::Held(home), supervise, pidfd)
+    }
+
+    /// As a predecessor in this process left it.
+    pub const fn again(place: Home, supervise: Supervise, pidfd: Option<OwnedFd>) -> Self {
         Self {
-            home,
+            place,
             supervise,
             pidfd,
             sighting: None,
@@ -72,14 +78,45 @@ impl Half {
         }
     }
 
+    /// The directory that holds `run`. Who works in it while it is away fails as
+    /// in what is no directory.
+    pub fn home(&self) -> BorrowedFd<'_> {
+        self.place.held().unwrap_or(self.supervise.record_fd())
+    }
+
+    /// The directory, or what it is found by.
+    pub const fn place(&self) -> &Home {
+        &self.place
+    }
+
+    /// Before something is done: the directory is to be open.
+    pub fn begin(&mut self) {
+        self.place.come_back(self.supervise.record_fd());
+    }
+
+    /// Nothing is done for now: the process' descriptor has the directory's place.
+    pub fn rest(&mut self) {
+        if self.pidfd.is_some() {
+            self.place.go_away(self.supervise.record_fd());
+        }
+    }
+
     /// Writes the state files, without a `stat` the record alone; true if their
     /// directory had to be made anew.
     pub fn show(&mut self, status: &Status, stat: Option<Stat>) -> std::io::Result<bool> {
         // Until all is written, nothing of it counts as known.
         let shown = self.shown.take();
-        let anew = supervise::show(self.home.as_fd(), status, stat, shown)?;
+        let anew = supervise::show(self.home(), status, stat, shown)?;
         self.shown = stat.map(|stat| (status.pid, stat));
         Ok(anew)
+    }
+
+    /// As [`Supervise::furnish`].
+    pub fn furnish(&mut self, anew: bool) -> Result<bool, (&'static str, std::io::Error)> {
+        match self.place.held() {
+            Some(home) => self.supervise.furnish(home, anew),
+            None => Err(("find the directory", std::io::ErrorKind::NotFound.into())),
+        }
     }
 
     /// Says what is wrong, once: the same complaint is not repeated until its

@@ -15,6 +15,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use model::format::exits::Sighting;
+use model::scan::Identity;
 use model::service::Pid;
 use model::service::handover::{number, value};
 use model::supervisor::{Id, UnitId};
@@ -22,6 +23,7 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat,
 
 use super::adopt::LogPipe;
 use super::half::Half;
+use super::home::Home;
 use super::supervise::Supervise;
 use super::unit::Unit;
 use crate::machine::lifeline;
@@ -72,8 +74,11 @@ impl<'e> Will<'e> {
         ] {
             let Some(half) = half else { continue };
             let _ = write!(self.text, "{kind} {id}");
+            if let Home::Away(identity) = half.place() {
+                let _ = write!(self.text, " away={}:{}", identity.dev, identity.ino);
+            }
             let own = [
-                ("home", Some(half.home.as_fd())),
+                ("home", half.place().held()),
                 ("pidfd", half.pidfd.as_ref().map(AsFd::as_fd)),
             ];
             self.descriptors(own.into_iter().chain(half.supervise.descriptors()));
@@ -209,10 +214,16 @@ impl Heritage {
         if !self.is_whole(words) {
             return None;
         }
-        let (home, lock) = (self.take(words, "home")?, self.take(words, "lock")?);
+        let away = || value(words, "away").and_then(identity).map(Home::Away);
+        let home = self.take(words, "home").map(Home::Held).or_else(away)?;
+        let lock = self.take(words, "lock")?;
         let (control, ok) = (self.take(words, "control"), self.take(words, "ok"));
         let pidfd = self.take(words, "pidfd");
-        Some(Half::new(home, Supervise::again(lock, control, ok), pidfd))
+        Some(Half::again(
+            home,
+            Supervise::again(lock, control, ok),
+            pidfd,
+        ))
     }
 
     fn pipe(&mut self, words: &str) -> Option<LogPipe> {
@@ -302,6 +313,15 @@ impl super::Engine {
             half.sighting = process.map(|pid| Sighting { pid, at });
         }
     }
+}
+
+/// The words `DEV:INO`.
+fn identity(text: &str) -> Option<Identity> {
+    let (dev, ino) = text.split_once(':')?;
+    Some(Identity {
+        dev: dev.parse().ok()?,
+        ino: ino.parse().ok()?,
+    })
 }
 
 /// The descriptor's number in a word `@NUMBER:DEV:INO`.

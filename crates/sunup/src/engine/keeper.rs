@@ -70,6 +70,7 @@ impl Engine {
                 if let Some(half) = self.half(id) {
                     half.pidfd = Some(fd);
                     half.sighting = Some(Sighting { pid, at: now() });
+                    half.rest();
                 }
             }
             Err(e) => say::offer(self.who, format_args!("watch process {pid}: {e}")),

@@ -120,7 +120,7 @@ impl Launcher {
             prefix: prefix(phase, world, inode),
         });
         Ok(Plan {
-            cwd: half.home.as_raw_fd(),
+            cwd: half.home().as_raw_fd(),
             program: path,
             argv,
             stdio,
@@ -148,7 +148,7 @@ impl Program {
         match self {
             Self::Run => true,
             Self::Finish(_) => {
-                statat(&unit.main.home, c"finish", AtFlags::empty()).err() != Some(Errno::NOENT)
+                statat(unit.main.home(), c"finish", AtFlags::empty()).err() != Some(Errno::NOENT)
             }
             Self::Script(letter, _) => unit.has_script(*letter),
         }

@@ -16,6 +16,7 @@ mod exits;
 mod foreign;
 mod half;
 mod heritage;
+mod home;
 mod keeper;
 mod launch;
 mod notice;

@@ -15,7 +15,7 @@ use model::supervisor::{self, Action, Id, Input, Job, Log, Supervisor, UnitId};
 use rustix::fs::{AtFlags, statat};
 
 use super::adopt::LogPipe;
-use super::half::About;
+use super::half::{About, Half};
 use super::scandir::ScanDir;
 use super::supervise::OpenError;
 use super::unit::{Opened, Place, Unit};
@@ -26,6 +26,22 @@ use crate::sys::signal;
 impl Engine {
     /// Does one action; the result is its answer.
     pub(super) fn perform(&mut self, action: Action) -> Option<Input> {
+        let unit = action.unit();
+        self.each_half(unit, Half::begin);
+        let answer = self.perform_there(action);
+        self.each_half(unit, Half::rest);
+        answer
+    }
+
+    fn each_half(&mut self, unit: Option<UnitId>, act: impl Fn(&mut Half)) {
+        let unit = unit.and_then(|unit| self.units.get_mut(&unit));
+        if let Some(unit) = unit {
+            act(&mut unit.main);
+            unit.log.as_deref_mut().map(act);
+        }
+    }
+
+    fn perform_there(&mut self, action: Action) -> Option<Input> {
         match action {
             Action::Start(job) => Some(self.start(job)),
             Action::Signal(id, pid, sig) => self.signal(id, pid, sig),
@@ -56,7 +72,7 @@ impl Engine {
             }
             Action::ShowCrashLoop(id, crash_loop) => {
                 if let Some(half) = self.half(id) {
-                    supervise::show_crash_loop(half.home.as_fd(), crash_loop.as_ref());
+                    supervise::show_crash_loop(half.home(), crash_loop.as_ref());
                 }
             }
             Action::Mark(id, stopping) => {
@@ -72,7 +88,7 @@ impl Engine {
             Action::CloseLog(unit) => {
                 if let Some(unit) = self.units.get_mut(&unit) {
                     if let Some(log) = unit.log.take() {
-                        log.supervise.release(log.home.as_fd());
+                        log.supervise.release(log.home());
                     }
                     unit.pipe = None;
                 }
@@ -84,7 +100,7 @@ impl Engine {
                         .into_iter()
                         .flatten()
                     {
-                        half.supervise.release(half.home.as_fd());
+                        half.supervise.release(half.home());
                     }
                 }
             }
@@ -161,7 +177,7 @@ impl Engine {
             .show(status, stat)
             .map_err(|e| ("write supervise/status", e));
         let anew = *shown.as_ref().unwrap_or(&false);
-        let watched = match half.supervise.furnish(half.home.as_fd(), anew) {
+        let watched = match half.furnish(anew) {
             Ok(false) => Ok(()),
             Ok(true) => self.watch_control(id),
             Err(failed) => Err(failed),
@@ -228,9 +244,9 @@ impl Engine {
     /// From now on, a change of `log` is told; one that came before is, too.
     fn watch_home(&mut self, unit_id: UnitId) -> Option<Input> {
         let unit = self.units.get_mut(&unit_id).filter(|u| u.watch.is_none())?;
-        let home = unit.main.home.as_fd();
+        let home = unit.main.home();
         unit.watch = self.scan_dir.as_mut()?.watch_home(unit_id, home);
-        let is_there = statat(&unit.main.home, c"log", AtFlags::empty()).is_ok();
+        let is_there = statat(unit.main.home(), c"log", AtFlags::empty()).is_ok();
         (is_there != unit.log.is_some()).then_some(Input::LogChanged(unit_id))
     }
 

@@ -100,11 +100,11 @@ impl Unit {
 
     /// Looks at the entry `log`, and opens it if it is new.
     pub fn look_at_log(&mut self, world: Option<&World>) -> Result<Log, OpenError> {
-        let Some(home) = open_log(&self.main.home)? else {
+        let Some(home) = open_log(self.main.home())? else {
             return Ok(self.log.as_ref().map_or(Log::Same, |_| Log::Gone));
         };
         if let Some(log) = &self.log {
-            let same = is_same(&log.home, &home).unwrap_or(false);
+            let same = is_same(log, &home).unwrap_or(false);
             return Ok(if same { Log::Same } else { Log::Gone });
         }
         let mut records = vec![];
@@ -139,7 +139,7 @@ impl Unit {
             return false;
         }
         let name = ["control/", &char::from(letter).to_string()].concat();
-        statat(&self.main.home, name, AtFlags::empty())
+        statat(self.main.home(), name, AtFlags::empty())
             .is_ok_and(|found| Mode::from_raw_mode(found.st_mode).contains(Mode::XUSR))
     }
 }
@@ -171,7 +171,7 @@ fn open_half(
 }
 
 /// The directory `log`, if there is one.
-fn open_log(home: &OwnedFd) -> Result<Option<OwnedFd>, OpenError> {
+fn open_log(home: impl AsFd) -> Result<Option<OwnedFd>, OpenError> {
     match entries::open(home, Path::new("log")) {
         Ok(log) => Ok(Some(aside(log))),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
@@ -179,7 +179,11 @@ fn open_log(home: &OwnedFd) -> Result<Option<OwnedFd>, OpenError> {
     }
 }
 
-fn is_same(one: &OwnedFd, other: &OwnedFd) -> rustix::io::Result<bool> {
-    let (one, other) = (fstat(one)?, fstat(other)?);
-    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+fn is_same(log: &Half, home: &OwnedFd) -> rustix::io::Result<bool> {
+    let found = fstat(home)?;
+    let there = Identity {
+        dev: found.st_dev,
+        ino: found.st_ino,
+    };
+    Ok(log.place().identity() == Some(there))
 }

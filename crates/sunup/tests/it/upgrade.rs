@@ -201,6 +201,14 @@ fn started(pid: u32) -> u64 {
     model::format::proc_stat::decode(&stat).unwrap().started
 }
 
+fn pidfds(pid: u32) -> usize {
+    let fds = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let links = fds.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+    links
+        .filter(|link| link.to_string_lossy().contains("pidfd"))
+        .count()
+}
+
 fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
@@ -469,7 +477,9 @@ exec \"$here/real/runsvdir\", @ARGV;
     let real = fs::metadata(supervisor.fixture.path("real/sunup")).unwrap();
     supervisor.until_runs(real.ino());
     // Those that were adopted are watched by descriptor.
-    yield_until(|| (descriptors(supervisor.pid()) == held + 3).then_some(()));
+    yield_until(|| (pidfds(supervisor.pid()) == 3).then_some(()));
+    // That one is in the place of the service directory's.
+    yield_until(|| (descriptors(supervisor.pid()) == held).then_some(()));
     for (name, was) in names.into_iter().zip(before) {
         let is = supervisor.status(name, "run", running);
         assert_eq!((is.pid, is.changed), (was.pid, was.changed), "{name}");

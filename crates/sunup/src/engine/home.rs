@@ -1,0 +1,135 @@
+//! The directory of a service or logger, held open: whatever its path becomes,
+//! this is it.
+//!
+//! A process that is no child of ours is watched by a descriptor. It takes the
+//! place of this one, so that a service costs three in any case: as many services
+//! as were started can be taken over. While it is away, the directory is found by
+//! the path of the lock in it, which the kernel knows, and by its identity.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use model::scan::Identity;
+use rustix::fs::{CWD, fstat};
+
+use crate::entries;
+use crate::sys::spawn::aside;
+
+/// See the module.
+pub enum Home {
+    /// Open.
+    Held(OwnedFd),
+    /// It can be found again.
+    Away(Identity),
+}
+
+impl Home {
+    /// What is open of it.
+    pub fn held(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Held(fd) => Some(fd.as_fd()),
+            Self::Away(_) => None,
+        }
+    }
+
+    /// What tells it from others.
+    pub fn identity(&self) -> Option<Identity> {
+        match self {
+            Self::Held(fd) => identity(fd.as_fd()),
+            Self::Away(identity) => Some(*identity),
+        }
+    }
+
+    /// Opens it again, if it is away and can be found.
+    pub fn come_back(&mut self, lock: BorrowedFd) {
+        if let Self::Away(identity) = self
+            && let Some(fd) = find(lock, *identity)
+        {
+            *self = Self::Held(aside(fd));
+        }
+    }
+
+    /// Closes it, if it can be found again: `supervise` may be a link to elsewhere.
+    pub fn go_away(&mut self, lock: BorrowedFd) {
+        if self.held().is_none() {
+            return;
+        }
+        if let Some(identity) = self.identity().filter(|i| find(lock, *i).is_some()) {
+            *self = Self::Away(identity);
+        }
+    }
+}
+
+/// What tells a directory from others.
+fn identity(dir: BorrowedFd) -> Option<Identity> {
+    fstat(dir).ok().map(|found| Identity {
+        dev: found.st_dev,
+        ino: found.st_ino,
+    })
+}
+
+/// The directory that holds `supervise/lock`, by the path that this has now.
+fn find(lock: BorrowedFd, wanted: Identity) -> Option<OwnedFd> {
+    let path = fs::read_link(format!("/proc/self/fd/{}", lock.as_raw_fd())).ok()?;
+    let dir = path.parent().and_then(Path::parent)?;
+    let fd = entries::open(CWD, dir).ok()?;
+    (identity(fd.as_fd()) == Some(wanted)).then_some(fd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_directory_is_found_wherever_it_is_by_now() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        fs::create_dir_all(at("web/supervise")).unwrap();
+        let lock = File::create(at("web/supervise/lock")).unwrap();
+        let mut home = Home::Held(entries::open(CWD, &at("web")).unwrap());
+        let is = home.held().and_then(identity).unwrap();
+        let mut goes_and_comes = || {
+            home.go_away(lock.as_fd());
+            assert!(home.held().is_none());
+            home.come_back(lock.as_fd());
+            assert_eq!(home.held().and_then(identity), Some(is));
+        };
+        goes_and_comes();
+        fs::rename(at("web"), at("other")).unwrap();
+        goes_and_comes();
+        // Somebody removes the lock with its directory.
+        fs::remove_dir_all(at("other/supervise")).unwrap();
+        goes_and_comes();
+    }
+
+    #[test]
+    fn what_could_not_be_found_stays_open() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        fs::create_dir_all(at("web")).unwrap();
+        fs::create_dir_all(at("run/web")).unwrap();
+        symlink("../run/web", at("web/supervise")).unwrap();
+        let lock = File::create(at("web/supervise/lock")).unwrap();
+        let mut home = Home::Held(entries::open(CWD, &at("web")).unwrap());
+        home.go_away(lock.as_fd());
+        assert!(home.held().is_some());
+    }
+
+    #[test]
+    fn what_is_gone_or_another_does_not_come_back() {
+        let place = tempfile::tempdir().unwrap();
+        let web = place.path().join("web");
+        fs::create_dir_all(web.join("supervise")).unwrap();
+        let lock = File::create(web.join("supervise/lock")).unwrap();
+        let mut home = Home::Held(entries::open(CWD, &web).unwrap());
+        home.go_away(lock.as_fd());
+        fs::rename(&web, place.path().join("web.old")).unwrap();
+        fs::remove_dir_all(place.path().join("web.old")).unwrap();
+        fs::create_dir_all(web.join("supervise")).unwrap();
+        home.come_back(lock.as_fd());
+        assert!(home.held().is_none());
+    }
+}
