@@ -2,7 +2,7 @@
 //! one look at the whole costs less than one for each that is not there.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, RawDir, SeekFrom, openat, seek};
@@ -19,6 +19,8 @@ pub struct Entries {
     pub log: bool,
     /// Normally down.
     pub down: bool,
+    /// What follows each run.
+    pub finish: bool,
     /// The directory of control scripts.
     pub control: bool,
     /// It asks for delays that grow.
@@ -30,17 +32,18 @@ const ENTRIES_MAX: usize = 64;
 
 impl Entries {
     /// What there may be in a directory that [`open`] has opened.
-    pub fn of(home: &OwnedFd) -> Self {
+    pub fn of(home: BorrowedFd) -> Self {
         Self::listed(home).unwrap_or(Self {
             log: true,
             down: true,
             control: true,
+            finish: true,
             backoff: true,
         })
     }
 
     /// `None`: it cannot be read, or is too long.
-    fn listed(home: &OwnedFd) -> Option<Self> {
+    fn listed(home: BorrowedFd) -> Option<Self> {
         seek(home, SeekFrom::Start(0)).ok()?;
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut dir = RawDir::new(home, &mut buffer);
@@ -48,6 +51,7 @@ impl Entries {
             log: false,
             down: false,
             control: false,
+            finish: false,
             backoff: false,
         };
         for _ in 0..ENTRIES_MAX {
@@ -57,6 +61,7 @@ impl Entries {
                     b"log" => found.log = true,
                     b"down" => found.down = true,
                     b"control" => found.control = true,
+                    b"finish" => found.finish = true,
                     b"backoff" => found.backoff = true,
                     _ => {}
                 },
@@ -95,9 +100,10 @@ mod tests {
             log: false,
             down: false,
             control: false,
+            finish: false,
             backoff: false,
         };
-        assert_eq!(Entries::of(&home), none);
+        assert_eq!(Entries::of(home.as_fd()), none);
         fs::write(dir.path().join("down"), "").unwrap();
         fs::create_dir(dir.path().join("log")).unwrap();
         let two = Entries {
@@ -105,7 +111,7 @@ mod tests {
             down: true,
             ..none
         };
-        assert_eq!(Entries::of(&home), two);
+        assert_eq!(Entries::of(home.as_fd()), two);
     }
 
     #[test]
@@ -119,11 +125,12 @@ mod tests {
             log: true,
             down: true,
             control: true,
+            finish: true,
             backoff: true,
         };
-        assert_eq!(Entries::of(&home), all);
+        assert_eq!(Entries::of(home.as_fd()), all);
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let held = openat(CWD, "/", flags, Mode::empty()).unwrap();
-        assert_eq!(Entries::of(&held), all);
+        assert_eq!(Entries::of(held.as_fd()), all);
     }
 }

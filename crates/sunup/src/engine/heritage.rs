@@ -201,7 +201,7 @@ impl Heritage {
                 log: log.map(Box::new),
                 pipe,
                 watch,
-                lacks_scripts: false,
+                seen: None,
             };
             Some((id, unit))
         });

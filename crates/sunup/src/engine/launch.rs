@@ -72,13 +72,15 @@ impl Launcher {
     /// Starts a child of the unit. `dir` is the path of its directory, for messages.
     pub fn launch(
         &mut self,
-        unit: &Unit,
+        unit: &mut Unit,
         job: Job,
+        turn: u64,
         dir: impl FnOnce() -> PathBuf,
     ) -> Result<Pid, Refusal> {
         let role = job.id().role;
         let program = Program::of(job);
-        let Some(half) = unit.half(role).filter(|_| program.is_there(unit)) else {
+        let is_there = program.is_there(unit, turn);
+        let Some(half) = unit.half(role).filter(|_| is_there) else {
             return Err(Refusal {
                 failure: Failure::Absent,
                 complaint: None,
@@ -144,13 +146,15 @@ impl Program {
 
     /// Most services have neither finish nor scripts; looking is cheaper than a
     /// child that fails. A missing `run` is told.
-    fn is_there(&self, unit: &Unit) -> bool {
+    fn is_there(&self, unit: &mut Unit, turn: u64) -> bool {
         match self {
             Self::Run => true,
             Self::Finish(_) => {
-                statat(unit.main.home(), c"finish", AtFlags::empty()).err() != Some(Errno::NOENT)
+                unit.look(turn).finish
+                    && statat(unit.main.home(), c"finish", AtFlags::empty()).err()
+                        != Some(Errno::NOENT)
             }
-            Self::Script(letter, _) => unit.has_script(*letter),
+            Self::Script(letter, _) => unit.look(turn).control && unit.has_script(*letter),
         }
     }
 

@@ -132,6 +132,8 @@ pub struct Engine {
     called: Called,
     upgrade: Option<Upgrade>,
     heritage: Option<Heritage>,
+    /// Number of the input that is being dealt with: all in one turn is one moment.
+    turn: u64,
     /// All entries were looked at: much was needed for that, for once.
     trims: bool,
 }
@@ -162,6 +164,7 @@ impl Engine {
             called: Called::now(),
             upgrade: None,
             heritage,
+            turn: 0,
             trims: false,
         };
         engine.watch(engine.signals.as_fd(), Token::Signals)?;
@@ -295,6 +298,7 @@ impl Engine {
 
     /// Hands in what happened, and does what follows, answers included.
     fn feed(&mut self, input: Input) {
+        self.turn += 1;
         self.core.handle(adopt::moment(), input);
         while let Some(action) = self.core.next() {
             if let Some(answer) = self.perform(action) {

@@ -123,7 +123,7 @@ impl Engine {
             return Input::NotStarted(job, model::service::Failure::Absent);
         };
         let dir = || path_of(self.scan_dir.as_ref(), &self.core, id);
-        let launched = self.launcher.launch(unit, job, dir);
+        let launched = self.launcher.launch(unit, job, self.turn, dir);
         match launched {
             Ok(pid) => {
                 if let Some(half) = unit.half_mut(id.role) {
@@ -167,9 +167,6 @@ impl Engine {
     }
 
     fn write(&mut self, id: Id, status: &Status, stat: Option<Stat>) -> Option<Input> {
-        if let (Some(_), Some(unit)) = (stat, self.units.get_mut(&id.unit)) {
-            unit.lacks_scripts = false;
-        }
         let half = self.half(id)?;
         // In this order: who finds a fifo open finds a status, too, unless there is
         // no place for one. A service that shows nothing obeys all the same.
@@ -215,6 +212,7 @@ impl Engine {
     }
 
     fn look_at_log(&mut self, unit_id: UnitId) -> Input {
+        let turn = self.turn;
         let world = self.launcher.world.as_ref();
         let role = Role::Log;
         let id = Id {
@@ -225,7 +223,7 @@ impl Engine {
         let seen = self
             .units
             .get_mut(&unit_id)
-            .map(|unit| unit.look_at_log(world));
+            .map(|unit| unit.look_at_log(world, turn));
         let log = match seen {
             None => Log::Same,
             Some(Ok(log)) => log,
@@ -294,7 +292,7 @@ impl Engine {
         place: Place,
     ) -> Result<Input, String> {
         let identity = place.identity;
-        let opened = Unit::open(place, self.launcher.world.as_ref());
+        let opened = Unit::open(place, self.launcher.world.as_ref(), self.turn);
         let Opened { unit, main, log } = opened.map_err(|e| complaint(name.escape_ascii(), &e))?;
         for (role, half) in [
             (Role::Main, Some(&unit.main)),

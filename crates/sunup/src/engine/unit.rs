@@ -29,8 +29,8 @@ pub struct Unit {
     pub pipe: Option<LogPipe>,
     /// The number of the directory's watch in [`super::scandir`].
     pub watch: Option<i32>,
-    /// It was opened just now, and has no `control`.
-    pub lacks_scripts: bool,
+    /// What its directory was seen to hold, and in which turn of the engine.
+    pub seen: Option<(u64, Entries)>,
 }
 
 /// What opening a unit found.
@@ -66,16 +66,17 @@ impl Place {
 
 impl Unit {
     /// Locks the supervise directories and takes over what an earlier supervisor left.
-    pub fn open(place: Place, world: Option<&World>) -> Result<Opened, OpenError> {
+    /// What was seen of its entries counts for this `turn`.
+    pub fn open(place: Place, world: Option<&World>, turn: u64) -> Result<Opened, OpenError> {
         let home = place.home;
-        let entries = Entries::of(&home);
+        let entries = Entries::of(home.as_fd());
         let log_home = entries.log.then(|| open_log(&home)).transpose()?.flatten();
         let mut records = vec![];
         let main = (home, &entries);
         let (main, main_found) = open_half(main, Role::Main, world, &mut records)?;
         let log = log_home
             .map(|home| {
-                let entries = Entries::of(&home);
+                let entries = Entries::of(home.as_fd());
                 open_half((home, &entries), Role::Log, world, &mut records)
             })
             .transpose()?;
@@ -91,7 +92,7 @@ impl Unit {
                 log,
                 pipe,
                 watch: None,
-                lacks_scripts: !entries.control,
+                seen: Some((turn, entries)),
             },
             main: main_found,
             log: log_found,
@@ -99,8 +100,10 @@ impl Unit {
     }
 
     /// Looks at the entry `log`, and opens it if it is new.
-    pub fn look_at_log(&mut self, world: Option<&World>) -> Result<Log, OpenError> {
-        let Some(home) = open_log(self.main.home())? else {
+    pub fn look_at_log(&mut self, world: Option<&World>, turn: u64) -> Result<Log, OpenError> {
+        let open = || open_log(self.main.home()).transpose();
+        let may_be = self.seen.is_none_or(|(at, seen)| at != turn || seen.log);
+        let Some(home) = may_be.then(open).flatten().transpose()? else {
             return Ok(self.log.as_ref().map_or(Log::Same, |_| Log::Gone));
         };
         if let Some(log) = &self.log {
@@ -108,7 +111,7 @@ impl Unit {
             return Ok(if same { Log::Same } else { Log::Gone });
         }
         let mut records = vec![];
-        let entries = Entries::of(&home);
+        let entries = Entries::of(home.as_fd());
         let (log, found) = open_half((home, &entries), Role::Log, world, &mut records)?;
         let pipe =
             LogPipe::take_over(&records).map_err(|e| OpenError::Failed("make the log pipe", e))?;
@@ -133,11 +136,20 @@ impl Unit {
         }
     }
 
+    /// Looks what there is, once in a turn.
+    pub fn look(&mut self, turn: u64) -> Entries {
+        match self.seen {
+            Some((at, seen)) if at == turn => seen,
+            _ => {
+                let seen = Entries::of(self.main.home());
+                self.seen = Some((turn, seen));
+                seen
+            }
+        }
+    }
+
     /// Whether a script `control/LETTER` exists and is executable (runsv(8)).
     pub fn has_script(&self, letter: u8) -> bool {
-        if self.lacks_scripts {
-            return false;
-        }
         let name = ["control/", &char::from(letter).to_string()].concat();
         statat(self.main.home(), name, AtFlags::empty())
             .is_ok_and(|found| Mode::from_raw_mode(found.st_mode).contains(Mode::XUSR))

@@ -172,7 +172,7 @@ impl Service {
 
     /// What there may be in the directory now.
     pub fn entries(&self) -> Entries {
-        Entries::of(&self.home)
+        Entries::of(self.home.as_fd())
     }
 
     /// The text of a status, without the end of line.
