@@ -69,6 +69,8 @@ pub struct Unit {
 pub struct Half {
     /// The control fifo is open.
     pub furnished: bool,
+    /// The last write of the state files failed: they tell of something earlier.
+    pub unwritten: bool,
     /// A process that is watched by descriptor.
     pub pidfd: Option<Serial>,
     /// Which process the supervisor has to take for the service's.
@@ -331,8 +333,8 @@ impl Shell {
         let Some((half, place)) = self.half_mut(id).zip(place) else {
             return Ok(None);
         };
-        if world.is_foul(3) {
-            world.failed_writes += 1;
+        half.unwritten = world.is_foul(3);
+        if half.unwritten {
             return Ok(Some(Input::NotWritten(id)));
         }
         let shown = half.truth.and_then(|serial| world.kernel.pid_of(serial));
@@ -666,9 +668,8 @@ impl Shell {
             self.feed(world, Input::Command(id, command))?;
         }
         let release = bytes.contains(&RELEASE);
-        let failures = world.failed_writes;
         self.feed(world, Input::Obeyed { id, release })?;
-        if world.failed_writes == failures && self.units.contains_key(&id.unit) {
+        if self.half_mut(id).is_some_and(|half| !half.unwritten) {
             world.wishes(place).written();
         }
         Ok(())

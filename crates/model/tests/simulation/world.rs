@@ -94,7 +94,6 @@ pub struct World {
     pub fuse: Option<u32>,
     /// Actions done so far.
     pub actions: u64,
-    pub failed_writes: u32,
     /// What supervisors were told and did, if somebody wants to know.
     pub trace: Option<Vec<String>>,
     /// Supervisors that were forked in this move.
@@ -185,7 +184,6 @@ impl Game {
             chance: Random::new(seed),
             fuse: None,
             actions: 0,
-            failed_writes: 0,
             trace: None,
             born: vec![],
             touched: BTreeSet::new(),
