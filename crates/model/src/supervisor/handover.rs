@@ -54,7 +54,9 @@ impl Supervisor {
                 let _ = writeln!(text, "log {number} {}", log.handover());
             }
         }
-        for (pid, job) in &self.owners {
+        // The end of a script whose unit was let go is nobody's business.
+        let scripts = self.owners.iter();
+        for (pid, job) in scripts.filter(|(_, job)| self.half(job.id()).is_some()) {
             if let Some(words) = script(*job) {
                 let _ = writeln!(text, "script {pid} unit={} {words}", job.id().unit);
             }

@@ -606,9 +606,16 @@ impl Shell {
             let parent = world.kernel.processes.get(pid).map(|p| p.parent);
             parent == Some(Some(self.boss))
         };
-        let knows = |core: &Supervisor| core.processes().collect::<Vec<_>>();
-        if knows(&old) != knows(&self.core) || !self.core.children().iter().all(is_child) {
+        // One that is watched by descriptor, and whose pid a child had meanwhile, is
+        // known by that again. It has ended: its descriptor is about to say so.
+        let knows = |core: &Supervisor| core.processes().collect::<BTreeSet<_>>();
+        let all_known = knows(&old).is_subset(&knows(&self.core));
+        if !all_known || !self.core.children().iter().all(is_child) {
             return Err(format!("children were forgotten: {told}"));
+        }
+        let again = self.core.handover();
+        if again != told {
+            return Err(format!("{told} became {again}"));
         }
         self.log_events.clear();
         self.first = Some(Input::ScanDue);
