@@ -107,7 +107,8 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
 }
 
 /// Whether the process that has the pid is the one that wrote the record: it
-/// did not start after that.
+/// did not start after that. Within the record's tick the two cannot be told
+/// apart; but the kernel gives pids in turn, and none comes back so soon.
 pub fn is_it(record: &Record, seen: Seen) -> bool {
     let grain = seen.grain_ns.max(1);
     seen.started.0 / grain <= record.at.0 / grain

@@ -6,6 +6,11 @@
 //! `log NUMBER WORDS`, and `script PID WORDS` for each control script that runs.
 //! Words are those of [`crate::service::handover`]. Other lines are not ours.
 //! What a look at the scan directory tells as well is left out.
+//!
+//! A pid may be told of twice: that of an adopted process that has ended, while
+//! its descriptor has not told so yet, may be a child's by now. So a child, whose
+//! pid is certainly its own until it is reaped, goes before what is watched by
+//! descriptor.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -16,11 +21,10 @@ use core::fmt::Write;
 use super::unit::{Half, Unit};
 use super::{Id, Job, Scope, Supervisor, UnitId};
 use crate::command::Sig;
-use crate::format::status::Phase;
 use crate::format::tai64n::Tai64n;
 use crate::scan::Identity;
 use crate::service::handover::{has, number, value};
-use crate::service::{Exit, Pid, Role, Service};
+use crate::service::{Pid, Role, Service};
 use crate::time::Instant;
 
 impl Supervisor {
@@ -50,7 +54,9 @@ impl Supervisor {
                 let _ = writeln!(text, "log {number} {}", log.handover());
             }
         }
-        for (pid, job) in &self.owners {
+        // The end of a script whose unit was let go is nobody's business.
+        let scripts = self.owners.iter();
+        for (pid, job) in scripts.filter(|(_, job)| self.half(job.id()).is_some()) {
             if let Some(words) = script(*job) {
                 let _ = writeln!(text, "script {pid} unit={} {words}", job.id().unit);
             }
@@ -84,6 +90,11 @@ impl Supervisor {
                 new.adopt(unit, found);
             }
         }
+        let is_held = |id: &Id| new.half(*id).is_some_and(|half| half.held);
+        let (held, children): (Vec<Id>, Vec<Id>) = new.ids().into_iter().partition(is_held);
+        for id in held.into_iter().chain(children) {
+            new.own(id);
+        }
         for (pid, words) in lines("script") {
             let job = resume_script(words).filter(|job| new.half(job.id()).is_some());
             if let (Some(job), Ok(pid)) = (job, Pid::try_from(pid)) {
@@ -102,14 +113,6 @@ impl Supervisor {
         ];
         for (role, half) in halves.into_iter().flatten() {
             let id = Id { unit: number, role };
-            let (phase, pid) = half.service.phase();
-            if pid != 0 {
-                let job = match phase {
-                    Phase::Finish => Job::Finish(id, Exit::Unknown),
-                    Phase::Run | Phase::Down => Job::Run(id),
-                };
-                self.owners.insert(pid, job);
-            }
             if !half.is_down() {
                 self.busy.insert(id);
             }

@@ -233,18 +233,28 @@ impl Supervisor {
     }
 
     pub(super) fn begin(&mut self, id: Id, missed: Option<Event>) {
-        if let Some(half) = self.half(id).filter(|half| half.held) {
-            let job = match half.service.phase() {
-                (Phase::Finish, _) => Job::Finish(id, Exit::Unknown),
-                _ => Job::Run(id),
-            };
-            self.owners.insert(half.service.phase().1, job);
+        if self.half(id).is_some_and(|half| half.held) {
+            self.own(id);
         }
         if let Some(event) = missed {
             self.drive(id, event);
         }
         self.write_first(id);
         self.drive(id, Event::Tick);
+    }
+
+    /// Notes whose the process is that a service was found or handed over with.
+    pub(super) fn own(&mut self, id: Id) {
+        let Some((phase, pid)) = self.half(id).map(|half| half.service.phase()) else {
+            return;
+        };
+        let job = match phase {
+            Phase::Finish => Job::Finish(id, Exit::Unknown),
+            Phase::Run | Phase::Down => Job::Run(id),
+        };
+        if pid != 0 {
+            self.owners.insert(pid, job);
+        }
     }
 
     /// A service that has no process and gets none any more ends its logger,

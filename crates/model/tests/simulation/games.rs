@@ -2,7 +2,10 @@
 //! and their moves. (The seed alone gives another game when the odds change.)
 #![allow(clippy::unreadable_literal)]
 
-use super::world::Move::{self, Change, Command, End, Kill, Reboot, Round, Start, Tell, Wait};
+use super::world::Move::{
+    self, Arrive, Change, Clock, Command, End, Kill, Reboot, Round, Start, Stranger, Tell, Upgrade,
+    Wait, Weather,
+};
 
 /// See the module.
 pub const FOUND: &[(&str, u64, &[Move])] = &[
@@ -115,6 +118,31 @@ pub const FOUND: &[(&str, u64, &[Move])] = &[
             Round(2384376395, None),
             Change(222311524),
             Round(3528539602, None),
+        ],
+    ),
+    (
+        "an upgrade gave a child to the adopted process that had its pid before",
+        41639,
+        &[
+            Round(3011417066, None),
+            Change(401963529),
+            Weather(12),
+            Reboot,
+            Start,
+            Round(3462592596, None),
+            Kill,
+            Clock(25212328),
+            Start,
+            End(2292417066),
+            Round(1297763763, None),
+            Change(2895408508),
+            Round(1025639456, None),
+            Arrive(1246508728),
+            Wait(2390585352),
+            Stranger(2813183277),
+            Round(1008724626, None),
+            Round(2536619937, Some(8)),
+            Upgrade,
         ],
     ),
 ];

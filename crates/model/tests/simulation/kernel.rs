@@ -284,9 +284,12 @@ impl Kernel {
         }
     }
 
-    /// A child whose supervisor was killed meanwhile gets as far as its exec.
+    /// A child whose supervisor was killed meanwhile gets as far as its exec. All
+    /// pids may have come round since it got its own; yet that is not given again
+    /// in the tick of its record.
     pub fn go_on(&mut self, pid: Pid, room: bool) {
         self.write_record(pid, room);
+        self.now = self.now.plus_ms(WRAP_MS);
         let process = self.processes.get_mut(&pid);
         if let Some(boss) = process.and_then(|p| p.starting.take()) {
             self.bury(boss);

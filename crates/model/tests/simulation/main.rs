@@ -155,6 +155,15 @@ fn who_ignores_the_start_time_is_found_out() {
 }
 
 #[test]
+fn who_adopts_nobody_is_found_out() {
+    fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
+        let seen = None;
+        adoption::judge(&Evidence { seen, ..*evidence }, now)
+    }
+    assert!(found_out(Rules { judge, ..SOUND }).is_some());
+}
+
+#[test]
 fn who_ignores_the_boot_is_found_out() {
     fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
         let world = evidence.record.map(|record| &record.world);

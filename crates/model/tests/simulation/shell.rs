@@ -69,6 +69,8 @@ pub struct Unit {
 pub struct Half {
     /// The control fifo is open.
     pub furnished: bool,
+    /// The last write of the state files failed: they tell of something earlier.
+    pub unwritten: bool,
     /// A process that is watched by descriptor.
     pub pidfd: Option<Serial>,
     /// Which process the supervisor has to take for the service's.
@@ -331,8 +333,8 @@ impl Shell {
         let Some((half, place)) = self.half_mut(id).zip(place) else {
             return Ok(None);
         };
-        if world.is_foul(3) {
-            world.failed_writes += 1;
+        half.unwritten = world.is_foul(3);
+        if half.unwritten {
             return Ok(Some(Input::NotWritten(id)));
         }
         let shown = half.truth.and_then(|serial| world.kernel.pid_of(serial));
@@ -604,9 +606,16 @@ impl Shell {
             let parent = world.kernel.processes.get(pid).map(|p| p.parent);
             parent == Some(Some(self.boss))
         };
-        let knows = |core: &Supervisor| core.processes().collect::<Vec<_>>();
-        if knows(&old) != knows(&self.core) || !self.core.children().iter().all(is_child) {
+        // One that is watched by descriptor, and whose pid a child had meanwhile, is
+        // known by that again. It has ended: its descriptor is about to say so.
+        let knows = |core: &Supervisor| core.processes().collect::<BTreeSet<_>>();
+        let all_known = knows(&old).is_subset(&knows(&self.core));
+        if !all_known || !self.core.children().iter().all(is_child) {
             return Err(format!("children were forgotten: {told}"));
+        }
+        let again = self.core.handover();
+        if again != told {
+            return Err(format!("{told} became {again}"));
         }
         self.log_events.clear();
         self.first = Some(Input::ScanDue);
@@ -666,9 +675,8 @@ impl Shell {
             self.feed(world, Input::Command(id, command))?;
         }
         let release = bytes.contains(&RELEASE);
-        let failures = world.failed_writes;
         self.feed(world, Input::Obeyed { id, release })?;
-        if world.failed_writes == failures && self.units.contains_key(&id.unit) {
+        if self.half_mut(id).is_some_and(|half| !half.unwritten) {
             world.wishes(place).written();
         }
         Ok(())

@@ -12,7 +12,7 @@ use model::supervisor::{Input, Moment};
 use model::time::Instant;
 
 use super::checks::{check_kept, check_rest, check_world};
-use super::kernel::{Boss, Dir, Kernel, Kind, Place, Runs};
+use super::kernel::{Boss, Dir, Kernel, Kind, Place, Runs, Serial};
 use super::random::Random;
 use super::shell::{RELEASE, Shell, Stop};
 use super::wishes::Wishes;
@@ -94,7 +94,6 @@ pub struct World {
     pub fuse: Option<u32>,
     /// Actions done so far.
     pub actions: u64,
-    pub failed_writes: u32,
     /// What supervisors were told and did, if somebody wants to know.
     pub trace: Option<Vec<String>>,
     /// Supervisors that were forked in this move.
@@ -185,7 +184,6 @@ impl Game {
             chance: Random::new(seed),
             fuse: None,
             actions: 0,
-            failed_writes: 0,
             trace: None,
             born: vec![],
             touched: BTreeSet::new(),
@@ -487,6 +485,15 @@ impl Game {
         Err("this never comes to rest".to_owned())
     }
 
+    /// Whether a supervisor takes the process for a service's.
+    fn is_known(&self, serial: Serial) -> bool {
+        let mut units = self.shells.iter().flat_map(|shell| shell.units.values());
+        units.any(|unit| {
+            let mut halves = [Some(&unit.main), unit.log.as_ref()].into_iter().flatten();
+            halves.any(|half| half.truth == Some(serial))
+        })
+    }
+
     /// What processes do when nothing is wrong; true if they did something.
     fn settle(&mut self) -> bool {
         let mut moved = false;
@@ -499,8 +506,9 @@ impl Game {
             };
             let ends = match process.runs {
                 Runs::Finish(_) | Runs::Script(..) => true,
-                // Without a record nobody can know it: the one hole that is known.
-                Runs::Run(_) if process.unrecorded && process.parent.is_none() => true,
+                // Without a record a successor cannot know it, not even as its
+                // parent: the one hole that is known.
+                Runs::Run(_) if process.unrecorded && !self.is_known(process.serial) => true,
                 Runs::Run(_) | Runs::Stranger => self.world.kernel.is_dying(pid),
             };
             if process.starting.is_some() {
