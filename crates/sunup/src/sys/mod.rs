@@ -3,6 +3,7 @@
 pub mod child;
 pub mod clock;
 pub mod credentials;
+pub mod dnotify;
 pub mod env;
 pub mod file;
 pub mod inherited;

@@ -1,32 +1,43 @@
 //! What tells that something may have happened to a service that is waited for:
 //! watches of its files, the fifo that its supervisor holds, and the ends of
-//! checks. It costs the same for one service and for a thousand.
+//! checks. Many services are watched by inotify, which costs for each what it
+//! costs for one; a few by dnotify, whose end costs nothing.
 
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
+use rustix::fs::CWD;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 
-use crate::sys::signal::{SIGCHLD, SignalFd};
+use crate::entries;
+use crate::sys::dnotify;
+use crate::sys::signal::{self, SIGCHLD, SIGIO, SignalFd};
 
 /// How often to look where the kernel gives no descriptor or watch (ns).
 pub const LOOK_NS: u64 = 100_000_000;
 /// Ready descriptors taken from the kernel at a time.
 const EVENTS_MAX: usize = 256;
 
+/// So many services are few: all are looked at when something happens to one.
+const FEW_MAX: usize = 8;
+
 /// In the epoll set; every other number is a service's.
 const INOTIFY: u64 = u64::MAX;
-const CHILDREN: u64 = u64::MAX - 1;
+const SIGNALS: u64 = u64::MAX - 1;
 
 /// The sources of news.
 pub struct Events {
     epoll: Option<OwnedFd>,
+    /// Made when it is needed.
     inotify: Option<OwnedFd>,
-    children: Option<SignalFd>,
+    signals: Option<SignalFd>,
+    is_few: bool,
+    /// Of these SIGIO tells while they are open.
+    dirs: Vec<OwnedFd>,
     /// Whose a watch is: a service that is named twice has it twice.
     owners: HashMap<i32, Vec<usize>>,
 }
@@ -43,25 +54,56 @@ pub struct News {
 }
 
 impl Events {
-    /// Nothing is watched yet. What the kernel does not give is done without.
-    pub fn new() -> Self {
+    /// Nothing is watched yet, of `count` services at most. What the kernel does not
+    /// give is done without.
+    pub fn new(count: usize) -> Self {
+        // Ignored signals are not told of.
+        signal::reset(SIGIO);
         let events = Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).ok(),
-            inotify: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok(),
-            children: SignalFd::new(&[SIGCHLD]).ok(),
+            inotify: None,
+            signals: SignalFd::new(&[SIGCHLD, SIGIO]).ok(),
+            is_few: count <= FEW_MAX,
+            dirs: vec![],
             owners: HashMap::new(),
         };
-        if let Some(inotify) = &events.inotify {
-            events.listen(inotify, INOTIFY, epoll::EventFlags::IN);
-        }
-        if let Some(children) = &events.children {
-            events.listen(children, CHILDREN, epoll::EventFlags::IN);
+        if let Some(signals) = &events.signals {
+            events.listen(signals, SIGNALS, epoll::EventFlags::IN);
         }
         events
     }
 
+    /// Watches for a new status; whether it can. Reading it must not be among the
+    /// events: we do it ourselves.
+    pub fn watch_status(&mut self, service: usize, dir: &Path) -> bool {
+        let supervise = dir.join("supervise");
+        if self.is_few
+            && self.signals.is_some()
+            && let Ok(fd) = entries::open(CWD, &supervise)
+            && dnotify::tell(fd.as_fd()).is_ok()
+        {
+            self.dirs.push(fd);
+            return true;
+        }
+        // runit's runsv renames; ours writes in place.
+        let written = WatchFlags::MOVED_TO | WatchFlags::CLOSE_WRITE;
+        self.watch(service, &supervise, written)
+    }
+
+    /// Watches for the reading of commands; whether it can.
+    pub fn watch_reading(&mut self, service: usize, dir: &Path) -> bool {
+        self.watch(service, &dir.join("supervise/control"), WatchFlags::ACCESS)
+    }
+
     /// Whether the file is watched for the service from now on.
     pub fn watch(&mut self, service: usize, path: &Path, events: WatchFlags) -> bool {
+        if self.inotify.is_none() {
+            let flags = CreateFlags::CLOEXEC | CreateFlags::NONBLOCK;
+            self.inotify = inotify::init(flags).ok();
+            if let Some(inotify) = &self.inotify {
+                self.listen(inotify, INOTIFY, epoll::EventFlags::IN);
+            }
+        }
         let Some(inotify) = &self.inotify else {
             return false;
         };
@@ -102,12 +144,15 @@ impl Events {
         for event in ready {
             match event.data.u64() {
                 INOTIFY => self.read_watches(&mut news),
-                CHILDREN => news.child_ended = true,
+                SIGNALS => {}
                 service => news.touched.push(service as usize),
             }
         }
-        while self.children.as_ref().is_some_and(|c| c.next().is_some()) {
-            news.child_ended = true;
+        while let Some(delivered) = self.signals.as_ref().and_then(SignalFd::next) {
+            match delivered.signal {
+                SIGIO => news.is_vague = true,
+                _ => news.child_ended = true,
+            }
         }
         news
     }

@@ -197,7 +197,7 @@ fn report(name: &[u8], out: &mut Output) -> Result<(Phase, Vec<u8>, bool), Troub
 /// Sends the command to all, then waits for all; returns how many failed.
 fn act(action: &Action, names: &[&[u8]], wait_ms: Option<u64>) -> usize {
     let mut out = Output::new();
-    let mut waiter = wait_ms.map(|ms| wait::Waiter::new(*action, ms));
+    let mut waiter = wait_ms.map(|ms| wait::Waiter::new(*action, ms, names.len()));
     let mut failed = 0;
     for name in names {
         let done = match &mut waiter {

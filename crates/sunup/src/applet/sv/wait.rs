@@ -85,14 +85,14 @@ enum Outcome {
 
 impl Waiter {
     /// Starts the clock.
-    pub fn new(action: Action, wait_ms: u64) -> Self {
+    pub fn new(action: Action, wait_ms: u64, count: usize) -> Self {
         raise_descriptor_limit();
         Self {
             action,
             prepared: vec![],
             targets: BTreeMap::new(),
             next_number: 0,
-            events: Events::new(),
+            events: Events::new(count),
             dirty: BTreeSet::new(),
             restless: BTreeSet::new(),
             end_ns: after_ms(wait_ms.max(WAIT_MS_MIN)),
@@ -107,7 +107,7 @@ impl Waiter {
         let number = self.next_number;
         self.next_number += 1;
         self.await_supervisor(number, name, &dir, out);
-        let is_watched = self.watch(number, &dir);
+        let is_watched = self.events.watch_status(number, &dir);
         self.prepared.push(Prepared {
             number,
             name: name.to_vec(),
@@ -168,7 +168,11 @@ impl Waiter {
     /// Returns when the service has a supervisor, cannot be hoped to get one, or
     /// the time is up.
     fn await_supervisor(&mut self, number: usize, name: &[u8], dir: &Path, out: &mut Output) {
-        let mut is_new = false;
+        let looked = Service::named(name);
+        let mut is_new = matches!(looked, Err(Trouble::Missing(_)));
+        if !is_new {
+            return;
+        }
         while self.action.starts() && boot_ns() < self.end_ns {
             // The second watch fails until the first has seen its directory.
             let is_watched = self.events.watch(number, dir, WatchFlags::CREATE);
@@ -193,7 +197,7 @@ impl Waiter {
         self.command(out);
         loop {
             self.judge(out);
-            // Also before the end: closing watches makes the kernel wait, for up to 15 ms.
+            // Also before the end: closing an inotify makes the kernel wait.
             out.flush();
             if self.targets.is_empty() {
                 return self.failed;
@@ -207,14 +211,6 @@ impl Waiter {
                 return self.failed;
             }
         }
-    }
-
-    /// Watches for a new status; whether it can. Reading it must not be among the
-    /// events: we do it ourselves.
-    fn watch(&mut self, number: usize, dir: &Path) -> bool {
-        // runit's runsv renames; ours writes in place.
-        let written = WatchFlags::MOVED_TO | WatchFlags::CLOSE_WRITE;
-        self.events.watch(number, &dir.join("supervise"), written)
     }
 
     /// Reports and forgets the targets that are done.
@@ -313,8 +309,7 @@ impl Target {
     fn listen(&mut self, number: usize, events: &mut Events) {
         let is_unread = self.control.as_ref().is_some_and(|c| !c.is_read());
         if is_unread && !self.tells_reading {
-            let control = self.service.dir().join("supervise/control");
-            self.is_watched &= events.watch(number, &control, WatchFlags::ACCESS);
+            self.is_watched &= events.watch_reading(number, self.service.dir());
             self.tells_reading = true;
         }
     }
