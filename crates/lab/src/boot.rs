@@ -84,6 +84,9 @@ pub struct Options {
         allow_hyphen_values = true
     )]
     pub append: String,
+    /// The virtual machine's memory [default: 256]
+    #[arg(long, value_name = "MIB", conflicts_with = "enter")]
+    pub memory: Option<u32>,
     /// How to pack the image
     #[arg(long, value_enum, default_value_t)]
     pub compress: Compress,
@@ -95,6 +98,9 @@ pub struct Options {
     #[arg(long, conflicts_with = "reboot")]
     pub measure: bool,
 }
+
+/// A virtual machine's memory in MiB, if nothing else is asked for.
+const MEMORY_MIB: u32 = 256;
 
 /// How long a machine may take to its first login when it is measured.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -163,7 +169,7 @@ fn emulator(options: &Options, append: String, scratch: &Path) -> Result<Qemu> {
         program: own(options.qemu.as_deref(), debian::qemu)?,
         kernel: own(options.kernel.as_deref(), || debian::kernel(scratch))?,
         kvm: options.accel.kvm,
-        memory_mib: 256,
+        memory_mib: options.memory.unwrap_or(MEMORY_MIB),
         append,
         reboot: options.reboot,
         count_instructions: options.measure,

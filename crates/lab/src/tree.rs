@@ -41,6 +41,14 @@ impl Tree {
         self.put(name, 0o777, Node::Symlink(Cow::Owned(target.to_vec())));
     }
 
+    /// Puts another name of what is at `of`: a hard link. Nothing if nothing is there.
+    pub fn put_name(&mut self, name: &[u8], of: &[u8]) {
+        if let Some(index) = self.names.get(of).copied() {
+            self.add_parents(name);
+            self.names.insert(name.to_vec(), index);
+        }
+    }
+
     /// Whether `name` is there.
     pub fn has(&self, name: &[u8]) -> bool {
         self.names.contains_key(name)

@@ -7,13 +7,13 @@
 //! on every way out, Ctrl-C included.
 
 mod chart;
-mod ear;
+pub mod ear;
 mod lives;
 mod logs;
 mod measures;
-mod peers;
-mod probe;
-mod processes;
+pub mod peers;
+pub mod probe;
+pub mod processes;
 mod report;
 mod results;
 mod stats;

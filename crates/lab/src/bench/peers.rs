@@ -196,7 +196,8 @@ impl Peer {
         services.iter().map(one).collect()
     }
 
-    fn for_all(&self, program: &str, options: &[&str], services: &[PathBuf]) -> Command {
+    /// Runs a program of its with options, for all those services at once.
+    pub fn for_all(&self, program: &str, options: &[&str], services: &[PathBuf]) -> Command {
         let mut command = self.program(program);
         command.args(options).args(services).stdin(Stdio::null());
         command

@@ -51,7 +51,7 @@ pub fn write(path: &Path) -> Result<()> {
 }
 
 /// The program as an ELF file: two headers, and the code behind them.
-fn elf() -> Vec<u8> {
+pub fn elf() -> Vec<u8> {
     let [ehdr, phdr] = HEADERS;
     let start = u64::from(ehdr + phdr);
     let size = start + CODE.len() as u64;

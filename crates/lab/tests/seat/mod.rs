@@ -11,7 +11,7 @@ use lab::workspace;
 use rustix::fs::{FlockOperation, flock};
 
 /// How long anything may take on a busy workstation that emulates a processor.
-const PATIENCE: Duration = Duration::from_mins(3);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Where a machine runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,12 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use lab::bench::probe;
 use lab::boot::{Options, Parts, start_archive};
 use lab::image;
 use lab::machine::End;
 use lab::rootfs::{self, Source};
+use lab::tree::Tree;
 use model::format::cpio::{Device, Node};
 
 pub use super::seat::Host;
@@ -19,7 +21,7 @@ const AWAIT: &str = "#!/bin/sh\n\
     for i in $(seq 600); do\n\teval \"$1\" && exit\n\tusleep 100000\ndone\n\
     echo \"await: $1: no\"\nexit 1\n";
 
-/// How an image differs from ours.
+/// How a machine differs from ours.
 #[derive(Clone, Copy)]
 pub enum Change {
     /// An executable file, by its name without the first slash.
@@ -28,6 +30,10 @@ pub enum Change {
     Plain(&'static str, &'static str),
     /// No file whose last component is this.
     Without(&'static str),
+    /// That many more services, `s00000` and on: the program that the bench has.
+    Services(usize),
+    /// Memory in MiB.
+    Memory(u32),
 }
 
 /// A running machine.
@@ -97,6 +103,10 @@ impl Guest {
         let archive = archive(changes);
         let options = Options {
             enter: host == Host::Namespaces,
+            memory: changes.iter().find_map(|change| match change {
+                Change::Memory(mib) => Some(*mib),
+                _ => None,
+            }),
             ..Options::default()
         };
         let start = move || {
@@ -167,9 +177,20 @@ fn archive(changes: &[Change]) -> Vec<u8> {
                 tree.put_file(name.as_bytes(), false, text.as_bytes().into());
             }
             Change::Without(base) => tree.remove_by_base(base.as_bytes()),
+            Change::Services(n) => put_services(&mut tree, *n),
+            Change::Memory(_) => {}
         }
     }
     image::archive(&tree).unwrap()
+}
+
+/// One inode by all names, as in the bench: a file each would be a page of memory each.
+fn put_services(tree: &mut Tree, n: usize) {
+    let run = |i: usize| format!("etc/runit/sv/s{i:05}/run").into_bytes();
+    tree.put_file(&run(0), true, probe::elf());
+    for i in 1..n {
+        tree.put_name(&run(i), &run(0));
+    }
 }
 
 /// The process ids that a script says, a line each.

@@ -7,6 +7,7 @@ mod broken;
 mod devices;
 mod ends;
 mod guest;
+mod scale;
 #[path = "../seat/mod.rs"]
 mod seat;
 mod services;
