@@ -1,9 +1,8 @@
 //! Waiting until commands have taken effect, for many services in one loop.
 //!
 //! Order matters: first subscribe, then read the status, then write the command;
-//! so nothing that happens can be missed. All are subscribed to before the first
-//! is commanded: the supervisor gets the commands of many in one go, and then
-//! writes the files of what has ended meanwhile once.
+//! so nothing that happens can be missed. One service is commanded while the next
+//! is prepared, for the supervisor works meanwhile.
 //!
 //! The supervisor tells of progress by writing a new status, by reading
 //! `supervise/control`, and by closing its end of the fifos when it ends. A status
@@ -41,8 +40,6 @@ const NS_PER_MS: u64 = 1_000_000;
 /// Services that have their command and are waited for.
 pub struct Waiter {
     action: Action,
-    /// Not commanded yet.
-    prepared: Vec<Prepared>,
     /// By number, in the order in which they were named.
     targets: BTreeMap<usize, Target>,
     next_number: usize,
@@ -54,14 +51,6 @@ pub struct Waiter {
     end_ns: u64,
     killed: bool,
     failed: usize,
-}
-
-/// A service that is subscribed to.
-struct Prepared {
-    number: usize,
-    name: Vec<u8>,
-    service: Service,
-    is_watched: bool,
 }
 
 struct Target {
@@ -86,10 +75,9 @@ enum Outcome {
 impl Waiter {
     /// Starts the clock.
     pub fn new(action: Action, wait_ms: u64, count: usize) -> Self {
-        raise_descriptor_limit();
+        raise_descriptor_limit(count);
         Self {
             action,
-            prepared: vec![],
             targets: BTreeMap::new(),
             next_number: 0,
             events: Events::new(count),
@@ -101,40 +89,14 @@ impl Waiter {
         }
     }
 
-    /// Takes a service, to be commanded and waited for.
+    /// Commands a service, to be waited for.
     pub fn add(&mut self, name: &[u8], out: &mut Output) -> Result<(), Trouble> {
         let dir = locate(name);
         let number = self.next_number;
         self.next_number += 1;
         self.await_supervisor(number, name, &dir, out);
-        let is_watched = self.events.watch_status(number, &dir);
-        self.prepared.push(Prepared {
-            number,
-            name: name.to_vec(),
-            service: Service::named(name)?,
-            is_watched,
-        });
-        Ok(())
-    }
-
-    /// Commands all; what cannot be commanded has failed.
-    fn command(&mut self, out: &mut Output) {
-        for prepared in std::mem::take(&mut self.prepared) {
-            let name = prepared.name.clone();
-            if let Err(trouble) = self.command_one(prepared) {
-                self.failed += usize::from(!trouble.is_success_of(&self.action));
-                out.say(&trouble.line_after(&self.action, &name));
-            }
-        }
-    }
-
-    fn command_one(&mut self, prepared: Prepared) -> Result<(), Trouble> {
-        let Prepared {
-            number,
-            name,
-            mut service,
-            mut is_watched,
-        } = prepared;
+        let mut is_watched = self.events.watch_status(number, &dir);
+        let mut service = Service::named(name)?;
         let before = service.status()?;
         let control = if self.action.bytes.is_empty() {
             None
@@ -145,7 +107,7 @@ impl Waiter {
             Some(control)
         };
         let mut target = Target {
-            name,
+            name: name.to_vec(),
             service,
             control,
             before,
@@ -168,20 +130,17 @@ impl Waiter {
     /// Returns when the service has a supervisor, cannot be hoped to get one, or
     /// the time is up.
     fn await_supervisor(&mut self, number: usize, name: &[u8], dir: &Path, out: &mut Output) {
-        let looked = Service::named(name);
-        let mut is_new = matches!(looked, Err(Trouble::Missing(_)));
-        if !is_new {
+        if !self.action.starts() || !matches!(Service::named(name), Err(Trouble::Missing(_))) {
             return;
         }
-        while self.action.starts() && boot_ns() < self.end_ns {
+        while boot_ns() < self.end_ns {
             // The second watch fails until the first has seen its directory.
             let is_watched = self.events.watch(number, dir, WatchFlags::CREATE);
             let events = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::OPEN;
             self.events.watch(number, &dir.join("supervise"), events);
             match Service::named(name) {
-                Err(Trouble::Missing(_)) => is_new = true,
-                // The fifo is there, and will be opened next.
-                Err(Trouble::Dead) if is_new => {}
+                // Dead: the fifo is there, and will be opened next.
+                Err(Trouble::Missing(_) | Trouble::Dead) => {}
                 _ => return,
             }
             out.flush();
@@ -194,7 +153,6 @@ impl Waiter {
 
     /// Waits for all and reports each as it is done; returns how many failed.
     pub fn finish(mut self, out: &mut Output) -> usize {
-        self.command(out);
         loop {
             self.judge(out);
             // Also before the end: closing an inotify makes the kernel wait.
@@ -371,13 +329,17 @@ fn after_ms(ms: u64) -> u64 {
     boot_ns().saturating_add(ms.saturating_mul(NS_PER_MS))
 }
 
-/// Two descriptors a service are held open; the usual 1024 would not do for a
-/// thousand services. Where it may not be raised, the surplus services fail one by one.
-fn raise_descriptor_limit() {
+/// Two descriptors a service are held open, and a few more; the usual 1024 would not
+/// do for a thousand services, nor the kernel's own hard 4096 for ten thousand, which
+/// root may raise. Where it may not be raised, the surplus services fail one by one.
+fn raise_descriptor_limit(count: usize) {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    let _ = setrlimit(Resource::Nofile, raised);
+    let needed = limit.maximum.map(|most| most.max(2 * count as u64 + 64));
+    let _raised = [needed, limit.maximum].into_iter().any(|most| {
+        let raised = Rlimit {
+            current: most,
+            maximum: most,
+        };
+        setrlimit(Resource::Nofile, raised).is_ok()
+    });
 }
