@@ -122,7 +122,7 @@ fn look_at(record: &Record) -> io::Result<Option<(OwnedFd, Seen)>> {
 
 /// What /proc counts times in (ns).
 pub fn tick_ns() -> u64 {
-    1_000_000_000 / rustix::param::clock_ticks_per_second().max(1)
+    1_000_000_000 / clock::ticks_per_second()
 }
 
 /// The moment, on the boot clock.

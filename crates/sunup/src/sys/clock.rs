@@ -11,6 +11,12 @@ pub fn boot_ns() -> u64 {
         .saturating_add(t.tv_nsec as u64)
 }
 
+/// In what /proc counts times.
+pub fn ticks_per_second() -> u64 {
+    // SAFETY: sysconf has no memory effects.
+    unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1) as u64
+}
+
 /// The wall clock, for status files and log lines.
 pub fn wall() -> Tai64n {
     let t = clock_gettime(ClockId::Realtime);

@@ -19,9 +19,10 @@ pub fn trim() {
     }
     let start = (&raw const __executable_start).addr();
     let end = (&raw const etext).addr();
-    let page = rustix::param::page_size();
+    // SAFETY: sysconf has no memory effects.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) }.max(1) as usize;
     // Whole pages, all of them code and constants: the end may share its page.
-    let whole = (end & !(page - 1)).saturating_sub(start);
+    let whole = (end - end % page).saturating_sub(start);
     // SAFETY: the range is mapped from the program's file and never written to, so
     // the pages read the same when they are mapped again (madvise(2)).
     unsafe {
