@@ -22,6 +22,7 @@ use model::supervisor::{Id, UnitId};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
 
 use super::adopt::LogPipe;
+use super::exits::sighting;
 use super::half::Half;
 use super::home::Home;
 use super::supervise::Supervise;
@@ -309,8 +310,15 @@ impl super::Engine {
         };
         self.watch_process(id, fd.as_fd());
         if let Some(half) = self.half(id) {
+            // It may have ended since, and its pid have been given away: what is
+            // certain is what it wrote itself. What runit started wrote nothing.
+            let record = half.supervise.record().ok().flatten();
+            let written = record.filter(|record| Some(record.pid) == process);
             let at = super::adopt::now();
-            half.sighting = process.map(|pid| Sighting { pid, at });
+            half.sighting = match written {
+                Some(record) => Some(sighting(&record)),
+                None => process.map(|pid| Sighting { pid, at }),
+            };
         }
     }
 }

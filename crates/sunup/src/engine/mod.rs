@@ -134,7 +134,7 @@ pub struct Engine {
     heritage: Option<Heritage>,
     /// Number of the input that is being dealt with: all in one turn is one moment.
     turn: u64,
-    /// All entries were looked at: much was needed for that, for once.
+    /// It starts, or all entries were looked at: much was needed for that, for once.
     trims: bool,
 }
 
@@ -165,7 +165,7 @@ impl Engine {
             upgrade: None,
             heritage,
             turn: 0,
-            trims: false,
+            trims: true,
         };
         engine.watch(engine.signals.as_fd(), Token::Signals)?;
         if engine.launcher.world.is_none() {
