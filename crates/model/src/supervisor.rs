@@ -260,15 +260,15 @@ impl Action {
     pub const fn unit(&self) -> Option<UnitId> {
         match self {
             Self::Start(job) => Some(job.id().unit),
-            Self::Write { id, .. }
-            | Self::LookAtBackoff(id)
-            | Self::ShowCrashLoop(id, _)
-            | Self::Mark(id, _) => Some(id.unit),
+            Self::Write { id, .. } | Self::LookAtBackoff(id) | Self::ShowCrashLoop(id, _) => {
+                Some(id.unit)
+            }
             Self::Open { unit, .. }
             | Self::LookAtLog(unit)
             | Self::CloseLog(unit)
             | Self::Dismiss(unit) => Some(*unit),
             Self::Signal(..)
+            | Self::Mark(..)
             | Self::Ask(_)
             | Self::ClosePipe(_)
             | Self::OpenPipe(_)

@@ -20,7 +20,8 @@ use lab::bench::peers::{Name, Peer};
 use lab::bench::{probe, processes};
 use lab::moment::Moment;
 use rustix::process::{
-    Pid, Resource, Signal, WaitOptions, WaitStatus, getrlimit, kill_process, wait,
+    Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, getrlimit, kill_process, setrlimit,
+    wait,
 };
 use tempfile::TempDir;
 
@@ -83,6 +84,12 @@ impl Tree {
             lab::debian::is_root() || limit.is_none_or(|limit| limit >= need),
             "this needs {need} descriptors, and `ulimit -Hn` says {limit:?}: raise it, or be root"
         );
+        // No more, so that the next supervisor has to make do with what the first had.
+        let all = Rlimit {
+            current: Some(need),
+            maximum: Some(need),
+        };
+        setrlimit(Resource::Nofile, all).unwrap();
         processes::adopt_orphans().unwrap();
         let home = tempfile::tempdir().unwrap();
         let programs = home.path().join("bin");

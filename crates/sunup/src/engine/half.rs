@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use model::format::exits::Sighting;
 use model::format::status::Status;
@@ -78,8 +79,8 @@ impl Half {
         }
     }
 
-    /// The directory that holds `run`. Who works in it while it is away fails as
-    /// in what is no directory.
+    /// The directory that holds `run`. While it is away this is no directory, and
+    /// all that is tried in it fails.
     pub fn home(&self) -> BorrowedFd<'_> {
         self.place.held().unwrap_or(self.supervise.record_fd())
     }
@@ -89,12 +90,13 @@ impl Half {
         &self.place
     }
 
-    /// Before something is done: the directory is to be open.
-    pub fn begin(&mut self) {
-        self.place.come_back(self.supervise.record_fd());
+    /// Before something is done: the directory is to be open. `path` is its own.
+    pub fn begin(&mut self, path: impl FnOnce() -> PathBuf) {
+        self.place.come_back(self.supervise.record_fd(), path);
     }
 
-    /// Nothing is done for now: the process' descriptor has the directory's place.
+    /// Nothing is done for now, and descriptors are short: that of the process has
+    /// the directory's place.
     pub fn rest(&mut self) {
         if self.pidfd.is_some() {
             self.place.go_away(self.supervise.record_fd());

@@ -1,14 +1,16 @@
 //! The directory of a service or logger, held open: whatever its path becomes,
 //! this is it.
 //!
-//! A process that is no child of ours is watched by a descriptor. It takes the
-//! place of this one, so that a service costs three in any case: as many services
-//! as were started can be taken over. While it is away, the directory is found by
-//! the path of the lock in it, which the kernel knows, and by its identity.
+//! A process that is no child of ours is watched by a descriptor. Where descriptors
+//! run short it takes the place of this one, so that as many services as were
+//! started can be taken over. While it is away, the directory is found by the path
+//! of the lock in it, which the kernel knows, or by its own name, and must be the
+//! same. A directory that cannot be found again holds its service up: that is why
+//! it stays open where it can.
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use model::scan::Identity;
 use rustix::fs::{CWD, fstat};
@@ -42,10 +44,11 @@ impl Home {
     }
 
     /// Opens it again, if it is away and can be found.
-    pub fn come_back(&mut self, lock: BorrowedFd) {
-        if let Self::Away(identity) = self
-            && let Some(fd) = find(lock, *identity)
-        {
+    /// `path` is that by its name.
+    pub fn come_back(&mut self, lock: BorrowedFd, path: impl FnOnce() -> PathBuf) {
+        let Self::Away(identity) = *self else { return };
+        let found = find(lock, identity).or_else(|| open(&path(), identity));
+        if let Some(fd) = found {
             *self = Self::Held(aside(fd));
         }
     }
@@ -72,7 +75,10 @@ fn identity(dir: BorrowedFd) -> Option<Identity> {
 /// The directory that holds `supervise/lock`, by the path that this has now.
 fn find(lock: BorrowedFd, wanted: Identity) -> Option<OwnedFd> {
     let path = fs::read_link(format!("/proc/self/fd/{}", lock.as_raw_fd())).ok()?;
-    let dir = path.parent().and_then(Path::parent)?;
+    open(path.parent().and_then(Path::parent)?, wanted)
+}
+
+fn open(dir: &Path, wanted: Identity) -> Option<OwnedFd> {
     let fd = entries::open(CWD, dir).ok()?;
     (identity(fd.as_fd()) == Some(wanted)).then_some(fd)
 }
@@ -94,7 +100,7 @@ mod tests {
         let mut goes_and_comes = || {
             home.go_away(lock.as_fd());
             assert!(home.held().is_none());
-            home.come_back(lock.as_fd());
+            home.come_back(lock.as_fd(), PathBuf::new);
             assert_eq!(home.held().and_then(identity), Some(is));
         };
         goes_and_comes();
@@ -129,7 +135,20 @@ mod tests {
         fs::rename(&web, place.path().join("web.old")).unwrap();
         fs::remove_dir_all(place.path().join("web.old")).unwrap();
         fs::create_dir_all(web.join("supervise")).unwrap();
-        home.come_back(lock.as_fd());
+        home.come_back(lock.as_fd(), || web.clone());
         assert!(home.held().is_none());
+    }
+
+    #[test]
+    fn where_supervise_went_elsewhere_the_name_helps() {
+        let place = tempfile::tempdir().unwrap();
+        let web = place.path().join("web");
+        fs::create_dir_all(web.join("supervise")).unwrap();
+        let lock = File::create(web.join("supervise/lock")).unwrap();
+        let mut home = Home::Held(entries::open(CWD, &web).unwrap());
+        home.go_away(lock.as_fd());
+        fs::rename(web.join("supervise"), place.path().join("elsewhere")).unwrap();
+        home.come_back(lock.as_fd(), || web.clone());
+        assert!(home.held().is_some());
     }
 }

@@ -20,7 +20,7 @@ use super::adopt::now;
 use super::{Engine, SIGNALS, Token};
 use crate::say;
 use crate::sys::signal::SignalFd;
-use crate::sys::spawn;
+use crate::sys::spawn::{self, aside};
 
 /// The control byte that asks a keeper to let go; every other supervisor, and
 /// runit's, takes no notice of it.
@@ -64,13 +64,21 @@ impl Engine {
         let Some(raw) = rustix::process::Pid::from_raw(pid as i32) else {
             return;
         };
-        match pidfd_open(raw, PidfdFlags::empty()) {
+        let open = || pidfd_open(raw, PidfdFlags::empty());
+        let opened = open().or_else(|e| {
+            let again = self.makes_room(&e.into());
+            if again { open() } else { Err(e) }
+        });
+        match opened.map(aside) {
             Ok(fd) => {
                 self.watch_process(id, fd.as_fd());
+                let is_short = self.is_short;
                 if let Some(half) = self.half(id) {
                     half.pidfd = Some(fd);
                     half.sighting = Some(Sighting { pid, at: now() });
-                    half.rest();
+                    if is_short {
+                        half.rest();
+                    }
                 }
             }
             Err(e) => say::offer(self.who, format_args!("watch process {pid}: {e}")),

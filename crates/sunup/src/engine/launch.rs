@@ -86,6 +86,9 @@ impl Launcher {
                 complaint: None,
             });
         };
+        if half.place().held().is_none() {
+            return Err(lost(&program, &dir()));
+        }
         let path = program.path();
         let plan = self.plan(unit, role, half, &program);
         let error = match plan {
@@ -177,6 +180,22 @@ impl Program {
             }
             Self::Script(_, pid) => pid.iter().map(u32::to_string).collect(),
         }
+    }
+}
+
+/// The directory was let go of, and cannot be found again for now.
+fn lost(program: &Program, dir: &Path) -> Refusal {
+    let (failure, hint) = match program {
+        Program::Run => (Failure::Resources, "; trying again later"),
+        Program::Finish(_) | Program::Script(..) => (Failure::Exec, ""),
+    };
+    let program = program.path();
+    Refusal {
+        failure,
+        complaint: Some(format!(
+            "start {}: its directory cannot be found{hint}",
+            dir.join(program.trim_start_matches("./")).display()
+        )),
     }
 }
 

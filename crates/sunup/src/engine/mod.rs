@@ -132,6 +132,8 @@ pub struct Engine {
     called: Called,
     upgrade: Option<Upgrade>,
     heritage: Option<Heritage>,
+    /// There were too few descriptors.
+    is_short: bool,
     /// Number of the input that is being dealt with: all in one turn is one moment.
     turn: u64,
     /// It starts, or all entries were looked at: much was needed for that, for once.
@@ -164,6 +166,7 @@ impl Engine {
             called: Called::now(),
             upgrade: None,
             heritage,
+            is_short: false,
             turn: 0,
             trims: true,
         };

@@ -13,9 +13,10 @@ use model::scan::{Identity, Name};
 use model::service::{Pid, Role, Stat};
 use model::supervisor::{self, Action, Id, Input, Job, Log, Supervisor, UnitId};
 use rustix::fs::{AtFlags, statat};
+use rustix::io::Errno;
 
 use super::adopt::LogPipe;
-use super::half::{About, Half};
+use super::half::About;
 use super::scandir::ScanDir;
 use super::supervise::OpenError;
 use super::unit::{Opened, Place, Unit};
@@ -27,17 +28,37 @@ impl Engine {
     /// Does one action; the result is its answer.
     pub(super) fn perform(&mut self, action: Action) -> Option<Input> {
         let unit = action.unit();
-        self.each_half(unit, Half::begin);
+        self.begin(unit);
         let answer = self.perform_there(action);
-        self.each_half(unit, Half::rest);
+        let unit = unit.filter(|_| self.is_short);
+        if let Some(unit) = unit.and_then(|unit| self.units.get_mut(&unit)) {
+            unit.halves_mut().for_each(|(_, half)| half.rest());
+        }
         answer
     }
 
-    fn each_half(&mut self, unit: Option<UnitId>, act: impl Fn(&mut Half)) {
-        let unit = unit.and_then(|unit| self.units.get_mut(&unit));
-        if let Some(unit) = unit {
-            act(&mut unit.main);
-            unit.log.as_deref_mut().map(act);
+    /// If too few descriptors were the reason, those that can be done without are
+    /// closed from now on, and what failed is worth another try; whether it is.
+    pub(super) fn makes_room(&mut self, e: &std::io::Error) -> bool {
+        let errno = Errno::from_io_error(e);
+        if self.is_short || !matches!(errno, Some(Errno::MFILE | Errno::NFILE)) {
+            return false;
+        }
+        self.is_short = true;
+        let halves = self.units.values_mut().flat_map(|unit| unit.halves_mut());
+        halves.for_each(|(_, half)| half.rest());
+        true
+    }
+
+    /// The directories of a unit are to be open.
+    fn begin(&mut self, unit_id: Option<UnitId>) {
+        let unit = unit_id.and_then(|unit| self.units.get_mut(&unit));
+        let Some((unit, id)) = unit.zip(unit_id) else {
+            return;
+        };
+        for (role, half) in unit.halves_mut() {
+            let id = Id { unit: id, role };
+            half.begin(|| path_of(self.scan_dir.as_ref(), &self.core, id));
         }
     }
 
@@ -242,8 +263,13 @@ impl Engine {
     /// From now on, a change of `log` is told; one that came before is, too.
     fn watch_home(&mut self, unit_id: UnitId) -> Option<Input> {
         let unit = self.units.get_mut(&unit_id).filter(|u| u.watch.is_none())?;
+        let id = Id {
+            unit: unit_id,
+            role: Role::Main,
+        };
+        let path = path_of(self.scan_dir.as_ref(), &self.core, id);
         let home = unit.main.home();
-        unit.watch = self.scan_dir.as_mut()?.watch_home(unit_id, home);
+        unit.watch = self.scan_dir.as_mut()?.watch_home(unit_id, home, &path);
         let is_there = statat(unit.main.home(), c"log", AtFlags::empty()).is_ok();
         (is_there != unit.log.is_some()).then_some(Input::LogChanged(unit_id))
     }
@@ -293,6 +319,10 @@ impl Engine {
     ) -> Result<Input, String> {
         let identity = place.identity;
         let opened = Unit::open(place, self.launcher.world.as_ref(), self.turn);
+        if let Err(OpenError::Failed(_, e)) = &opened {
+            // It is tried again in any case.
+            self.makes_room(e);
+        }
         let Opened { unit, main, log } = opened.map_err(|e| complaint(name.escape_ascii(), &e))?;
         for (role, half) in [
             (Role::Main, Some(&unit.main)),

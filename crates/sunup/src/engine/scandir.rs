@@ -228,10 +228,11 @@ impl ScanDir {
 
     /// Tells from now on when `log` comes or goes in a service directory. The
     /// number ends the watch; `None`: it cannot be had.
-    pub fn watch_home(&mut self, unit: UnitId, home: BorrowedFd) -> Option<i32> {
-        // Whatever its path is by now.
+    pub fn watch_home(&mut self, unit: UnitId, home: BorrowedFd, path: &Path) -> Option<i32> {
+        // Whatever its path is by now, where /proc is mounted.
         let home = format!("/proc/self/fd/{}", home.as_raw_fd());
-        let watch = self.add_watch(Path::new(&home), NAMES)?;
+        let watch = self.add_watch(Path::new(&home), NAMES);
+        let watch = watch.or_else(|| self.add_watch(path, NAMES))?;
         self.homes.insert(watch, unit);
         Some(watch)
     }

@@ -128,7 +128,7 @@ impl Supervise {
             if rustix::io::pread(&self.lock, &mut record, 0) == Ok(record.len()) {
                 let _kept = rustix::io::pwrite(&lock, &record, 0);
             }
-            self.lock = lock;
+            self.lock = aside(lock);
         }
     }
 

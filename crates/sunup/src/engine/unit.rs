@@ -101,6 +101,10 @@ impl Unit {
 
     /// Looks at the entry `log`, and opens it if it is new.
     pub fn look_at_log(&mut self, world: Option<&World>, turn: u64) -> Result<Log, OpenError> {
+        if self.main.place().held().is_none() {
+            // Nobody can say.
+            return Ok(Log::Same);
+        }
         let open = || open_log(self.main.home()).transpose();
         let may_be = self.seen.is_none_or(|(at, seen)| at != turn || seen.log);
         let Some(home) = may_be.then(open).flatten().transpose()? else {
@@ -118,6 +122,12 @@ impl Unit {
         self.log = Some(Box::new(log));
         self.pipe = Some(pipe);
         Ok(Log::Opened(found))
+    }
+
+    /// The service, and the logger if there is one.
+    pub fn halves_mut(&mut self) -> impl Iterator<Item = (Role, &mut Half)> {
+        let log = self.log.as_deref_mut().map(|log| (Role::Log, log));
+        [(Role::Main, &mut self.main)].into_iter().chain(log)
     }
 
     /// The service or the logger.

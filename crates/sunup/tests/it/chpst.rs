@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use super::common::{Fixture, debian};
+use super::common::{Fixture, copy_program, debian};
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
@@ -480,8 +480,8 @@ fn new_root() -> Fixture {
         ("root/etc/group", "www:x:35:\nlame\n"),
         ("root/some/where/", ""),
     ]);
-    fs::copy("/bin/busybox", fixture.path("root/busybox"))
-        .expect("busybox: install the package busybox-static");
+    // It is in the package busybox-static.
+    copy_program("/bin/busybox", fixture.path("root/busybox"));
     fixture
 }
 

@@ -130,6 +130,15 @@ impl Fixture {
     }
 }
 
+/// Copies a program. A process of its own writes it: what is open for writing here
+/// is for a moment also open in whatever another thread is just starting, and
+/// then cannot be executed ("Text file busy").
+pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let mut cp = Command::new("cp");
+    let copied = cp.arg(from.as_ref()).arg(to.as_ref()).status().unwrap();
+    assert!(copied.success(), "cp {}", from.as_ref().display());
+}
+
 /// Waits until `check` gives a value, looking again whenever something changes
 /// in one of the directories (names or contents of their files).
 pub fn wait_for<T>(what: &str, dirs: &[&Path], mut check: impl FnMut() -> Option<T>) -> T {

@@ -478,8 +478,7 @@ exec \"$here/real/runsvdir\", @ARGV;
     supervisor.until_runs(real.ino());
     // Those that were adopted are watched by descriptor.
     yield_until(|| (pidfds(supervisor.pid()) == 3).then_some(()));
-    // That one is in the place of the service directory's.
-    yield_until(|| (descriptors(supervisor.pid()) == held).then_some(()));
+    assert_eq!(descriptors(supervisor.pid()), held + 3);
     for (name, was) in names.into_iter().zip(before) {
         let is = supervisor.status(name, "run", running);
         assert_eq!((is.pid, is.changed), (was.pid, was.changed), "{name}");

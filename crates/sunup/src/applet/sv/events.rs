@@ -77,7 +77,9 @@ impl Events {
     /// events: we do it ourselves.
     pub fn watch_status(&mut self, service: usize, dir: &Path) -> bool {
         let supervise = dir.join("supervise");
+        // A watch from before that tells too much is replaced.
         if self.is_few
+            && self.inotify.is_none()
             && self.signals.is_some()
             && let Ok(fd) = entries::open(CWD, &supervise)
             && dnotify::tell(fd.as_fd()).is_ok()

@@ -177,8 +177,8 @@ impl Waiter {
             let Some(target) = self.targets.get_mut(&number) else {
                 continue;
             };
-            target.listen(number, &mut self.events);
-            let outcome = target.judge(&self.action, out);
+            let is_read = target.is_read(number, &mut self.events);
+            let outcome = target.judge(&self.action, is_read, out);
             if target.is_restless() {
                 self.restless.insert(number);
             } else {
@@ -263,21 +263,28 @@ impl Waiter {
 }
 
 impl Target {
-    /// Watches for the reading of commands from now on, if they are unread.
-    fn listen(&mut self, number: usize, events: &mut Events) {
-        let is_unread = self.control.as_ref().is_some_and(|c| !c.is_read());
-        if is_unread && !self.tells_reading {
+    /// Whether the supervisor has read all commands; if not, that is watched for
+    /// from now on.
+    fn is_read(&mut self, number: usize, events: &mut Events) -> bool {
+        let Some(control) = &self.control else {
+            return true;
+        };
+        if control.is_read() {
+            return true;
+        }
+        if !self.tells_reading {
             self.is_watched &= events.watch_reading(number, self.service.dir());
             self.tells_reading = true;
         }
+        control.is_read()
     }
 
     /// `None` while there is something to wait for.
-    fn judge(&mut self, action: &Action, out: &mut Output) -> Option<Outcome> {
+    fn judge(&mut self, action: &Action, is_read: bool, out: &mut Output) -> Option<Outcome> {
         if self.lifeline().is_some_and(is_dead) {
             return Some(Outcome::Ended(Trouble::Dead));
         }
-        if self.control.as_ref().is_some_and(|c| !c.is_read()) {
+        if !is_read {
             return None;
         }
         let status = match self.service.status() {
@@ -329,7 +336,7 @@ fn after_ms(ms: u64) -> u64 {
     boot_ns().saturating_add(ms.saturating_mul(NS_PER_MS))
 }
 
-/// Two descriptors a service are held open, and a few more; the usual 1024 would not
+/// Two descriptors for each of many services are held open; the usual 1024 would not
 /// do for a thousand services, nor the kernel's own hard 4096 for ten thousand, which
 /// root may raise. Where it may not be raised, the surplus services fail one by one.
 fn raise_descriptor_limit(count: usize) {

@@ -199,7 +199,7 @@ fn what_is_closed_to_us() {
     fs::set_permissions(fixture.path("."), open).unwrap();
     // The binary may stand where ordinary users may not look.
     let chpst = fixture.path("chpst");
-    fs::copy(crate::common::sunup(), &chpst).unwrap();
+    crate::common::copy_program(crate::common::sunup(), &chpst);
     for (option, operand, closed) in [
         ("-e", "env", "env/VARIABLE"),
         ("-e", "env", "env"),

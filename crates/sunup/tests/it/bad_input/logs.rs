@@ -10,7 +10,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::Bad::*;
 use super::{Bad, Ran, Table, assert_says, enclosed, ours, run, run_without_rights};
-use crate::common::{Fixture, sunup};
+use crate::common::{Fixture, copy_program, sunup};
 
 const LINES: usize = 40;
 
@@ -273,7 +273,7 @@ fn what_is_closed_to_us() {
         open(name);
     }
     let svlogd = fixture.path("svlogd");
-    fs::copy(sunup(), &svlogd).unwrap();
+    copy_program(sunup(), &svlogd);
     for (closed, part) in [
         ("bad", "open the directory: Permission denied"),
         ("bad/config", "read config: Permission denied"),
