@@ -206,6 +206,10 @@ impl Engine {
             let late = id.role == Role::Main && stat.is_some();
             return late.then(|| self.watch_home(id.unit))?;
         };
+        if self.makes_room(&e) {
+            self.begin(Some(id.unit));
+            return self.write(id, status, stat);
+        }
         let complaint = format!("{}: {attempt}: {e}; trying again", self.title_of(id));
         let who = self.who;
         self.half(id)?.complain(who, About::Files, complaint);
@@ -248,7 +252,12 @@ impl Engine {
         let log = match seen {
             None => Log::Same,
             Some(Ok(log)) => log,
-            Some(Err(e)) => Log::NotOpened(complaint(title, &e)),
+            Some(Err(e)) => {
+                if let OpenError::Failed(_, e) = &e {
+                    self.makes_room(e);
+                }
+                Log::NotOpened(complaint(title, &e))
+            }
         };
         let held = self
             .units
@@ -305,7 +314,11 @@ impl Engine {
             },
             Ok(_) => None,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-            Err(e) => Some(format!("{}: open: {e}", name.escape_ascii())),
+            Err(e) => {
+                // It is tried again in any case.
+                self.makes_room(&e);
+                Some(format!("{}: open: {e}", name.escape_ascii()))
+            }
         };
         Input::NotOpened(identity, obstacle)
     }
@@ -320,7 +333,6 @@ impl Engine {
         let identity = place.identity;
         let opened = Unit::open(place, self.launcher.world.as_ref(), self.turn);
         if let Err(OpenError::Failed(_, e)) = &opened {
-            // It is tried again in any case.
             self.makes_room(e);
         }
         let Opened { unit, main, log } = opened.map_err(|e| complaint(name.escape_ascii(), &e))?;

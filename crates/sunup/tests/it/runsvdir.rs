@@ -33,8 +33,23 @@ impl Runsvdir {
     }
 
     fn start_with(fixture: &Fixture, sink: std::os::fd::OwnedFd) -> Self {
+        Self::start_by(applet("runsvdir"), fixture, sink)
+    }
+
+    /// With so few descriptors.
+    pub fn start_limited(fixture: &Fixture, descriptors: usize) -> Self {
+        let sink = fs::File::create(fixture.path("stderr")).unwrap();
+        let mut shell = Command::new("sh");
+        let limit = format!("ulimit -n {descriptors}; exec \"$@\"");
+        shell
+            .args(["-c", &limit, "sh"])
+            .arg(fixture.applet("runsvdir"));
+        Self::start_by(shell, fixture, sink.into())
+    }
+
+    fn start_by(mut command: Command, fixture: &Fixture, sink: std::os::fd::OwnedFd) -> Self {
         let (scan, stderr) = (fixture.path("scan"), fixture.path("stderr"));
-        let child = applet("runsvdir")
+        let child = command
             .arg("-P")
             .arg(&scan)
             .stdin(Stdio::null())
@@ -578,7 +593,7 @@ fn a_keeper_lets_go_of_its_services() {
 }
 
 /// Who took the service's lock, as /proc/locks tells (proc(5)).
-fn lock_holder(dir: &Path) -> Option<u32> {
+pub fn lock_holder(dir: &Path) -> Option<u32> {
     let inode = fs::metadata(dir.join("supervise/lock")).ok()?.ino();
     let locks = fs::read_to_string("/proc/locks").unwrap();
     let line = locks

@@ -2,8 +2,10 @@
 
 use std::fs;
 
-use super::common::{Fixture, SLEEP, running, wait_for};
-use super::runsvdir::{Runsvdir, status};
+use rustix::process::Signal;
+
+use super::common::{Fixture, SLEEP, kill, lives, running, wait_exit, wait_for};
+use super::runsvdir::{Runsvdir, lock_holder, status};
 
 /// A service for which there was no descriptor starts when there is one, though
 /// nothing happens in the scan directory.
@@ -57,5 +59,45 @@ fn services_wait_for_descriptors() {
             status(&fixture.path(&format!("all/{n}")), "running", running);
         }
         runsvdir.hang_up();
+    }
+}
+
+/// As many services as were started are taken over, whatever it is that there is
+/// no descriptor for at first.
+#[test]
+fn what_was_started_is_taken_over_with_as_few_descriptors() {
+    const SERVICES: usize = 4;
+    // One to open a directory, one for a file in it.
+    for spare in 2..=SERVICES + 2 {
+        let fixture = Fixture::new(&[("scan/", "")]);
+        let dirs: Vec<_> = (0..SERVICES)
+            .map(|n| {
+                fixture.add(&format!("scan/{n}/run"), SLEEP);
+                fixture.path(&format!("scan/{n}"))
+            })
+            .collect();
+        let mut first = Runsvdir::start(&fixture);
+        let pids: Vec<u32> = dirs.iter().map(|d| status(d, "run", running).pid).collect();
+        let held = fs::read_dir(format!("/proc/{}/fd", first.child.id()))
+            .unwrap()
+            .count();
+        kill(first.child.id(), Signal::KILL);
+        wait_exit(&mut first.child);
+        std::mem::forget(first);
+
+        let second = Runsvdir::start_limited(&fixture, held + spare);
+        for dir in &dirs {
+            wait_for("successor", &[&dir.join("supervise")], || {
+                (lock_holder(dir) == Some(second.child.id())).then_some(())
+            });
+        }
+        for (dir, pid) in dirs.iter().zip(pids) {
+            assert!(lives(pid));
+            assert_eq!(status(dir, "run", running).pid, pid);
+            kill(pid, Signal::KILL);
+            status(dir, "restarted", |s| running(s) && s.pid != pid);
+        }
+        assert_eq!(second.said(), "", "{spare}");
+        second.hang_up();
     }
 }
