@@ -38,7 +38,7 @@ impl Home {
     /// What tells it from others.
     pub fn identity(&self) -> Option<Identity> {
         match self {
-            Self::Held(fd) => identity(fd.as_fd()),
+            Self::Held(fd) => identity(fd).ok(),
             Self::Away(identity) => Some(*identity),
         }
     }
@@ -64,9 +64,10 @@ impl Home {
     }
 }
 
-/// What tells a directory from others.
-fn identity(dir: BorrowedFd) -> Option<Identity> {
-    fstat(dir).ok().map(|found| Identity {
+/// What tells an open directory from others.
+pub fn identity(dir: impl AsFd) -> rustix::io::Result<Identity> {
+    let found = fstat(dir)?;
+    Ok(Identity {
         dev: found.st_dev,
         ino: found.st_ino,
     })
@@ -80,7 +81,7 @@ fn find(lock: BorrowedFd, wanted: Identity) -> Option<OwnedFd> {
 
 fn open(dir: &Path, wanted: Identity) -> Option<OwnedFd> {
     let fd = entries::open(CWD, dir).ok()?;
-    (identity(fd.as_fd()) == Some(wanted)).then_some(fd)
+    (identity(&fd) == Ok(wanted)).then_some(fd)
 }
 
 #[cfg(test)]
@@ -96,12 +97,12 @@ mod tests {
         fs::create_dir_all(at("web/supervise")).unwrap();
         let lock = File::create(at("web/supervise/lock")).unwrap();
         let mut home = Home::Held(entries::open(CWD, &at("web")).unwrap());
-        let is = home.held().and_then(identity).unwrap();
+        let is = home.identity().unwrap();
         let mut goes_and_comes = || {
             home.go_away(lock.as_fd());
             assert!(home.held().is_none());
             home.come_back(lock.as_fd(), PathBuf::new);
-            assert_eq!(home.held().and_then(identity), Some(is));
+            assert_eq!(home.held().map(identity), Some(Ok(is)));
         };
         goes_and_comes();
         fs::rename(at("web"), at("other")).unwrap();
@@ -124,14 +125,20 @@ mod tests {
         assert!(home.held().is_some());
     }
 
-    #[test]
-    fn what_is_gone_or_another_does_not_come_back() {
-        let place = tempfile::tempdir().unwrap();
-        let web = place.path().join("web");
+    /// A directory `web`, its lock, and what is not held of it.
+    fn away(place: &Path) -> (PathBuf, File, Home) {
+        let web = place.join("web");
         fs::create_dir_all(web.join("supervise")).unwrap();
         let lock = File::create(web.join("supervise/lock")).unwrap();
         let mut home = Home::Held(entries::open(CWD, &web).unwrap());
         home.go_away(lock.as_fd());
+        (web, lock, home)
+    }
+
+    #[test]
+    fn what_is_gone_or_another_does_not_come_back() {
+        let place = tempfile::tempdir().unwrap();
+        let (web, lock, mut home) = away(place.path());
         fs::rename(&web, place.path().join("web.old")).unwrap();
         fs::remove_dir_all(place.path().join("web.old")).unwrap();
         fs::create_dir_all(web.join("supervise")).unwrap();
@@ -142,11 +149,7 @@ mod tests {
     #[test]
     fn where_supervise_went_elsewhere_the_name_helps() {
         let place = tempfile::tempdir().unwrap();
-        let web = place.path().join("web");
-        fs::create_dir_all(web.join("supervise")).unwrap();
-        let lock = File::create(web.join("supervise/lock")).unwrap();
-        let mut home = Home::Held(entries::open(CWD, &web).unwrap());
-        home.go_away(lock.as_fd());
+        let (web, lock, mut home) = away(place.path());
         fs::rename(web.join("supervise"), place.path().join("elsewhere")).unwrap();
         home.come_back(lock.as_fd(), || web.clone());
         assert!(home.held().is_some());

@@ -9,12 +9,13 @@ use model::format::adopt::{Record, World};
 use model::scan::Identity;
 use model::service::{Role, Want};
 use model::supervisor::Log;
-use rustix::fs::{AtFlags, CWD, Mode, fstat, statat};
+use rustix::fs::{AtFlags, CWD, Mode, statat};
 use rustix::io::Errno;
 
 use super::adopt::{LogPipe, inherit, nothing_found};
 use super::exits::sighting;
 use super::half::Half;
+use super::home::identity;
 use super::supervise::{self, OpenError, Supervise};
 use crate::entries::{self, Entries};
 use crate::sys::spawn::aside;
@@ -55,11 +56,7 @@ impl Place {
     /// Opens a directory.
     pub fn open(path: &Path) -> std::io::Result<Self> {
         let home = aside(entries::open(CWD, path)?);
-        let found = fstat(&home)?;
-        let identity = Identity {
-            dev: found.st_dev,
-            ino: found.st_ino,
-        };
+        let identity = identity(&home)?;
         Ok(Self { home, identity })
     }
 }
@@ -111,7 +108,7 @@ impl Unit {
             return Ok(self.log.as_ref().map_or(Log::Same, |_| Log::Gone));
         };
         if let Some(log) = &self.log {
-            let same = is_same(log, &home).unwrap_or(false);
+            let same = identity(&home).is_ok_and(|there| log.place().identity() == Some(there));
             return Ok(if same { Log::Same } else { Log::Gone });
         }
         let mut records = vec![];
@@ -199,13 +196,4 @@ fn open_log(home: impl AsFd) -> Result<Option<OwnedFd>, OpenError> {
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(e) => Err(OpenError::Failed("open log", e.into())),
     }
-}
-
-fn is_same(log: &Half, home: &OwnedFd) -> rustix::io::Result<bool> {
-    let found = fstat(home)?;
-    let there = Identity {
-        dev: found.st_dev,
-        ino: found.st_ino,
-    };
-    Ok(log.place().identity() == Some(there))
 }
