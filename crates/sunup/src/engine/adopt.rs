@@ -107,7 +107,8 @@ fn look_at(record: &Record) -> io::Result<Option<(OwnedFd, Seen)>> {
     let Some(pid) = i32::try_from(record.pid).ok().and_then(Pid::from_raw) else {
         return Ok(None);
     };
-    let pidfd = supervise::unless_short(pidfd_open(pid, PidfdFlags::empty()))?.map(aside);
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).and_then(aside);
+    let pidfd = supervise::unless_short(pidfd)?;
     // The descriptor pins the process, so what is read now is about it or fails.
     let stat = look(fs::read(format!("/proc/{}/stat", record.pid)))?;
     let stat = stat.as_deref().and_then(proc_stat::decode);
@@ -151,16 +152,17 @@ pub struct LogPipe {
 impl LogPipe {
     /// The pipe that one of the adopted processes (logger first) still holds,
     /// else a new one. Bytes that were written while no supervisor lived are in
-    /// the old one.
-    pub fn take_over(records: &[Record]) -> std::io::Result<Self> {
-        let held = |record: &Record| [0, 1, 2].into_iter().find_map(|fd| Self::open(record, fd));
-        if let Some(pipe) = records.iter().find_map(held) {
-            return Ok(pipe);
+    /// the old one, which is not given up because descriptors are short.
+    pub fn take_over(records: &[Record]) -> io::Result<Self> {
+        for (record, fd) in records.iter().flat_map(|r| [(r, 0), (r, 1), (r, 2)]) {
+            if let Some(pipe) = Self::open(record, fd)? {
+                return Ok(pipe);
+            }
         }
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let read = aside(read);
-        let both = reopen(&format!("/proc/self/fd/{}", read.as_raw_fd()), OFlags::RDWR);
-        let write = Some(aside(both.unwrap_or(write)));
+        let read = aside(read)?;
+        let both = reopen(&format!("/proc/self/fd/{}", read.as_raw_fd()), OFlags::RDWR)?;
+        let write = Some(both.map_or_else(|| aside(write), Ok)?);
         Ok(Self { read, write })
     }
 
@@ -169,25 +171,30 @@ impl LogPipe {
         rustix::fs::fstat(&self.read).map_or(0, |s| s.st_ino)
     }
 
-    fn open(record: &Record, fd: u32) -> Option<Self> {
+    fn open(record: &Record, fd: u32) -> io::Result<Option<Self>> {
         let path = format!("/proc/{}/fd/{fd}", record.pid);
         // A process may have any pipe there by now; only the recorded one is ours.
         let ours = format!("pipe:[{}]", record.pipe);
-        if fs::read_link(&path).ok()?.as_os_str() != ours.as_str() {
-            return None;
+        if look(fs::read_link(&path))?.is_none_or(|link| link.as_os_str() != ours.as_str()) {
+            return Ok(None);
         }
-        let read = reopen(&path, OFlags::RDONLY)?;
-        let write = Some(reopen(&path, OFlags::RDWR)?);
-        Some(Self { read, write })
+        let ends = reopen(&path, OFlags::RDONLY)?.zip(reopen(&path, OFlags::RDWR)?);
+        Ok(ends.map(|(read, write)| Self {
+            read,
+            write: Some(write),
+        }))
     }
 }
 
 /// Opens a pipe anew by its link in /proc. Non-blocking is for the opening
-/// alone: it must not wait for the other end.
-fn reopen(path: &str, access: OFlags) -> Option<OwnedFd> {
-    let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(path, flags, Mode::empty()).ok()?;
-    let flags = rustix::fs::fcntl_getfl(&fd).ok()?;
-    rustix::fs::fcntl_setfl(&fd, flags - OFlags::NONBLOCK).ok()?;
-    Some(aside(fd))
+/// alone: it must not wait for the other end. Fails as [`supervise::unless_short`] does.
+fn reopen(path: &str, access: OFlags) -> io::Result<Option<OwnedFd>> {
+    let open = || {
+        let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty())?;
+        let flags = rustix::fs::fcntl_getfl(&fd)?;
+        rustix::fs::fcntl_setfl(&fd, flags - OFlags::NONBLOCK)?;
+        aside(fd)
+    };
+    supervise::unless_short(open())
 }

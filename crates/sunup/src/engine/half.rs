@@ -13,6 +13,7 @@ use model::supervisor::Job;
 use super::home::Home;
 use super::supervise::{self, Supervise};
 use crate::say;
+use crate::sys::spawn::move_aside;
 
 /// What a complaint is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,11 +97,13 @@ impl Half {
     }
 
     /// Nothing is done for now, and descriptors are short: that of the process has
-    /// the directory's place.
+    /// the directory's place, and what was opened for the moment has its own.
     pub fn rest(&mut self) {
-        if self.pidfd.is_some() {
+        if let Some(pidfd) = &mut self.pidfd {
             self.place.go_away(self.supervise.record_fd());
+            move_aside(pidfd);
         }
+        self.place.settle();
     }
 
     /// Writes the state files, without a `stat` the record alone; true if their

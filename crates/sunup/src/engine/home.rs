@@ -16,7 +16,7 @@ use model::scan::Identity;
 use rustix::fs::{CWD, fstat};
 
 use crate::entries;
-use crate::sys::spawn::aside;
+use crate::sys::spawn::move_aside;
 
 /// See the module.
 pub enum Home {
@@ -49,7 +49,14 @@ impl Home {
         let Self::Away(identity) = *self else { return };
         let found = find(lock, identity).or_else(|| open(&path(), identity));
         if let Some(fd) = found {
-            *self = Self::Held(aside(fd));
+            *self = Self::Held(fd);
+        }
+    }
+
+    /// Moves what is open out of the way, where there is room.
+    pub fn settle(&mut self) {
+        if let Self::Held(fd) = self {
+            move_aside(fd);
         }
     }
 

@@ -65,11 +65,12 @@ impl Engine {
             return;
         };
         let open = || pidfd_open(raw, PidfdFlags::empty());
-        let opened = open().or_else(|e| {
-            let again = self.makes_room(&e.into());
-            if again { open() } else { Err(e) }
+        let opened = open().and_then(aside).or_else(|e| {
+            self.makes_room(&e.into());
+            // Then it has the place of the directory in a moment.
+            if self.is_short { open() } else { Err(e) }
         });
-        match opened.map(aside) {
+        match opened {
             Ok(fd) => {
                 self.watch_process(id, fd.as_fd());
                 let is_short = self.is_short;

@@ -166,7 +166,11 @@ impl Engine {
 
     /// The logger that still reads the former pipe has descriptors of its own.
     fn open_pipe(&mut self, unit: UnitId) {
-        let pipe = LogPipe::take_over(&[]);
+        let make = || LogPipe::take_over(&[]);
+        let pipe = make().or_else(|e| {
+            let again = self.makes_room(&e);
+            if again { make() } else { Err(e) }
+        });
         let role = Role::Log;
         match (pipe, self.units.get_mut(&unit)) {
             (Ok(pipe), Some(unit)) => unit.pipe = Some(pipe),

@@ -59,7 +59,7 @@ impl Supervise {
         let is_new = make_dir(home).map_err(|e| OpenError::Failed("make supervise", e))?;
         let lock = take_lock(home)?;
         Ok(Self {
-            lock: aside(lock),
+            lock,
             fifos: None,
             is_new,
         })
@@ -114,7 +114,7 @@ impl Supervise {
                     .map_err(|e| ("open supervise/ok", e))?,
             ),
         };
-        let control = aside(control);
+        let control = aside(control).map_err(|e| ("open supervise/control", e.into()))?;
         self.fifos = Some(Fifos { control, ok });
         Ok(true)
     }
@@ -128,7 +128,7 @@ impl Supervise {
             if rustix::io::pread(&self.lock, &mut record, 0) == Ok(record.len()) {
                 let _kept = rustix::io::pwrite(&lock, &record, 0);
             }
-            self.lock = aside(lock);
+            self.lock = lock;
         }
     }
 
@@ -200,7 +200,7 @@ fn take_lock(home: BorrowedFd) -> Result<OwnedFd, OpenError> {
     };
     let lock = lock.map_err(|e| OpenError::Failed("open supervise/lock", e))?;
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(lock),
+        Ok(()) => aside(lock).map_err(|e| OpenError::Failed("open supervise/lock", e.into())),
         Err(Errno::WOULDBLOCK) => Err(OpenError::Locked),
         Err(e) => Err(OpenError::Failed("lock supervise/lock", e.into())),
     }

@@ -55,7 +55,7 @@ pub struct Place {
 impl Place {
     /// Opens a directory.
     pub fn open(path: &Path) -> std::io::Result<Self> {
-        let home = aside(entries::open(CWD, path)?);
+        let home = aside(entries::open(CWD, path)?)?;
         let identity = identity(&home)?;
         Ok(Self { home, identity })
     }
@@ -191,8 +191,8 @@ fn open_half(
 
 /// The directory `log`, if there is one.
 fn open_log(home: impl AsFd) -> Result<Option<OwnedFd>, OpenError> {
-    match entries::open(home, Path::new("log")) {
-        Ok(log) => Ok(Some(aside(log))),
+    match entries::open(home, Path::new("log")).and_then(aside) {
+        Ok(log) => Ok(Some(log)),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(e) => Err(OpenError::Failed("open log", e.into())),
     }

@@ -14,6 +14,9 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+
 use super::signal;
 
 /// A process id; positive.
@@ -308,13 +311,35 @@ fn become_program(shared: &Shared) -> Result<(), &'static str> {
 /// What is copied is counted in words of the kernel's bitmap of descriptors.
 const COPIED: RawFd = 64;
 
+/// So many of the lowest numbers are never kept: where descriptors run short, those
+/// that are needed for a moment are still to be had, and what goes on can be dealt with.
+const FLEETING: RawFd = 8;
+
 /// Moves a descriptor that is kept for long out of the way of starts: else it is
-/// among those that each child copies and closes. Without room it stays.
-pub fn aside(fd: OwnedFd) -> OwnedFd {
+/// among those that each child copies and closes. Without room there it stays.
+///
+/// # Errors
+/// MFILE: no number is left but those for what is needed for a moment.
+pub fn aside(mut fd: OwnedFd) -> rustix::io::Result<OwnedFd> {
+    move_aside(&mut fd);
     if fd.as_raw_fd() >= COPIED {
-        return fd;
+        return Ok(fd);
     }
-    rustix::io::fcntl_dupfd_cloexec(&fd, COPIED).unwrap_or(fd)
+    let limit = getrlimit(Resource::Nofile).current;
+    let end = limit.and_then(|limit| RawFd::try_from(limit).ok());
+    let end = end.map_or(COPIED, |end| end.min(COPIED));
+    // The kernel gives the lowest number that is free.
+    let is_kept = fd.as_raw_fd() < end - FLEETING;
+    is_kept.then_some(fd).ok_or(Errno::MFILE)
+}
+
+/// As [`aside`], but what has no room stays whatever its number.
+pub fn move_aside(fd: &mut OwnedFd) {
+    if fd.as_raw_fd() < COPIED
+        && let Ok(moved) = rustix::io::fcntl_dupfd_cloexec(&*fd, COPIED)
+    {
+        *fd = moved;
+    }
 }
 
 /// Takes copies of the descriptors up to `last`, and of no more: to copy and

@@ -1,11 +1,15 @@
 //! Many services in one process, and what one process may run short of.
 
 use std::fs;
+use std::thread;
 
 use rustix::process::Signal;
 
 use super::common::{Fixture, SLEEP, kill, lives, running, wait_exit, wait_for};
 use super::runsvdir::{Runsvdir, lock_holder, status};
+
+/// So many of a process's descriptors are for a moment only.
+const FLEETING: usize = 8;
 
 /// A service for which there was no descriptor starts when there is one, though
 /// nothing happens in the scan directory.
@@ -37,7 +41,7 @@ fn services_wait_for_descriptors() {
         let open = fs::read_dir(format!("/proc/{}/fd", runsvdir.child.id()))
             .unwrap()
             .count() as u64;
-        limit(open + spare);
+        limit(open + spare + FLEETING as u64);
         // All four at once: one directory takes the other's place.
         fixture.add("new/first -> ../first", "");
         rustix::fs::renameat_with(
@@ -66,38 +70,56 @@ fn services_wait_for_descriptors() {
 /// no descriptor for at first.
 #[test]
 fn what_was_started_is_taken_over_with_as_few_descriptors() {
-    const SERVICES: usize = 4;
-    // One to open a directory, one for a file in it.
-    for spare in 2..=SERVICES + 2 {
-        let fixture = Fixture::new(&[("scan/", "")]);
-        let dirs: Vec<_> = (0..SERVICES)
-            .map(|n| {
-                fixture.add(&format!("scan/{n}/run"), SLEEP);
-                fixture.path(&format!("scan/{n}"))
-            })
-            .collect();
-        let mut first = Runsvdir::start(&fixture);
-        let pids: Vec<u32> = dirs.iter().map(|d| status(d, "run", running).pid).collect();
-        let held = fs::read_dir(format!("/proc/{}/fd", first.child.id()))
-            .unwrap()
-            .count();
-        kill(first.child.id(), Signal::KILL);
-        wait_exit(&mut first.child);
-        std::mem::forget(first);
+    thread::scope(|all| {
+        for spare in 1..6 {
+            all.spawn(move || take_over(4, &["run"], spare));
+            // Here those above the ones that each child copies are needed, too.
+            all.spawn(move || take_over(24, &["run"], spare));
+            // Two at a time need two more for a moment.
+            all.spawn(move || take_over(4, &["run", "log/run"], spare + 1));
+        }
+    });
+}
 
-        let second = Runsvdir::start_limited(&fixture, held + spare);
-        for dir in &dirs {
-            wait_for("successor", &[&dir.join("supervise")], || {
-                (lock_holder(dir) == Some(second.child.id())).then_some(())
-            });
-        }
-        for (dir, pid) in dirs.iter().zip(pids) {
-            assert!(lives(pid));
-            assert_eq!(status(dir, "run", running).pid, pid);
-            kill(pid, Signal::KILL);
-            status(dir, "restarted", |s| running(s) && s.pid != pid);
-        }
-        assert_eq!(second.said(), "", "{spare}");
-        second.hang_up();
+/// A second supervisor has `spare` descriptors more than the first had in use.
+fn take_over(services: usize, programs: &[&str], spare: usize) {
+    let fixture = Fixture::new(&[("scan/", "")]);
+    let mut dirs = vec![];
+    for (n, program) in (0..services).flat_map(|n| programs.iter().map(move |p| (n, p))) {
+        let program = fixture.path(&format!("scan/{n}/{program}"));
+        fixture.add(&program.display().to_string(), SLEEP);
+        dirs.push(program.parent().unwrap().to_owned());
     }
+    let mut first = Runsvdir::start(&fixture);
+    let pids: Vec<u32> = dirs.iter().map(|d| status(d, "run", running).pid).collect();
+    for dir in &dirs {
+        wait_for("fifo", &[&dir.join("supervise")], || {
+            fs::metadata(dir.join("supervise/ok")).ok()
+        });
+    }
+    let held = fs::read_dir(format!("/proc/{}/fd", first.child.id()))
+        .unwrap()
+        .count();
+    kill(first.child.id(), Signal::KILL);
+    wait_exit(&mut first.child);
+    std::mem::forget(first);
+
+    let second = Runsvdir::start_limited(&fixture, held + spare + FLEETING);
+    for dir in &dirs {
+        wait_for("successor", &[&dir.join("supervise")], || {
+            (lock_holder(dir) == Some(second.child.id())).then_some(())
+        });
+    }
+    for (dir, pid) in dirs.iter().zip(&pids) {
+        assert!(lives(*pid));
+        assert_eq!(status(dir, "run", running).pid, *pid);
+    }
+    for pid in &pids {
+        kill(*pid, Signal::KILL);
+    }
+    for (dir, pid) in dirs.iter().zip(pids) {
+        status(dir, "restarted", |s| running(s) && s.pid != pid);
+    }
+    assert_eq!(second.said(), "", "{services} {programs:?} {spare}");
+    second.hang_up();
 }
