@@ -17,6 +17,11 @@
 //! had been there at once. Between any two actions the supervisor may be killed;
 //! `tests/simulation` does that.
 //!
+//! One answer may come later, for a program takes its time to load: that of
+//! [`Action::Start`]. The caller goes on meanwhile, but not with what is about the
+//! same service or about all ([`Action::waits_for`], [`Supervisor::waits_for`]):
+//! before that the answer is handed in, and what follows from it is done.
+//!
 //! A service has its fifos and a first status before it starts, because its run
 //! script may command it at once. The rest and later states are written when the caller says
 //! that a round of inputs is over ([`Input::RoundOver`]), so that starting a
@@ -48,6 +53,7 @@ mod handover;
 mod logger;
 mod roster;
 mod services;
+mod starts;
 mod unit;
 
 use alarms::{Alarm, Alarms};
@@ -199,7 +205,7 @@ pub struct Opened {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Start a child; answered by `Started` or `NotStarted`.
+    /// Start a child; answered by `Started` or `NotStarted`, which may come later.
     Start(Job),
     /// Send a signal to the service's process.
     Signal(Id, Pid, Sig),
@@ -382,6 +388,11 @@ impl Supervisor {
             Input::Kept => self.kept(),
             Input::NotLeft => self.not_left(),
         }
+    }
+
+    /// What [`Supervisor::next`] will be.
+    pub fn peek(&self) -> Option<&Action> {
+        self.queue.front()
     }
 
     /// The next thing to do.

@@ -284,12 +284,16 @@ impl Kernel {
         }
     }
 
-    /// A child whose supervisor was killed meanwhile gets as far as its exec. All
-    /// pids may have come round since it got its own; yet that is not given again
-    /// in the tick of its record.
+    /// All pids may have come round since a child that stalled got its own; yet that
+    /// is not given again in the tick of its record.
+    pub fn pass_tick(&mut self) {
+        self.now = self.now.plus_ms(WRAP_MS);
+    }
+
+    /// A child whose supervisor was killed meanwhile gets as far as its exec.
     pub fn go_on(&mut self, pid: Pid, room: bool) {
         self.write_record(pid, room);
-        self.now = self.now.plus_ms(WRAP_MS);
+        self.pass_tick();
         let process = self.processes.get_mut(&pid);
         if let Some(boss) = process.and_then(|p| p.starting.take()) {
             self.bury(boss);

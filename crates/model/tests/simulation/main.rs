@@ -5,7 +5,7 @@
 //! any order; users send commands; the scan directory changes; pids come back
 //! after a few processes; starts, writes and opens fail; clocks jump; the
 //! supervisor is told to leave, or is killed between any two of its actions, in
-//! the midst of a start too; the machine is rebooted. `kernel.rs` is that world,
+//! the midst of starts too; the machine is rebooted. `kernel.rs` is that world,
 //! `shell.rs` the supervisor process around [`model::supervisor`], `world.rs`
 //! what happens.
 //!
@@ -45,6 +45,8 @@ const SOUND: Rules = Rules {
     judge: adoption::judge,
     writes_records: true,
     takes_shortage_for_absence: false,
+    late: true,
+    waits: true,
 };
 
 fn moves(seed: u64) -> Vec<Move> {
@@ -99,10 +101,20 @@ fn shorten(seed: u64, rules: Rules, mut moves: Vec<Move>) -> Vec<Move> {
     moves
 }
 
+/// Programs load at once.
+const QUICK: Rules = Rules {
+    late: false,
+    ..SOUND
+};
+
 fn must_end_well(seed: u64, moves: &[Move]) {
-    if let Err(what) = play(seed, SOUND, moves) {
-        let short = shorten(seed, SOUND, moves.to_vec());
-        let story = tell(seed, SOUND, &short);
+    must_end_well_by(SOUND, seed, moves);
+}
+
+fn must_end_well_by(rules: Rules, seed: u64, moves: &[Move]) {
+    if let Err(what) = play(seed, rules, moves) {
+        let short = shorten(seed, rules, moves.to_vec());
+        let story = tell(seed, rules, &short);
         panic!("seed {seed}: {what}; shortened:\n{story}\nto be kept: ({seed}, &{short:?})");
     }
 }
@@ -124,7 +136,15 @@ fn every_game_ends_well() {
     std::thread::scope(|scope| {
         for part in 0..2 {
             let part = (part..seeds).step_by(2);
-            scope.spawn(move || part.for_each(|seed| must_end_well(seed, &moves(seed))));
+            scope.spawn(move || {
+                part.for_each(|seed| {
+                    let moves = moves(seed);
+                    must_end_well(seed, &moves);
+                    if seed % 8 < 2 {
+                        must_end_well_by(QUICK, seed, &moves);
+                    }
+                });
+            });
         }
     });
 }
@@ -133,6 +153,8 @@ fn every_game_ends_well() {
 fn games_that_found_a_defect_end_well() {
     for (_, seed, moves) in games::FOUND {
         must_end_well(*seed, moves);
+        // Most are of a time when no answer came late.
+        must_end_well_by(QUICK, *seed, moves);
     }
 }
 
@@ -179,6 +201,12 @@ fn who_forgets_the_record_is_found_out() {
         ..SOUND
     };
     assert!(found_out(rules).is_some());
+}
+
+#[test]
+fn who_does_not_wait_for_answers_is_found_out() {
+    let waits = false;
+    assert!(found_out(Rules { waits, ..SOUND }).is_some());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! crate sunup. It holds what is open, hands inputs in, and does actions; and it
 //! may be killed before any action.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use model::adoption::{Evidence, Inheritance, Seen};
 use model::command::{Command, Sig};
@@ -43,6 +43,8 @@ pub struct Shell {
     pub stops: bool,
     /// It is a keeper.
     pub keeper: bool,
+    /// Starts that were not answered yet.
+    starting: VecDeque<(Job, Pid)>,
 }
 
 /// An open service directory.
@@ -115,6 +117,7 @@ impl Shell {
             leaves: false,
             stops: false,
             keeper: false,
+            starting: VecDeque::new(),
         }
     }
 
@@ -146,8 +149,46 @@ impl Shell {
         let (boss, now) = (self.boss, world.kernel.now);
         world.note(|| format!("  {} ms, {boss}: {input:?}", now.0 / 1_000_000));
         let is_over = input == Input::RoundOver;
+        self.finish_before(world, &input)?;
         self.core.handle(world.kernel.moment(), input);
-        while let Some(action) = self.core.next() {
+        self.act(world)?;
+        if is_over {
+            check_crash_loops(self, world).map_err(Stop::Wrong)?;
+        }
+        check_supervisor(self, world).map_err(Stop::Wrong)
+    }
+
+    /// Hands in the answers that an input waits for.
+    fn finish_before(&mut self, world: &mut World, input: &Input) -> Result<(), Stop> {
+        while world.rules.waits && self.ids_starting().any(|id| self.core.waits_for(input, id)) {
+            self.finish_one(world);
+            self.act(world)?;
+        }
+        Ok(())
+    }
+
+    /// Whether no start is under way.
+    pub fn is_settled(&self) -> bool {
+        self.starting.is_empty()
+    }
+
+    fn ids_starting(&self) -> impl Iterator<Item = Id> {
+        self.starting.iter().map(|(job, _)| job.id())
+    }
+
+    /// Does what is to be done. Answers to starts come some time, but in time.
+    fn act(&mut self, world: &mut World) -> Result<(), Stop> {
+        let boss = self.boss;
+        while let Some(next) = self.core.peek() {
+            let is_held_up = world.rules.waits && self.ids_starting().any(|id| next.waits_for(id));
+            let hurries = !self.starting.is_empty() && world.chance.one_in(4);
+            if is_held_up || hurries {
+                self.finish_one(world);
+                continue;
+            }
+            let Some(action) = self.core.next() else {
+                break;
+            };
             world.actions += 1;
             world.note(|| format!("    {boss}: {action:?}"));
             if let Some(left) = &mut world.fuse {
@@ -161,11 +202,11 @@ impl Shell {
                 world.note(|| format!("    {boss}: -> {answer:?}"));
                 self.core.handle(world.kernel.moment(), answer);
             }
+            if !world.rules.late {
+                self.finish_one(world);
+            }
         }
-        if is_over {
-            check_crash_loops(self, world).map_err(Stop::Wrong)?;
-        }
-        check_supervisor(self, world).map_err(Stop::Wrong)
+        Ok(())
     }
 
     /// Killed instead of an action, or in the midst of a start.
@@ -185,7 +226,7 @@ impl Shell {
         match action {
             Action::Start(job) => {
                 self.check_start(job).map_err(Stop::Wrong)?;
-                return Ok(Some(self.start(world, job)));
+                return Ok(self.start(world, job));
             }
             Action::Signal(id, pid, sig) => self.signal(world, id, pid, sig)?,
             Action::Write { id, status, .. } => return self.write(world, id, status),
@@ -260,10 +301,10 @@ impl Shell {
         }
     }
 
-    fn start(&mut self, world: &mut World, job: Job) -> Input {
-        let id = job.id();
-        let Some(place) = self.place(id) else {
-            return Input::NotStarted(job, Failure::Absent);
+    /// Makes a child on its way; an answer if there is none.
+    fn start(&mut self, world: &mut World, job: Job) -> Option<Input> {
+        let Some(place) = self.place(job.id()) else {
+            return Some(Input::NotStarted(job, Failure::Absent));
         };
         let kind = world
             .kernel
@@ -279,19 +320,38 @@ impl Shell {
             Job::Epilogue(..) => kind.script_d,
         };
         if !is_there {
-            return Input::NotStarted(job, Failure::Absent);
+            return Some(Input::NotStarted(job, Failure::Absent));
         }
         if world.is_foul(3) {
-            return Input::NotStarted(job, Failure::Resources);
+            return Some(Input::NotStarted(job, Failure::Resources));
         }
         let Some(pid) = world.kernel.spawn(Some(self.boss), runs(job, place)) else {
-            return Input::NotStarted(job, Failure::Resources);
+            return Some(Input::NotStarted(job, Failure::Resources));
         };
-        let room = !world.is_foul(3);
-        if world.rules.writes_records {
-            world.kernel.write_record(pid, room);
+        if let Some(process) = world.kernel.processes.get_mut(&pid) {
+            process.starting = Some(self.boss);
         }
-        if matches!(job, Job::Run(_)) && kind.broken && id.role == Role::Main {
+        self.starting.push_back((job, pid));
+        None
+    }
+
+    /// Waits for the outcome of the first start, and hands it in.
+    fn finish_one(&mut self, world: &mut World) {
+        let Some((job, pid)) = self.starting.pop_front() else {
+            return;
+        };
+        let answer = self.finish(world, job, pid);
+        world.note(|| format!("    {}: => {answer:?}", self.boss));
+        self.core.handle(world.kernel.moment(), answer);
+    }
+
+    fn finish(&mut self, world: &mut World, job: Job, pid: Pid) -> Input {
+        let id = job.id();
+        world.arrive_at_exec(pid);
+        let place = self.place(id);
+        let kind = place.and_then(|(dir, _)| world.kernel.kinds.get(&dir));
+        let is_broken = kind.is_some_and(|kind| kind.broken);
+        if matches!(job, Job::Run(_)) && is_broken && id.role == Role::Main {
             // The exec failed; the child was reaped at once.
             world.kernel.processes.remove(&pid);
             return Input::NotStarted(job, Failure::Exec);
@@ -650,8 +710,14 @@ impl Shell {
             let Some((pid, exit)) = world.chance.pick(&dead) else {
                 return Ok(());
             };
-            world.kernel.processes.remove(&pid);
-            self.feed(world, Input::ChildEnded(pid, exit))?;
+            let serial = world.kernel.processes.get(&pid).map(|p| p.serial);
+            let end = Input::ChildEnded(pid, exit);
+            self.finish_before(world, &end)?;
+            // If its start failed, that has taken it.
+            if world.kernel.processes.get(&pid).map(|p| p.serial) == serial {
+                world.kernel.processes.remove(&pid);
+                self.feed(world, end)?;
+            }
         }
     }
 

@@ -7,22 +7,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::adoption::{Evidence, Inheritance};
-use model::service::{Exit, Role};
+use model::service::{Exit, Pid, Role};
 use model::supervisor::{Input, Moment};
 use model::time::Instant;
 
 use super::checks::{check_kept, check_rest, check_world};
-use super::kernel::{Boss, Dir, Kernel, Kind, Place, Runs, Serial};
+use super::kernel::{Boss, Dir, Kernel, Kind, Place, Runs, Serial, TICK_NS};
 use super::random::Random;
 use super::shell::{RELEASE, Shell, Stop};
 use super::wishes::Wishes;
 
 /// What the supervisor is given to decide with, and may be broken on purpose.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
 pub struct Rules {
     pub judge: fn(&Evidence, Moment) -> Inheritance,
     pub writes_records: bool,
     pub takes_shortage_for_absence: bool,
+    /// Answers to starts come later than what follows.
+    pub late: bool,
+    /// What must wait for them does.
+    pub waits: bool,
 }
 
 /// One thing that happens.
@@ -148,6 +153,25 @@ impl World {
         dirs.flat_map(|dir| [(*dir, Role::Main), (*dir, Role::Log)])
     }
 
+    /// A child has got as far as its exec.
+    pub fn arrive_at_exec(&mut self, pid: Pid) {
+        let room = !self.is_foul(3);
+        let now = self.kernel.now;
+        let Some(process) = self.kernel.processes.get_mut(&pid) else {
+            return;
+        };
+        if process.starting.take().is_none() {
+            return;
+        }
+        let stalled = now.0 - process.started.0 >= TICK_NS;
+        if self.rules.writes_records {
+            self.kernel.write_record(pid, room);
+        }
+        if stalled {
+            self.kernel.pass_tick();
+        }
+    }
+
     /// Writes to a control fifo, if somebody has it open.
     pub fn send(&mut self, place: Place, byte: u8) {
         let files = self.kernel.files(place);
@@ -246,6 +270,8 @@ impl Game {
             Move::Upgrade => {
                 if let Some(index) = self.current()
                     && let Some(shell) = self.shells.get_mut(index)
+                    // It does so when nothing is under way.
+                    && shell.is_settled()
                 {
                     shell.upgrade(&mut self.world)?;
                 }
@@ -298,18 +324,23 @@ impl Game {
         let Some(pid) = pids.get(n as usize % pids.len().max(1)).copied() else {
             return;
         };
-        let is_starting = |p: &super::kernel::Process| p.starting.is_some();
-        if self
-            .world
-            .kernel
-            .processes
-            .get(&pid)
-            .is_some_and(is_starting)
-        {
-            self.world.kernel.go_on(pid, true);
-        } else {
+        if !self.go_on(pid) {
             self.finish(pid, n >> 8 & 1 == 0);
         }
+    }
+
+    /// A process on its way gets as far as its exec; whether it is such a one.
+    fn go_on(&mut self, pid: Pid) -> bool {
+        let process = self.world.kernel.processes.get(&pid);
+        let Some(boss) = process.and_then(|p| p.starting) else {
+            return false;
+        };
+        if self.shells.iter().any(|shell| shell.boss == boss) {
+            self.world.arrive_at_exec(pid);
+        } else {
+            self.world.kernel.go_on(pid, true);
+        }
+        true
     }
 
     /// A process ends. A script may have done its work, which is that of `t`.
@@ -511,12 +542,11 @@ impl Game {
                 Runs::Run(_) if process.unrecorded && !self.is_known(process.serial) => true,
                 Runs::Run(_) | Runs::Stranger => self.world.kernel.is_dying(pid),
             };
-            if process.starting.is_some() {
-                self.world.kernel.go_on(pid, true);
-            } else if ends {
+            let goes_on = self.go_on(pid);
+            if ends && !goes_on {
                 self.finish(pid, process.serial % 2 == 0);
             }
-            moved |= ends || process.starting.is_some();
+            moved |= ends || goes_on;
         }
         moved
     }

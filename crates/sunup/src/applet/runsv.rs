@@ -9,7 +9,7 @@ use model::options::{Order, Spec};
 
 use super::{Applet, Call, usage_error};
 use crate::engine::Engine;
-use crate::sys::spawn::Session;
+use crate::sys::spawner::Session;
 use crate::{personality, say};
 
 /// The row of the table.

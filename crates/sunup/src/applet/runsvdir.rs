@@ -13,7 +13,7 @@ use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call, usage_error};
 use crate::engine::{Engine, TITLE_BYTES_MIN};
-use crate::sys::spawn::Session;
+use crate::sys::spawner::Session;
 use crate::{personality, say};
 
 /// The row of the table.

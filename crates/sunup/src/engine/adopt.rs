@@ -19,8 +19,8 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::supervise::{self, Supervise};
 use super::{exits, foreign};
+use crate::sys::aside::aside;
 use crate::sys::clock;
-use crate::sys::spawn::aside;
 
 /// Where this supervisor's pids count; `None` without /proc. Fails as
 /// [`supervise::unless_short`] does.

@@ -13,7 +13,7 @@ use model::supervisor::Job;
 use super::home::Home;
 use super::supervise::{self, Supervise};
 use crate::say;
-use crate::sys::spawn::move_aside;
+use crate::sys::aside::move_aside;
 
 /// What a complaint is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

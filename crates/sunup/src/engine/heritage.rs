@@ -29,7 +29,7 @@ use super::supervise::Supervise;
 use super::unit::Unit;
 use crate::machine::lifeline;
 use crate::say;
-use crate::sys::spawn::FilesLimit;
+use crate::sys::spawner::FilesLimit;
 use crate::sys::{env, inherited};
 
 /// Names the descriptor of the description.

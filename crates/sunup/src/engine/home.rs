@@ -16,7 +16,7 @@ use model::scan::Identity;
 use rustix::fs::{CWD, fstat};
 
 use crate::entries;
-use crate::sys::spawn::move_aside;
+use crate::sys::aside::move_aside;
 
 /// See the module.
 pub enum Home {

@@ -19,8 +19,9 @@ use rustix::process::{PidfdFlags, pidfd_open};
 use super::adopt::now;
 use super::{Engine, SIGNALS, Token};
 use crate::say;
+use crate::sys::aside::aside;
 use crate::sys::signal::SignalFd;
-use crate::sys::spawn::{self, aside};
+use crate::sys::spawn;
 
 /// The control byte that asks a keeper to let go; every other supervisor, and
 /// runit's, takes no notice of it.

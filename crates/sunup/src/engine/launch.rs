@@ -15,7 +15,8 @@ use rustix::io::Errno;
 use super::half::Half;
 use super::unit::Unit;
 use crate::personality;
-use crate::sys::spawn::{FilesLimit, Pid, Plan, Record, Session, SpawnError, Spawner};
+use crate::sys::spawn::Pid;
+use crate::sys::spawner::{FilesLimit, Plan, Record, Session, SpawnError, Spawner, Start};
 
 /// What all starts have in common.
 pub struct Launcher {
@@ -69,14 +70,15 @@ impl Launcher {
         self.files.as_ref()
     }
 
-    /// Starts a child of the unit. `dir` is the path of its directory, for messages.
+    /// Starts a child of the unit, to be finished. `dir` is the path of its directory,
+    /// for messages.
     pub fn launch(
-        &mut self,
+        &self,
         unit: &mut Unit,
         job: Job,
         turn: u64,
         dir: impl FnOnce() -> PathBuf,
-    ) -> Result<Pid, Refusal> {
+    ) -> Result<Start, Refusal> {
         let role = job.id().role;
         let program = Program::of(job);
         let is_there = program.is_there(unit, turn);
@@ -89,16 +91,27 @@ impl Launcher {
         if half.place().held().is_none() {
             return Err(lost(&program, &dir()));
         }
-        let path = program.path();
         let plan = self.plan(unit, role, half, &program);
-        let error = match plan {
-            Ok(plan) => match self.spawner.spawn(&plan) {
-                Ok(pid) => return Ok(pid),
-                Err(error) => error,
-            },
-            Err(e) => SpawnError::Step("start", e),
-        };
-        Err(refuse(&dir(), &path, error))
+        let started = plan
+            .map_err(|e| SpawnError::Step("start", e))
+            .and_then(|plan| self.spawner.start(plan));
+        started.map_err(|error| refuse(&dir(), &program.path(), error))
+    }
+
+    /// Waits for the outcome of a start; the pid of the child.
+    pub fn finish(
+        &self,
+        start: Start,
+        job: Job,
+        dir: impl FnOnce() -> PathBuf,
+    ) -> Result<Pid, Refusal> {
+        let finished = self.spawner.finish(start);
+        finished.map_err(|error| refuse(&dir(), &Program::of(job).path(), error))
+    }
+
+    /// Waits until no child uses the descriptors of this process.
+    pub fn wait(&self) {
+        self.spawner.wait();
     }
 
     fn plan(&self, unit: &Unit, role: Role, half: &Half, program: &Program) -> io::Result<Plan> {

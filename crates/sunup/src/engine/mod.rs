@@ -22,6 +22,7 @@ mod launch;
 mod notice;
 mod perform;
 mod scandir;
+mod starting;
 mod supervise;
 mod title;
 mod unit;
@@ -44,14 +45,16 @@ use rustix::process::{WaitOptions, WaitStatus, waitpid};
 
 use crate::machine;
 use crate::say;
+use crate::sys::aside::Table;
 use crate::sys::memory;
 use crate::sys::signal::{self, SignalFd};
-use crate::sys::spawn::Session;
+use crate::sys::spawner::Session;
 use exits::Late;
 use heritage::Heritage;
 use launch::Launcher;
 use notice::Notice;
 use scandir::{News, ScanDir};
+use starting::Starting;
 use title::Title;
 use unit::{Place, Unit};
 use upgrade::{Called, Upgrade};
@@ -124,6 +127,7 @@ pub struct Engine {
     launcher: Launcher,
     core: Supervisor,
     units: BTreeMap<UnitId, Box<Unit>>,
+    starting: Starting,
     scan_dir: Option<ScanDir>,
     title: Option<Title>,
     notice: Option<Notice>,
@@ -134,6 +138,7 @@ pub struct Engine {
     heritage: Option<Heritage>,
     /// There were too few descriptors.
     is_short: bool,
+    table: Table,
     /// Number of the input that is being dealt with: all in one turn is one moment.
     turn: u64,
     /// It starts, or all entries were looked at: much was needed for that, for once.
@@ -159,6 +164,7 @@ impl Engine {
             launcher: Launcher::new(session, heritage.as_ref().and_then(Heritage::files))?,
             core: Supervisor::new(Scope::One),
             units: BTreeMap::new(),
+            starting: Starting::default(),
             scan_dir: None,
             title: None,
             notice: None,
@@ -167,6 +173,7 @@ impl Engine {
             upgrade: None,
             heritage,
             is_short: false,
+            table: Table::new(),
             turn: 0,
             trims: true,
         };
@@ -302,9 +309,20 @@ impl Engine {
     /// Hands in what happened, and does what follows, answers included.
     fn feed(&mut self, input: Input) {
         self.turn += 1;
+        self.finish_before(&input);
         self.core.handle(adopt::moment(), input);
-        while let Some(action) = self.core.next() {
-            if let Some(answer) = self.perform(action) {
+        self.act();
+    }
+
+    /// Does what is to be done; starts may be under way after that.
+    fn act(&mut self) {
+        while let Some(next) = self.core.peek() {
+            if self.starting.hold_up(next) {
+                self.finish_one();
+                continue;
+            }
+            let answer = self.core.next().and_then(|action| self.perform(action));
+            if let Some(answer) = answer {
                 self.core.handle(adopt::moment(), answer);
             }
         }
@@ -376,6 +394,7 @@ impl Engine {
         // PID 1 leaves word before it reaps.
         if std::process::id() != 1
             && let Some(pid) = rustix::process::Pid::from_raw(pid as i32)
+            && self.may_be_reaped(pid)
             && let Ok(Some(ended)) = waitpid(Some(pid), WaitOptions::NOHANG)
         {
             self.child_ended(ended);
@@ -384,8 +403,22 @@ impl Engine {
 
     /// Takes every dead child, whoever's it is.
     fn reap(&mut self) {
-        while let Ok(Some(ended)) = machine::exits::wait_next() {
-            self.child_ended(ended);
+        loop {
+            let ended = if self.starting.is_empty() {
+                machine::exits::wait_next()
+            } else {
+                match machine::exits::next() {
+                    // If its start failed, that has taken it.
+                    Ok(Some((pid, _))) if !self.may_be_reaped(pid) => continue,
+                    Ok(Some((pid, status))) => machine::exits::take(pid, status),
+                    Ok(None) => Ok(None),
+                    Err(e) => Err(e),
+                }
+            };
+            match ended {
+                Ok(Some(ended)) => self.child_ended(ended),
+                Ok(None) | Err(_) => return,
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use model::command::Sig;
 use model::format::status::Status;
 use model::scan::{Identity, Name};
 use model::service::{Pid, Role, Stat};
-use model::supervisor::{self, Action, Id, Input, Job, Log, Supervisor, UnitId};
+use model::supervisor::{self, Action, Id, Input, Log, Supervisor, UnitId};
 use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
 
@@ -31,6 +31,9 @@ impl Engine {
         self.begin(unit);
         let answer = self.perform_there(action);
         let unit = unit.filter(|_| self.is_short);
+        if unit.is_some() {
+            self.launcher.wait();
+        }
         if let Some(unit) = unit.and_then(|unit| self.units.get_mut(&unit)) {
             unit.halves_mut().for_each(|(_, half)| half.rest());
         }
@@ -45,6 +48,7 @@ impl Engine {
             return false;
         }
         self.is_short = true;
+        self.launcher.wait();
         let halves = self.units.values_mut().flat_map(|unit| unit.halves_mut());
         halves.for_each(|(_, half)| half.rest());
         true
@@ -64,7 +68,7 @@ impl Engine {
 
     fn perform_there(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::Start(job) => Some(self.start(job)),
+            Action::Start(job) => self.start(job),
             Action::Signal(id, pid, sig) => self.signal(id, pid, sig),
             Action::Write { id, status, stat } => self.write(id, &status, stat),
             Action::Open {
@@ -135,32 +139,6 @@ impl Engine {
             | Action::LookAtLog(_)
             | Action::Scan
             | Action::Leave => {}
-        }
-    }
-
-    fn start(&mut self, job: Job) -> Input {
-        let id = job.id();
-        let Some(unit) = self.units.get_mut(&id.unit) else {
-            return Input::NotStarted(job, model::service::Failure::Absent);
-        };
-        let dir = || path_of(self.scan_dir.as_ref(), &self.core, id);
-        let launched = self.launcher.launch(unit, job, self.turn, dir);
-        match launched {
-            Ok(pid) => {
-                if let Some(half) = unit.half_mut(id.role) {
-                    half.started(job);
-                }
-                Input::Started(job, pid as Pid)
-            }
-            Err(refusal) => {
-                if let Some(text) = refusal.complaint {
-                    let (who, text) = (self.who, format!("{}: {text}", self.title_of(id)));
-                    if let Some(half) = self.half(id) {
-                        half.complain(who, About::job(job), text);
-                    }
-                }
-                Input::NotStarted(job, refusal.failure)
-            }
         }
     }
 
@@ -335,6 +313,10 @@ impl Engine {
         place: Place,
     ) -> Result<Input, String> {
         let identity = place.identity;
+        if !self.table.has_room_above(&place.home) {
+            self.launcher.wait();
+            self.table.double(&place.home);
+        }
         let opened = Unit::open(place, self.launcher.world.as_ref(), self.turn);
         if let Err(OpenError::Failed(_, e)) = &opened {
             self.makes_room(e);
@@ -377,7 +359,7 @@ impl Engine {
 }
 
 /// The directory of a service or logger by the name that it has now.
-fn path_of(scan_dir: Option<&ScanDir>, core: &Supervisor, id: Id) -> PathBuf {
+pub(super) fn path_of(scan_dir: Option<&ScanDir>, core: &Supervisor, id: Id) -> PathBuf {
     let name = core.name(id.unit).map(Vec::as_slice).unwrap_or_default();
     let dir = match scan_dir {
         Some(scan_dir) => scan_dir.path_of(name),

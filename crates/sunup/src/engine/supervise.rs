@@ -24,7 +24,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::sys::spawn::aside;
+use crate::sys::aside::aside;
 
 /// The open directory.
 pub struct Supervise {

@@ -18,7 +18,7 @@ use super::half::Half;
 use super::home::identity;
 use super::supervise::{self, OpenError, Supervise};
 use crate::entries::{self, Entries};
-use crate::sys::spawn::aside;
+use crate::sys::aside::aside;
 
 /// A supervised service directory.
 pub struct Unit {

@@ -43,12 +43,30 @@ pub fn wait_next() -> rustix::io::Result<Option<(Pid, WaitStatus)>> {
     if std::process::id() != 1 {
         return wait(WaitOptions::NOHANG);
     }
+    match next()? {
+        Some((pid, status)) => take(pid, status),
+        None => Ok(None),
+    }
+}
+
+/// The next child that has ended, with its status; it stays as it is.
+///
+/// # Errors
+/// There are no children at all (`ECHILD`).
+pub fn next() -> rustix::io::Result<Option<(Pid, i32)>> {
     let ended = child::ended().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
-    let Some((pid, status)) = ended else {
-        return Ok(None);
-    };
-    leave_word(pid, status);
-    waitpid(Pid::from_raw(pid), WaitOptions::NOHANG)
+    Ok(ended.and_then(|(pid, status)| Some((Pid::from_raw(pid)?, status))))
+}
+
+/// Takes a child that [`next`] has told of. PID 1 leaves word of it first.
+///
+/// # Errors
+/// Somebody took it meanwhile (`ECHILD`).
+pub fn take(pid: Pid, status: i32) -> rustix::io::Result<Option<(Pid, WaitStatus)>> {
+    if std::process::id() == 1 {
+        leave_word(pid.as_raw_pid(), status);
+    }
+    waitpid(Some(pid), WaitOptions::NOHANG)
 }
 
 /// Without a place for it, or without /proc, nobody is told.

@@ -1,5 +1,6 @@
 //! The only home of `unsafe`: what neither std nor rustix offers safely.
 
+pub mod aside;
 pub mod child;
 pub mod clock;
 pub mod credentials;
@@ -14,8 +15,10 @@ pub mod netlink;
 pub mod path_search;
 pub mod pidfd;
 pub mod power;
+pub mod raw;
 pub mod signal;
 pub mod spawn;
+pub mod spawner;
 pub mod stdio;
 pub mod tty;
 pub mod utmp;

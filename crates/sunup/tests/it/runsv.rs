@@ -678,7 +678,7 @@ fn no_second_copy_for_want_of_descriptors() {
     let service = first.status("run", running);
     let logger = status(&dir.join("log"), "logger", running);
     let mut last = first;
-    for files in 4..24 {
+    for files in 4..44 {
         // One without descriptors may have ended by itself.
         if last.child.try_wait().unwrap().is_none() {
             kill(last.child.id(), Signal::KILL);

@@ -1,0 +1,42 @@
+//! What has to wait for the answer of a start that is under way.
+
+use super::{Action, Id, Input, Supervisor};
+
+impl Action {
+    /// Whether it is done only after the answer of a start for `starting`.
+    pub fn waits_for(&self, starting: Id) -> bool {
+        match self {
+            Self::Open { .. } | Self::Ask(_) | Self::Say(_) => false,
+            Self::Start(job) => job.id() == starting,
+            Self::Signal(id, ..)
+            | Self::Write { id, .. }
+            | Self::LookAtBackoff(id)
+            | Self::ShowCrashLoop(id, _)
+            | Self::Mark(id, _) => *id == starting,
+            Self::ClosePipe(unit)
+            | Self::LookAtLog(unit)
+            | Self::CloseLog(unit)
+            | Self::OpenPipe(unit)
+            | Self::Dismiss(unit)
+            | Self::Release(unit) => *unit == starting.unit,
+            Self::Scan | Self::Leave => true,
+        }
+    }
+}
+
+impl Supervisor {
+    /// Whether an input is handed in only after the answer of a start for `starting`;
+    /// and a child reaped, for its pid may be given then to what follows.
+    pub fn waits_for(&self, input: &Input, starting: Id) -> bool {
+        match input {
+            Input::Due => false,
+            Input::Command(id, _) | Input::Obeyed { id, .. } => id.unit == starting.unit,
+            Input::ChildEnded(pid, _) => {
+                let job = self.owners.get(pid);
+                // If it is not known, it may be that child.
+                job.is_none_or(|job| job.id().unit == starting.unit)
+            }
+            _ => true,
+        }
+    }
+}

@@ -1,0 +1,524 @@
+//! Starting services. The child shares memory and descriptors with the supervisor
+//! (`CLONE_VM | CLONE_FILES`) until it execs, or takes the few descriptors that it
+//! needs, so its cost does not grow with the supervisor, and a failed exec is
+//! known, with the step that failed.
+//!
+//! The supervisor goes on meanwhile: while one processor loads a program, the
+//! other prepares the next. So a child has a [`Seat`] of its own with all that it
+//! needs, touches nothing else, and the kernel tells when it is done with it
+//! (`CLONE_CHILD_CLEARTID`). [`Spawner::start`] takes a seat, and [`Spawner::finish`]
+//! waits for the outcome and gives it back.
+//!
+//! A child must not hold its parent's signal mask or SIGPIPE disposition: they are
+//! reset. (std's `Command` hands a blocked mask on.)
+
+use std::cell::{Cell, UnsafeCell};
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::event::Timespec;
+use rustix::io::Errno;
+use rustix::process::{
+    Resource, Rlimit, WaitId, WaitIdOptions, getpid, getrlimit, setrlimit, waitid,
+};
+use rustix::thread::futex;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::raw::{self, syscall};
+use super::signal;
+use super::spawn::{Pid, pointers};
+
+/// In which session and process group the child runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// That of the supervisor.
+    Inherit,
+    /// A new one, whose leader is gone by the time the program runs. So it is
+    /// under `runsvdir -P` of runit, where runsv leads: the program itself is no
+    /// leader, and `exec setsid ...` in a run script does not fork.
+    Detached,
+}
+
+/// What a child becomes. Everything is prepared before the fork.
+pub struct Plan {
+    /// Directory to change to first.
+    pub cwd: RawFd,
+    /// Path of the program, relative to `cwd`.
+    pub program: CString,
+    /// Arguments, `argv[0]` included.
+    pub argv: Vec<CString>,
+    /// A descriptor, and which of 0, 1 and 2 it becomes; the others are the supervisor's.
+    pub stdio: Option<(RawFd, RawFd)>,
+    /// Session and process group.
+    pub session: Session,
+    /// The limit of open files, if the supervisor raised its own.
+    pub files: Option<FilesLimit>,
+    /// A file that the child fills with its own identity just before the exec:
+    /// text that the caller chose, then the child's pid and its boot-clock time
+    /// in nanoseconds.
+    pub record: Option<Record>,
+}
+
+/// See [`Plan::record`].
+pub struct Record {
+    /// The file, open for writing; the record is its beginning.
+    pub file: RawFd,
+    /// What the record starts with.
+    pub prefix: Vec<u8>,
+}
+
+/// Limits of open files, soft and hard.
+#[derive(Clone, Copy)]
+pub struct FilesLimit(Rlimit);
+
+/// Stands for "no limit", as it does for the kernel.
+const UNLIMITED: u64 = u64::MAX;
+
+impl FilesLimit {
+    /// Those of this process.
+    pub fn now() -> Self {
+        Self(getrlimit(Resource::Nofile))
+    }
+
+    /// Soft and hard one.
+    pub fn numbers(&self) -> (u64, u64) {
+        let number = |limit: Option<u64>| limit.unwrap_or(UNLIMITED);
+        (number(self.0.current), number(self.0.maximum))
+    }
+
+    /// As [`FilesLimit::numbers`] gave them.
+    pub fn of(current: u64, maximum: u64) -> Self {
+        let limit = |number: u64| (number != UNLIMITED).then_some(number);
+        Self(Rlimit {
+            current: limit(current),
+            maximum: limit(maximum),
+        })
+    }
+
+    /// Makes them this process' limits. Lowering is always permitted; a child
+    /// of which that was not expected lives with what it has.
+    pub fn set_again(&self) {
+        let _expected = setrlimit(Resource::Nofile, self.0);
+    }
+}
+
+/// Why there is no child.
+#[derive(Debug)]
+pub enum SpawnError {
+    /// The kernel gave no process; try again later.
+    Fork(io::Error),
+    /// The named step failed in the child; there is nothing to wait for.
+    Step(&'static str, io::Error),
+}
+
+/// So many children may be on their way at once.
+pub const SEATS: usize = 8;
+
+const STACK_BYTES: usize = 32 * 1024;
+const STACK_WORDS: usize = STACK_BYTES / size_of::<u128>();
+
+/// After this it is asked whether a child ended of which nothing was told: kernels
+/// before 4.9 do not tell of one that was killed.
+const ASK_AGAIN: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+
+const STDIO: &str = "set up standard input and output";
+
+/// What a child shares with the supervisor.
+const SHARED: c_int = libc::CLONE_VM | libc::CLONE_FILES;
+
+/// The place of a child on its way to its program.
+struct Seat {
+    /// Not zero while a child runs on the supervisor's memory.
+    busy: AtomicU32,
+    /// That child's alone meanwhile, else the supervisor's.
+    way: UnsafeCell<Way>,
+    /// A low number, for a descriptor of the child: what lies above all slots is not copied.
+    slot: OwnedFd,
+    /// Whose it is until the start is finished.
+    pid: Cell<Option<Pid>>,
+}
+
+/// What a child needs and what it leaves.
+struct Way {
+    plan: Option<Plan>,
+    argv: Vec<*const c_char>,
+    envp: *const *const c_char,
+    stack: *mut c_void,
+    busy: *mut u32,
+    slot: RawFd,
+    /// The highest descriptor that it keeps.
+    last: RawFd,
+    /// Of the program, from the leader of its session.
+    pid: Pid,
+    failed: Option<(&'static str, c_int)>,
+}
+
+/// A start under way, to be finished.
+#[must_use]
+#[derive(Debug)]
+pub struct Start {
+    seat: usize,
+    pid: Pid,
+}
+
+/// Starts programs; keeps what children need between two starts.
+pub struct Spawner {
+    /// They do not move: children know where they are.
+    seats: Box<[Seat]>,
+    /// One for each seat, and one for the leader of a session.
+    stacks: Box<[UnsafeCell<u128>]>,
+    /// What the slots hold in between.
+    idle: OwnedFd,
+}
+
+impl Spawner {
+    /// Makes the seats.
+    ///
+    /// # Errors
+    /// No descriptors are to be had.
+    pub fn new() -> io::Result<Self> {
+        let idle = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
+        let mut slots = vec![];
+        for _ in 0..SEATS {
+            slots.push(rustix::io::fcntl_dupfd_cloexec(&idle, 3)?);
+        }
+        let last = slots.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(0);
+        let words = (SEATS + 1) * STACK_WORDS;
+        let stacks: Box<[_]> = (0..words).map(|_| UnsafeCell::new(0)).collect();
+        let seats = slots.into_iter().map(|slot| Seat {
+            busy: AtomicU32::new(0),
+            way: UnsafeCell::new(Way {
+                plan: None,
+                argv: vec![],
+                envp: std::ptr::null(),
+                stack: std::ptr::null_mut(),
+                busy: std::ptr::null_mut(),
+                slot: slot.as_raw_fd(),
+                last,
+                pid: 0,
+                failed: None,
+            }),
+            slot,
+            pid: Cell::new(None),
+        });
+        Ok(Self {
+            seats: seats.collect(),
+            stacks,
+            idle,
+        })
+    }
+
+    /// Starts a program. The supervisor must be single-threaded and must have no
+    /// signal handlers (it uses [`signal::SignalFd`]); what the plan names must
+    /// stay open until [`Spawner::wait`] or [`Spawner::finish`].
+    ///
+    /// # Errors
+    /// There is no child, or no seat for it.
+    pub fn start(&self, plan: Plan) -> Result<Start, SpawnError> {
+        let free = self.seats.iter().position(|seat| seat.pid.get().is_none());
+        let Some((number, seat)) = free.and_then(|n| Some((n, self.seats.get(n)?))) else {
+            return Err(SpawnError::Fork(io::ErrorKind::WouldBlock.into()));
+        };
+        if let Some((from, _)) = plan.stdio {
+            copy(from, seat.slot.as_raw_fd()).map_err(|e| SpawnError::Step(STDIO, e))?;
+        }
+        let cloned = self.clone_child(number, seat, plan);
+        match cloned {
+            Ok(pid) => {
+                seat.pid.set(Some(pid));
+                Ok(Start { seat: number, pid })
+            }
+            Err(e) => {
+                self.leave(seat);
+                Err(SpawnError::Fork(e))
+            }
+        }
+    }
+
+    /// Waits until it is certain whether the program was started; its pid.
+    ///
+    /// # Errors
+    /// It was not; there is nothing to wait for.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "it is over, and cannot be finished again"
+    )]
+    pub fn finish(&self, start: Start) -> Result<Pid, SpawnError> {
+        let Start { seat, pid } = start;
+        let seat = self.seats.get(seat);
+        let Some((step, errno)) = seat.and_then(|seat| self.leave(seat)) else {
+            return Ok(pid);
+        };
+        reap(pid);
+        Err(SpawnError::Step(step, io::Error::from_raw_os_error(errno)))
+    }
+
+    /// Waits until no child uses the supervisor's descriptors.
+    pub fn wait(&self) {
+        self.seats.iter().for_each(Seat::wait);
+    }
+
+    /// Gives a seat back once its child is done with it; what failed there.
+    fn leave(&self, seat: &Seat) -> Option<(&'static str, c_int)> {
+        seat.wait();
+        seat.pid.set(None);
+        // SAFETY: the seat is free, so this is the only reference.
+        let way = unsafe { &mut *seat.way.get() };
+        if way.plan.take().is_some_and(|plan| plan.stdio.is_some()) {
+            // It would keep a pipe open. Both descriptors are there, so this cannot fail.
+            drop(copy(self.idle.as_raw_fd(), seat.slot.as_raw_fd()));
+        }
+        way.failed.take()
+    }
+
+    fn clone_child(&self, number: usize, seat: &Seat, plan: Plan) -> io::Result<Pid> {
+        unsafe extern "C" {
+            static environ: *const *const c_char;
+        }
+        let is_led = plan.session == Session::Detached;
+        // SAFETY: the seat is free, so this is the only reference to what it shares.
+        let way = unsafe { &mut *seat.way.get() };
+        way.argv = pointers(&plan.argv);
+        way.plan = Some(plan);
+        // SAFETY: `environ` is libc's; nothing in this single-threaded program changes it meanwhile.
+        way.envp = unsafe { environ };
+        way.stack = self.stack(number);
+        way.busy = seat.busy.as_ptr();
+        way.failed = None;
+        seat.busy.store(1, Ordering::Release);
+        let way = seat.way.get();
+        // SAFETY: each child runs on a stack of its own, and what it uses of this memory stays as
+        // it is until the kernel clears `busy`. The leader is waited for here (CLONE_VFORK).
+        let pid = unsafe {
+            if is_led {
+                let flags = SHARED | libc::CLONE_VFORK | libc::SIGCHLD;
+                libc::clone(leader_process, self.stack(SEATS), flags, way.cast())
+            } else {
+                clone_program(way, 0)
+            }
+        };
+        let pid = signal::check(pid).inspect_err(|_| seat.busy.store(0, Ordering::Release))?;
+        if !is_led {
+            return Ok(pid);
+        }
+        reap(pid);
+        // SAFETY: the leader wrote them, and has ended; the program's process does not touch `pid`.
+        match unsafe { (*way).pid } {
+            pid if pid < 0 => {
+                seat.busy.store(0, Ordering::Release);
+                Err(io::Error::from_raw_os_error(-pid))
+            }
+            pid => Ok(pid),
+        }
+    }
+
+    /// The top of a stack.
+    fn stack(&self, number: usize) -> *mut c_void {
+        let stack = self.stacks.chunks_exact(STACK_WORDS).nth(number);
+        let top = stack.map(|stack| UnsafeCell::raw_get(stack.as_ptr_range().end));
+        top.unwrap_or(std::ptr::null_mut()).cast()
+    }
+}
+
+impl Drop for Spawner {
+    fn drop(&mut self) {
+        // Its memory is needed as long.
+        self.wait();
+    }
+}
+
+impl Seat {
+    /// Waits until the child has its program, or has ended.
+    fn wait(&self) {
+        while self.busy.load(Ordering::Acquire) != 0 {
+            // Not private: so the kernel wakes.
+            match futex::wait(&self.busy, futex::Flags::empty(), 1, Some(&ASK_AGAIN)) {
+                Err(Errno::TIMEDOUT) if self.has_ended() => break,
+                // Woken, interrupted, or it was over before.
+                _ => {}
+            }
+        }
+        self.busy.store(0, Ordering::Release);
+    }
+
+    /// Whether the child ended; it is not reaped.
+    fn has_ended(&self) -> bool {
+        let pid = self.pid.get().and_then(rustix::process::Pid::from_raw);
+        let flags = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        pid.is_none_or(|pid| !matches!(waitid(WaitId::Pid(pid), flags), Ok(None)))
+    }
+}
+
+/// Makes `to` a copy of `from` that is closed by an exec.
+fn copy(from: RawFd, to: RawFd) -> io::Result<()> {
+    // SAFETY: dup3 has no memory effects; both numbers belong to the caller.
+    signal::check(unsafe { libc::dup3(from, to, libc::O_CLOEXEC) }).map(drop)
+}
+
+fn reap(pid: Pid) {
+    // SAFETY: waitpid writes no status through a null pointer.
+    while unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) } < 0 {
+        if io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
+            break;
+        }
+    }
+}
+
+/// Makes the process that becomes the program; its pid.
+///
+/// # Safety
+/// `way` and what it points to stay as they are until the kernel clears `busy`.
+unsafe fn clone_program(way: *mut Way, more: c_int) -> Pid {
+    // It would disturb `errno`.
+    let sleep = if raw::LEAVES_ERRNO_ALONE {
+        0
+    } else {
+        libc::CLONE_VFORK
+    };
+    // SAFETY: the child has a stack of its own, and the caller answers for the rest.
+    unsafe {
+        libc::clone(
+            program_process,
+            (*way).stack,
+            SHARED | sleep | more | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD,
+            way.cast(),
+            std::ptr::null_mut::<c_void>(),
+            std::ptr::null_mut::<c_void>(),
+            (*way).busy,
+        )
+    }
+}
+
+/// Leads a new session, starts the program in it as the supervisor's own child
+/// (`CLONE_PARENT`), and ends. The supervisor sleeps meanwhile.
+extern "C" fn leader_process(way: *mut c_void) -> c_int {
+    let way = way.cast::<Way>();
+    // SAFETY: `way` is a seat's; setsid cannot fail in a fresh child.
+    unsafe {
+        libc::setsid();
+        let pid = clone_program(way, libc::CLONE_PARENT);
+        (*way).pid = match signal::check(pid) {
+            Ok(pid) => pid,
+            Err(e) => -e.raw_os_error().unwrap_or(libc::EAGAIN),
+        };
+    }
+    0
+}
+
+/// Takes the steps of the plan and execs; comes back only on failure.
+extern "C" fn program_process(way: *mut c_void) -> c_int {
+    let way = way.cast::<Way>();
+    // SAFETY: `way` is a seat's, and all but `pid` is this process' as long as that is busy.
+    unsafe {
+        if let Some(plan) = &(*way).plan
+            && let Err(failed) = become_program(way, plan)
+        {
+            (*way).failed = Some(failed);
+        }
+    }
+    127
+}
+
+/// System calls only that leave `errno` alone: no allocation, no lock, for the
+/// memory is the supervisor's, and that goes on.
+///
+/// # Safety
+/// As for [`clone_program`], in its process.
+unsafe fn become_program(way: *const Way, plan: &Plan) -> Result<(), (&'static str, c_int)> {
+    let step = |name| move |errno| (name, errno);
+    // SAFETY: all pointers are into the way and its plan, which outlive the child.
+    unsafe {
+        let (slot, last) = ((*way).slot, (*way).last);
+        syscall(libc::SYS_fchdir, [plan.cwd as usize, 0, 0, 0])
+            .map_err(step("change to the directory"))?;
+        if let Some(limit) = &plan.files {
+            limit.set_again();
+        }
+        if let Some(record) = &plan.record {
+            write_record(record);
+        }
+        // From here on the supervisor's locks are no longer held by this process.
+        own_descriptors(last).map_err(step("have descriptors of its own"))?;
+        if let Some((_, to)) = plan.stdio {
+            syscall(libc::SYS_dup3, [slot as usize, to as usize, 0, 0]).map_err(step(STDIO))?;
+        }
+        // Neither can fail.
+        signal::default_pipe();
+        signal::unblock_all();
+        let program = plan.program.as_ptr() as usize;
+        let (argv, envp) = ((*way).argv.as_ptr() as usize, (*way).envp as usize);
+        syscall(libc::SYS_execve, [program, argv, envp, 0]).map_err(step("start"))?;
+    }
+    Ok(())
+}
+
+/// Takes copies of the descriptors up to `last`, and of no more: to copy and
+/// close the thousands of a supervisor would cost more than all the rest. They
+/// are shared no longer then.
+fn own_descriptors(last: RawFd) -> Result<(), c_int> {
+    let first = last as usize + 1;
+    let flags = libc::CLOSE_RANGE_UNSHARE as usize;
+    // SAFETY: both calls change nothing but which descriptors this process has.
+    unsafe {
+        // Kernels before 5.9 must copy all.
+        syscall(
+            libc::SYS_close_range,
+            [first, libc::c_uint::MAX as usize, flags, 0],
+        )
+        .or_else(|_| syscall(libc::SYS_unshare, [libc::CLONE_FILES as usize, 0, 0, 0]))
+        .map(drop)
+    }
+}
+
+/// Length of every record.
+const RECORD_BYTES: usize = model::format::adopt::BYTES;
+
+/// Writes `PREFIX PID BOOT_NS`, blanks up to the length, and a newline. A failure
+/// costs only the adoption of this process by a later supervisor, so the service
+/// starts all the same.
+fn write_record(record: &Record) {
+    let now = clock_gettime(ClockId::Boottime);
+    let ns = (now.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(now.tv_nsec as u64);
+    let pid = getpid().as_raw_pid() as u64;
+    let mut text = [b' '; RECORD_BYTES];
+    let mut at = append(&mut text, 0, &record.prefix);
+    at = append_number(&mut text, at, pid);
+    at = append(&mut text, at, b" ");
+    append_number(&mut text, at, ns);
+    append(&mut text, RECORD_BYTES - 1, b"\n");
+    // SAFETY: the supervisor keeps it open meanwhile.
+    let file = unsafe { BorrowedFd::borrow_raw(record.file) };
+    let _written = rustix::io::pwrite(file, &text, 0);
+}
+
+/// Copies what fits and returns the new end.
+fn append(to: &mut [u8], at: usize, bytes: &[u8]) -> usize {
+    let room = to.get_mut(at..).unwrap_or_default();
+    for (slot, byte) in room.iter_mut().zip(bytes) {
+        *slot = *byte;
+    }
+    at + bytes.len().min(room.len())
+}
+
+fn append_number(to: &mut [u8], at: usize, mut n: u64) -> usize {
+    let mut digits = [0_u8; 20];
+    let mut start = digits.len();
+    loop {
+        start = start.saturating_sub(1);
+        if let Some(d) = digits.get_mut(start) {
+            *d = b'0' + (n % 10) as u8;
+        }
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    append(to, at, digits.get(start..).unwrap_or_default())
+}
