@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -88,6 +89,9 @@ const USER: &str =
 
 /// Names the directory of the reference busybox to the tests of the binary.
 pub(crate) const REFERENCE: &str = "SUNUP_REFERENCE";
+
+/// How many tests a run of libtest plays at once.
+const THREADS: &str = "RUST_TEST_THREADS";
 
 /// What became of a suite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -207,6 +211,11 @@ fn run_suite(suite: Suite) -> Result<Count> {
         .stderr(append(log.path())?);
     if matches!(suite, Suite::Sunup | Suite::User) {
         command.env(REFERENCE, reference::busybox()?);
+        if std::env::var_os(THREADS).is_none() {
+            // Most of the time these wait for a second to be over.
+            let processors = thread::available_parallelism().map_or(1, usize::from);
+            command.env(THREADS, (2 * processors).to_string());
+        }
     }
     let place = match suite {
         Suite::User => Some(as_user(&mut command)?),
