@@ -394,6 +394,7 @@ impl Engine {
         // PID 1 leaves word before it reaps.
         if std::process::id() != 1
             && let Some(pid) = rustix::process::Pid::from_raw(pid as i32)
+            && !self.starting.is_leader(pid)
             && self.may_be_reaped(pid)
             && let Ok(Some(ended)) = waitpid(Some(pid), WaitOptions::NOHANG)
         {

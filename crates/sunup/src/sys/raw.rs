@@ -1,7 +1,9 @@
 //! System calls that leave `errno` alone: a child that shares the memory of its
 //! parent shares that variable, too.
 
-use std::ffi::{c_int, c_long};
+use std::ffi::{c_int, c_long, c_void};
+
+use super::spawn::Pid;
 
 /// Whether that is so on this machine. Where it is not, the parent must not run
 /// while such a child does.
@@ -47,4 +49,83 @@ pub unsafe fn syscall(number: c_long, [a, b, c, d]: [usize; 4]) -> Result<usize,
     // SAFETY: the caller answers for it.
     let result = unsafe { libc::syscall(number, a, b, c, d) };
     usize::try_from(result).map_err(|_| std::io::Error::last_os_error().raw_os_error().unwrap_or(0))
+}
+
+/// What a new process begins with, and its exit code.
+pub type Entry = extern "C" fn(*mut c_void) -> c_int;
+
+/// clone(2): the new process calls `entry` with `arg` on a stack that ends, on a
+/// multiple of 16, at `stack`. `tid` is for the flags that want one for the child.
+///
+/// # Safety
+/// What the new process does is the caller's responsibility, and the stack is
+/// its own as long as it runs on this memory.
+///
+/// # Errors
+/// The number of the error.
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+pub unsafe fn clone(
+    entry: Entry,
+    stack: *mut c_void,
+    flags: c_int,
+    arg: *mut c_void,
+    tid: *mut u32,
+) -> Result<Pid, c_int> {
+    let result: isize;
+    // SAFETY: the new process finds its function and argument on its stack, and
+    // never comes out of here; for this one it is a system call like others.
+    unsafe {
+        let stack = stack.cast::<usize>().sub(2);
+        stack.write(arg as usize);
+        stack.add(1).write(entry as usize);
+        std::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "pop rdi",
+            "pop rax",
+            "call rax",
+            "mov edi, eax",
+            "mov eax, {exit}",
+            "syscall",
+            "ud2",
+            "2:",
+            exit = const libc::SYS_exit,
+            inlateout("rax") libc::SYS_clone as isize => result,
+            in("rdi") flags as usize,
+            in("rsi") stack,
+            in("rdx") 0_usize,
+            in("r10") tid,
+            in("r8") 0_usize,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    Pid::try_from(result)
+        .ok()
+        .filter(|pid| *pid > 0)
+        .ok_or(-result as c_int)
+}
+
+/// As on other machines, but for `errno`.
+///
+/// # Safety
+/// See there.
+///
+/// # Errors
+/// See there.
+#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64")))]
+pub unsafe fn clone(
+    entry: Entry,
+    stack: *mut c_void,
+    flags: c_int,
+    arg: *mut c_void,
+    tid: *mut u32,
+) -> Result<Pid, c_int> {
+    let none = std::ptr::null_mut::<c_void>();
+    // SAFETY: the caller answers for it.
+    let pid = unsafe { libc::clone(entry, stack, flags, arg, none, none, tid) };
+    let errno = || std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
+    (pid > 0).then_some(pid).ok_or_else(errno)
 }

@@ -128,8 +128,16 @@ const ASK_AGAIN: Timespec = Timespec {
 
 const STDIO: &str = "set up standard input and output";
 
+const FORK: &str = "fork";
+
 /// What a child shares with the supervisor.
 const SHARED: c_int = libc::CLONE_VM | libc::CLONE_FILES;
+/// Where a child disturbs `errno` its parent sleeps.
+const SLEEP: c_int = if raw::LEAVES_ERRNO_ALONE {
+    0
+} else {
+    libc::CLONE_VFORK
+};
 
 /// The place of a child on its way to its program.
 struct Seat {
@@ -140,7 +148,7 @@ struct Seat {
     /// A low number, for a descriptor of the child: what lies above all slots is not copied.
     slot: OwnedFd,
     /// Whose it is until the start is finished.
-    pid: Cell<Option<Pid>>,
+    child: Cell<Option<Pid>>,
 }
 
 /// What a child needs and what it leaves.
@@ -149,11 +157,11 @@ struct Way {
     argv: Vec<*const c_char>,
     envp: *const *const c_char,
     stack: *mut c_void,
-    busy: *mut u32,
+    busy: *const AtomicU32,
     slot: RawFd,
     /// The highest descriptor that it keeps.
     last: RawFd,
-    /// Of the program, from the leader of its session.
+    /// Of the program, from the leader of its session; 0 without one.
     pid: Pid,
     failed: Option<(&'static str, c_int)>,
 }
@@ -163,14 +171,23 @@ struct Way {
 #[derive(Debug)]
 pub struct Start {
     seat: usize,
-    pid: Pid,
+    /// The program's process, or the leader of its session.
+    child: Pid,
+    is_led: bool,
+}
+
+impl Start {
+    /// Whether it is this child that leads the session: it is reaped with the start.
+    pub fn is_led_by(&self, pid: Pid) -> bool {
+        self.is_led && self.child == pid
+    }
 }
 
 /// Starts programs; keeps what children need between two starts.
 pub struct Spawner {
     /// They do not move: children know where they are.
     seats: Box<[Seat]>,
-    /// One for each seat, and one for the leader of a session.
+    /// Two for each seat: one is for the leader of a session.
     stacks: Box<[UnsafeCell<u128>]>,
     /// What the slots hold in between.
     idle: OwnedFd,
@@ -188,7 +205,7 @@ impl Spawner {
             slots.push(rustix::io::fcntl_dupfd_cloexec(&idle, 3)?);
         }
         let last = slots.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(0);
-        let words = (SEATS + 1) * STACK_WORDS;
+        let words = 2 * SEATS * STACK_WORDS;
         let stacks: Box<[_]> = (0..words).map(|_| UnsafeCell::new(0)).collect();
         let seats = slots.into_iter().map(|slot| Seat {
             busy: AtomicU32::new(0),
@@ -197,14 +214,14 @@ impl Spawner {
                 argv: vec![],
                 envp: std::ptr::null(),
                 stack: std::ptr::null_mut(),
-                busy: std::ptr::null_mut(),
+                busy: std::ptr::null(),
                 slot: slot.as_raw_fd(),
                 last,
                 pid: 0,
                 failed: None,
             }),
             slot,
-            pid: Cell::new(None),
+            child: Cell::new(None),
         });
         Ok(Self {
             seats: seats.collect(),
@@ -220,22 +237,29 @@ impl Spawner {
     /// # Errors
     /// There is no child, or no seat for it.
     pub fn start(&self, plan: Plan) -> Result<Start, SpawnError> {
-        let free = self.seats.iter().position(|seat| seat.pid.get().is_none());
+        let free = self
+            .seats
+            .iter()
+            .position(|seat| seat.child.get().is_none());
         let Some((number, seat)) = free.and_then(|n| Some((n, self.seats.get(n)?))) else {
             return Err(SpawnError::Fork(io::ErrorKind::WouldBlock.into()));
         };
         if let Some((from, _)) = plan.stdio {
             copy(from, seat.slot.as_raw_fd()).map_err(|e| SpawnError::Step(STDIO, e))?;
         }
-        let cloned = self.clone_child(number, seat, plan);
-        match cloned {
-            Ok(pid) => {
-                seat.pid.set(Some(pid));
-                Ok(Start { seat: number, pid })
+        let is_led = plan.session == Session::Detached;
+        match self.clone_child(number, seat, plan) {
+            Ok(child) => {
+                seat.child.set(Some(child));
+                Ok(Start {
+                    seat: number,
+                    child,
+                    is_led,
+                })
             }
-            Err(e) => {
+            Err(errno) => {
                 self.leave(seat);
-                Err(SpawnError::Fork(e))
+                Err(SpawnError::Fork(io::Error::from_raw_os_error(errno)))
             }
         }
     }
@@ -249,13 +273,30 @@ impl Spawner {
         reason = "it is over, and cannot be finished again"
     )]
     pub fn finish(&self, start: Start) -> Result<Pid, SpawnError> {
-        let Start { seat, pid } = start;
-        let seat = self.seats.get(seat);
-        let Some((step, errno)) = seat.and_then(|seat| self.leave(seat)) else {
+        let Start {
+            seat,
+            child,
+            is_led,
+        } = start;
+        let Some(seat) = self.seats.get(seat) else {
+            return Ok(child);
+        };
+        seat.wait();
+        let mut pid = child;
+        if is_led {
+            reap(child);
+            // SAFETY: the leader has ended, and the program's process does not touch it.
+            pid = unsafe { (*seat.way.get()).pid };
+        }
+        let Some((step, errno)) = self.leave(seat) else {
             return Ok(pid);
         };
+        let e = io::Error::from_raw_os_error(errno);
+        if step == FORK {
+            return Err(SpawnError::Fork(e));
+        }
         reap(pid);
-        Err(SpawnError::Step(step, io::Error::from_raw_os_error(errno)))
+        Err(SpawnError::Step(step, e))
     }
 
     /// Waits until no child uses the supervisor's descriptors.
@@ -266,7 +307,7 @@ impl Spawner {
     /// Gives a seat back once its child is done with it; what failed there.
     fn leave(&self, seat: &Seat) -> Option<(&'static str, c_int)> {
         seat.wait();
-        seat.pid.set(None);
+        seat.child.set(None);
         // SAFETY: the seat is free, so this is the only reference.
         let way = unsafe { &mut *seat.way.get() };
         if way.plan.take().is_some_and(|plan| plan.stdio.is_some()) {
@@ -276,7 +317,8 @@ impl Spawner {
         way.failed.take()
     }
 
-    fn clone_child(&self, number: usize, seat: &Seat, plan: Plan) -> io::Result<Pid> {
+    /// Makes the child of a free seat: the program's process, or the leader of its session.
+    fn clone_child(&self, number: usize, seat: &Seat, plan: Plan) -> Result<Pid, c_int> {
         unsafe extern "C" {
             static environ: *const *const c_char;
         }
@@ -288,33 +330,23 @@ impl Spawner {
         // SAFETY: `environ` is libc's; nothing in this single-threaded program changes it meanwhile.
         way.envp = unsafe { environ };
         way.stack = self.stack(number);
-        way.busy = seat.busy.as_ptr();
+        way.busy = &raw const seat.busy;
+        way.pid = 0;
         way.failed = None;
         seat.busy.store(1, Ordering::Release);
         let way = seat.way.get();
-        // SAFETY: each child runs on a stack of its own, and what it uses of this memory stays as
-        // it is until the kernel clears `busy`. The leader is waited for here (CLONE_VFORK).
-        let pid = unsafe {
+        // SAFETY: each process runs on a stack of its own, and what it uses of this memory stays
+        // as it is until the kernel clears `busy`, and the leader is reaped.
+        let cloned = unsafe {
             if is_led {
-                let flags = SHARED | libc::CLONE_VFORK | libc::SIGCHLD;
-                libc::clone(leader_process, self.stack(SEATS), flags, way.cast())
+                let flags = SHARED | SLEEP | libc::SIGCHLD;
+                let (stack, none) = (self.stack(SEATS + number), std::ptr::null_mut());
+                raw::clone(leader_process, stack, flags, way.cast(), none)
             } else {
                 clone_program(way, 0)
             }
         };
-        let pid = signal::check(pid).inspect_err(|_| seat.busy.store(0, Ordering::Release))?;
-        if !is_led {
-            return Ok(pid);
-        }
-        reap(pid);
-        // SAFETY: the leader wrote them, and has ended; the program's process does not touch `pid`.
-        match unsafe { (*way).pid } {
-            pid if pid < 0 => {
-                seat.busy.store(0, Ordering::Release);
-                Err(io::Error::from_raw_os_error(-pid))
-            }
-            pid => Ok(pid),
-        }
+        cloned.inspect_err(|_| seat.busy.store(0, Ordering::Release))
     }
 
     /// The top of a stack.
@@ -346,11 +378,16 @@ impl Seat {
         self.busy.store(0, Ordering::Release);
     }
 
-    /// Whether the child ended; it is not reaped.
+    /// Whether the program's process ended; it is not reaped.
     fn has_ended(&self) -> bool {
-        let pid = self.pid.get().and_then(rustix::process::Pid::from_raw);
-        let flags = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        pid.is_none_or(|pid| !matches!(waitid(WaitId::Pid(pid), flags), Ok(None)))
+        let lives = |pid: Pid| {
+            let flags = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            let pid = rustix::process::Pid::from_raw(pid);
+            pid.is_some_and(|pid| matches!(waitid(WaitId::Pid(pid), flags), Ok(None)))
+        };
+        // SAFETY: a leader writes it, and has ended then.
+        let led = || unsafe { (*self.way.get()).pid };
+        !self.child.get().is_some_and(lives) && !lives(led())
     }
 }
 
@@ -373,39 +410,32 @@ fn reap(pid: Pid) {
 ///
 /// # Safety
 /// `way` and what it points to stay as they are until the kernel clears `busy`.
-unsafe fn clone_program(way: *mut Way, more: c_int) -> Pid {
-    // It would disturb `errno`.
-    let sleep = if raw::LEAVES_ERRNO_ALONE {
-        0
-    } else {
-        libc::CLONE_VFORK
-    };
+unsafe fn clone_program(way: *mut Way, more: c_int) -> Result<Pid, c_int> {
     // SAFETY: the child has a stack of its own, and the caller answers for the rest.
     unsafe {
-        libc::clone(
-            program_process,
-            (*way).stack,
-            SHARED | sleep | more | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD,
-            way.cast(),
-            std::ptr::null_mut::<c_void>(),
-            std::ptr::null_mut::<c_void>(),
-            (*way).busy,
-        )
+        let flags = SHARED | SLEEP | more | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
+        let busy = (*(*way).busy).as_ptr();
+        raw::clone(program_process, (*way).stack, flags, way.cast(), busy)
     }
 }
 
 /// Leads a new session, starts the program in it as the supervisor's own child
-/// (`CLONE_PARENT`), and ends. The supervisor sleeps meanwhile.
+/// (`CLONE_PARENT`), and ends.
 extern "C" fn leader_process(way: *mut c_void) -> c_int {
     let way = way.cast::<Way>();
-    // SAFETY: `way` is a seat's; setsid cannot fail in a fresh child.
+    // SAFETY: `way` is a seat's; setsid cannot fail in a fresh child. What is written here the
+    // supervisor reads when this process is reaped, and the program's process does not touch it.
     unsafe {
-        libc::setsid();
-        let pid = clone_program(way, libc::CLONE_PARENT);
-        (*way).pid = match signal::check(pid) {
-            Ok(pid) => pid,
-            Err(e) => -e.raw_os_error().unwrap_or(libc::EAGAIN),
-        };
+        let _session = syscall(libc::SYS_setsid, [0; 4]);
+        match clone_program(way, libc::CLONE_PARENT) {
+            Ok(pid) => (*way).pid = pid,
+            Err(errno) => {
+                (*way).failed = Some((FORK, errno));
+                let busy = &*(*way).busy;
+                busy.store(0, Ordering::Release);
+                let _woken = futex::wake(busy, futex::Flags::empty(), 1);
+            }
+        }
     }
     0
 }
@@ -619,7 +649,7 @@ mod tests {
     fn who_is_killed_on_the_way_keeps_nobody_waiting() {
         let (spawner, home) = (Spawner::new().unwrap(), home());
         let start = spawner.start(plan(&home, "exec sleep 1000")).unwrap();
-        let pid = rustix::process::Pid::from_raw(start.pid).unwrap();
+        let pid = rustix::process::Pid::from_raw(start.child).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         let finished = spawner.finish(start).unwrap();
         assert_eq!(finished, pid.as_raw_pid());

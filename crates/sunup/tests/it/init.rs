@@ -296,7 +296,7 @@ fn no_process_to_be_had_is_tried_again() {
     // The kernel does not limit the number of root's processes: an ordinary user is needed.
     // Three is one for unshare, one for init and one for the first job.
     let machine = Machine::boot(&Boot {
-        inittab: "::respawn:/a\n::respawn:/b\n",
+        inittab: "::once:/a\n::respawn:/b\n",
         files: &[("a", &job("a")), ("b", &job("b"))],
         set_up: "mkfifo gate-a gate-b\nexec prlimit --nproc=3:3 chroot . /sbin/init",
         as_nobody: true,
