@@ -93,6 +93,9 @@ pub(crate) const REFERENCE: &str = "SUNUP_REFERENCE";
 /// How many tests a run of libtest plays at once.
 const THREADS: &str = "RUST_TEST_THREADS";
 
+/// How long a test of the binary waits for an event (s).
+pub(crate) const PATIENCE: &str = "SUNUP_PATIENCE";
+
 /// What became of a suite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Count {
@@ -215,6 +218,11 @@ fn run_suite(suite: Suite) -> Result<Count> {
             // Most of the time these wait for a second to be over.
             let processors = thread::available_parallelism().map_or(1, usize::from);
             command.env(THREADS, (2 * processors).to_string());
+        }
+        // A disk that others use may take a minute to write what is left of the build,
+        // and who goes down waits for it.
+        if std::env::var_os(PATIENCE).is_none() {
+            command.env(PATIENCE, "180");
         }
     }
     let place = match suite {

@@ -24,7 +24,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::known::List;
-use crate::suite::REFERENCE;
+use crate::suite::{PATIENCE, REFERENCE};
 use crate::{debian, moment, reference, workspace};
 
 /// Modules about what sunup alone has: its command line, how it takes mistakes, its
@@ -372,7 +372,7 @@ impl<'a> Suite<'a> {
             .args([test, "--exact", "--test-threads=1"])
             .env("SUNUP_UNDER_TEST", self.programs)
             .env(REFERENCE, &self.reference)
-            .env("SUNUP_PATIENCE", limits.patience.as_secs().to_string())
+            .env(PATIENCE, limits.patience.as_secs().to_string())
             .env("RUST_BACKTRACE", "0")
             .env("TMPDIR", self.temporary.path())
             .current_dir(workspace::root().join("crates/sunup"))

@@ -32,9 +32,11 @@ impl Supervisor {
             Input::Due => false,
             Input::Command(id, _) | Input::Obeyed { id, .. } => id.unit == starting.unit,
             Input::ChildEnded(pid, _) => {
-                let job = self.owners.get(pid);
-                // If it is not known, it may be that child.
-                job.is_none_or(|job| job.id().unit == starting.unit)
+                // If it is not known, or by its descriptor alone, it may be that child.
+                let id = self.owners.get(pid).map(|job| job.id());
+                id.is_none_or(|id| {
+                    id.unit == starting.unit || self.half(id).is_none_or(|half| half.held)
+                })
             }
             _ => true,
         }

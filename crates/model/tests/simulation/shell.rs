@@ -158,9 +158,25 @@ impl Shell {
         check_supervisor(self, world).map_err(Stop::Wrong)
     }
 
+    /// What is started may be over before its answer is handed in.
+    fn load(&self, world: &mut World) {
+        if !self.starting.is_empty() && world.chance.one_in(6) {
+            let pids: Vec<Pid> = self.starting.iter().map(|(_, pid)| *pid).collect();
+            if let Some(pid) = world.chance.pick(&pids) {
+                world.arrive_at_exec(pid);
+                if world.chance.one_in(3) {
+                    world.kernel.end(pid, Exit::Status(256));
+                }
+            }
+        }
+    }
+
     /// Hands in the answers that an input waits for.
-    fn finish_before(&mut self, world: &mut World, input: &Input) -> Result<(), Stop> {
-        while world.rules.waits && self.ids_starting().any(|id| self.core.waits_for(input, id)) {
+    pub fn finish_before(&mut self, world: &mut World, input: &Input) -> Result<(), Stop> {
+        while self
+            .ids_starting()
+            .any(|id| (world.rules.input_waits)(&self.core, input, id))
+        {
             self.finish_one(world);
             self.act(world)?;
         }
@@ -180,8 +196,11 @@ impl Shell {
     fn act(&mut self, world: &mut World) -> Result<(), Stop> {
         let boss = self.boss;
         while let Some(next) = self.core.peek() {
-            let is_held_up = world.rules.waits && self.ids_starting().any(|id| next.waits_for(id));
+            let is_held_up = self
+                .ids_starting()
+                .any(|id| (world.rules.action_waits)(next, id));
             let hurries = !self.starting.is_empty() && world.chance.one_in(4);
+            self.load(world);
             if is_held_up || hurries {
                 self.finish_one(world);
                 continue;
@@ -351,7 +370,17 @@ impl Shell {
         let place = self.place(id);
         let kind = place.and_then(|(dir, _)| world.kernel.kinds.get(&dir));
         let is_broken = kind.is_some_and(|kind| kind.broken);
-        if matches!(job, Job::Run(_)) && is_broken && id.role == Role::Main {
+        let is_over = world
+            .kernel
+            .processes
+            .get(&pid)
+            .is_some_and(|p| p.zombie.is_some());
+        let fails = match job {
+            Job::Run(_) => is_broken && id.role == Role::Main,
+            // Its interpreter may be missing for a moment.
+            _ => world.rules.late && world.is_foul(3),
+        };
+        if fails && !is_over {
             // The exec failed; the child was reaped at once.
             world.kernel.processes.remove(&pid);
             return Input::NotStarted(job, Failure::Exec);
@@ -684,6 +713,7 @@ impl Shell {
 
     /// Everything is told to exit.
     pub fn stop_all(&mut self, world: &mut World, input: Input) -> Result<(), Stop> {
+        self.finish_before(world, &input)?;
         self.leaves = false;
         self.stops = true;
         for id in self.ids() {
@@ -750,6 +780,7 @@ impl Shell {
 
     /// The descriptor of an adopted process tells of its end.
     pub fn adopted_ended(&mut self, world: &mut World, id: Id) -> Result<(), Stop> {
+        self.finish_before(world, &Input::AdoptedEnded(id, Exit::Unknown))?;
         let Some(serial) = self.half_mut(id).and_then(|half| half.pidfd.take()) else {
             return Ok(());
         };

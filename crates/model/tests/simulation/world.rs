@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::adoption::{Evidence, Inheritance};
 use model::service::{Exit, Pid, Role};
-use model::supervisor::{Input, Moment};
+use model::supervisor::{Action, Id, Input, Moment, Supervisor};
 use model::time::Instant;
 
 use super::checks::{check_kept, check_rest, check_world};
@@ -19,15 +19,15 @@ use super::wishes::Wishes;
 
 /// What the supervisor is given to decide with, and may be broken on purpose.
 #[derive(Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
 pub struct Rules {
     pub judge: fn(&Evidence, Moment) -> Inheritance,
     pub writes_records: bool,
     pub takes_shortage_for_absence: bool,
     /// Answers to starts come later than what follows.
     pub late: bool,
-    /// What must wait for them does.
-    pub waits: bool,
+    /// Which actions and inputs wait for them.
+    pub action_waits: fn(&Action, Id) -> bool,
+    pub input_waits: fn(&Supervisor, &Input, Id) -> bool,
 }
 
 /// One thing that happens.
@@ -568,6 +568,7 @@ fn turn(shell: &mut Shell, world: &mut World, all: bool) -> Result<Option<u8>, S
                 if shell.leaves || shell.keeper {
                     shell.stop_all(world, Input::Terminate)?;
                 } else {
+                    shell.finish_before(world, &Input::Terminate)?;
                     shell.leaves = true;
                     shell.feed(world, Input::Terminate)?;
                 }
@@ -592,6 +593,10 @@ fn turn(shell: &mut Shell, world: &mut World, all: bool) -> Result<Option<u8>, S
             }
             Ready::Control(id) => shell.obey(world, id)?,
             Ready::Pidfd(id) => shell.adopted_ended(world, id)?,
+        }
+        // Some of what was started ends at once.
+        if world.rules.late && world.chance.one_in(4) {
+            shell.reap(world)?;
         }
     }
     let now: Instant = world.kernel.now;

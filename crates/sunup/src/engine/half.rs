@@ -97,13 +97,20 @@ impl Half {
     }
 
     /// Nothing is done for now, and descriptors are short: that of the process has
-    /// the directory's place, and what was opened for the moment has its own.
+    /// the directory's place, or what was opened for the moment has its own.
     pub fn rest(&mut self) {
-        if let Some(pidfd) = &mut self.pidfd {
+        if self.pidfd.is_some() {
             self.place.go_away(self.supervise.record_fd());
-            move_aside(pidfd);
         }
         self.place.settle();
+    }
+
+    /// The descriptor of the process has its place: from now on it does not move, for
+    /// epoll knows it by its number.
+    pub fn settle(&mut self) {
+        if let Some(pidfd) = &mut self.pidfd {
+            move_aside(pidfd);
+        }
     }
 
     /// Writes the state files, without a `stat` the record alone; true if their

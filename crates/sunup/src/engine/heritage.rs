@@ -304,11 +304,10 @@ impl super::Engine {
         if let Err((attempt, e)) = self.watch_control(id) {
             say::offer(self.who, format_args!("{attempt}: {e}; trying again"));
         }
-        let half = self.units.get(&id.unit).and_then(|unit| unit.half(id.role));
-        let Some(fd) = half.and_then(|half| half.pidfd.as_ref()) else {
+        if self.half(id).is_none_or(|half| half.pidfd.is_none()) {
             return;
-        };
-        self.watch_process(id, fd.as_fd());
+        }
+        self.watch_process(id);
         if let Some(half) = self.half(id) {
             // It may have ended since, and its pid have been given away: what is
             // certain is what it wrote itself. What runit started wrote nothing.

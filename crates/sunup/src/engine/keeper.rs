@@ -73,15 +73,11 @@ impl Engine {
         });
         match opened {
             Ok(fd) => {
-                self.watch_process(id, fd.as_fd());
-                let is_short = self.is_short;
                 if let Some(half) = self.half(id) {
                     half.pidfd = Some(fd);
                     half.sighting = Some(Sighting { pid, at: now() });
-                    if is_short {
-                        half.rest();
-                    }
                 }
+                self.watch_process(id);
             }
             Err(e) => say::offer(self.who, format_args!("watch process {pid}: {e}")),
         }

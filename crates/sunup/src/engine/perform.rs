@@ -241,12 +241,8 @@ impl Engine {
                 Log::NotOpened(complaint(title, &e))
             }
         };
-        let held = self
-            .units
-            .get(&unit_id)
-            .and_then(|u| u.log.as_ref()?.pidfd.as_ref());
-        if let (Log::Opened(_), Some(fd)) = (&log, held) {
-            self.watch_process(id, fd.as_fd());
+        if let Log::Opened(_) = &log {
+            self.watch_process(id);
         }
         Input::LogSeen(unit_id, log)
     }
@@ -322,19 +318,11 @@ impl Engine {
             self.makes_room(e);
         }
         let Opened { unit, main, log } = opened.map_err(|e| complaint(name.escape_ascii(), &e))?;
-        for (role, half) in [
-            (Role::Main, Some(&unit.main)),
-            (Role::Log, unit.log.as_deref()),
-        ] {
-            if let Some(fd) = half.and_then(|half| half.pidfd.as_ref()) {
-                let id = Id {
-                    unit: unit_id,
-                    role,
-                };
-                self.watch_process(id, fd.as_fd());
-            }
-        }
         self.units.insert(unit_id, Box::new(unit));
+        for role in [Role::Main, Role::Log] {
+            let unit = unit_id;
+            self.watch_process(Id { unit, role });
+        }
         Ok(Input::Opened(supervisor::Opened {
             unit: unit_id,
             name: name.clone(),
@@ -344,8 +332,20 @@ impl Engine {
         }))
     }
 
-    pub(super) fn watch_process(&self, id: Id, fd: BorrowedFd) {
-        if let Err(e) = self.watch(fd, Token::Pidfd(id)) {
+    /// Watches a process that is no child, if there is a descriptor of it.
+    pub(super) fn watch_process(&mut self, id: Id) {
+        let is_short = self.is_short;
+        if let Some(half) = self.half(id) {
+            if is_short {
+                half.rest();
+            }
+            half.settle();
+        }
+        let half = self.units.get(&id.unit).and_then(|unit| unit.half(id.role));
+        let watched = half
+            .and_then(|half| half.pidfd.as_ref())
+            .map(|fd| self.watch(fd, Token::Pidfd(id)));
+        if let Some(Err(e)) = watched {
             say::offer(self.who, format_args!("watch a process: {e}"));
         }
     }

@@ -111,6 +111,7 @@ impl Supervise {
             Ok(()) => None,
             Err(_) => Some(
                 fifo(home, c"supervise/ok", OFlags::RDONLY)
+                    .and_then(|ok| Ok(aside(ok)?))
                     .map_err(|e| ("open supervise/ok", e))?,
             ),
         };

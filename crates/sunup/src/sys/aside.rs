@@ -9,7 +9,7 @@ use rustix::process::{Resource, getrlimit};
 /// What is copied is counted in words of the kernel's bitmap of descriptors.
 const COPIED: RawFd = 64;
 
-/// So many of the lowest numbers are never kept: where descriptors run short, those
+/// So many of those numbers are never kept: where descriptors run short, those
 /// that are needed for a moment are still to be had, and what goes on can be dealt with.
 const FLEETING: RawFd = 8;
 

@@ -55,7 +55,8 @@ pub unsafe fn syscall(number: c_long, [a, b, c, d]: [usize; 4]) -> Result<usize,
 pub type Entry = extern "C" fn(*mut c_void) -> c_int;
 
 /// clone(2): the new process calls `entry` with `arg` on a stack that ends, on a
-/// multiple of 16, at `stack`. `tid` is for the flags that want one for the child.
+/// multiple of 16, at `stack`. `pid` and `busy` are for CLONE_PARENT_SETTID and
+/// CLONE_CHILD_CLEARTID.
 ///
 /// # Safety
 /// What the new process does is the caller's responsibility, and the stack is
@@ -69,7 +70,8 @@ pub unsafe fn clone(
     stack: *mut c_void,
     flags: c_int,
     arg: *mut c_void,
-    tid: *mut u32,
+    pid: *mut Pid,
+    busy: *mut u32,
 ) -> Result<Pid, c_int> {
     let result: isize;
     // SAFETY: the new process finds its function and argument on its stack, and
@@ -95,8 +97,8 @@ pub unsafe fn clone(
             inlateout("rax") libc::SYS_clone as isize => result,
             in("rdi") flags as usize,
             in("rsi") stack,
-            in("rdx") 0_usize,
-            in("r10") tid,
+            in("rdx") pid,
+            in("r10") busy,
             in("r8") 0_usize,
             lateout("rcx") _,
             lateout("r11") _,
@@ -121,11 +123,12 @@ pub unsafe fn clone(
     stack: *mut c_void,
     flags: c_int,
     arg: *mut c_void,
-    tid: *mut u32,
+    pid: *mut Pid,
+    busy: *mut u32,
 ) -> Result<Pid, c_int> {
     let none = std::ptr::null_mut::<c_void>();
     // SAFETY: the caller answers for it.
-    let pid = unsafe { libc::clone(entry, stack, flags, arg, none, none, tid) };
+    let pid = unsafe { libc::clone(entry, stack, flags, arg, pid, none, busy) };
     let errno = || std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
     (pid > 0).then_some(pid).ok_or_else(errno)
 }

@@ -138,6 +138,12 @@ const SLEEP: c_int = if raw::LEAVES_ERRNO_ALONE {
 } else {
     libc::CLONE_VFORK
 };
+/// Who slept knows. (musl's clone refuses the flag.)
+const CLEARTID: c_int = if SLEEP == 0 {
+    libc::CLONE_CHILD_CLEARTID
+} else {
+    0
+};
 
 /// The place of a child on its way to its program.
 struct Seat {
@@ -161,7 +167,7 @@ struct Way {
     slot: RawFd,
     /// The highest descriptor that it keeps.
     last: RawFd,
-    /// Of the program, from the leader of its session; 0 without one.
+    /// Of the program's process, from the kernel; 0 if there is none.
     pid: Pid,
     failed: Option<(&'static str, c_int)>,
 }
@@ -282,21 +288,21 @@ impl Spawner {
             return Ok(child);
         };
         seat.wait();
-        let mut pid = child;
         if is_led {
             reap(child);
-            // SAFETY: the leader has ended, and the program's process does not touch it.
-            pid = unsafe { (*seat.way.get()).pid };
         }
-        let Some((step, errno)) = self.leave(seat) else {
-            return Ok(pid);
-        };
-        let e = io::Error::from_raw_os_error(errno);
-        if step == FORK {
-            return Err(SpawnError::Fork(e));
+        // SAFETY: the kernel wrote it before the program's process began, and that does not touch it.
+        let pid = unsafe { (*seat.way.get()).pid };
+        match self.leave(seat) {
+            Some((FORK, errno)) => Err(SpawnError::Fork(io::Error::from_raw_os_error(errno))),
+            Some((step, errno)) => {
+                reap(pid);
+                Err(SpawnError::Step(step, io::Error::from_raw_os_error(errno)))
+            }
+            // Somebody killed the leader before it came to that.
+            None if pid == 0 => Err(SpawnError::Fork(io::ErrorKind::WouldBlock.into())),
+            None => Ok(pid),
         }
-        reap(pid);
-        Err(SpawnError::Step(step, e))
     }
 
     /// Waits until no child uses the supervisor's descriptors.
@@ -340,8 +346,9 @@ impl Spawner {
         let cloned = unsafe {
             if is_led {
                 let flags = SHARED | SLEEP | libc::SIGCHLD;
-                let (stack, none) = (self.stack(SEATS + number), std::ptr::null_mut());
-                raw::clone(leader_process, stack, flags, way.cast(), none)
+                let stack = self.stack(SEATS + number);
+                let (none, busy) = (std::ptr::null_mut(), std::ptr::null_mut());
+                raw::clone(leader_process, stack, flags, way.cast(), none, busy)
             } else {
                 clone_program(way, 0)
             }
@@ -413,9 +420,21 @@ fn reap(pid: Pid) {
 unsafe fn clone_program(way: *mut Way, more: c_int) -> Result<Pid, c_int> {
     // SAFETY: the child has a stack of its own, and the caller answers for the rest.
     unsafe {
-        let flags = SHARED | SLEEP | more | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
-        let busy = (*(*way).busy).as_ptr();
-        raw::clone(program_process, (*way).stack, flags, way.cast(), busy)
+        let tids = libc::CLONE_PARENT_SETTID | CLEARTID;
+        let flags = SHARED | SLEEP | more | tids | libc::SIGCHLD;
+        let (stack, pid, busy) = ((*way).stack, &raw mut (*way).pid, &*(*way).busy);
+        let cloned = raw::clone(
+            program_process,
+            stack,
+            flags,
+            way.cast(),
+            pid,
+            busy.as_ptr(),
+        );
+        if CLEARTID == 0 {
+            busy.store(0, Ordering::Release);
+        }
+        cloned
     }
 }
 
@@ -423,18 +442,15 @@ unsafe fn clone_program(way: *mut Way, more: c_int) -> Result<Pid, c_int> {
 /// (`CLONE_PARENT`), and ends.
 extern "C" fn leader_process(way: *mut c_void) -> c_int {
     let way = way.cast::<Way>();
-    // SAFETY: `way` is a seat's; setsid cannot fail in a fresh child. What is written here the
-    // supervisor reads when this process is reaped, and the program's process does not touch it.
+    // SAFETY: `way` is a seat's; setsid cannot fail in a fresh child. Without another process
+    // what is written here is this one's until the supervisor has reaped it.
     unsafe {
         let _session = syscall(libc::SYS_setsid, [0; 4]);
-        match clone_program(way, libc::CLONE_PARENT) {
-            Ok(pid) => (*way).pid = pid,
-            Err(errno) => {
-                (*way).failed = Some((FORK, errno));
-                let busy = &*(*way).busy;
-                busy.store(0, Ordering::Release);
-                let _woken = futex::wake(busy, futex::Flags::empty(), 1);
-            }
+        if let Err(errno) = clone_program(way, libc::CLONE_PARENT) {
+            (*way).failed = Some((FORK, errno));
+            let busy = &*(*way).busy;
+            busy.store(0, Ordering::Release);
+            let _woken = futex::wake(busy, futex::Flags::empty(), 1);
         }
     }
     0
