@@ -155,6 +155,8 @@ struct Seat {
     slot: OwnedFd,
     /// Whose it is until the start is finished.
     child: Cell<Option<Pid>>,
+    /// That child leads a session, and makes the program's process.
+    is_led: Cell<bool>,
 }
 
 /// What a child needs and what it leaves.
@@ -228,6 +230,7 @@ impl Spawner {
             }),
             slot,
             child: Cell::new(None),
+            is_led: Cell::new(false),
         });
         Ok(Self {
             seats: seats.collect(),
@@ -257,6 +260,7 @@ impl Spawner {
         match self.clone_child(number, seat, plan) {
             Ok(child) => {
                 seat.child.set(Some(child));
+                seat.is_led.set(is_led);
                 Ok(Start {
                     seat: number,
                     child,
@@ -368,6 +372,11 @@ impl Drop for Spawner {
     fn drop(&mut self) {
         // Its memory is needed as long.
         self.wait();
+        for seat in &self.seats {
+            if let Some(leader) = seat.child.get().filter(|_| seat.is_led.get()) {
+                reap(leader);
+            }
+        }
     }
 }
 

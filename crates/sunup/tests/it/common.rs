@@ -63,8 +63,8 @@ pub fn debian(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is missing: install the package runit"))
 }
 
-/// How long an event may take on a busy machine before a test gives up. For other
-/// programs than ours `SUNUP_PATIENCE` sets it, in seconds.
+/// How long an event may take on a busy machine before a test gives up;
+/// `SUNUP_PATIENCE` sets it, in seconds.
 pub fn patience() -> Duration {
     let seconds = env::var("SUNUP_PATIENCE").map_or(60, |s| s.parse().unwrap());
     Duration::from_secs(seconds)
