@@ -43,9 +43,10 @@ impl Engine {
     /// each process gets a descriptor, as long as its pid is certainly its own.
     pub(super) fn leave(&mut self) -> Input {
         let processes: Vec<(Id, Pid)> = self.core.processes().collect();
-        for (id, pid) in processes {
-            self.hold(id, pid);
-        }
+        let held: Vec<Id> = processes
+            .into_iter()
+            .filter_map(|(id, pid)| self.hold(id, pid))
+            .collect();
         match spawn::fork_alike(|| self.keep()) {
             Ok(_) => Input::Left,
             Err(e) => {
@@ -53,18 +54,24 @@ impl Engine {
                     self.who,
                     format_args!("fork a keeper for the running services: {e}; trying again"),
                 );
+                // They are still children, of whose ends is told as such.
+                for id in held {
+                    if let Some(half) = self.half(id) {
+                        half.pidfd = None;
+                        half.sighting = None;
+                    }
+                }
                 Input::NotLeft
             }
         }
     }
 
-    fn hold(&mut self, id: Id, pid: Pid) {
-        if self.half(id).is_none_or(|half| half.pidfd.is_some()) {
-            return;
+    /// Watches a process by descriptor, unless that is done already; who is watched now.
+    fn hold(&mut self, id: Id, pid: Pid) -> Option<Id> {
+        if self.half(id)?.pidfd.is_some() {
+            return None;
         }
-        let Some(raw) = rustix::process::Pid::from_raw(pid as i32) else {
-            return;
-        };
+        let raw = rustix::process::Pid::from_raw(pid as i32)?;
         let open = || pidfd_open(raw, PidfdFlags::empty());
         let opened = open().and_then(aside).or_else(|e| {
             self.makes_room(&e.into());
@@ -73,13 +80,16 @@ impl Engine {
         });
         match opened {
             Ok(fd) => {
-                if let Some(half) = self.half(id) {
-                    half.pidfd = Some(fd);
-                    half.sighting = Some(Sighting { pid, at: now() });
-                }
+                let half = self.half(id)?;
+                half.pidfd = Some(fd);
+                half.sighting = Some(Sighting { pid, at: now() });
                 self.watch_process(id);
+                Some(id)
             }
-            Err(e) => say::offer(self.who, format_args!("watch process {pid}: {e}")),
+            Err(e) => {
+                say::offer(self.who, format_args!("watch process {pid}: {e}"));
+                None
+            }
         }
     }
 

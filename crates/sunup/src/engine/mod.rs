@@ -394,7 +394,6 @@ impl Engine {
         // PID 1 leaves word before it reaps.
         if std::process::id() != 1
             && let Some(pid) = rustix::process::Pid::from_raw(pid as i32)
-            && !self.starting.is_leader(pid)
             && self.may_be_reaped(pid)
             && let Ok(Some(ended)) = waitpid(Some(pid), WaitOptions::NOHANG)
         {
@@ -425,9 +424,10 @@ impl Engine {
 
     fn child_ended(&mut self, (pid, status): (rustix::process::Pid, WaitStatus)) {
         let pid = pid.as_raw_pid() as Pid;
+        // First, for what follows from the others may start a child with this pid.
+        self.feed(Input::ChildEnded(pid, Exit::Status(status.as_raw())));
         self.notice_ended(pid);
         self.trial_ended(pid, status.as_raw());
-        self.feed(Input::ChildEnded(pid, Exit::Status(status.as_raw())));
     }
 
     /// Control bytes came in.

@@ -24,12 +24,6 @@ impl Starting {
         self.0.is_empty()
     }
 
-    /// Whether it is the leader of a session, which is reaped when the start is over.
-    pub fn is_leader(&self, pid: rustix::process::Pid) -> bool {
-        let pid = pid.as_raw_pid();
-        self.0.iter().any(|(_, start)| start.is_led_by(pid))
-    }
-
     /// Whether an action must wait for the first of them.
     pub fn hold_up(&self, action: &Action) -> bool {
         let is_full = matches!(action, Action::Start(_)) && self.0.len() >= SEATS;

@@ -35,7 +35,7 @@ use super::spawn::{Pid, pointers};
 pub enum Session {
     /// That of the supervisor.
     Inherit,
-    /// A new one, whose leader is gone by the time the program runs. So it is
+    /// A new one, whose leader does nothing but end. So it is
     /// under `runsvdir -P` of runit, where runsv leads: the program itself is no
     /// leader, and `exec setsid ...` in a run script does not fork.
     Detached,
@@ -181,14 +181,6 @@ pub struct Start {
     seat: usize,
     /// The program's process, or the leader of its session.
     child: Pid,
-    is_led: bool,
-}
-
-impl Start {
-    /// Whether it is this child that leads the session: it is reaped with the start.
-    pub fn is_led_by(&self, pid: Pid) -> bool {
-        self.is_led && self.child == pid
-    }
 }
 
 /// Starts programs; keeps what children need between two starts.
@@ -251,7 +243,7 @@ impl Spawner {
             .iter()
             .position(|seat| seat.child.get().is_none());
         let Some((number, seat)) = free.and_then(|n| Some((n, self.seats.get(n)?))) else {
-            return Err(SpawnError::Fork(io::ErrorKind::WouldBlock.into()));
+            return Err(SpawnError::Fork(Errno::AGAIN.into()));
         };
         if let Some((from, _)) = plan.stdio {
             copy(from, seat.slot.as_raw_fd()).map_err(|e| SpawnError::Step(STDIO, e))?;
@@ -264,7 +256,6 @@ impl Spawner {
                 Ok(Start {
                     seat: number,
                     child,
-                    is_led,
                 })
             }
             Err(errno) => {
@@ -283,16 +274,12 @@ impl Spawner {
         reason = "it is over, and cannot be finished again"
     )]
     pub fn finish(&self, start: Start) -> Result<Pid, SpawnError> {
-        let Start {
-            seat,
-            child,
-            is_led,
-        } = start;
+        let Start { seat, child } = start;
         let Some(seat) = self.seats.get(seat) else {
             return Ok(child);
         };
         seat.wait();
-        if is_led {
+        if seat.is_led.get() {
             reap(child);
         }
         // SAFETY: the kernel wrote it before the program's process began, and that does not touch it.
@@ -304,12 +291,12 @@ impl Spawner {
                 Err(SpawnError::Step(step, io::Error::from_raw_os_error(errno)))
             }
             // Somebody killed the leader before it came to that.
-            None if pid == 0 => Err(SpawnError::Fork(io::ErrorKind::WouldBlock.into())),
+            None if pid == 0 => Err(SpawnError::Fork(Errno::AGAIN.into())),
             None => Ok(pid),
         }
     }
 
-    /// Waits until no child uses the supervisor's descriptors.
+    /// Waits until no child uses the supervisor's memory, or descriptors of it by their number.
     pub fn wait(&self) {
         self.seats.iter().for_each(Seat::wait);
     }
