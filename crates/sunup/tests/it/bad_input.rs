@@ -23,7 +23,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::common::{Fixture, ends, read_status, running, sunup, wait_for};
+use super::common::{Fixture, ends, read_status, running, sunup, wait_for, yield_until};
 
 /// What may stand in the place of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,14 +178,21 @@ pub fn assert_says(case: &str, errors: &str, who: &str, about: &str, part: &str)
 pub fn until_ready(dir: &Path) -> u32 {
     let supervise = dir.join("supervise");
     wait_for("supervise", &[dir], || supervise.exists().then_some(()));
-    wait_for("status and fifos", &[&supervise], || {
+    let pid = wait_for("status and fifos", &[&supervise], || {
         let fifos = ["control", "ok"].into_iter().all(|name| {
             let found = fs::symlink_metadata(supervise.join(name));
             found.is_ok_and(|found| found.file_type().is_fifo())
         });
-        read_status(dir).filter(|status| fifos && running(status))
-    })
-    .pid
+        let status = read_status(dir).filter(|status| fifos && running(status))?;
+        Some(status.pid)
+    });
+    // All that may be of a predecessor that was killed; but nobody reads then.
+    yield_until(|| {
+        use rustix::fs::{Mode, OFlags, open};
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        open(supervise.join("ok"), flags, Mode::empty()).ok()
+    });
+    pid
 }
 
 /// Makes a file or directory inaccessible, runs a command that ordinary users
