@@ -138,6 +138,12 @@ impl Supervisor {
         self.until_runs(real);
     }
 
+    /// Waits until somebody reads the service's commands.
+    fn until_supervised(&self, name: &str) {
+        let control = self.dir(name).join("supervise/control");
+        yield_until(|| fs::OpenOptions::new().write(true).open(&control).ok());
+    }
+
     fn sv(&self, args: &[&str]) -> String {
         let out = Command::new(self.fixture.path("real/sv"))
             .args(args)
@@ -237,10 +243,9 @@ fn every_service_goes_on_and_no_line_is_lost() {
     kill(supervisor.pid(), Signal::KILL);
     wait_exit(&mut supervisor.child);
     supervisor.child = Supervisor::spawn(&supervisor.fixture, "runsvdir", &["-P", "scan"]);
-    yield_until(|| {
-        let control = supervisor.dir("paused/supervise/control");
-        fs::OpenOptions::new().write(true).open(control).ok()
-    });
+    for name in ["paused", "child", "echo"] {
+        supervisor.until_supervised(name);
+    }
     supervisor.sv(&["restart", "child"]);
     supervisor.sv(&["pause", "paused"]);
     supervisor.sv(&["once", "echo"]);
@@ -299,10 +304,9 @@ fn what_happens_in_the_midst_is_dealt_with_afterwards() {
     supervisor.child = Supervisor::spawn(&supervisor.fixture, "runsvdir", &["scan"]);
     let names = ["ends", "echo", "echo/log", "adopted"];
     let pids = names.map(|name| supervisor.status(name, "run", running).pid);
-    yield_until(|| {
-        let control = supervisor.dir("echo/supervise/control");
-        fs::OpenOptions::new().write(true).open(control).ok()
-    });
+    for name in ["ends", "echo"] {
+        supervisor.until_supervised(name);
+    }
     assert_eq!(pids[3], adopted);
     supervisor.sv(&["restart", "ends"]);
     let ends_pid = supervisor.status("ends", "run", running).pid;
