@@ -6,12 +6,11 @@ use std::collections::VecDeque;
 use model::service::{Exit, Pid};
 use model::supervisor::{Action, Id, Input, Job};
 
-use rustix::process::{WaitId, WaitIdOptions, waitid};
-
 use super::half::About;
 use super::launch::Refusal;
 use super::perform::path_of;
 use super::{Engine, adopt};
+use crate::sys::child;
 use crate::sys::spawner::{SEATS, Start};
 
 /// Those whose outcome is not known yet, in their order.
@@ -40,10 +39,7 @@ impl Engine {
     /// answers that its end waits for are handed in. Once it is reaped, its pid may be
     /// given to what is started then.
     pub(super) fn may_be_reaped(&mut self, pid: rustix::process::Pid) -> bool {
-        let has_ended = || {
-            let flags = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-            matches!(waitid(WaitId::Pid(pid), flags), Ok(Some(_)))
-        };
+        let has_ended = || child::has_ended(pid) == Ok(true);
         if self.starting.is_empty() {
             return true;
         }

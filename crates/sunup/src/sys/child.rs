@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
 use super::signal::check;
 
 /// The pid and the raw wait status of a child that has ended, which stays as it
@@ -23,4 +25,13 @@ pub fn ended() -> io::Result<Option<(i32, i32)>> {
         _ => status,
     };
     Ok((pid > 0).then_some((pid, raw)))
+}
+
+/// Whether a child has ended and was not reaped; it stays as it is.
+///
+/// # Errors
+/// It is no child, or not any more (`ECHILD`).
+pub fn has_ended(pid: Pid) -> rustix::io::Result<bool> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(pid), options).map(|ended| ended.is_some())
 }

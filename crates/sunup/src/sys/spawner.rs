@@ -20,12 +20,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::event::Timespec;
 use rustix::io::Errno;
-use rustix::process::{
-    Resource, Rlimit, WaitId, WaitIdOptions, getpid, getrlimit, setrlimit, waitid,
-};
+use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit};
 use rustix::thread::futex;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::child;
 use super::raw::{self, syscall};
 use super::signal;
 use super::spawn::{Pid, pointers};
@@ -384,9 +383,8 @@ impl Seat {
     /// Whether the program's process ended; it is not reaped.
     fn has_ended(&self) -> bool {
         let lives = |pid: Pid| {
-            let flags = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
             let pid = rustix::process::Pid::from_raw(pid);
-            pid.is_some_and(|pid| matches!(waitid(WaitId::Pid(pid), flags), Ok(None)))
+            pid.is_some_and(|pid| child::has_ended(pid) == Ok(false))
         };
         // SAFETY: a leader writes it, and has ended then.
         let led = || unsafe { (*self.way.get()).pid };
