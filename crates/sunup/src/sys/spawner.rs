@@ -152,7 +152,7 @@ struct Seat {
     way: UnsafeCell<Way>,
     /// A low number, for a descriptor of the child: what lies above all slots is not copied.
     slot: OwnedFd,
-    /// Whose it is until the start is finished.
+    /// Whose it is until the start is finished: the program's process, or its leader.
     child: Cell<Option<Pid>>,
     /// That child leads a session, and makes the program's process.
     is_led: Cell<bool>,
@@ -173,14 +173,10 @@ struct Way {
     failed: Option<(&'static str, c_int)>,
 }
 
-/// A start under way, to be finished.
+/// A start under way, to be finished: the number of its seat.
 #[must_use]
 #[derive(Debug)]
-pub struct Start {
-    seat: usize,
-    /// The program's process, or the leader of its session.
-    child: Pid,
-}
+pub struct Start(usize);
 
 /// Starts programs; keeps what children need between two starts.
 pub struct Spawner {
@@ -252,10 +248,7 @@ impl Spawner {
             Ok(child) => {
                 seat.child.set(Some(child));
                 seat.is_led.set(is_led);
-                Ok(Start {
-                    seat: number,
-                    child,
-                })
+                Ok(Start(number))
             }
             Err(errno) => {
                 self.leave(seat);
@@ -273,9 +266,10 @@ impl Spawner {
         reason = "it is over, and cannot be finished again"
     )]
     pub fn finish(&self, start: Start) -> Result<Pid, SpawnError> {
-        let Start { seat, child } = start;
-        let Some(seat) = self.seats.get(seat) else {
-            return Ok(child);
+        let seat = self.seats.get(start.0);
+        let Some((seat, child)) = seat.and_then(|seat| Some((seat, seat.child.get()?))) else {
+            // Not one of ours.
+            return Err(SpawnError::Fork(Errno::INVAL.into()));
         };
         seat.wait();
         if seat.is_led.get() {
@@ -659,7 +653,8 @@ mod tests {
     fn who_is_killed_on_the_way_keeps_nobody_waiting() {
         let (spawner, home) = (Spawner::new().unwrap(), home());
         let start = spawner.start(plan(&home, "exec sleep 1000")).unwrap();
-        let pid = rustix::process::Pid::from_raw(start.child).unwrap();
+        let pid =
+            rustix::process::Pid::from_raw(spawner.seats[start.0].child.get().unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         let finished = spawner.finish(start).unwrap();
         assert_eq!(finished, pid.as_raw_pid());
