@@ -12,7 +12,7 @@ use lab::{debian, image, workspace};
 
 use super::root;
 pub use super::seat::Host;
-use super::seat::Seat;
+use super::seat::{AWAIT, Seat};
 
 /// Memory of the machine in QEMU, in MiB: the tree is there twice while it is unpacked.
 const MEMORY_MIB: u32 = 1536;
@@ -40,12 +40,6 @@ mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs /run
 . /lab/set-up >/lab/set-up.log 2>&1
 exec /sbin/init
 "#;
-
-/// Waits in the machine, for what tells nobody when it happens.
-const AWAIT: &str = "#!/bin/sh\n\
-    # await CONDITION: looks until it holds; a minute at most.\n\
-    for i in $(seq 600); do\n\teval \"$1\" && exit\n\tsleep 0.1\ndone\n\
-    echo \"await: $1: no\"\nexit 1\n";
 
 /// Says the number of a service's process.
 const PID_OF: &str = "#!/bin/sh\ncat \"/etc/service/$1/supervise/pid\"\n";

@@ -13,6 +13,20 @@ use rustix::fs::{FlockOperation, flock};
 /// How long anything may take on a busy workstation that emulates a processor.
 const PATIENCE: Duration = Duration::from_mins(5);
 
+/// A program of the machine: waits for what tells nobody when it happens. What it
+/// says is what the last look said: those before it failed, and may have said so.
+pub const AWAIT: &str = r#"#!/bin/sh
+# await CONDITION: looks until it holds; a minute at most.
+code=1
+for i in $(seq 600); do
+    said=$(eval "$1" 2>&1) && code=0 && break
+    sleep 0.1
+done
+[ -z "$said" ] || printf '%s\n' "$said"
+[ "$code" = 0 ] || echo "await: $1: no"
+exit "$code"
+"#;
+
 /// Where a machine runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host {

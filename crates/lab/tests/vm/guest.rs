@@ -13,13 +13,7 @@ use lab::tree::Tree;
 use model::format::cpio::{Device, Node};
 
 pub use super::seat::Host;
-use super::seat::Seat;
-
-/// Waits in the machine, for what tells nobody when it happens.
-const AWAIT: &str = "#!/bin/sh\n\
-    # await CONDITION: looks until it holds; a minute at most.\n\
-    for i in $(seq 600); do\n\teval \"$1\" && exit\n\tusleep 100000\ndone\n\
-    echo \"await: $1: no\"\nexit 1\n";
+use super::seat::{AWAIT, Seat};
 
 /// How a machine differs from ours.
 #[derive(Clone, Copy)]
