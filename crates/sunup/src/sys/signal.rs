@@ -12,6 +12,11 @@ pub use libc::{
 /// A signal number, as in signal(7).
 pub type Signal = i32;
 
+/// A real-time signal that nothing else here uses.
+pub fn queued() -> Signal {
+    libc::SIGRTMIN()
+}
+
 /// Blocks a set of signals and delivers them through a descriptor.
 pub struct SignalFd {
     fd: OwnedFd,
@@ -24,6 +29,8 @@ pub struct Delivered {
     pub signal: Signal,
     /// Pid of the sender as seen from here; 0 for the kernel or another namespace.
     pub sender: u32,
+    /// The descriptor that it is about, if it is about one.
+    pub fd: i32,
 }
 
 impl SignalFd {
@@ -60,6 +67,7 @@ impl SignalFd {
                 Delivered {
                     signal: info.ssi_signo as Signal,
                     sender: info.ssi_pid,
+                    fd: info.ssi_fd,
                 }
             })
         }

@@ -5,7 +5,7 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use super::common::{Fixture, SLEEP, kill, lives, running, wait_exit, wait_for};
+use super::common::{Fixture, SLEEP, applet, kill, lives, running, wait_exit, wait_for};
 use super::runsvdir::{Runsvdir, lock_holder, status};
 
 /// So many of a process's descriptors are for a moment only.
@@ -122,4 +122,54 @@ fn take_over(services: usize, programs: &[&str], spare: usize) {
     }
     assert_eq!(second.said(), "", "{services} {programs:?} {spare}");
     second.hang_up();
+}
+
+/// sv looks at many in turns, and the last of a turn is what it waits for at first:
+/// one that does not stop keeps it from the others for a moment only.
+#[test]
+fn many_are_stopped_though_one_is_stubborn() {
+    let fixture = Fixture::new(&[("scan/", "")]);
+    let names: Vec<String> = (0..150).map(|n| format!("s{n:03}")).collect();
+    for name in &names {
+        fixture.add(&format!("scan/{name}/run"), SLEEP);
+    }
+    let stubborn = fixture.path("scan/s063");
+    fixture.add(
+        "scan/s063/run",
+        "#!/bin/sh\ntrap '' TERM\n: >ready\nexec sleep 1000\n",
+    );
+    let runsvdir = Runsvdir::start(&fixture);
+    for name in &names {
+        status(&fixture.path("scan").join(name), "running", running);
+    }
+    wait_for("trap", &[&stubborn], || {
+        fs::metadata(stubborn.join("ready")).ok()
+    });
+
+    let output = fixture.path("output");
+    let mut stop = applet("sv")
+        .args(["-w", "180", "stop"])
+        .args(&names)
+        .env("SVDIR", fixture.path("scan"))
+        .stdout(fs::File::create(&output).unwrap())
+        .spawn()
+        .unwrap();
+    let said = || fs::read_to_string(&output).unwrap();
+    wait_for("the others' end", &[&fixture.path("")], || {
+        (said().lines().count() == names.len() - 1).then_some(())
+    });
+    assert!(!said().contains("s063"), "{}", said());
+    kill(status(&stubborn, "stubborn", running).pid, Signal::KILL);
+    assert!(wait_exit(&mut stop).success());
+    let said = said();
+    let mut stopped: Vec<&str> = said
+        .lines()
+        .map(|line| line.strip_prefix("ok: down: ").expect(line))
+        .filter_map(|rest| rest.get(..4))
+        .collect();
+    assert_eq!(stopped.pop(), Some("s063"));
+    stopped.push("s063");
+    stopped.sort_unstable();
+    assert_eq!(stopped, names);
+    runsvdir.hang_up();
 }

@@ -580,7 +580,12 @@ fn the_exit_code_counts_failures() {
     let fixture = Fixture::new(&[]);
     let sv = [debian("sv"), tested(&fixture)];
     for n in [1, 2, 98, 99, 100, 300] {
-        let args = [&["status"][..], &vec!["missing"; n]].concat();
+        // Many are asked by several processes, and told in order.
+        let names: Vec<String> = (0..n).map(|n| format!("missing{n:03}")).collect();
+        let args = ["status"]
+            .into_iter()
+            .chain(names.iter().map(String::as_str));
+        let args: Vec<&str> = args.collect();
         let [oracle, got] = sv.each_ref().map(|sv| run(sv, &fixture.path(""), &args));
         assert_eq!(got, oracle, "{n}");
     }

@@ -1,11 +1,11 @@
 //! What tells that something may have happened to a service that is waited for:
 //! watches of its files, the fifo that its supervisor holds, and the ends of
-//! checks. Many services are watched by inotify, which costs for each what it
-//! costs for one; a few by dnotify, whose end costs nothing.
+//! checks. A new status is told by dnotify, whose end costs nothing, or by
+//! inotify where that is not to be had; all else by inotify.
 
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use rustix::buffer::spare_capacity;
@@ -22,9 +22,6 @@ pub const LOOK_NS: u64 = 100_000_000;
 /// Ready descriptors taken from the kernel at a time.
 const EVENTS_MAX: usize = 256;
 
-/// So many services are few: all are looked at when something happens to one.
-const FEW_MAX: usize = 8;
-
 /// In the epoll set; every other number is a service's.
 const INOTIFY: u64 = u64::MAX;
 const SIGNALS: u64 = u64::MAX - 1;
@@ -35,9 +32,9 @@ pub struct Events {
     /// Made when it is needed.
     inotify: Option<OwnedFd>,
     signals: Option<SignalFd>,
-    is_few: bool,
-    /// Of these SIGIO tells while they are open.
-    dirs: Vec<OwnedFd>,
+    /// Of these a signal tells, by their numbers, while they are open.
+    dirs: HashMap<RawFd, (OwnedFd, usize)>,
+    dirs_max: usize,
     /// Whose a watch is: a service that is named twice has it twice.
     owners: HashMap<i32, Vec<usize>>,
 }
@@ -54,17 +51,18 @@ pub struct News {
 }
 
 impl Events {
-    /// Nothing is watched yet, of `count` services at most. What the kernel does not
-    /// give is done without.
-    pub fn new(count: usize) -> Self {
+    /// Nothing is watched yet. What the kernel does not give is done without, and
+    /// so are more than `dirs_max` descriptors of directories.
+    pub fn new(dirs_max: usize) -> Self {
         // Ignored signals are not told of.
         signal::reset(SIGIO);
+        signal::reset(signal::queued());
         let events = Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).ok(),
             inotify: None,
-            signals: SignalFd::new(&[SIGCHLD, SIGIO]).ok(),
-            is_few: count <= FEW_MAX,
-            dirs: vec![],
+            signals: SignalFd::new(&[SIGCHLD, SIGIO, signal::queued()]).ok(),
+            dirs: HashMap::new(),
+            dirs_max,
             owners: HashMap::new(),
         };
         if let Some(signals) = &events.signals {
@@ -77,14 +75,14 @@ impl Events {
     /// events: we do it ourselves.
     pub fn watch_status(&mut self, service: usize, dir: &Path) -> bool {
         let supervise = dir.join("supervise");
-        // A watch from before that tells too much is replaced.
-        if self.is_few
-            && self.inotify.is_none()
+        // A watch from before that tells too much, of our own looks among others, is replaced.
+        if self.inotify.is_none()
             && self.signals.is_some()
-            && let Ok(fd) = entries::open(CWD, &supervise)
-            && dnotify::tell(fd.as_fd()).is_ok()
+            && self.dirs.len() < self.dirs_max
+            && let Ok(dir) = entries::open(CWD, &supervise)
+            && dnotify::tell(dir.as_fd(), signal::queued()).is_ok()
         {
-            self.dirs.push(fd);
+            self.dirs.insert(dir.as_raw_fd(), (dir, service));
             return true;
         }
         // runit's runsv renames; ours writes in place.
@@ -152,8 +150,12 @@ impl Events {
         }
         while let Some(delivered) = self.signals.as_ref().and_then(SignalFd::next) {
             match delivered.signal {
+                SIGCHLD => news.child_ended = true,
                 SIGIO => news.is_vague = true,
-                _ => news.child_ended = true,
+                _ => {
+                    let told = self.dirs.get(&delivered.fd);
+                    news.touched.extend(told.map(|(_, service)| *service));
+                }
             }
         }
         news

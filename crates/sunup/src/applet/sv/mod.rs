@@ -14,6 +14,7 @@ mod check;
 mod events;
 mod output;
 mod reason;
+mod report;
 mod supervise;
 pub mod svc;
 mod wait;
@@ -21,7 +22,6 @@ mod wait;
 use std::os::unix::ffi::OsStringExt;
 
 use model::control::{Action, Verb};
-use model::format::status::Phase;
 use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call, usage_error};
@@ -91,7 +91,7 @@ fn run(call: &Call) -> u8 {
     }
     match asked(call, word) {
         Err(mistake) => usage_error(&SPEC, &mistake),
-        Ok((Verb::Status, _)) => count(status(names).failed),
+        Ok((Verb::Status, _)) => count(report::status(names).failed as usize),
         Ok((Verb::Act(action), wait_ms)) => count(act(&action, names, wait_ms)),
     }
 }
@@ -103,7 +103,7 @@ fn run_as_init_script(call: &Call) -> u8 {
     };
     match asked(call, word) {
         Err(mistake) => usage_error(&INIT_SCRIPT_SPEC, &mistake),
-        Ok((Verb::Status, _)) => status(&[name]).lsb_code,
+        Ok((Verb::Status, _)) => report::status(&[name]).lsb_code,
         Ok((Verb::Act(action), wait_ms)) => u8::from(act(&action, &[name], wait_ms) > 0),
     }
 }
@@ -144,56 +144,6 @@ fn not_seconds(whose: &str, text: &[u8]) -> String {
     )
 }
 
-/// What reporting the status of services came to.
-struct Reported {
-    failed: usize,
-    /// Of the last service: 0 runs, 3 is down, 4 is not known.
-    lsb_code: u8,
-}
-
-fn status(names: &[&[u8]]) -> Reported {
-    let mut reported = Reported {
-        failed: 0,
-        lsb_code: 4,
-    };
-    let mut out = Output::new();
-    for name in names {
-        let (text, ok) = match report(name, &mut out) {
-            Ok((phase, text, log_ok)) => {
-                reported.lsb_code = if phase == Phase::Down { 3 } else { 0 };
-                (text, log_ok)
-            }
-            Err(trouble) => (trouble.line(name), false),
-        };
-        reported.failed += usize::from(!ok);
-        out.say(&text);
-    }
-    reported
-}
-
-/// The phase and the line of a service, and whether its log service, if any, is well.
-fn report(name: &[u8], out: &mut Output) -> Result<(Phase, Vec<u8>, bool), Trouble> {
-    let service = Service::named(name)?;
-    let status = service.status()?;
-    let entries = service.entries();
-    let mut text = service.describe(name, &status, entries, out);
-    let mut log_ok = true;
-    match service.log(entries) {
-        Ok(None) => text.push(b'\n'),
-        Ok(Some((log, status))) => {
-            text.extend_from_slice(b"; ");
-            text.extend(log.describe(b"log", &status, log.entries(), out));
-            text.push(b'\n');
-        }
-        Err(trouble) => {
-            log_ok = false;
-            text.extend_from_slice(b"; ");
-            text.extend(trouble.line(&[name, b"/log"].concat()));
-        }
-    }
-    Ok((status.phase, text, log_ok))
-}
-
 /// Sends the command to all, then waits for all; returns how many failed.
 fn act(action: &Action, names: &[&[u8]], wait_ms: Option<u64>) -> usize {
     let mut out = Output::new();
@@ -213,7 +163,7 @@ fn act(action: &Action, names: &[&[u8]], wait_ms: Option<u64>) -> usize {
 }
 
 fn send(action: &Action, name: &[u8]) -> Result<(), Trouble> {
-    let service = Service::named(name)?;
+    let (service, control) = Service::to_command(name)?;
     service.status()?;
-    service.control()?.send(action.bytes)
+    control.send(action.bytes)
 }

@@ -25,6 +25,19 @@ impl Output {
         }
     }
 
+    /// One that writes no lines, for another process will.
+    pub fn kept() -> Self {
+        Self {
+            held: Vec::new(),
+            held_max: usize::MAX,
+        }
+    }
+
+    /// The lines not yet written.
+    pub fn into_lines(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
+    }
+
     /// Adds whole lines.
     pub fn say(&mut self, lines: &[u8]) {
         self.held.extend_from_slice(lines);
@@ -35,7 +48,9 @@ impl Output {
 
     /// A warning on standard error, after what was said before it.
     pub fn warn(&mut self, what: &str) {
-        self.flush();
+        if self.held_max < usize::MAX {
+            self.flush();
+        }
         say::line("warning", what);
     }
 

@@ -65,5 +65,6 @@ fn run(call: &Call) -> u8 {
 }
 
 fn send(name: &[u8], letters: &[u8]) -> Result<(), Trouble> {
-    Service::named(name)?.control()?.send(letters)
+    let (_, control) = Service::to_command(name)?;
+    control.send(letters)
 }

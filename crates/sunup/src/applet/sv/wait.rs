@@ -1,14 +1,17 @@
 //! Waiting until commands have taken effect, for many services in one loop.
 //!
-//! Order matters: first subscribe, then read the status, then write the command;
-//! so nothing that happens can be missed. One service is commanded while the next
-//! is prepared, for the supervisor works meanwhile.
+//! Each is sent its command at once, for the supervisor works while the next is
+//! prepared. Then each is looked at, and only if there is something to wait for it
+//! is watched and looked at again, so nothing that happens can be missed: watching
+//! costs more than looking, the supervisor most of all. As commands take effect in
+//! the order in which they were sent, the looks at many go in that order, too, some
+//! at a time, when the last of these is done.
 //!
 //! The supervisor tells of progress by writing a new status, by reading
 //! `supervise/control`, and by closing its end of the fifos when it ends. A status
 //! counts only once the supervisor has read the command: an old status that
 //! happens to show what is wanted proves nothing. The reading is watched for where
-//! nothing else is left to wait for: each watch costs, and a new status mostly comes after it.
+//! the status says already what is wanted, so that no other may come.
 //!
 //! A service that is to start and never had a supervisor is given the time to get
 //! one: it may have been enabled just now.
@@ -36,6 +39,10 @@ const WAIT_MS_MIN: u64 = 500;
 /// How long KILL may take to do its work (ms).
 const KILL_WAIT_MS: u64 = 7000;
 const NS_PER_MS: u64 = 1_000_000;
+/// So many are looked at when the last of them is done,
+const TURN: usize = 64;
+/// as long as that happens by then (ms); a service may take long to stop.
+const TURNS_MS: u64 = 100;
 
 /// Services that have their command and are waited for.
 pub struct Waiter {
@@ -59,11 +66,30 @@ struct Target {
     /// `None` for an action that only looks.
     control: Option<Control>,
     before: Status,
-    /// The kernel tells of all that happens to it.
-    is_watched: bool,
-    /// Also of the reading of commands.
-    tells_reading: bool,
+    /// Whether the kernel tells of its status, and of its supervisor's end.
+    tells_status: Tells,
+    /// Whether it tells of the reading of commands.
+    tells_reading: Tells,
     check: Check,
+}
+
+/// Whether the kernel tells of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tells {
+    /// Nobody asked it to.
+    Unasked,
+    Yes,
+    /// It cannot: there is nothing but to look again and again.
+    No,
+}
+
+/// What a look at a service shows.
+enum Look {
+    Done(Outcome),
+    /// A new status has to come.
+    Waits,
+    /// The status is right, if only the supervisor has read the command.
+    Unread,
 }
 
 /// How the waiting for a service ended.
@@ -75,12 +101,12 @@ enum Outcome {
 impl Waiter {
     /// Starts the clock.
     pub fn new(action: Action, wait_ms: u64, count: usize) -> Self {
-        raise_descriptor_limit(count);
+        let spare = raise_descriptor_limit(count);
         Self {
             action,
             targets: BTreeMap::new(),
             next_number: 0,
-            events: Events::new(count),
+            events: Events::new(spare),
             dirty: BTreeSet::new(),
             restless: BTreeSet::new(),
             end_ns: after_ms(wait_ms.max(WAIT_MS_MIN)),
@@ -95,34 +121,25 @@ impl Waiter {
         let number = self.next_number;
         self.next_number += 1;
         self.await_supervisor(number, name, &dir, out);
-        let mut is_watched = self.events.watch_status(number, &dir);
-        let mut service = Service::named(name)?;
-        let before = service.status()?;
-        let control = if self.action.bytes.is_empty() {
-            None
+        let (service, control) = if self.action.bytes.is_empty() {
+            (Service::named(name)?, None)
         } else {
-            let control = service.control()?;
-            control.send(self.action.bytes)?;
-            service.drop_lifeline();
-            Some(control)
+            let (service, control) = Service::to_command(name)?;
+            (service, Some(control))
         };
-        let mut target = Target {
+        let before = service.status()?;
+        if let Some(control) = &control {
+            control.send(self.action.bytes)?;
+        }
+        let target = Target {
             name: name.to_vec(),
             service,
             control,
             before,
-            is_watched: false,
-            tells_reading: false,
+            tells_status: Tells::Unasked,
+            tells_reading: Tells::Unasked,
             check: Check::new(),
         };
-        if let Some(lifeline) = target.lifeline() {
-            is_watched &= self.events.guard(number, lifeline);
-        }
-        target.is_watched = is_watched;
-        // Else a new status has to come, and will be told.
-        if !is_watched || self.action.verdict(&before, &before) != Verdict::NotYet {
-            self.dirty.insert(number);
-        }
         self.targets.insert(number, target);
         Ok(())
     }
@@ -153,6 +170,8 @@ impl Waiter {
 
     /// Waits for all and reports each as it is done; returns how many failed.
     pub fn finish(mut self, out: &mut Output) -> usize {
+        self.take_turns(out);
+        self.dirty.extend(self.targets.keys());
         loop {
             self.judge(out);
             // Also before the end: closing an inotify makes the kernel wait.
@@ -161,7 +180,7 @@ impl Waiter {
                 return self.failed;
             }
             if boot_ns() < self.end_ns {
-                self.sleep();
+                self.sleep(self.end_ns);
             } else if self.action.kills && !self.killed {
                 self.kill();
             } else {
@@ -171,14 +190,33 @@ impl Waiter {
         }
     }
 
+    /// Looks at many, some at a time.
+    fn take_turns(&mut self, out: &mut Output) {
+        let numbers: Vec<usize> = self.targets.keys().copied().collect();
+        let until = after_ms(TURNS_MS).min(self.end_ns);
+        for turn in numbers.chunks(TURN) {
+            let Some(last) = turn.last() else { return };
+            self.dirty.insert(*last);
+            self.judge(out);
+            while self.targets.contains_key(last) {
+                if boot_ns() >= until {
+                    return;
+                }
+                self.sleep(until);
+                self.judge(out);
+            }
+            self.dirty.extend(turn);
+            self.judge(out);
+        }
+    }
+
     /// Reports and forgets the targets that are done.
     fn judge(&mut self, out: &mut Output) {
         for number in std::mem::take(&mut self.dirty) {
             let Some(target) = self.targets.get_mut(&number) else {
                 continue;
             };
-            let is_read = target.is_read(number, &mut self.events);
-            let outcome = target.judge(&self.action, is_read, out);
+            let outcome = target.judge(number, &self.action, &mut self.events, out);
             if target.is_restless() {
                 self.restless.insert(number);
             } else {
@@ -233,12 +271,12 @@ impl Waiter {
         self.failed += self.targets.len();
     }
 
-    /// Sleeps until something happens to a target, and marks it.
-    fn sleep(&mut self) {
+    /// Sleeps until something happens to a target, and marks it; `until` then at most.
+    fn sleep(&mut self, until: u64) {
         let now = boot_ns();
         let restless = self.restless.iter().filter_map(|n| self.targets.get(n));
         let again = restless.filter_map(|target| target.wake_ns(now)).min();
-        let wake = again.map_or(self.end_ns, |ns| ns.min(self.end_ns));
+        let wake = again.map_or(until, |ns| ns.min(until));
         let news = self.events.wait(wake.saturating_sub(now));
         self.mark(&news);
     }
@@ -251,7 +289,7 @@ impl Waiter {
         let now = boot_ns();
         for number in &self.restless {
             let is_due = self.targets.get(number).is_some_and(|t| {
-                !t.is_watched
+                t.must_be_polled()
                     || t.check.again_at_ns().is_some_and(|ns| ns <= now)
                     || (news.child_ended && t.check.is_running())
             });
@@ -263,47 +301,70 @@ impl Waiter {
 }
 
 impl Target {
-    /// Whether the supervisor has read all commands; if not, that is watched for
-    /// from now on.
-    fn is_read(&mut self, number: usize, events: &mut Events) -> bool {
-        let Some(control) = &self.control else {
-            return true;
-        };
-        if control.is_read() {
-            return true;
+    /// `None` while there is something to wait for, which is watched then.
+    fn judge(
+        &mut self,
+        number: usize,
+        action: &Action,
+        events: &mut Events,
+        out: &mut Output,
+    ) -> Option<Outcome> {
+        loop {
+            let look = self.look(action, out);
+            if let Look::Done(outcome) = look {
+                return Some(outcome);
+            }
+            if !self.watch_more(number, &look, events) {
+                return None;
+            }
         }
-        if !self.tells_reading {
-            self.is_watched &= events.watch_reading(number, self.service.dir());
-            self.tells_reading = true;
-        }
-        control.is_read()
     }
 
-    /// `None` while there is something to wait for.
-    fn judge(&mut self, action: &Action, is_read: bool, out: &mut Output) -> Option<Outcome> {
+    /// Watches what is waited for; whether it has only now begun to.
+    fn watch_more(&mut self, number: usize, look: &Look, events: &mut Events) -> bool {
+        let told = |tells| if tells { Tells::Yes } else { Tells::No };
+        if self.tells_status == Tells::Unasked {
+            let lifeline = self.lifeline();
+            let is_guarded = lifeline.is_none_or(|lifeline| events.guard(number, lifeline));
+            let dir = self.service.dir();
+            self.tells_status = told(events.watch_status(number, dir) && is_guarded);
+            return true;
+        }
+        if matches!(look, Look::Unread) && self.tells_reading == Tells::Unasked {
+            self.tells_reading = told(events.watch_reading(number, self.service.dir()));
+            return true;
+        }
+        false
+    }
+
+    fn look(&mut self, action: &Action, out: &mut Output) -> Look {
         if self.lifeline().is_some_and(is_dead) {
-            return Some(Outcome::Ended(Trouble::Dead));
+            return Look::Done(Outcome::Ended(Trouble::Dead));
         }
-        if !is_read {
-            return None;
-        }
+        // Before the status, which is to be of after that.
+        let is_read = self.control.as_ref().is_none_or(Control::is_read);
         let status = match self.service.status() {
             Ok(status) => status,
-            Err(trouble) => return Some(Outcome::Ended(trouble)),
+            Err(trouble) => return Look::Done(Outcome::Ended(trouble)),
         };
         let reached = match action.verdict(&self.before, &status) {
+            Verdict::NotYet => {
+                self.check.stop();
+                return Look::Waits;
+            }
+            _ if !is_read => return Look::Unread,
             Verdict::Reached => true,
             Verdict::IfCheckPasses => {
                 // It may warn.
                 out.flush();
                 self.check.passes(self.service.dir())
             }
-            Verdict::NotYet => {
-                self.check.stop();
-                false
-            }
         };
-        reached.then_some(Outcome::Reached(status))
+        if reached {
+            Look::Done(Outcome::Reached(status))
+        } else {
+            Look::Waits
+        }
     }
 
     fn lifeline(&self) -> Option<&OwnedFd> {
@@ -315,12 +376,17 @@ impl Target {
 
     /// Whether it is to be looked at though nothing tells to, or when a child ends.
     fn is_restless(&self) -> bool {
-        !self.is_watched || self.check.is_running() || self.check.again_at_ns().is_some()
+        self.must_be_polled() || self.check.is_running() || self.check.again_at_ns().is_some()
+    }
+
+    /// Whether something may happen to it that nothing tells of.
+    fn must_be_polled(&self) -> bool {
+        self.tells_status == Tells::No || self.tells_reading == Tells::No
     }
 
     /// When to look again though nothing tells to (boot clock, ns).
     fn wake_ns(&self, now: u64) -> Option<u64> {
-        let look = (!self.is_watched).then_some(now.saturating_add(LOOK_NS));
+        let look = self.must_be_polled().then_some(now.saturating_add(LOOK_NS));
         self.check.again_at_ns().into_iter().chain(look).min()
     }
 
@@ -336,12 +402,15 @@ fn after_ms(ms: u64) -> u64 {
     boot_ns().saturating_add(ms.saturating_mul(NS_PER_MS))
 }
 
-/// Two descriptors for each of many services are held open; the usual 1024 would not
+/// Two descriptors for each of many services are held open, and a third of those that
+/// are watched, which inotify spares where there is none; the usual 1024 would not
 /// do for a thousand services, nor the kernel's own hard 4096 for ten thousand, which
 /// root may raise. Where it may not be raised, the surplus services fail one by one.
-fn raise_descriptor_limit(count: usize) {
+/// Returns how many may be watched at that price.
+fn raise_descriptor_limit(count: usize) -> usize {
+    let (least, whole) = (2 * count as u64 + 64, 3 * count as u64 + 64);
     let limit = getrlimit(Resource::Nofile);
-    let needed = limit.maximum.map(|most| most.max(2 * count as u64 + 64));
+    let needed = limit.maximum.map(|most| most.max(whole));
     let _raised = [needed, limit.maximum].into_iter().any(|most| {
         let raised = Rlimit {
             current: most,
@@ -349,4 +418,6 @@ fn raise_descriptor_limit(count: usize) {
         };
         setrlimit(Resource::Nofile, raised).is_ok()
     });
+    let spare = |most: u64| most.saturating_sub(least) as usize;
+    getrlimit(Resource::Nofile).current.map_or(count, spare)
 }

@@ -1,0 +1,171 @@
+//! `sv status`: a line for each service, in the order in which they were named.
+//!
+//! Asking is all system calls, about ten for each service. So who names many has
+//! them asked by several processes, each for a part of them; what they have to say
+//! waits in pipes until those named before have had their say. (Threads would do
+//! the same, and the library for them would make the binary larger by a thirtieth.)
+
+use std::io::{self, PipeReader, Read, Write};
+
+use model::format::status::Phase;
+use rustix::process::{WaitOptions, waitpid};
+
+use super::output::Output;
+use super::supervise::{Service, Trouble};
+use crate::sys::spawn;
+
+/// For fewer services a process is not worth its start.
+const PART_MIN: usize = 128;
+/// More are in each other's way in the kernel.
+const PARTS_MAX: usize = 4;
+/// What a part ends with: how many failed (little endian), and the LSB code.
+const SUM_BYTES: usize = 5;
+
+/// What reporting the status of services came to.
+#[derive(Clone, Copy)]
+pub struct Reported {
+    /// How many could not be told, or their loggers.
+    pub failed: u32,
+    /// Of the last service: 0 runs, 3 is down, 4 is not known.
+    pub lsb_code: u8,
+}
+
+/// Services that another process asks.
+struct Part<'n> {
+    names: &'n [&'n [u8]],
+    /// `None`: there is no process to be had, or no pipe.
+    asked: Option<(PipeReader, spawn::Pid)>,
+}
+
+/// Reports on all.
+pub fn status(names: &[&[u8]]) -> Reported {
+    let mut out = Output::new();
+    let (first, rest) = names.split_at(names.len().div_ceil(parts(names.len())));
+    let rest = rest.chunks(first.len().max(1));
+    let rest: Vec<_> = rest.map(Part::ask).collect();
+    let mut reported = ask_all(first, &mut out);
+    for part in rest {
+        let last = part.report(&mut out);
+        reported = Reported {
+            failed: reported.failed + last.failed,
+            ..last
+        };
+    }
+    reported
+}
+
+/// Among how many processes so many services are shared out.
+fn parts(services: usize) -> usize {
+    let most = (services / PART_MIN).clamp(1, PARTS_MAX);
+    if most == 1 {
+        return 1;
+    }
+    let processors = rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count());
+    most.min(processors as usize).max(1)
+}
+
+impl<'n> Part<'n> {
+    fn ask(names: &'n [&'n [u8]]) -> Self {
+        let ask = || {
+            let (answers, mut to_answer) = io::pipe()?;
+            let pid = spawn::fork(|| {
+                let mut out = Output::kept();
+                let sum = ask_all(names, &mut out);
+                let mut said = out.into_lines();
+                said.extend(sum.failed.to_le_bytes());
+                said.push(sum.lsb_code);
+                u8::from(to_answer.write_all(&said).is_err())
+            })?;
+            io::Result::Ok((answers, pid))
+        };
+        Self {
+            names,
+            asked: ask().ok(),
+        }
+    }
+
+    /// Reports what the process found out; what it does not tell is asked again.
+    fn report(self, out: &mut Output) -> Reported {
+        let heard = self.asked.and_then(|(answers, pid)| hear(answers, pid));
+        let Some((lines, sum)) = heard else {
+            return ask_all(self.names, out);
+        };
+        out.say(&lines);
+        sum
+    }
+}
+
+/// All that a process says; `None` if that is not all.
+fn hear(mut answers: PipeReader, pid: spawn::Pid) -> Option<(Vec<u8>, Reported)> {
+    let mut said = Vec::new();
+    let whole = answers.read_to_end(&mut said);
+    // However it ended, what it said shows whether that is all.
+    let _ended = waitpid(rustix::process::Pid::from_raw(pid), WaitOptions::empty());
+    whole.ok().and_then(|_| without_sum(said))
+}
+
+fn without_sum(mut said: Vec<u8>) -> Option<(Vec<u8>, Reported)> {
+    let (lines, [failed @ .., lsb_code]) = said.split_last_chunk::<SUM_BYTES>()?;
+    let sum = Reported {
+        failed: u32::from_le_bytes(*failed),
+        lsb_code: *lsb_code,
+    };
+    said.truncate(lines.len());
+    Some((said, sum))
+}
+
+fn ask_all(names: &[&[u8]], out: &mut Output) -> Reported {
+    let mut reported = Reported {
+        failed: 0,
+        lsb_code: 4,
+    };
+    for name in names {
+        let (text, ok) = match report(name, out) {
+            Ok((phase, text, log_ok)) => {
+                reported.lsb_code = if phase == Phase::Down { 3 } else { 0 };
+                (text, log_ok)
+            }
+            Err(trouble) => (trouble.line(name), false),
+        };
+        reported.failed += u32::from(!ok);
+        out.say(&text);
+    }
+    reported
+}
+
+/// The phase and the line of a service, and whether its log service, if any, is well.
+fn report(name: &[u8], out: &mut Output) -> Result<(Phase, Vec<u8>, bool), Trouble> {
+    let service = Service::named(name)?;
+    let status = service.status()?;
+    let entries = service.entries();
+    let mut text = service.describe(name, &status, entries, out);
+    let mut log_ok = true;
+    match service.log(entries) {
+        Ok(None) => text.push(b'\n'),
+        Ok(Some((log, status))) => {
+            text.extend_from_slice(b"; ");
+            text.extend(log.describe(b"log", &status, log.entries(), out));
+            text.push(b'\n');
+        }
+        Err(trouble) => {
+            log_ok = false;
+            text.extend_from_slice(b"; ");
+            text.extend(trouble.line(&[name, b"/log"].concat()));
+        }
+    }
+    Ok((status.phase, text, log_ok))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_part_says_is_whole_only_with_its_sum() {
+        let (lines, sum) = without_sum(b"run: a\nfail: b\n\x2c\x01\0\0\x03".into()).unwrap();
+        assert_eq!(lines, b"run: a\nfail: b\n");
+        assert_eq!((sum.failed, sum.lsb_code), (300, 3));
+        assert!(without_sum(b"".into()).is_none());
+        assert!(without_sum(b"run:".into()).is_none());
+    }
+}
