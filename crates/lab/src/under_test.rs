@@ -76,17 +76,17 @@ struct Limits {
 
 /// At first: what differs is mostly seen by an event that does not come.
 const QUICK: Limits = Limits {
-    patience: Duration::from_secs(8),
-    end: Duration::from_secs(40),
+    patience: Duration::from_secs(10),
+    end: Duration::from_secs(50),
 };
-/// For what surprises: the machine may have been busy.
+/// For what surprises: the machine may have been busy, or its disk.
 const PATIENT: Limits = Limits {
-    patience: Duration::from_secs(30),
-    end: Duration::from_mins(2),
+    patience: Duration::from_mins(3),
+    end: Duration::from_mins(10),
 };
 
 /// More surprises than this are no chance, and not worth the time of a second look.
-const CHANCE_MAX: usize = 10;
+const CHANCE_MAX: usize = 24;
 
 /// Programs to test.
 pub struct Programs {

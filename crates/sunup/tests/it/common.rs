@@ -100,9 +100,13 @@ impl Fixture {
             return fs::create_dir_all(path).unwrap();
         }
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, content).unwrap();
         if content.starts_with("#!") {
+            let written = tempfile::NamedTempFile::new().unwrap();
+            fs::write(&written, content).unwrap();
+            copy_program(&written, &path);
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        } else {
+            fs::write(&path, content).unwrap();
         }
     }
 

@@ -250,7 +250,7 @@ fn control_c_and_d_hang_up() {
 
 #[test]
 fn time_to_give_a_name_ends() {
-    let seen = same(&["-i", "-t", "1", "-l", "LOGIN", "0", "TTY"], &[b"a"]);
+    let seen = same(&["-i", "-t", "3", "-l", "LOGIN", "0", "TTY"], &[b"a"]);
     assert_eq!((seen.code, seen.facts), (Some(0), None));
 }
 

@@ -259,9 +259,9 @@ fn only_v_and_the_words_of_init_scripts_wait() {
     let service = Service::start(SLEEP);
     let pair = &service.pair;
     let silent = (0, String::new());
-    assert_eq!(pair.agree(&["sv", "-w", "5", "up", "./web"]), silent);
+    assert_eq!(pair.agree(&["sv", "-w", "60", "up", "./web"]), silent);
     pair.fixture.add("web/ok", "");
-    let (code, text) = pair.agree(&["sv", "-v", "-w", "5", "up", "./web"]);
+    let (code, text) = pair.agree(&["sv", "-v", "-w", "60", "up", "./web"]);
     assert!(
         code == 0 && text.starts_with("ok: run: ./web: (pid "),
         "{text}"
@@ -273,7 +273,7 @@ fn only_v_and_the_words_of_init_scripts_wait() {
             "{text}"
         );
     }
-    assert_eq!(pair.agree(&["sv", "-w", "5", "down", "./web"]), silent);
+    assert_eq!(pair.agree(&["sv", "-w", "60", "down", "./web"]), silent);
     service.wait("a stopped service", down);
     let (code, text) = pair.agree(&["sv", "stop", "./web"]);
     assert_eq!(
@@ -290,6 +290,8 @@ fn what_does_not_come_about_in_time_is_said_as_in_busybox() {
     wait_for("readiness", &[&web], || {
         web.join("ready").exists().then_some(())
     });
+    service.pair.ours(&["sv", "down", "./web"]);
+    service.wait("a service that got TERM", |s| s.got_term && !s.want_up);
     // The first is ours: TERM ends sleep, and the shell sleeps again.
     let (code, text) = masked(&service.pair.ours(&["sv", "-w", "1", "stop", "./web"]));
     let pid = read_status(&web).unwrap().pid;
@@ -466,7 +468,10 @@ fn finish_arguments(bin: &Path, end: &str) -> String {
     wait_for("supervise", &[&web], || {
         web.join("supervise").is_dir().then_some(())
     });
-    wait_for("status", &[&web.join("supervise")], || read_status(&web));
+    // A status is there before the fifo.
+    wait_for("fifo", &[&web.join("supervise")], || {
+        fs::metadata(web.join("supervise/ok")).ok()
+    });
     fs::write(web.join("supervise/control"), "o").unwrap();
     wait_for("finish", &[&web], || {
         web.join("told").exists().then_some(())

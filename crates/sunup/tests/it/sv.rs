@@ -14,7 +14,7 @@ use model::format::status::{Phase, Status};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
-use super::common::{Fixture, debian, wait_for};
+use super::common::{Fixture, debian, read_status, wait_for};
 
 /// What may supervise: Debian's runsv, and the one under test.
 fn supervisors(fixture: &Fixture) -> [PathBuf; 2] {
@@ -47,6 +47,12 @@ impl Supervised {
             .unwrap();
         let service = Self { dir, supervisor };
         service.wait("status of a new supervisor", |_| true);
+        // One writes its status before it makes the fifos, another after.
+        wait_for(
+            "listening supervisor",
+            &[&service.dir.join("supervise")],
+            || service.connect("ok").ok(),
+        );
         service
     }
 
@@ -75,13 +81,17 @@ impl Supervised {
         self.wait("running service", |s| s.phase == Phase::Run);
     }
 
-    fn send(&self, bytes: &[u8]) {
-        let control = fs::OpenOptions::new()
+    /// Opens a fifo that somebody reads.
+    fn connect(&self, fifo: &str) -> std::io::Result<fs::File> {
+        fs::OpenOptions::new()
             .write(true)
             .custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32)
-            .open(self.supervise("control"));
+            .open(self.supervise(fifo))
+    }
+
+    fn send(&self, bytes: &[u8]) {
         // A dead supervisor needs no command.
-        if let Ok(control) = control {
+        if let Ok(control) = self.connect("control") {
             let _ = rustix::io::write(&control, bytes);
         }
     }
@@ -191,6 +201,8 @@ const VERBS: &[&str] = &[
 
 /// A state to bring a service into, and how.
 struct State {
+    /// How long each verb is waited for (s): no matter where all come about.
+    wait: &'static str,
     files: &'static [(&'static str, &'static str)],
     prepare: fn(&Supervised),
     /// Verbs whose outcome is ours on purpose, or a race in the reference: to it,
@@ -219,7 +231,7 @@ fn compare(state: &State) {
         for (service, verb) in services.chunks(2).zip(VERBS) {
             for (service, sv) in service.iter().zip(&sv) {
                 let svdir = service.dir.parent().unwrap();
-                let args = ["-w", "5", verb, "web"];
+                let args = ["-w", state.wait, verb, "web"];
                 running.push(command(sv, svdir, &args).spawn().unwrap());
             }
         }
@@ -245,6 +257,7 @@ fn compare(state: &State) {
 #[test]
 fn verbs_when_it_runs() {
     compare(&State {
+        wait: "60",
         files: &[("run", OBEYS_TERM)],
         prepare: Supervised::wait_ready,
         ours: &[],
@@ -254,6 +267,7 @@ fn verbs_when_it_runs() {
 #[test]
 fn verbs_when_it_is_normally_down() {
     compare(&State {
+        wait: "60",
         files: &[("run", OBEYS_TERM), ("down", "")],
         prepare: |_| {},
         ours: &[(
@@ -267,6 +281,7 @@ fn verbs_when_it_is_normally_down() {
 #[test]
 fn verbs_when_it_was_stopped() {
     compare(&State {
+        wait: "60",
         files: &[("run", OBEYS_TERM)],
         prepare: |s| {
             s.wait_ready();
@@ -282,6 +297,7 @@ fn verbs_when_it_runs_once() {
     const UP: &str = "ok: run: web: (pid N) Ns, normally down\n";
     const DOWN: &str = "ok: down: web: Ns\n";
     compare(&State {
+        wait: "60",
         files: &[("run", OBEYS_TERM), ("down", "")],
         prepare: |s| {
             s.send(b"o");
@@ -304,6 +320,7 @@ fn verbs_when_it_runs_once() {
 #[test]
 fn verbs_when_it_is_paused() {
     compare(&State {
+        wait: "5",
         files: &[("run", OBEYS_TERM)],
         prepare: |s| {
             s.wait_ready();
@@ -333,6 +350,7 @@ const KILLED: &[(&str, i32, &str)] = &[
 #[test]
 fn verbs_when_it_got_term() {
     compare(&State {
+        wait: "5",
         files: &[("run", IGNORES_TERM)],
         prepare: |s| {
             s.wait_ready();
@@ -349,6 +367,7 @@ fn verbs_when_it_does_not_stop() {
     const UP: &str = "ok: run: web: (pid N) Ns, got TERM\n";
     const DOWN: &str = "kill: down: web: Ns, normally up\n";
     compare(&State {
+        wait: "5",
         files: &[("run", IGNORES_TERM)],
         prepare: |s| {
             s.wait_ready();
@@ -388,6 +407,9 @@ fn verbs_when_finish_hangs() {
         let service = Supervised::new(supervisor, svdir.join("web"));
         service.send(b"o");
         service.wait("finish", |s| s.phase == Phase::Finish && s.pid != 0);
+        wait_for("deafness", &[&service.dir], || {
+            service.dir.join("ready").exists().then_some(())
+        });
         for args in [
             &["status", "web"][..],
             &["-v", "hup", "web"],
@@ -433,9 +455,8 @@ fn status_with_a_log_service() {
             service.wait_ready();
             let log_supervise = service.dir.join("log/supervise");
             wait_for("log service", &[&log_supervise], || {
-                let stat = fs::read_to_string(log_supervise.join("stat")).ok()?;
-                stat.starts_with(if case == "up" { "run" } else { "down" })
-                    .then_some(())
+                let status = read_status(&service.dir.join("log"))?;
+                ((status.phase == Phase::Run) == (case == "up")).then_some(())
             });
             for args in [
                 &["status", "web"][..],
@@ -819,6 +840,8 @@ fn svwait_replaces_the_default() {
     let fixture = Fixture::new(&[("web/run", IGNORES_TERM)]);
     let service = Supervised::new(&debian("runsv"), fixture.path("web"));
     service.wait_ready();
+    service.send(b"d");
+    service.wait("service with TERM", |s| s.got_term && !s.want_up);
     let mut stop = command(&tested(&fixture), &fixture.path(""), &["stop", "web"]);
     let got = masked(&stop.env("SVWAIT", "0").output().unwrap());
     let late = "timeout: run: web: (pid N) Ns, want down, got TERM\n";
@@ -832,6 +855,15 @@ fn svwait_replaces_the_default() {
 fn as_an_init_script() {
     let fixture = Fixture::new(&[]);
     let both = [debian("sv"), tested(&fixture)];
+    // The usual 7 seconds may be over before a busy disk has written.
+    let run = |program: &Path, svdir: &Path, args: &[&str]| {
+        masked(
+            &command(program, svdir, args)
+                .env("SVWAIT", "60")
+                .output()
+                .unwrap(),
+        )
+    };
     for (side, sv) in both.iter().enumerate() {
         for name in ["web", "dead", "missing"] {
             fixture.add(&format!("init.d/{side}/{name} -> {}", sv.display()), "");

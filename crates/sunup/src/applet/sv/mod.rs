@@ -163,7 +163,7 @@ fn act(action: &Action, names: &[&[u8]], wait_ms: Option<u64>) -> usize {
 }
 
 fn send(action: &Action, name: &[u8]) -> Result<(), Trouble> {
-    let (service, control) = Service::to_command(name)?;
+    let service = Service::named(name)?;
     service.status()?;
-    control.send(action.bytes)
+    service.control()?.send(action.bytes)
 }

@@ -105,33 +105,14 @@ pub struct Service {
 impl Service {
     /// Finds the service of an operand and connects to its supervisor.
     pub fn named(name: &[u8]) -> Result<Self, Trouble> {
-        let (dir, home) = enter(name)?;
-        Self::connect(dir, home)
-    }
-
-    /// Finds a service that is to get commands, and the way for them, which tells
-    /// of the supervisor as well as `supervise/ok` does.
-    pub fn to_command(name: &[u8]) -> Result<(Self, Control), Trouble> {
-        let (dir, home) = enter(name)?;
-        match open_fifo(&home, c"supervise/control") {
-            Ok(fifo) => {
-                let service = Self {
-                    dir,
-                    home,
-                    ok: None,
-                    is_refused: false,
-                };
-                Ok((service, Control { fifo }))
-            }
-            // What else fails is more to the point, and has always been told first.
-            Err(e) => {
-                Self::connect(dir, home)?.status()?;
-                Err(match e {
-                    Errno::NXIO => Trouble::Dead,
-                    e => Trouble::warning("open supervise/control", e),
-                })
-            }
+        const ENTER: &str = "change to service directory";
+        let dir = locate(name);
+        if name.is_empty() || dir.as_os_str().is_empty() {
+            return Err(Trouble::fail(ENTER, Errno::NOENT));
         }
+        let here = dir.join(".");
+        let home = entries::open(CWD, &here).map_err(|e| Trouble::fail(ENTER, e))?;
+        Self::connect(dir, home)
     }
 
     fn connect(dir: PathBuf, home: OwnedFd) -> Result<Self, Trouble> {
@@ -231,9 +212,23 @@ impl Service {
         CrashLoop::decode(line.get(..n)?)
     }
 
+    /// The way to command the supervisor.
+    pub fn control(&self) -> Result<Control, Trouble> {
+        match open_fifo(&self.home, c"supervise/control") {
+            Ok(fifo) => Ok(Control { fifo }),
+            Err(Errno::NXIO) => Err(Trouble::Dead),
+            Err(e) => Err(Trouble::warning("open supervise/control", e)),
+        }
+    }
+
     /// A descriptor that reports an error when the supervisor ends.
     pub fn lifeline(&self) -> Option<&OwnedFd> {
         self.ok.as_ref()
+    }
+
+    /// Closes that descriptor: [`Control::lifeline`] does, too.
+    pub fn drop_lifeline(&mut self) {
+        self.ok = None;
     }
 }
 
@@ -288,17 +283,6 @@ pub fn is_dead(fifo: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&fifo, PollFlags::empty())];
     let polled = poll(&mut fds, Some(&Timespec::default()));
     polled.is_ok_and(|n| n > 0)
-}
-
-fn enter(name: &[u8]) -> Result<(PathBuf, OwnedFd), Trouble> {
-    const ENTER: &str = "change to service directory";
-    let dir = locate(name);
-    if name.is_empty() || dir.as_os_str().is_empty() {
-        return Err(Trouble::fail(ENTER, Errno::NOENT));
-    }
-    let here = dir.join(".");
-    let home = entries::open(CWD, &here).map_err(|e| Trouble::fail(ENTER, e))?;
-    Ok((dir, home))
 }
 
 fn open_fifo(home: &OwnedFd, path: &CStr) -> Result<OwnedFd, Errno> {

@@ -65,6 +65,5 @@ fn run(call: &Call) -> u8 {
 }
 
 fn send(name: &[u8], letters: &[u8]) -> Result<(), Trouble> {
-    let (_, control) = Service::to_command(name)?;
-    control.send(letters)
+    Service::named(name)?.control()?.send(letters)
 }

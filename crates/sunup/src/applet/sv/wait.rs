@@ -121,16 +121,16 @@ impl Waiter {
         let number = self.next_number;
         self.next_number += 1;
         self.await_supervisor(number, name, &dir, out);
-        let (service, control) = if self.action.bytes.is_empty() {
-            (Service::named(name)?, None)
-        } else {
-            let (service, control) = Service::to_command(name)?;
-            (service, Some(control))
-        };
+        let mut service = Service::named(name)?;
         let before = service.status()?;
-        if let Some(control) = &control {
+        let control = if self.action.bytes.is_empty() {
+            None
+        } else {
+            let control = service.control()?;
             control.send(self.action.bytes)?;
-        }
+            service.drop_lifeline();
+            Some(control)
+        };
         let target = Target {
             name: name.to_vec(),
             service,

@@ -152,9 +152,16 @@ fn a_full_queue_loses_no_command() {
         read(&daemon.fixture, "dev/slow").trim().parse().ok()
     });
     let slow = Guard(Pid::from_raw(slow).unwrap());
-    let many =
-        "i=0; while [ $i -lt 1100 ]; do echo change >/sys/class/net/lo/uevent; i=$((i+1)); done";
-    daemon.inside(!root(), &["sh", "-ec", many]);
+    let some =
+        "i=0; while [ $i -lt 100 ]; do echo change >/sys/class/net/lo/uevent; i=$((i+1)); done";
+    for read in 1..=11 {
+        daemon.inside(!root(), &["sh", "-ec", some]);
+        // The kernel's buffer is an ordinary user's: it must not be what is full.
+        let waiting = (100 * read).min(1024);
+        wait_for("events that were read", &[&dev], || {
+            (daemon.log().matches(": waits for process").count() == waiting).then_some(())
+        });
+    }
     daemon.wait_for_line("mdev: 1024 commands wait for process");
     drop(slow);
     daemon.wait_for_file("seen", &"\n".repeat(1100));
