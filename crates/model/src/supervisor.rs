@@ -444,6 +444,12 @@ impl Supervisor {
         processes.map(|(pid, job)| (job.id(), *pid))
     }
 
+    /// Whose run or finish a child is.
+    pub fn whose(&self, pid: Pid) -> Option<Id> {
+        let job = self.owners.get(&pid).filter(|job| job.is_process());
+        job.map(|job| job.id())
+    }
+
     fn ring(&mut self) {
         match self.alarms.take_due(self.now.at) {
             None => {}

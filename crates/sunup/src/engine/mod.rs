@@ -364,7 +364,11 @@ impl Engine {
             }
             Token::Control(id) => self.obey(id),
             Token::Exits => self.ask_again(),
-            Token::Pidfd(id) => self.adopted_ended(id),
+            Token::Pidfd(id) => {
+                // As of a child.
+                self.obey(id);
+                self.adopted_ended(id);
+            }
         }
     }
 
@@ -394,31 +398,36 @@ impl Engine {
         // PID 1 leaves word before it reaps.
         if std::process::id() != 1
             && let Some(pid) = rustix::process::Pid::from_raw(pid as i32)
-            && self.may_be_reaped(pid)
-            && let Ok(Some(ended)) = waitpid(Some(pid), WaitOptions::NOHANG)
         {
-            self.child_ended(ended);
+            self.hear_last_words(pid);
+            if self.may_be_reaped(pid)
+                && let Ok(Some(ended)) = waitpid(Some(pid), WaitOptions::NOHANG)
+            {
+                self.child_ended(ended);
+            }
         }
     }
 
     /// Takes every dead child, whoever's it is.
     fn reap(&mut self) {
-        loop {
-            let ended = if self.starting.is_empty() {
-                machine::exits::wait_next()
-            } else {
-                match machine::exits::next() {
-                    // If its start failed, that has taken it.
-                    Ok(Some((pid, _))) if !self.may_be_reaped(pid) => continue,
-                    Ok(Some((pid, status))) => machine::exits::take(pid, status),
-                    Ok(None) => Ok(None),
-                    Err(e) => Err(e),
+        while let Ok(Some((pid, status))) = machine::exits::next() {
+            self.hear_last_words(pid);
+            // If its start failed, that has taken it.
+            if self.may_be_reaped(pid) {
+                match machine::exits::take(pid, status) {
+                    Ok(Some(ended)) => self.child_ended(ended),
+                    Ok(None) | Err(_) => return,
                 }
-            };
-            match ended {
-                Ok(Some(ended)) => self.child_ended(ended),
-                Ok(None) | Err(_) => return,
             }
+        }
+    }
+
+    /// What a service was told before it ended, by itself perhaps, counts before its
+    /// end: it may be that it is not to start again. While it is a zombie, a signal
+    /// that follows from that reaches nobody else.
+    fn hear_last_words(&mut self, pid: rustix::process::Pid) {
+        if let Some(id) = self.core.whose(pid.as_raw_pid() as Pid) {
+            self.obey(id);
         }
     }
 
@@ -435,6 +444,9 @@ impl Engine {
         let mut buffer = [0; CONTROL_BYTES];
         let Some(half) = self.half(id) else { return };
         let bytes = half.supervise.read_control(&mut buffer);
+        if bytes.is_empty() {
+            return;
+        }
         for command in bytes.iter().filter_map(|b| Command::from_byte(*b)) {
             self.feed(Input::Command(id, command));
         }

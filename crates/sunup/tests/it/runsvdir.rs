@@ -131,6 +131,37 @@ fn a_first_run_may_command_its_own_service() {
     runsvdir.hang_up();
 }
 
+/// What a service is told before it ends counts first, however late and in whatever
+/// order its supervisor hears of it.
+#[test]
+fn a_last_command_counts_before_the_end() {
+    const RUN: &str = "#!/bin/sh\nsleep 1.1\n: >ready\nread word <go\n\
+        printf d >supervise/control\n";
+    let fixture = Fixture::new(&[
+        ("scan/web/run", RUN),
+        // In the place of TERM, which another life may end by before it can tell of itself.
+        ("scan/web/control/t", "#!/bin/sh\n"),
+        ("scan/other/run", SLEEP),
+    ]);
+    let dir = fixture.path("scan/web");
+    let go = dir.join("go");
+    let mode = rustix::fs::Mode::RWXU;
+    rustix::fs::mknodat(rustix::fs::CWD, &go, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let runsvdir = Runsvdir::start(&fixture);
+    let other = status(&fixture.path("scan/other"), "other", running);
+    let web = status(&dir, "web", running);
+    // It has lived for a second: after less it would not be started at once.
+    wait_for("second", &[&dir], || dir.join("ready").exists().then_some(()));
+    kill(runsvdir.child.id(), Signal::STOP);
+    kill(other.pid, Signal::KILL);
+    assert!(ends(other.pid));
+    fs::write(&go, "go\n").unwrap();
+    assert!(ends(web.pid));
+    kill(runsvdir.child.id(), Signal::CONT);
+    status(&dir, "down", |s| down(s) && !s.want_up);
+    runsvdir.hang_up();
+}
+
 /// Debian's packages send it after they have enabled a service.
 #[test]
 fn alarm_asks_for_a_look() {
