@@ -24,10 +24,17 @@ fn others() -> Option<PathBuf> {
     env::var_os("SUNUP_UNDER_TEST").map(PathBuf::from)
 }
 
+/// Whether sunup's programs are under test.
+pub fn is_sunup() -> bool {
+    others().is_none()
+}
+
 /// The one binary of sunup, for tests of what nobody else has.
 pub fn sunup() -> PathBuf {
-    let own = others().is_none();
-    assert!(own, "a test of behaviour gets its programs from applet()");
+    assert!(
+        is_sunup(),
+        "a test of behaviour gets its programs from applet()"
+    );
     PathBuf::from(env!("CARGO_BIN_EXE_sunup"))
 }
 
@@ -232,6 +239,13 @@ pub const SLEEP: &str = "#!/bin/sh\nexec sleep 1000\n";
 pub fn read_status(dir: &Path) -> Option<Status> {
     let bytes = fs::read(dir.join("supervise/status")).ok()?;
     Status::decode(bytes.as_slice().try_into().ok()?)
+}
+
+/// Waits until a script has made the file `ready` in its directory.
+pub fn until_ready(dir: &Path) {
+    wait_for("readiness", &[dir], || {
+        dir.join("ready").exists().then_some(())
+    });
 }
 
 /// Whether `./run` runs.

@@ -318,6 +318,8 @@ fn the_log_pipe_outlives_both_ends() {
     assert_eq!(events(&fixture, 1)[0], format!("line {}", first.pid));
     let logger = status(&dir.join("log"), "logger", running);
     kill(logger.pid, Signal::KILL);
+    // Else it might still take the line that comes next.
+    assert!(ends(logger.pid));
     kill(first.pid, Signal::KILL);
     let second = runsv.status("restart", |s| running(s) && s.pid != first.pid);
     assert_eq!(events(&fixture, 2)[1], format!("line {}", second.pid));
@@ -383,7 +385,7 @@ fn kill_then_up_makes_no_second_copy() {
     let runsv = Runsv::start(&fixture.path("web"));
     let first = runsv.status("run", running);
     events(&fixture, 1);
-    runsv.control("kukuku");
+    runsv.control(&"ku".repeat(30));
     let second = runsv.status("restart", |s| running(s) && s.pid != first.pid);
     assert_eq!(
         events(&fixture, 2)[..2],
