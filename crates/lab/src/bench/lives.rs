@@ -120,6 +120,7 @@ impl Bench<'_> {
         let before = processes::kernel_memory_kib()?;
         self.start(&mut tree, false)?;
         if peer.name == Name::Bare {
+            self.restarts(&mut tree)?;
             return tree.end();
         }
         tree.await_status_files()?;
@@ -130,18 +131,23 @@ impl Bench<'_> {
         if first && self.has(Part::Idle) {
             self.idle(&tree)?;
         }
-        if self.has(Part::Restart) {
-            let times = tree.kill_each(self.effort.kills, self.effort.kill_time)?;
-            for time in times {
-                self.add_ms(What::Restart, &tree, time);
-            }
-            tree.settle()?;
-            let time = tree.kill_all()?;
-            self.add_ms(What::RestartAll, &tree, time);
-            tree.settle()?;
-        }
+        self.restarts(&mut tree)?;
         self.commands(&mut tree)?;
         tree.end()
+    }
+
+    fn restarts(&mut self, tree: &mut Tree) -> Result<()> {
+        if !self.has(Part::Restart) {
+            return Ok(());
+        }
+        let times = tree.kill_each(self.effort.kills, self.effort.kill_time)?;
+        for time in times {
+            self.add_ms(What::Restart, tree, time);
+        }
+        tree.settle()?;
+        let time = tree.kill_all()?;
+        self.add_ms(What::RestartAll, tree, time);
+        tree.settle()
     }
 
     fn memory(&mut self, tree: &Tree, kernel_before_kib: u32) -> Result<()> {

@@ -186,7 +186,7 @@ fn notes(results: &Results) -> String {
 /// How it was done, for those who read the figures.
 const METHOD: &str = "\
 - The service is a static program of 200 bytes that writes its pid and the time to a pipe as its first act and then pauses; it is `run` itself, there is no shell. \"Up\" is the service's own word.
-- `bare` is the limit: a loop of vfork and exec that supervises nothing; for logs, `cat` into a file.
+- `bare` is the limit: a loop of vfork and exec that supervises nothing, and that waits for a service which it has killed and starts another; for logs, `cat` into a file.
 - The peers take turns within each round, each with fresh directories on a tmpfs. Cells are medians of all samples. The machine and what else it does changes the times; ratios of one run hold.
 - Memory is the share (Pss) of all processes of the supervisor, kernel memory the growth of slab, kernel stacks and page tables of the whole machine, with the services' own.
 - Restarts kill one service after another, each more than a second old, for supervisors hold younger ones back. A new service comes by a rename or as a link; s6 does not look by itself and is told to.

@@ -9,11 +9,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, test_kill_process, waitpid};
 use tempfile::TempDir;
 
 use super::ear::{Announcement, Ear, Interrupt};
-use super::peers::Peer;
+use super::peers::{Name, Peer};
 use super::{probe, processes};
 use crate::moment::Moment;
 use crate::sys;
@@ -134,9 +134,26 @@ impl<'a> Tree<'a> {
     /// The limit: no supervisor, just a loop.
     fn start_bare(&self) -> Result<()> {
         for service in self.services() {
-            let program = CString::new(service.join("run").as_os_str().as_bytes())?;
-            let mouth = std::os::fd::AsFd::as_fd(self.ear.mouth());
-            sys::vfork_exec(&program, mouth).context("start a service")?;
+            self.start_one_bare(&service)?;
+        }
+        Ok(())
+    }
+
+    fn start_one_bare(&self, service: &Path) -> Result<()> {
+        let program = CString::new(service.join("run").as_os_str().as_bytes())?;
+        let mouth = std::os::fd::AsFd::as_fd(self.ear.mouth());
+        sys::vfork_exec(&program, mouth).context("start a service")?;
+        Ok(())
+    }
+
+    /// The limit: who killed services of the bare loop waits for each, and starts as many.
+    fn restart_bare(&self, killed: &[Pid]) -> Result<()> {
+        if self.peer.name != Name::Bare {
+            return Ok(());
+        }
+        for (pid, service) in killed.iter().zip(self.services()) {
+            waitpid(Some(*pid), WaitOptions::empty()).context("wait for a service")?;
+            self.start_one_bare(&service)?;
         }
         Ok(())
     }
@@ -191,6 +208,7 @@ impl<'a> Tree<'a> {
             };
             let killed = Moment::now();
             kill_process(service.pid, Signal::KILL).context("kill a service")?;
+            self.restart_bare(&[service.pid])?;
             let back = self.hear()?;
             times.push(back.at.since(killed));
             if let Some(slot) = self.running.get_mut(i) {
@@ -203,9 +221,12 @@ impl<'a> Tree<'a> {
     /// Kills all services; how long it took until all were back.
     pub fn kill_all(&mut self) -> Result<Duration> {
         let killed = Moment::now();
-        for service in std::mem::take(&mut self.running) {
-            kill_process(service.pid, Signal::KILL).context("kill a service")?;
+        let pids = self.pids();
+        self.running.clear();
+        for pid in &pids {
+            kill_process(*pid, Signal::KILL).context("kill a service")?;
         }
+        self.restart_bare(&pids)?;
         for _ in 0..self.names.len() {
             let back = self.hear()?;
             self.running.push(back);

@@ -195,3 +195,14 @@ fn a_missing_directory_is_named() {
         "lab: read /nonexistent/root: No such file or directory (os error 2)\n"
     );
 }
+
+#[test]
+fn the_binary_is_as_small_as_the_readme_says() {
+    let readme = include_str!("../../../../README.md");
+    let said = readme.split("static binary under ").nth(1).unwrap();
+    let most: u64 = said.split(" MB").next().unwrap().parse().unwrap();
+    let size = fs::metadata(lab::workspace::build_sunup().unwrap())
+        .unwrap()
+        .len();
+    assert!(size < most * 1_000_000, "{size} bytes");
+}
