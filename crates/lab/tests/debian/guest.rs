@@ -110,8 +110,8 @@ impl Guest {
         self.expect(" login: ");
         self.type_line("root");
         self.expect("# ");
-        // A shell that does not edit what is typed.
-        self.type_line("PS1='at your service: ' exec sh");
+        // A shell that does not edit what is typed; sv waits longer than its 7 seconds.
+        self.type_line("PS1='at your service: ' SVWAIT=60 exec sh");
         self.expect("at your service: ");
     }
 

@@ -23,16 +23,18 @@ fn services_come_and_go(guest: &mut Guest) {
 
 /// Packages have the tree looked through by ALRM to PID 1, or to runsvdir itself.
 fn the_trigger(guest: &mut Guest) {
-    let before = guest.sh("pidof runsvdir; pid-of ssh");
+    // The oldest: what it is just starting has its name for a moment.
+    let both = "pgrep -o -x runsvdir; pid-of ssh";
+    let before = guest.sh(both);
     guest.sh("/lib/runit/trigger_sv setup");
     guest.sh("/lib/runit/trigger_sv upgrade");
     guest.sh("kill -s ALRM 1");
-    guest.sh("kill -s ALRM $(pidof runsvdir)");
+    guest.sh("kill -s ALRM $(pgrep -o -x runsvdir)");
     // Both have had their signal when a service of the next look is there.
     guest.sh("mkdir /etc/service/seen; ln -s /bin/true /etc/service/seen/run");
     guest.sh("await 'sv status seen'");
-    guest.sh("rm -r /etc/service/seen");
-    assert_eq!(guest.sh("pidof runsvdir; pid-of ssh"), before);
+    guest.sh("await 'rm -rf /etc/service/seen'");
+    assert_eq!(guest.sh(both), before);
 }
 
 /// The maintainer script enables, and restarts what was there before.

@@ -23,16 +23,16 @@ fn the_stages(guest: &mut Guest) {
 
 /// The processes are where scripts look for them.
 fn who_is_who(guest: &mut Guest) {
-    for pid in ["1", "$(pidof runsvdir)"] {
+    for pid in ["1", "$(pgrep -o -x runsvdir)"] {
         let program = guest.sh(&format!("readlink /proc/{pid}/exe"));
         let ours = program == "/usr/local/bin/sunup";
         assert_eq!(ours, guest.by == By::Sunup, "{pid} is {program}");
     }
     assert_eq!(
-        guest.sh("ps -o ppid= -p $(pidof runsvdir) | tr -d ' '"),
+        guest.sh("ps -o ppid= -p $(pgrep -o -x runsvdir) | tr -d ' '"),
         "1"
     );
-    let command = guest.sh("ps -o args= -p $(pidof runsvdir)");
+    let command = guest.sh("ps -o args= -p $(pgrep -o -x runsvdir)");
     assert!(
         command.starts_with("runsvdir -P /etc/service log: "),
         "{command}"

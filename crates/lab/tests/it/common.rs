@@ -31,6 +31,14 @@ pub fn succeed(command: &mut Command) -> Output {
 /// Writes a file and the directories above it, with permissions.
 pub fn write(path: &Path, perm: u32, content: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, content).unwrap();
+    if perm & 0o111 == 0 {
+        fs::write(path, content).unwrap();
+    } else {
+        // What is open for writing here is so, for a moment, in what another thread is just
+        // starting, and then cannot be executed.
+        let written = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&written, content).unwrap();
+        succeed(Command::new("cp").arg(written.path()).arg(path));
+    }
     fs::set_permissions(path, fs::Permissions::from_mode(perm)).unwrap();
 }

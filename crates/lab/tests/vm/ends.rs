@@ -10,7 +10,7 @@ on_both!(
     halt with &[],
     a_finish_script_and_a_loggers_last_lines_survive with &[
         Script("etc/runit/sv/witness/run", "#!/bin/sh\n\
-            trap 'echo last words; exit 3' TERM\n\
+            trap 'echo last words; exit 3' TERM\n: >/run/witness\n\
             echo first words\nwhile :; do sleep 1000 & wait; done\n"),
         Script("etc/runit/sv/witness/finish", "#!/bin/sh\necho \"finish $1 $2\" >/dev/ttyS1\n"),
         Script("etc/runit/sv/witness/log/run", "#!/bin/sh\n\
@@ -45,7 +45,7 @@ fn halt(mut m: Guest) {
 
 fn a_finish_script_and_a_loggers_last_lines_survive(mut m: Guest) {
     m.log_in();
-    m.sh("await 'sv check witness'");
+    m.sh("await '[ -e /run/witness ]'");
     m.type_line("poweroff");
     let mut missing = vec!["log: last words", "finish 3 0"];
     while !missing.is_empty() {

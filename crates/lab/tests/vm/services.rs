@@ -82,12 +82,13 @@ fn services_come_and_go_with_their_directories(m: &mut Guest) {
     let pid = m.sh("cat /etc/runit/sv/guest/supervise/pid");
     m.sh("mv /etc/runit/sv/guest /tmp/");
     m.sh(&format!(
-        "await '! kill -0 {pid} 2>/dev/null'; rm -r /tmp/guest"
+        "await '! kill -0 {pid} 2>/dev/null'; await 'rm -rf /tmp/guest'"
     ));
 }
 
 /// The pids of httpd, its logger, the login and mdev, all of which run.
 fn services(m: &mut Guest) -> Vec<u32> {
+    m.sh("await 'sv check httpd tty1 mdev'");
     let said =
         m.sh("for s in httpd httpd/log tty1 mdev; do cat /etc/runit/sv/$s/supervise/pid; done");
     let pids = pids(&said);

@@ -22,6 +22,14 @@ const PATIENCE: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
 };
+/// While another process writes, the console is not ours, though it has room (`EAGAIN`
+/// after a poll that said so), and nothing tells when it is: so long between two tries,
+const MOMENT: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 1_000_000,
+};
+/// and so many tries.
+const TRIES_MAX: u32 = 100;
 
 /// Who speaks.
 #[derive(Clone, Copy)]
@@ -91,7 +99,8 @@ fn on_console(text: &str) {
     let opening = VOICE.get().map_or("", |voice| voice.opening);
     let line = format!("\r{opening}{text}\n");
     let mut rest = line.as_bytes();
-    while !rest.is_empty() {
+    let mut tries = 0;
+    while !rest.is_empty() && tries < TRIES_MAX {
         let mut fds = [PollFd::new(console, PollFlags::OUT)];
         if poll(&mut fds, Some(&PATIENCE)) == Ok(0) {
             return;
@@ -99,6 +108,10 @@ fn on_console(text: &str) {
         match rustix::io::write(console, rest) {
             Ok(n) if n > 0 => rest = rest.get(n..).unwrap_or_default(),
             Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => {
+                tries += 1;
+                let _nothing = poll(&mut [], Some(&MOMENT));
+            }
             _ => return,
         }
     }

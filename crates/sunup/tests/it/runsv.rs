@@ -381,17 +381,18 @@ fn kill_then_up_makes_no_second_copy() {
     // there. It is known by what it lacks.
     drop(file_of("runsvchdir"));
     let run = "#!/bin/sh\necho run $$ >>OUT\nexec sleep 1000\n";
-    let fixture = fixture(&[("web/run", run)]);
+    // Every start is told of, whatever becomes of it.
+    let up = "#!/bin/sh\necho u >>OUT\n";
+    let fixture = fixture(&[("web/run", run), ("web/control/u", up)]);
     let runsv = Runsv::start(&fixture.path("web"));
     let first = runsv.status("run", running);
-    events(&fixture, 1);
-    runsv.control(&"ku".repeat(30));
+    events(&fixture, 2);
+    runsv.control("kukuku");
     let second = runsv.status("restart", |s| running(s) && s.pid != first.pid);
-    assert_eq!(
-        events(&fixture, 2)[..2],
-        [format!("run {}", first.pid), format!("run {}", second.pid)]
-    );
+    events(&fixture, 4);
     runsv.exit();
+    let runs = [first, second].map(|s| format!("run {}", s.pid));
+    assert_eq!(events(&fixture, 4), ["u", &runs[0], "u", &runs[1]]);
 }
 
 /// D12: a hung finish cannot be signalled by runit's runsv.

@@ -1007,6 +1007,7 @@ fn nothing_is_called_back_after_hup() {
     until_ready(&dir);
     kill(runsvdir.child.id(), Signal::HUP);
     status(&dir, "told", |s| s.got_term);
+    assert!(runsvdir.child.try_wait().unwrap().is_none(), "it waits");
     fs::write(dir.join("supervise/control"), "uok").unwrap();
     assert_eq!(wait_exit(&mut runsvdir.child).code(), Some(111));
     assert!(!lives(deaf.pid));

@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, down, file_of, kill, lives, read_status, running, wait_exit, wait_for,
+    Fixture, SLEEP, down, file_of, kill, lives, read_status, running, until_ready, wait_exit,
+    wait_for,
 };
 use super::machine::{Boot, Machine};
 use super::reference;
@@ -174,7 +175,15 @@ fn the_same_signal_again_does_not_wait_for_a_hung_script() {
 #[test]
 fn another_signal_meanwhile_has_its_turn() {
     let ours = Fixture::new(&[]);
-    let mut runsvdir = Runsvdir::start(&ours.bin(&["runsv", "runsvdir"]), "script", TELL_AND_WAIT);
+    let slow = "#!/bin/sh\ntrap 'kill -9 $!; sleep 1; exit' TERM\nsleep 1000 &\n: >ready\nwait\n";
+    let files = [
+        ("scan/web/run", slow),
+        ("told", ""),
+        ("script", TELL_AND_WAIT),
+    ];
+    let fixture = Fixture::new(&files);
+    let mut runsvdir = Runsvdir::start_in(fixture, &ours.bin(&["runsv", "runsvdir"]), "script");
+    until_ready(&runsvdir.web());
     let service = read_status(&runsvdir.web()).unwrap().pid;
     runsvdir.signal(Signal::TERM);
     runsvdir.until_told("1 15\n");

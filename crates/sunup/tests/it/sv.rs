@@ -8,13 +8,13 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use model::format::status::{Phase, Status};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
-use super::common::{Fixture, debian, read_status, wait_for};
+use super::common::{Fixture, debian, read_status, wait_for, yield_until};
 
 /// What may supervise: Debian's runsv, and the one under test.
 fn supervisors(fixture: &Fixture) -> [PathBuf; 2] {
@@ -226,6 +226,14 @@ fn compare(state: &State) {
             }
         }
         services.iter().for_each(state.prepare);
+        // To the reference a status of the same second is a new one.
+        let changed = services.iter().filter_map(Supervised::status);
+        let last = changed.map(|s| s.changed.unix_seconds()).max().unwrap();
+        let now = || {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            now.unwrap().as_secs() as i64
+        };
+        yield_until(|| (now() > last).then_some(()));
         // All at once, since some wait.
         let mut running = Vec::new();
         for (service, verb) in services.chunks(2).zip(VERBS) {
@@ -795,7 +803,7 @@ fn many_services_are_waited_for_at_once() {
 /// first. One quick answer in ten shows that, even on a busy machine.
 #[test]
 fn a_stop_is_seen_when_it_comes_about() {
-    const SLOW: &str = "#!/bin/sh\ntrap 'kill $!; sleep 0.05; exit' TERM\n: > ready\n\
+    const SLOW: &str = "#!/bin/sh\ntrap 'kill $!; sleep 0.25; exit' TERM\n: > ready\n\
         while :; do sleep 1000 & wait $!; done\n";
     let fixture = Fixture::new(&[("web/run", SLOW)]);
     let service = Supervised::new(&debian("runsv"), fixture.path("web"));
