@@ -4,7 +4,7 @@
 //!
 //! Each test is a process with a pid namespace of its own, which ends with it: a
 //! supervisor that nothing can stop is no trouble, and neither is a test that
-//! hangs. What surprises is looked at once more, alone and with more patience.
+//! hangs. What surprises is looked at once more, alone, and a failure with more patience.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -82,11 +82,13 @@ const QUICK: Limits = Limits {
 /// For what surprises: the machine may have been busy, or its disk.
 const PATIENT: Limits = Limits {
     patience: Duration::from_mins(3),
-    end: Duration::from_mins(10),
+    end: Duration::from_mins(5),
 };
 
-/// More surprises than this are no chance, and not worth the time of a second look.
-const CHANCE_MAX: usize = 24;
+/// More failures than this are no chance, and not worth the time of a second look.
+const FAILED_MAX: usize = 8;
+/// The same of what passed.
+const PASSED_MAX: usize = 24;
 
 /// Programs to test.
 pub struct Programs {
@@ -331,8 +333,8 @@ impl<'a> Suite<'a> {
         let (passed, failed): (Vec<_>, Vec<_>) = surprises
             .map(|(test, end)| (test.clone(), end == &End::Passed))
             .partition(|(_, passed)| *passed);
-        if passed.len() + failed.len() <= CHANCE_MAX {
-            for (again, limits) in [(passed, QUICK), (failed, PATIENT)] {
+        for (again, most, limits) in [(passed, PASSED_MAX, QUICK), (failed, FAILED_MAX, PATIENT)] {
+            if again.len() <= most {
                 let again: Vec<String> = again.into_iter().map(|(test, _)| test).collect();
                 ends.extend(self.run_some(&again, limits, 1)?);
             }

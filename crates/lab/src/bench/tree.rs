@@ -148,10 +148,12 @@ impl<'a> Tree<'a> {
 
     /// The limit: who killed services of the bare loop waits for each, and starts as many.
     fn restart_bare(&self, killed: &[Pid]) -> Result<()> {
-        if self.peer.name != Name::Bare {
+        let Some(name) = self.names.first().filter(|_| self.peer.name == Name::Bare) else {
             return Ok(());
-        }
-        for (pid, service) in killed.iter().zip(self.services()) {
+        };
+        // They are all the same program.
+        let service = self.scan_dir().join(name);
+        for pid in killed {
             waitpid(Some(*pid), WaitOptions::empty()).context("wait for a service")?;
             self.start_one_bare(&service)?;
         }

@@ -46,6 +46,7 @@ use rustix::process::{WaitOptions, WaitStatus, waitpid};
 use crate::machine;
 use crate::say;
 use crate::sys::aside::Table;
+use crate::sys::clock;
 use crate::sys::memory;
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::spawner::Session;
@@ -362,7 +363,9 @@ impl Engine {
                     title.take();
                 }
             }
-            Token::Control(id) => self.obey(id),
+            Token::Control(id) => {
+                self.obey(id);
+            }
             Token::Exits => self.ask_again(),
             Token::Pidfd(id) => {
                 // As of a child.
@@ -398,37 +401,38 @@ impl Engine {
         // PID 1 leaves word before it reaps.
         if std::process::id() != 1
             && let Some(pid) = rustix::process::Pid::from_raw(pid as i32)
+            && self.may_be_taken(pid)
+            && let Ok(Some(ended)) = waitpid(Some(pid), WaitOptions::NOHANG)
         {
-            self.hear_last_words(pid);
-            if self.may_be_reaped(pid)
-                && let Ok(Some(ended)) = waitpid(Some(pid), WaitOptions::NOHANG)
-            {
-                self.child_ended(ended);
-            }
+            self.child_ended(ended);
         }
     }
 
     /// Takes every dead child, whoever's it is.
     fn reap(&mut self) {
         while let Ok(Some((pid, status))) = machine::exits::next() {
-            self.hear_last_words(pid);
             // If its start failed, that has taken it.
-            if self.may_be_reaped(pid) {
-                match machine::exits::take(pid, status) {
-                    Ok(Some(ended)) => self.child_ended(ended),
-                    Ok(None) | Err(_) => return,
-                }
+            if self.may_be_taken(pid)
+                && let Ok(Some(ended)) = machine::exits::take(pid, status)
+            {
+                self.child_ended(ended);
             }
         }
     }
 
+    /// Before a child is reaped: whether it is there, when all is done that comes first.
+    fn may_be_taken(&mut self, pid: rustix::process::Pid) -> bool {
+        // Only when its start is answered is it certain whose it is; and what it was
+        // told may start others.
+        self.may_be_reaped(pid) && (!self.hear_last_words(pid) || self.may_be_reaped(pid))
+    }
+
     /// What a service was told before it ended, by itself perhaps, counts before its
     /// end: it may be that it is not to start again. While it is a zombie, a signal
-    /// that follows from that reaches nobody else.
-    fn hear_last_words(&mut self, pid: rustix::process::Pid) {
-        if let Some(id) = self.core.whose(pid.as_raw_pid() as Pid) {
-            self.obey(id);
-        }
+    /// that follows from that reaches nobody else. Whether there was anything.
+    fn hear_last_words(&mut self, pid: rustix::process::Pid) -> bool {
+        let id = self.core.whose(pid.as_raw_pid() as Pid);
+        id.is_some_and(|id| self.obey(id))
     }
 
     fn child_ended(&mut self, (pid, status): (rustix::process::Pid, WaitStatus)) {
@@ -439,19 +443,22 @@ impl Engine {
         self.trial_ended(pid, status.as_raw());
     }
 
-    /// Control bytes came in.
-    fn obey(&mut self, id: Id) {
+    /// Does what is said by control bytes; whether there are any.
+    fn obey(&mut self, id: Id) -> bool {
         let mut buffer = [0; CONTROL_BYTES];
-        let Some(half) = self.half(id) else { return };
+        let Some(half) = self.half(id) else {
+            return false;
+        };
         let bytes = half.supervise.read_control(&mut buffer);
         if bytes.is_empty() {
-            return;
+            return false;
         }
         for command in bytes.iter().filter_map(|b| Command::from_byte(*b)) {
             self.feed(Input::Command(id, command));
         }
         let release = bytes.contains(&keeper::RELEASE);
         self.feed(Input::Obeyed { id, release });
+        true
     }
 
     fn half(&mut self, id: Id) -> Option<&mut half::Half> {
@@ -466,11 +473,7 @@ impl Engine {
 
 /// The time from now until a moment.
 fn until(at: Instant) -> Timespec {
-    let ns = at.0.saturating_sub(adopt::now().0);
-    Timespec {
-        tv_sec: (ns / 1_000_000_000) as i64,
-        tv_nsec: (ns % 1_000_000_000) as i64,
-    }
+    clock::timespec(at.0.saturating_sub(adopt::now().0))
 }
 
 #[cfg(test)]

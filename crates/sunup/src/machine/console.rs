@@ -11,25 +11,18 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 
 use crate::say::plain;
+use crate::sys::clock::{boot_ns, timespec};
 use crate::sys::{power, tty};
 
-/// How long a stopped console may hold up one line.
-const PATIENCE: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 100_000_000,
-};
+/// How long a stopped console may hold up one line (ns).
+const PATIENCE: u64 = 100_000_000;
 /// While another process writes, the console is not ours, though it has room (`EAGAIN`
-/// after a poll that said so), and nothing tells when it is: so long between two tries,
-const MOMENT: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 1_000_000,
-};
-/// and so many tries.
-const TRIES_MAX: u32 = 100;
+/// after a poll that said so), and nothing tells when it is: so long between two tries (ns).
+const MOMENT: u64 = 1_000_000;
 
 /// Who speaks.
 #[derive(Clone, Copy)]
@@ -99,18 +92,22 @@ fn on_console(text: &str) {
     let opening = VOICE.get().map_or("", |voice| voice.opening);
     let line = format!("\r{opening}{text}\n");
     let mut rest = line.as_bytes();
-    let mut tries = 0;
-    while !rest.is_empty() && tries < TRIES_MAX {
+    let end = || boot_ns().saturating_add(PATIENCE);
+    let mut until = end();
+    while !rest.is_empty() {
+        let left = until.saturating_sub(boot_ns());
         let mut fds = [PollFd::new(console, PollFlags::OUT)];
-        if poll(&mut fds, Some(&PATIENCE)) == Ok(0) {
+        if poll(&mut fds, Some(&timespec(left))) == Ok(0) || left == 0 {
             return;
         }
         match rustix::io::write(console, rest) {
-            Ok(n) if n > 0 => rest = rest.get(n..).unwrap_or_default(),
+            Ok(n) if n > 0 => {
+                rest = rest.get(n..).unwrap_or_default();
+                until = end();
+            }
             Err(rustix::io::Errno::INTR) => {}
             Err(rustix::io::Errno::AGAIN) => {
-                tries += 1;
-                let _nothing = poll(&mut [], Some(&MOMENT));
+                let _nothing = poll(&mut [], Some(&timespec(MOMENT)));
             }
             _ => return,
         }

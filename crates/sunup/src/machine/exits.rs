@@ -22,7 +22,7 @@ use model::format::proc_stat;
 use model::time::Instant;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, fstatfs, mkdirat, openat, statfs};
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, WaitStatus, geteuid, wait, waitpid};
+use rustix::process::{Pid, WaitOptions, WaitStatus, geteuid, waitpid};
 
 use crate::engine;
 use crate::sys::{child, clock};
@@ -34,15 +34,11 @@ const MOUNT: &str = "/run";
 const TMPFS_MAGIC: u32 = 0x0102_1994;
 const RAMFS_MAGIC: u32 = 0x8584_58f6;
 
-/// As wait(2) with `WNOHANG`: takes the next child that has ended. PID 1 leaves
-/// word of it first.
+/// As wait(2) with `WNOHANG`: takes the next child that has ended, as [`take`] does.
 ///
 /// # Errors
 /// There are no children at all (`ECHILD`).
 pub fn wait_next() -> rustix::io::Result<Option<(Pid, WaitStatus)>> {
-    if std::process::id() != 1 {
-        return wait(WaitOptions::NOHANG);
-    }
     match next()? {
         Some((pid, status)) => take(pid, status),
         None => Ok(None),

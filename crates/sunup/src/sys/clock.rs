@@ -1,7 +1,7 @@
 //! The two clocks: one for deadlines, one for labels.
 
 use model::format::tai64n::Tai64n;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// Nanoseconds since boot, counting suspend; never set back, so deadlines use it.
 pub fn boot_ns() -> u64 {
@@ -9,6 +9,14 @@ pub fn boot_ns() -> u64 {
     (t.tv_sec as u64)
         .saturating_mul(1_000_000_000)
         .saturating_add(t.tv_nsec as u64)
+}
+
+/// A time (ns) as the kernel wants it.
+pub fn timespec(ns: u64) -> Timespec {
+    Timespec {
+        tv_sec: (ns / 1_000_000_000) as i64,
+        tv_nsec: (ns % 1_000_000_000) as _,
+    }
 }
 
 /// In what /proc counts times.

@@ -173,3 +173,35 @@ fn many_are_stopped_though_one_is_stubborn() {
     assert_eq!(stopped, names);
     runsvdir.hang_up();
 }
+
+/// Many are asked by several processes; what there is to warn of is told once, and the
+/// lines stand as if one had asked.
+#[test]
+fn a_warning_about_one_of_many_comes_once() {
+    let fixture = Fixture::new(&[("scan/web/run", SLEEP)]);
+    let runsvdir = Runsvdir::start(&fixture);
+    status(&fixture.path("scan/web"), "running", running);
+    // It cannot be told where that leads.
+    fixture.add("scan/web/down -> down", "");
+    let names: Vec<String> = (0..600).map(|n| format!("missing{n:03}")).collect();
+    let said = applet("sv")
+        .arg("status")
+        .args(&names)
+        .arg("web")
+        .env("SVDIR", fixture.path("scan"))
+        .output()
+        .unwrap();
+    let warned = String::from_utf8(said.stderr).unwrap();
+    assert_eq!(warned.lines().count(), 1, "{warned}");
+    assert!(warned.contains("/web/down: "), "{warned}");
+    let told = String::from_utf8(said.stdout).unwrap();
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), names.len() + 1);
+    for (line, name) in lines.iter().zip(&names) {
+        assert!(line.starts_with(&format!("fail: {name}: ")), "{line}");
+    }
+    assert!(lines[names.len()].starts_with("run: web: (pid "), "{told}");
+    assert_eq!(said.status.code(), Some(99));
+    fs::remove_file(fixture.path("scan/web/down")).unwrap();
+    runsvdir.hang_up();
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use model::format::issue::{self, Facts};
 use model::getty::{self, NameLine, Reply};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::system::uname;
@@ -251,13 +251,9 @@ impl Keys {
     /// Whether there is something to read before the deadline.
     fn wait(&self, terminal: &Terminal) -> Result<bool, Failure> {
         loop {
-            let left = self.deadline_ns.map(|end| {
-                let left = end.saturating_sub(clock::boot_ns());
-                Timespec {
-                    tv_sec: (left / SECOND_NS) as i64,
-                    tv_nsec: (left % SECOND_NS) as _,
-                }
-            });
+            let left = self
+                .deadline_ns
+                .map(|end| clock::timespec(end.saturating_sub(clock::boot_ns())));
             let mut fds = [PollFd::from_borrowed_fd(terminal.line(), PollFlags::IN)];
             match poll(&mut fds, left.as_ref()) {
                 Ok(0) => return Ok(false),

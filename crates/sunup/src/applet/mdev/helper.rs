@@ -14,7 +14,7 @@ use std::path::Path;
 
 use model::format::decimal;
 use model::format::uevent::Uevent;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, inotify};
 
 use super::{Mdev, SPEC, Voice, usage_error};
@@ -96,12 +96,8 @@ impl Turn {
                 }
             }
             let left = end.saturating_sub(clock::boot_ns());
-            let timeout = Timespec {
-                tv_sec: (left / 1_000_000_000) as i64,
-                tv_nsec: (left % 1_000_000_000) as i64,
-            };
             let mut fds = [PollFd::new(&watch, PollFlags::IN)];
-            if left == 0 || poll(&mut fds, Some(&timeout)) == Ok(0) {
+            if left == 0 || poll(&mut fds, Some(&clock::timespec(left))) == Ok(0) {
                 voice.say(format_args!(
                     "{SEQUENCE}: event {number} waited 2 s for those before it; going on without them"
                 ));

@@ -1,19 +1,19 @@
 //! What tells that something may have happened to a service that is waited for:
 //! watches of its files, the fifo that its supervisor holds, and the ends of
-//! checks. A new status is told by dnotify, whose end costs nothing, or by
-//! inotify where that is not to be had; all else by inotify.
+//! checks. A new status is told by dnotify, whose end costs nothing; by inotify
+//! where that is not to be had, or an inotify is there anyway, as for all else.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use rustix::buffer::spare_capacity;
-use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
-use rustix::fs::CWD;
+use rustix::event::{PollFd, PollFlags, epoll, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 
 use crate::entries;
+use crate::sys::clock::timespec;
 use crate::sys::dnotify;
 use crate::sys::signal::{self, SIGCHLD, SIGIO, SignalFd};
 
@@ -32,8 +32,10 @@ pub struct Events {
     /// Made when it is needed.
     inotify: Option<OwnedFd>,
     signals: Option<SignalFd>,
-    /// Of these a signal tells, by their numbers, while they are open.
-    dirs: HashMap<RawFd, (OwnedFd, usize)>,
+    /// Directories of which a signal tells while they are open, by service,
+    dirs: BTreeMap<usize, OwnedFd>,
+    /// and whose each is: the signal names its number.
+    services: HashMap<RawFd, usize>,
     dirs_max: usize,
     /// Whose a watch is: a service that is named twice has it twice.
     owners: HashMap<i32, Vec<usize>>,
@@ -57,37 +59,49 @@ impl Events {
         // Ignored signals are not told of.
         signal::reset(SIGIO);
         signal::reset(signal::queued());
-        let events = Self {
+        let mut events = Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).ok(),
             inotify: None,
             signals: SignalFd::new(&[SIGCHLD, SIGIO, signal::queued()]).ok(),
-            dirs: HashMap::new(),
+            dirs: BTreeMap::new(),
+            services: HashMap::new(),
             dirs_max,
             owners: HashMap::new(),
         };
         if let Some(signals) = &events.signals {
             events.listen(signals, SIGNALS, epoll::EventFlags::IN);
         }
+        if dirs_max == 0 {
+            // While there is a descriptor for it.
+            events.need_inotify();
+        }
         events
     }
 
     /// Watches for a new status; whether it can. Reading it must not be among the
     /// events: we do it ourselves.
-    pub fn watch_status(&mut self, service: usize, dir: &Path) -> bool {
-        let supervise = dir.join("supervise");
+    pub fn watch_status(&mut self, service: usize, home: impl AsFd, dir: &Path) -> bool {
         // A watch from before that tells too much, of our own looks among others, is replaced.
         if self.inotify.is_none()
             && self.signals.is_some()
             && self.dirs.len() < self.dirs_max
-            && let Ok(dir) = entries::open(CWD, &supervise)
+            && let Ok(dir) = entries::open(home, Path::new("supervise"))
             && dnotify::tell(dir.as_fd(), signal::queued()).is_ok()
         {
-            self.dirs.insert(dir.as_raw_fd(), (dir, service));
+            self.services.insert(dir.as_raw_fd(), service);
+            self.dirs.insert(service, dir);
             return true;
         }
         // runit's runsv renames; ours writes in place.
         let written = WatchFlags::MOVED_TO | WatchFlags::CLOSE_WRITE;
-        self.watch(service, &supervise, written)
+        self.watch(service, &dir.join("supervise"), written)
+    }
+
+    /// Nothing need be told of a service's status any more.
+    pub fn forget(&mut self, service: usize) {
+        if let Some(dir) = self.dirs.remove(&service) {
+            self.services.remove(&dir.as_raw_fd());
+        }
     }
 
     /// Watches for the reading of commands; whether it can.
@@ -97,13 +111,7 @@ impl Events {
 
     /// Whether the file is watched for the service from now on.
     pub fn watch(&mut self, service: usize, path: &Path, events: WatchFlags) -> bool {
-        if self.inotify.is_none() {
-            let flags = CreateFlags::CLOEXEC | CreateFlags::NONBLOCK;
-            self.inotify = inotify::init(flags).ok();
-            if let Some(inotify) = &self.inotify {
-                self.listen(inotify, INOTIFY, epoll::EventFlags::IN);
-            }
-        }
+        self.need_inotify();
         let Some(inotify) = &self.inotify else {
             return false;
         };
@@ -112,6 +120,16 @@ impl Events {
             self.owners.entry(watch).or_default().push(service);
         }
         watch.is_some()
+    }
+
+    fn need_inotify(&mut self) {
+        if self.inotify.is_none() {
+            let flags = CreateFlags::CLOEXEC | CreateFlags::NONBLOCK;
+            self.inotify = inotify::init(flags).ok();
+            if let Some(inotify) = &self.inotify {
+                self.listen(inotify, INOTIFY, epoll::EventFlags::IN);
+            }
+        }
     }
 
     /// Whether the end of the service's supervisor will be told: its lifeline
@@ -148,14 +166,14 @@ impl Events {
                 service => news.touched.push(service as usize),
             }
         }
-        while let Some(delivered) = self.signals.as_ref().and_then(SignalFd::next) {
-            match delivered.signal {
-                SIGCHLD => news.child_ended = true,
-                SIGIO => news.is_vague = true,
-                _ => {
-                    let told = self.dirs.get(&delivered.fd);
-                    news.touched.extend(told.map(|(_, service)| *service));
-                }
+        // What is left is told of by the next wait.
+        let next = || self.signals.as_ref().and_then(SignalFd::next);
+        for delivered in std::iter::from_fn(next).take(EVENTS_MAX) {
+            match (delivered.signal, self.services.get(&delivered.fd)) {
+                (SIGCHLD, _) => news.child_ended = true,
+                (SIGIO, _) => news.is_vague = true,
+                // None: it was forgotten meanwhile.
+                (_, service) => news.touched.extend(service),
             }
         }
         news
@@ -186,12 +204,5 @@ impl Events {
                 news.touched.extend(owners.into_iter().flatten());
             }
         }
-    }
-}
-
-fn timespec(ns: u64) -> Timespec {
-    Timespec {
-        tv_sec: (ns / 1_000_000_000) as i64,
-        tv_nsec: (ns % 1_000_000_000) as i64,
     }
 }

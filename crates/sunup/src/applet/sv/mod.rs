@@ -17,6 +17,7 @@ mod reason;
 mod report;
 mod supervise;
 pub mod svc;
+mod target;
 mod wait;
 
 use std::os::unix::ffi::OsStringExt;

@@ -13,6 +13,8 @@ const HELD_BYTES_MAX: usize = 16 * 1024;
 pub struct Output {
     held: Vec<u8>,
     held_max: usize,
+    /// Of one that is kept.
+    warned: bool,
 }
 
 impl Output {
@@ -22,20 +24,23 @@ impl Output {
         Self {
             held: Vec::new(),
             held_max: if to_terminal { 0 } else { HELD_BYTES_MAX },
+            warned: false,
         }
     }
 
-    /// One that writes no lines, for another process will.
+    /// One that writes nothing, for another process will.
     pub fn kept() -> Self {
         Self {
             held: Vec::new(),
             held_max: usize::MAX,
+            warned: false,
         }
     }
 
-    /// The lines not yet written.
-    pub fn into_lines(mut self) -> Vec<u8> {
-        std::mem::take(&mut self.held)
+    /// The lines of one that is kept; `None` if there was a warning among them.
+    pub fn into_lines(mut self) -> Option<Vec<u8>> {
+        let lines = std::mem::take(&mut self.held);
+        (!self.warned).then_some(lines)
     }
 
     /// Adds whole lines.
@@ -48,10 +53,12 @@ impl Output {
 
     /// A warning on standard error, after what was said before it.
     pub fn warn(&mut self, what: &str) {
-        if self.held_max < usize::MAX {
+        if self.held_max == usize::MAX {
+            self.warned = true;
+        } else {
             self.flush();
+            say::line("warning", what);
         }
-        say::line("warning", what);
     }
 
     /// Writes what is held.

@@ -8,7 +8,7 @@
 use std::io::{self, PipeReader, Read, Write};
 
 use model::format::status::Phase;
-use rustix::process::{WaitOptions, waitpid};
+use rustix::process::{Signal, WaitOptions, set_parent_process_death_signal, waitpid};
 
 use super::output::Output;
 use super::supervise::{Service, Trouble};
@@ -18,8 +18,9 @@ use crate::sys::spawn;
 const PART_MIN: usize = 128;
 /// More are in each other's way in the kernel.
 const PARTS_MAX: usize = 4;
-/// What a part ends with: how many failed (little endian), and the LSB code.
-const SUM_BYTES: usize = 5;
+/// What a part ends with: how many bytes come before, how many services failed (each
+/// little endian), and the LSB code.
+const SUM_BYTES: usize = 9;
 
 /// What reporting the status of services came to.
 #[derive(Clone, Copy)]
@@ -69,12 +70,15 @@ impl<'n> Part<'n> {
         let ask = || {
             let (answers, mut to_answer) = io::pipe()?;
             let pid = spawn::fork(|| {
+                // With sv itself gone, nobody would read the rest.
+                let dies_too = set_parent_process_death_signal(Some(Signal::KILL));
                 let mut out = Output::kept();
                 let sum = ask_all(names, &mut out);
-                let mut said = out.into_lines();
-                said.extend(sum.failed.to_le_bytes());
-                said.push(sum.lsb_code);
-                u8::from(to_answer.write_all(&said).is_err())
+                // What warns is asked again by sv, for its warnings have their place.
+                let Some(lines) = out.into_lines().filter(|_| dies_too.is_ok()) else {
+                    return 1;
+                };
+                u8::from(to_answer.write_all(&with_sum(lines, sum)).is_err())
             })?;
             io::Result::Ok((answers, pid))
         };
@@ -104,14 +108,25 @@ fn hear(mut answers: PipeReader, pid: spawn::Pid) -> Option<(Vec<u8>, Reported)>
     whole.ok().and_then(|_| without_sum(said))
 }
 
+fn with_sum(mut lines: Vec<u8>, sum: Reported) -> Vec<u8> {
+    let bytes = lines.len() as u32;
+    lines.extend(bytes.to_le_bytes());
+    lines.extend(sum.failed.to_le_bytes());
+    lines.push(sum.lsb_code);
+    lines
+}
+
 fn without_sum(mut said: Vec<u8>) -> Option<(Vec<u8>, Reported)> {
-    let (lines, [failed @ .., lsb_code]) = said.split_last_chunk::<SUM_BYTES>()?;
+    let (lines, sum) = said.split_last_chunk::<SUM_BYTES>()?;
+    let (bytes, sum) = sum.split_first_chunk()?;
+    let (failed, lsb_code) = sum.split_first_chunk()?;
+    let is_whole = u32::from_le_bytes(*bytes) == lines.len() as u32;
     let sum = Reported {
         failed: u32::from_le_bytes(*failed),
-        lsb_code: *lsb_code,
+        lsb_code: *lsb_code.first()?,
     };
     said.truncate(lines.len());
-    Some((said, sum))
+    is_whole.then_some((said, sum))
 }
 
 fn ask_all(names: &[&[u8]], out: &mut Output) -> Reported {
@@ -162,10 +177,16 @@ mod tests {
 
     #[test]
     fn what_a_part_says_is_whole_only_with_its_sum() {
-        let (lines, sum) = without_sum(b"run: a\nfail: b\n\x2c\x01\0\0\x03".into()).unwrap();
+        let sum = Reported {
+            failed: 300,
+            lsb_code: 3,
+        };
+        let said = with_sum(b"run: a\nfail: b\n".into(), sum);
+        let (lines, sum) = without_sum(said.clone()).unwrap();
         assert_eq!(lines, b"run: a\nfail: b\n");
         assert_eq!((sum.failed, sum.lsb_code), (300, 3));
-        assert!(without_sum(b"".into()).is_none());
-        assert!(without_sum(b"run:".into()).is_none());
+        for cut in 0..said.len() {
+            assert!(without_sum(said[..cut].into()).is_none(), "{cut}");
+        }
     }
 }

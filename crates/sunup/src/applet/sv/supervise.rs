@@ -147,6 +147,11 @@ impl Service {
         }
     }
 
+    /// The service directory, held open.
+    pub fn home(&self) -> &OwnedFd {
+        &self.home
+    }
+
     /// The service directory.
     pub fn dir(&self) -> &Path {
         &self.dir

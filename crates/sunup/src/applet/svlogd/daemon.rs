@@ -4,7 +4,7 @@ use std::path::Path;
 
 use model::format::tai64n::Tai64n;
 use model::lines::Framer;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, wait};
 
@@ -149,10 +149,7 @@ impl Daemon<'_> {
         } else {
             self.patience_ns()
         };
-        let timeout = timeout.map(|ns| Timespec {
-            tv_sec: (ns / 1_000_000_000) as i64,
-            tv_nsec: (ns % 1_000_000_000) as i64,
-        });
+        let timeout = timeout.map(clock::timespec);
         if poll(&mut fds, timeout.as_ref()).is_err() {
             return (false, false);
         }
