@@ -1,7 +1,8 @@
 //! What tells that something may have happened to a service that is waited for:
 //! watches of its files, the fifo that its supervisor holds, and the ends of
 //! checks. A new status is told by dnotify, whose end costs nothing; by inotify
-//! where that is not to be had, or an inotify is there anyway, as for all else.
+//! where many are watched, that is not to be had, or an inotify is there anyway, as
+//! for all else.
 
 use std::collections::{BTreeMap, HashMap};
 use std::mem::MaybeUninit;
@@ -21,6 +22,10 @@ use crate::sys::signal::{self, SIGCHLD, SIGIO, SignalFd};
 pub const LOOK_NS: u64 = 100_000_000;
 /// Ready descriptors taken from the kernel at a time.
 const EVENTS_MAX: usize = 256;
+
+/// So many directories are watched by dnotify, which tells of each write in them, three
+/// times as often as there is a new status: more cost more looks than inotify's end.
+const DIRS_MAX: usize = 32;
 
 /// In the epoll set; every other number is a service's.
 const INOTIFY: u64 = u64::MAX;
@@ -54,8 +59,8 @@ pub struct News {
 
 impl Events {
     /// Nothing is watched yet. What the kernel does not give is done without, and
-    /// so are more than `dirs_max` descriptors of directories.
-    pub fn new(dirs_max: usize) -> Self {
+    /// so are more descriptors of directories than there are to `spare`.
+    pub fn new(spare: usize) -> Self {
         // Ignored signals are not told of.
         signal::reset(SIGIO);
         signal::reset(signal::queued());
@@ -65,13 +70,13 @@ impl Events {
             signals: SignalFd::new(&[SIGCHLD, SIGIO, signal::queued()]).ok(),
             dirs: BTreeMap::new(),
             services: HashMap::new(),
-            dirs_max,
+            dirs_max: spare.min(DIRS_MAX),
             owners: HashMap::new(),
         };
         if let Some(signals) = &events.signals {
             events.listen(signals, SIGNALS, epoll::EventFlags::IN);
         }
-        if dirs_max == 0 {
+        if spare == 0 {
             // While there is a descriptor for it.
             events.need_inotify();
         }
