@@ -3,7 +3,7 @@
 //!
 //! PID 1 must not hang on a console whose flow is stopped. It writes through a
 //! descriptor of its own that does not block, and a line that finds no room
-//! within [`PATIENCE`] is lost. The kernel bounds the rate of what goes to
+//! within [`PATIENCE`], while nothing of what waits there is sent, is lost. The kernel bounds the rate of what goes to
 //! /dev/kmsg.
 
 use std::ffi::OsString;
@@ -20,6 +20,8 @@ use crate::sys::{power, tty};
 
 /// How long a stopped console may hold up one line (ns).
 const PATIENCE: u64 = 100_000_000;
+/// How long one that is only slow may (ns), as after all that stage 3 had to say.
+const PATIENCE_MAX: u64 = 2_000_000_000;
 /// While another process writes, the console is not ours, though it has room (`EAGAIN`
 /// after a poll that said so), and nothing tells when it is: so long between two tries (ns).
 const MOMENT: u64 = 1_000_000;
@@ -92,18 +94,24 @@ fn on_console(text: &str) {
     let opening = VOICE.get().map_or("", |voice| voice.opening);
     let line = format!("\r{opening}{text}\n");
     let mut rest = line.as_bytes();
-    let end = || boot_ns().saturating_add(PATIENCE);
-    let mut until = end();
+    let after = |ns| boot_ns().saturating_add(ns);
+    let (mut until, last) = (after(PATIENCE), after(PATIENCE_MAX));
+    let mut unsent = tty::unsent(console);
     while !rest.is_empty() {
         let left = until.saturating_sub(boot_ns());
         let mut fds = [PollFd::new(console, PollFlags::OUT)];
         if poll(&mut fds, Some(&timespec(left))) == Ok(0) || left == 0 {
-            return;
+            let before = std::mem::replace(&mut unsent, tty::unsent(console));
+            if unsent >= before || boot_ns() > last {
+                return;
+            }
+            until = after(PATIENCE);
+            continue;
         }
         match rustix::io::write(console, rest) {
             Ok(n) if n > 0 => {
                 rest = rest.get(n..).unwrap_or_default();
-                until = end();
+                until = after(PATIENCE);
             }
             Err(rustix::io::Errno::INTR) => {}
             Err(rustix::io::Errno::AGAIN) => {

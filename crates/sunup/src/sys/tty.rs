@@ -42,6 +42,15 @@ pub fn is_virtual(fd: BorrowedFd) -> bool {
     unsafe { libc::ioctl(fd.as_raw_fd(), VT_OPENQRY, &raw mut number) == 0 }
 }
 
+/// How many bytes wait to be sent by a terminal (ioctl_tty(2), `TIOCOUTQ`); 0 for
+/// what is none.
+pub fn unsent(fd: impl AsFd) -> u32 {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: TIOCOUTQ writes one int; what is no terminal refuses the request.
+    let done = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if done == 0 { bytes.unsigned_abs() } else { 0 }
+}
+
 /// Gives the terminal the modes a person expects, whatever a crashed program
 /// left: line editing with the usual keys, signals, echo. Speed, parity, UTF-8
 /// mode and hardware flow control stay. Anything but a terminal is left alone.
