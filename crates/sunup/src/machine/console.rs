@@ -3,8 +3,8 @@
 //!
 //! PID 1 must not hang on a console whose flow is stopped. It writes through a
 //! descriptor of its own that does not block, and a line that finds no room
-//! within [`PATIENCE`], while nothing of what waits there is sent, is lost. The kernel bounds the rate of what goes to
-//! /dev/kmsg.
+//! within [`PATIENCE`], while nothing of what waits there is sent, is lost. The
+//! kernel bounds the rate of what goes to /dev/kmsg.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;

@@ -12,7 +12,8 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, down, kill, lives, read_status, running, sunup, wait_exit, wait_for,
+    Fixture, SLEEP, down, kill, lives, read_status, running, sunup, until_ready, wait_exit,
+    wait_for,
 };
 use super::reference;
 
@@ -287,9 +288,7 @@ fn what_does_not_come_about_in_time_is_said_as_in_busybox() {
     let service =
         Service::start("#!/bin/sh\ntrap '' TERM\n: > ready\nwhile :; do sleep 1000; done\n");
     let web = service.pair.fixture.path("web");
-    wait_for("readiness", &[&web], || {
-        web.join("ready").exists().then_some(())
-    });
+    until_ready(&web);
     service.pair.ours(&["sv", "down", "./web"]);
     service.wait("a service that got TERM", |s| s.got_term && !s.want_up);
     // The first is ours: TERM ends sleep, and the shell sleeps again.

@@ -5,7 +5,9 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use super::common::{Fixture, SLEEP, applet, kill, lives, running, wait_exit, wait_for};
+use super::common::{
+    Fixture, SLEEP, applet, kill, lives, running, until_ready, wait_exit, wait_for,
+};
 use super::runsvdir::{Runsvdir, lock_holder, status};
 
 /// So many of a process's descriptors are for a moment only.
@@ -142,9 +144,7 @@ fn many_are_stopped_though_one_is_stubborn() {
     for name in &names {
         status(&fixture.path("scan").join(name), "running", running);
     }
-    wait_for("trap", &[&stubborn], || {
-        fs::metadata(stubborn.join("ready")).ok()
-    });
+    until_ready(&stubborn);
 
     let output = fixture.path("output");
     let mut stop = applet("sv")

@@ -14,7 +14,7 @@ use model::format::status::{Phase, Status};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
-use super::common::{Fixture, debian, read_status, wait_for, yield_until};
+use super::common::{Fixture, debian, read_status, until_ready, wait_for, yield_until};
 
 /// What may supervise: Debian's runsv, and the one under test.
 fn supervisors(fixture: &Fixture) -> [PathBuf; 2] {
@@ -72,9 +72,7 @@ impl Supervised {
     }
 
     fn wait_ready(&self) {
-        wait_for("a service that is ready", &[&self.dir], || {
-            self.dir.join("ready").exists().then_some(())
-        });
+        until_ready(&self.dir);
         self.wait("running service", |s| s.phase == Phase::Run);
     }
 
@@ -412,9 +410,7 @@ fn verbs_when_finish_hangs() {
         let service = Supervised::new(supervisor, svdir.join("web"));
         service.send(b"o");
         service.wait("finish", |s| s.phase == Phase::Finish && s.pid != 0);
-        wait_for("deafness", &[&service.dir], || {
-            service.dir.join("ready").exists().then_some(())
-        });
+        until_ready(&service.dir);
         for args in [
             &["status", "web"][..],
             &["-v", "hup", "web"],
