@@ -17,7 +17,7 @@
 //! Stage 3 may take [`STAGE3_LIMIT`]; then its process group is killed. Then
 //! every process gets TERM; as soon as none is left, or when the grace is over,
 //! every process gets KILL; once more the machine waits until none is left, for
-//! at most [`KILL_GRACE`]; then it asks the kernel for the end. When the kernel
+//! at most [`KILL_GRACE`](crate::descent::KILL_GRACE); then it asks the kernel for the end. When the kernel
 //! refuses to power off it is asked to halt; when it refuses that or a reboot (a
 //! container), the machine ends by exiting.
 //!
@@ -26,19 +26,22 @@
 //!
 //! # The contract with the loop
 //!
-//! [`Stages::step`] is total and pure. Each [`Action::Start`] must be answered by
+//! [`Life::step`] is total and pure. Each [`Action::Start`] must be answered by
 //! [`Event::Started`], [`Event::StartFailed`] or [`Event::NoCtrlAltDel`], each
 //! [`Action::TakeStopit`] by [`Event::Stopit`], each [`Action::LookAtReboot`] by
 //! [`Event::Reboot`], and an [`Action::End`] that comes back by
-//! [`Event::Refused`]. [`Event::Tick`] is due at [`Stages::deadline`], and once
+//! [`Event::Refused`]. [`News::Tick`] is due at [`Life::deadline`], and once
 //! at the start. Times are durations since boot.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-pub use crate::boot::{Ended, KILL_GRACE, Pid};
+use crate::descent::Descent;
+use crate::ended::Ended;
+use crate::pid1::{Life, News, Pid, Signal};
 
+mod ending;
 mod handover;
 mod message;
 #[cfg(test)]
@@ -98,23 +101,6 @@ impl Script {
     }
 }
 
-/// The signals that mean something to PID 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Signal {
-    /// Ctrl-Alt-Del.
-    Int,
-    /// Look at [`STOPIT`].
-    Cont,
-    /// The power fails.
-    Pwr,
-    /// Halt.
-    Usr1,
-    /// Power off.
-    Usr2,
-    /// Reboot.
-    Term,
-}
-
 /// How the machine ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fate {
@@ -129,26 +115,26 @@ pub enum Fate {
 /// What happens to the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A signal came.
-    Signal(Signal),
+    /// What happens to any PID 1.
+    News(News),
     /// The script runs.
     Started(Script, Pid),
     /// The kernel gave no process, for this reason.
     StartFailed(Script, String),
     /// [`CTRLALTDEL`] is absent or not executable.
     NoCtrlAltDel,
-    /// A child was reaped, known or not.
-    Exited(Pid, Ended),
-    /// PID 1 has no child: no process is left.
-    NoChildren,
     /// Whether [`STOPIT`] was executable.
     Stopit(bool),
     /// Whether [`REBOOT`] is executable; none when it cannot be found.
     Reboot(Option<bool>),
     /// The kernel refused the end, for this reason.
     Refused(String),
-    /// The deadline is reached, or may be.
-    Tick,
+}
+
+impl From<News> for Event {
+    fn from(news: News) -> Self {
+        Self::News(news)
+    }
 }
 
 /// What is to be done, in this order.
@@ -208,14 +194,8 @@ enum Phase {
         until: Duration,
         killed: bool,
     },
-    /// Every process has got TERM.
-    Term { until: Duration },
-    /// Every process has got KILL.
-    Kill { until: Duration },
-    /// The end was asked for.
-    Asked(Fate),
-    /// Nothing is left to do.
-    Over,
+    /// The stages are over.
+    Last(Descent),
 }
 
 /// Why the machine goes down.
@@ -247,7 +227,7 @@ pub struct Stages {
 }
 
 impl Stages {
-    /// A machine that boots when it gets its first [`Event::Tick`]. `grace` is
+    /// A machine that boots when it gets its first [`News::Tick`]. `grace` is
     /// the time between the last TERM and the last KILL.
     pub fn boot(grace: Duration) -> Self {
         Self {
@@ -263,61 +243,6 @@ impl Stages {
         }
     }
 
-    /// When the next [`Event::Tick`] is due, if no other event comes first.
-    pub fn deadline(&self) -> Option<Duration> {
-        match self.phase {
-            Phase::In {
-                job: Job::Resting(until),
-                limit,
-                ..
-            } => Some(until.min(limit)),
-            Phase::In { limit, .. } => Some(limit).filter(|limit| *limit != NO_LIMIT),
-            Phase::Ending { until, .. } | Phase::Term { until } | Phase::Kill { until } => {
-                Some(until)
-            }
-            Phase::Asked(_) | Phase::Over => None,
-        }
-    }
-
-    /// Whether stage 2 runs and nothing else is under way: then
-    /// [`Stages::handover`] says all that there is to say.
-    pub fn is_up(&self) -> bool {
-        let stage_2_runs = matches!(
-            self.phase,
-            Phase::In {
-                stage: Stage::Two,
-                job: Job::Running(_),
-                ..
-            }
-        );
-        stage_2_runs && self.ctrl_alt_del == CtrlAltDel::Idle
-    }
-
-    /// Whether [`Event::NoChildren`] would be news: only then need it be sent.
-    pub fn waits_for_the_last_process(&self) -> bool {
-        matches!(self.phase, Phase::Term { .. } | Phase::Kill { .. })
-    }
-
-    /// What follows from an event.
-    #[must_use]
-    pub fn step(mut self, now: Duration, event: Event) -> (Self, Vec<Action>) {
-        let mut out = Vec::new();
-        match event {
-            Event::Signal(signal) => self.signal(signal, &mut out),
-            Event::Started(script, pid) => self.started(script, pid),
-            Event::StartFailed(script, reason) => self.start_failed(script, reason, now, &mut out),
-            Event::NoCtrlAltDel => self.ctrl_alt_del = CtrlAltDel::Idle,
-            Event::Exited(pid, ended) => self.exited(pid, ended, now, &mut out),
-            Event::NoChildren => self.no_process_is_left(now),
-            Event::Stopit(true) => self.go_down(Wish::AsRebootSays),
-            Event::Reboot(Some(wanted)) => self.reboot = wanted,
-            Event::Refused(reason) => self.refused(reason, &mut out),
-            Event::Stopit(false) | Event::Reboot(None) | Event::Tick => {}
-        }
-        while self.settle(now, &mut out) {}
-        (self, out)
-    }
-
     fn stage(&self) -> Option<Stage> {
         match self.phase {
             Phase::In { stage, .. } => Some(stage),
@@ -325,14 +250,14 @@ impl Stages {
         }
     }
 
-    // Events.
-
     fn signal(&mut self, signal: Signal, out: &mut Vec<Action>) {
         let fate = match signal {
             Signal::Usr1 => Some(Fate::Halt),
             Signal::Usr2 => Some(Fate::Poweroff),
             Signal::Term => Some(Fate::Reboot),
             Signal::Int | Signal::Cont | Signal::Pwr => None,
+            // They mean nothing to runit.
+            Signal::Tstp | Signal::Quit | Signal::Hup => return,
         };
         match (self.stage(), signal, fate) {
             (None, ..) => {} // It is on its way already.
@@ -446,27 +371,6 @@ impl Stages {
         }
     }
 
-    fn no_process_is_left(&mut self, now: Duration) {
-        if let Phase::Term { until } | Phase::Kill { until } = &mut self.phase {
-            *until = now;
-        }
-    }
-
-    fn refused(&mut self, reason: String, out: &mut Vec<Action>) {
-        let Phase::Asked(fate) = self.phase else {
-            return;
-        };
-        out.push(Action::Say(Message::Refused { fate, reason }));
-        if fate == Fate::Poweroff {
-            self.ask_for(Fate::Halt, out);
-        } else {
-            self.phase = Phase::Over;
-            out.push(Action::Exit);
-        }
-    }
-
-    // What follows.
-
     fn enter(&mut self, stage: Stage, now: Duration, out: &mut Vec<Action>) {
         let limit = if stage == Stage::Three {
             out.push(Action::LookAtReboot);
@@ -479,35 +383,6 @@ impl Stages {
             job: Job::Resting(now),
             limit,
         };
-    }
-
-    /// After stage 3 comes the end; after one that was to end, stage 3.
-    fn after(&mut self, stage: Stage, now: Duration, out: &mut Vec<Action>) {
-        if stage != Stage::Three {
-            return self.enter(Stage::Three, now, out);
-        }
-        out.extend([
-            Action::LookAtReboot,
-            Action::Say(Message::SendTerm),
-            Action::TermAll,
-            Action::Sync,
-        ]);
-        self.phase = Phase::Term {
-            until: now.saturating_add(self.grace),
-        };
-    }
-
-    fn ask_for(&mut self, fate: Fate, out: &mut Vec<Action>) {
-        out.extend([Action::Say(Message::Request(fate)), Action::End(fate)]);
-        self.phase = Phase::Asked(fate);
-    }
-
-    fn fate(&self) -> Fate {
-        match self.wish {
-            Some(Wish::For(fate)) => fate,
-            _ if self.reboot => Fate::Reboot,
-            _ => Fate::Poweroff,
-        }
     }
 
     /// Does what is due now; returns whether something more may be.
@@ -536,75 +411,71 @@ impl Stages {
                 until,
                 killed,
             } if until <= now => {
-                if killed {
-                    self.after(stage, now, out);
-                } else {
-                    out.push(Action::Say(Message::KillStage(stage)));
-                    out.push(Action::Kill(pid));
-                    self.phase = killing(stage, pid, now);
-                }
+                self.stage_does_not_end(stage, pid, killed, now, out);
                 true
             }
-            Phase::Term { until } if until <= now => {
-                out.extend([Action::Say(Message::SendKill), Action::KillAll]);
-                let until = now.saturating_add(KILL_GRACE);
-                self.phase = Phase::Kill { until };
-                false
-            }
-            Phase::Kill { until } if until <= now => {
-                out.push(Action::Sync);
-                self.ask_for(self.fate(), out);
+            Phase::Last(descent) => {
+                self.settle_descent(descent, now, out);
                 false
             }
             _ => false,
         }
     }
-
-    /// Stage 1 or 2 is to end.
-    fn end_stage(&mut self, stage: Stage, job: Job, now: Duration, out: &mut Vec<Action>) -> bool {
-        match job {
-            Job::Resting(_) => self.after(stage, now, out),
-            Job::Starting => return false,
-            Job::Running(pid) => {
-                out.push(Action::Say(Message::TermStage(stage)));
-                out.push(Action::Term(pid));
-                self.phase = Phase::Ending {
-                    stage,
-                    pid,
-                    until: now.saturating_add(STOP_GRACE),
-                    killed: false,
-                };
-            }
-        }
-        true
-    }
-
-    fn stage_takes_too_long(
-        &mut self,
-        stage: Stage,
-        job: Job,
-        now: Duration,
-        out: &mut Vec<Action>,
-    ) -> bool {
-        match job {
-            Job::Resting(_) => self.after(stage, now, out),
-            Job::Starting => return false,
-            Job::Running(pid) => {
-                out.push(Action::Say(Message::TooLong(stage)));
-                out.push(Action::KillGroup(pid));
-                self.phase = killing(stage, pid, now);
-            }
-        }
-        true
-    }
 }
 
-/// A stage that has got KILL; not even that ends a process that hangs in the kernel.
-fn killing(stage: Stage, pid: Pid, now: Duration) -> Phase {
-    Phase::Ending {
-        stage,
-        pid,
-        until: now.saturating_add(KILL_GRACE),
-        killed: true,
+impl Life for Stages {
+    type Event = Event;
+    type Action = Action;
+
+    fn step(mut self, now: Duration, event: Event) -> (Self, Vec<Action>) {
+        let mut out = Vec::new();
+        match event {
+            Event::News(News::Signal(signal)) => self.signal(signal, &mut out),
+            Event::News(News::Exited(pid, ended)) => self.exited(pid, ended, now, &mut out),
+            Event::News(News::NoChildren) => self.no_process_is_left(now),
+            Event::Started(script, pid) => self.started(script, pid),
+            Event::StartFailed(script, reason) => self.start_failed(script, reason, now, &mut out),
+            Event::NoCtrlAltDel => self.ctrl_alt_del = CtrlAltDel::Idle,
+            Event::Stopit(true) => self.go_down(Wish::AsRebootSays),
+            Event::Reboot(Some(wanted)) => self.reboot = wanted,
+            Event::Refused(reason) => self.refused(reason, &mut out),
+            Event::Stopit(false) | Event::Reboot(None) | Event::News(News::Tick) => {}
+        }
+        while self.settle(now, &mut out) {}
+        (self, out)
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::In {
+                job: Job::Resting(until),
+                limit,
+                ..
+            } => Some(until.min(limit)),
+            Phase::In { limit, .. } => Some(limit).filter(|limit| *limit != NO_LIMIT),
+            Phase::Ending { until, .. } => Some(until),
+            Phase::Last(descent) => descent.deadline(),
+        }
+    }
+
+    /// Stage 2 runs and nothing else is under way.
+    fn is_up(&self) -> bool {
+        let stage_2_runs = matches!(
+            self.phase,
+            Phase::In {
+                stage: Stage::Two,
+                job: Job::Running(_),
+                ..
+            }
+        );
+        stage_2_runs && self.ctrl_alt_del == CtrlAltDel::Idle
+    }
+
+    fn waits_for_the_last_process(&self) -> bool {
+        matches!(self.phase, Phase::Last(descent) if descent.waits_for_the_last_process())
+    }
+
+    fn handover(&self) -> String {
+        self.line_for_a_successor()
     }
 }

@@ -30,6 +30,7 @@ use model::format::uevent::{self, Number, Uevent};
 use model::format::utmp;
 use model::lines::{Framer, split};
 use model::options::{Asked, Opt, Order, Spec, parse};
+use model::pid1::Life;
 use model::restart::LONGEST_S_MAX;
 use model::rotate::{OldLog, surplus, unprocessed};
 use model::stages::Stages;
@@ -173,7 +174,7 @@ fn inittab() {
         }
         // Whatever there is, a machine can be made of it.
         let machine = Machine::boot(entries.clone(), Duration::ZERO);
-        drop(machine.step(Duration::ZERO, model::boot::Event::Tick));
+        drop(machine.step(Duration::ZERO, model::pid1::News::Tick.into()));
         mistakes.is_empty() && !entries.is_empty()
     });
 }

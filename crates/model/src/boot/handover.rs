@@ -11,8 +11,9 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 use core::time::Duration;
 
-use super::{Fate, Job, Machine, Phase, Pid, Signal};
+use super::{Fate, Job, Machine, Phase};
 use crate::format::inittab::Entry;
+use crate::pid1::{Pid, Signal};
 
 /// A handover, decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,11 +52,10 @@ pub fn decode(text: &str) -> Handover {
 }
 
 impl Machine {
-    /// The line for a successor.
-    pub fn handover(&self) -> String {
+    pub(super) fn line_for_a_successor(&self) -> String {
         let mut text = String::from(match &self.phase {
             Phase::Down(fate, _) => Fate::name(fate),
-            Phase::Sysinit | Phase::Wait | Phase::Run | Phase::Over => "run",
+            Phase::Sysinit | Phase::Wait | Phase::Run => "run",
         });
         for slot in &self.slots {
             if let Job::Running { pid, .. } = slot.job {

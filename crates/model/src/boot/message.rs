@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 use core::fmt::{self, Display};
 use core::time::Duration;
 
-use super::{Ended, Fate, Pid, REST_MAX};
+use super::{Fate, REST_MAX};
+use crate::ended::Ended;
+use crate::pid1::Pid;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use std::collections::HashSet;
 
 use super::*;
+use crate::descent::{Descent, KILL_GRACE};
 use crate::format::inittab::decode;
 
 const GRACE: Duration = Duration::from_secs(1);
@@ -60,7 +61,7 @@ impl World {
             inittab: None,
             log: vec![],
         };
-        world.step(Event::Tick);
+        world.step(Event::News(News::Tick));
         world
     }
 
@@ -110,7 +111,7 @@ impl World {
         let (_, pid) = self
             .running
             .remove(at.unwrap_or_else(|| panic!("{command} does not run: {:?}", self.log)));
-        self.step(Event::Exited(pid, ended));
+        self.step(Event::News(News::Exited(pid, ended)));
     }
 
     fn done(&mut self, command: &str) {
@@ -124,7 +125,7 @@ impl World {
     /// Lets time pass up to the deadline.
     fn tick(&mut self) {
         self.now = self.machine.as_ref().unwrap().deadline().unwrap();
-        self.step(Event::Tick);
+        self.step(Event::News(News::Tick));
     }
 
     fn log(&mut self) -> Vec<String> {
@@ -183,7 +184,7 @@ fn a_failed_fork_is_tried_again_in_every_phase() {
         let mut w = World::new("");
         w.fork_fails = true;
         w.machine = Some(Machine::boot(entries(inittab), GRACE));
-        w.step(Event::Tick);
+        w.step(Event::News(News::Tick));
         w.tick();
         let told = "can't start 'x' yet: fork: no memory; trying again";
         assert_eq!(w.log(), ["no process", told, "no process"]);
@@ -196,11 +197,11 @@ fn a_failed_fork_is_tried_again_in_every_phase() {
 #[test]
 fn a_hung_sysinit_does_not_stop_ctrl_alt_del_or_the_shutdown() {
     let mut w = World::new("::sysinit:hangs\n::ctrlaltdel:c1\n::ctrlaltdel:c2\n::shutdown:d");
-    w.step(Event::Signal(Signal::Int));
+    w.step(Event::News(News::Signal(Signal::Int)));
     w.done("c1");
     assert_eq!(w.log(), ["start hangs", "start c1", "start c2"]);
-    w.step(Event::Signal(Signal::Term));
-    w.step(Event::Signal(Signal::Usr2));
+    w.step(Event::News(News::Signal(Signal::Term)));
+    w.step(Event::News(News::Signal(Signal::Usr2)));
     assert_eq!(w.log(), ["start d"]);
     w.done("d");
     let sent = [
@@ -220,14 +221,14 @@ fn a_hung_sysinit_does_not_stop_ctrl_alt_del_or_the_shutdown() {
 fn the_end_comes_as_soon_as_no_process_is_left() {
     let mut w = World::new("::respawn:r");
     w.has_stage3 = true;
-    w.step(Event::Signal(Signal::Usr2));
+    w.step(Event::News(News::Signal(Signal::Usr2)));
     assert_eq!(w.log(), ["start r", "start /etc/runit/3"]);
     w.done("/etc/runit/3");
     let start = w.now;
     assert!(w.machine.as_ref().unwrap().waits_for_the_last_process());
     w.exit("r", Ended::Signal(15));
-    w.step(Event::NoChildren);
-    w.step(Event::NoChildren);
+    w.step(Event::News(News::NoChildren));
+    w.step(Event::News(News::NoChildren));
     let log = w.log();
     assert_eq!(log.last().unwrap(), "end poweroff");
     assert!(!log.iter().any(|l| l.contains("'r'")), "{log:?}");
@@ -242,7 +243,7 @@ fn each_command_of_the_shutdown_has_its_time() {
     let mut w = World::new("::shutdown:d1\n::shutdown:d2");
     w.has_stage3 = true;
     let start = w.now;
-    w.step(Event::Signal(Signal::Pwr));
+    w.step(Event::News(News::Signal(Signal::Pwr)));
     w.tick();
     assert_eq!(w.since(start), STAGE3_LIMIT);
     w.exit("/etc/runit/3", Ended::Signal(9));
@@ -260,12 +261,12 @@ fn each_command_of_the_shutdown_has_its_time() {
 #[test]
 fn stop_and_continue() {
     let mut w = World::new("::respawn:r");
-    w.step(Event::Signal(Signal::Tstp));
+    w.step(Event::News(News::Signal(Signal::Tstp)));
     w.now += seconds(2);
     w.done("r");
     assert_eq!(w.log(), ["start r"]);
     assert_eq!(w.machine.as_ref().unwrap().deadline(), None);
-    w.step(Event::Signal(Signal::Cont));
+    w.step(Event::News(News::Signal(Signal::Cont)));
     assert_eq!(w.log(), ["start r"]);
 }
 
@@ -277,7 +278,7 @@ fn a_reload_keeps_what_stays_and_forgets_what_ends() {
     w.inittab = Some(entries(
         "::respawn:new\n::sysinit:s2\n::once:o\n::respawn:stays\n::once:once",
     ));
-    w.step(Event::Signal(Signal::Hup));
+    w.step(Event::News(News::Signal(Signal::Hup)));
     assert_eq!(w.log(), ["reloading /etc/inittab", "start new"]);
     w.now += seconds(2);
     w.done("goes");
@@ -287,7 +288,7 @@ fn a_reload_keeps_what_stays_and_forgets_what_ends() {
     assert_eq!(w.log(), ["start stays"]);
     // A file that cannot be used changes nothing.
     w.inittab = None;
-    w.step(Event::Signal(Signal::Hup));
+    w.step(Event::News(News::Signal(Signal::Hup)));
     w.done("new");
     assert_eq!(w.log(), ["reloading /etc/inittab", "start new"]);
 }
@@ -297,7 +298,7 @@ fn an_entry_that_comes_back_while_its_process_runs_is_not_started_twice() {
     let mut w = World::new("tty1::respawn:getty");
     for text in ["", "tty1::respawn:getty"] {
         w.inittab = Some(entries(text));
-        w.step(Event::Signal(Signal::Hup));
+        w.step(Event::News(News::Signal(Signal::Hup)));
     }
     let starts = w.log().iter().filter(|l| *l == "start getty").count();
     assert_eq!(starts, 1);
@@ -306,12 +307,12 @@ fn an_entry_that_comes_back_while_its_process_runs_is_not_started_twice() {
 #[test]
 fn quit_becomes_the_restart_entry_or_does_nothing() {
     let mut w = World::new("::respawn:r");
-    w.step(Event::Signal(Signal::Quit));
+    w.step(Event::News(News::Signal(Signal::Quit)));
     assert_eq!(w.log(), ["start r"]);
     let mut w = World::new("::restart:/sbin/other");
-    w.step(Event::Signal(Signal::Quit));
-    w.step(Event::NoChildren);
-    w.step(Event::NoChildren);
+    w.step(Event::News(News::Signal(Signal::Quit)));
+    w.step(Event::News(News::NoChildren));
+    w.step(Event::News(News::NoChildren));
     let log = w.log();
     assert_eq!(log.last().unwrap(), "exec /sbin/other");
     assert!(!log.iter().any(|l| l.contains("Requesting")));
@@ -329,12 +330,12 @@ fn a_successor_takes_over() {
     assert_eq!((told.signal, told.processes.len()), (None, 3), "{line}");
     w.machine = Some(Machine::resume(entries(text), GRACE, &told, w.now));
     w.log();
-    w.step(Event::Tick);
+    w.step(Event::News(News::Tick));
     assert_eq!(w.log(), Vec::<String>::new());
     w.now += seconds(2);
     w.done("b");
     assert_eq!(w.log(), ["start b"]);
-    w.step(Event::Signal(Signal::Usr2));
+    w.step(Event::News(News::Signal(Signal::Usr2)));
     let line = w.machine.as_ref().unwrap().handover();
     assert_eq!(handover::decode(&line).signal, Some(Signal::Usr2));
     assert_eq!(
@@ -365,7 +366,9 @@ impl Machine {
         if let Phase::Down(_, down) = &mut self.phase {
             match down {
                 Down::Commands { current: Some(c) } => c.until = rebase(c.until).min(seconds(2)),
-                Down::Term { until } | Down::Kill { until } => *until = rebase(*until),
+                Down::Last(Descent::Term { until } | Descent::Kill { until }) => {
+                    *until = rebase(*until);
+                }
                 _ => {}
             }
         }
@@ -433,18 +436,21 @@ fn run(
 fn events_for(machine: &Machine, inittabs: &[&str]) -> Vec<(Duration, Event)> {
     let mut events: Vec<_> = SIGNALS
         .iter()
-        .map(|s| (Duration::ZERO, Event::Signal(*s)))
+        .map(|s| (Duration::ZERO, Event::News(News::Signal(*s))))
         .collect();
     for pid in machine.pids().into_iter().chain([7]) {
-        events.push((Duration::ZERO, Event::Exited(pid, Ended::Signal(9))));
-        events.push((SHORT_LIFE, Event::Exited(pid, Ended::Code(0))));
+        events.push((
+            Duration::ZERO,
+            Event::News(News::Exited(pid, Ended::Signal(9))),
+        ));
+        events.push((SHORT_LIFE, Event::News(News::Exited(pid, Ended::Code(0)))));
     }
     let list = |text: &&str| (Duration::ZERO, Event::Inittab(Some(entries(text))));
     events.extend(inittabs.iter().map(list));
     let end = machine.deadline().unwrap_or_default();
-    events.push((end, Event::Tick));
-    events.push((Duration::ZERO, Event::Tick));
-    events.push((Duration::ZERO, Event::NoChildren));
+    events.push((end, Event::News(News::Tick)));
+    events.push((Duration::ZERO, Event::News(News::Tick)));
+    events.push((Duration::ZERO, Event::News(News::NoChildren)));
     events.push((Duration::ZERO, Event::Refused(String::new())));
     events
 }
@@ -472,8 +478,10 @@ fn check(machine: &Machine, now: Duration) {
             assert!(machine.deadline().is_some_and(|d| d <= until));
         }
     }
-    if let Phase::Down(_, Down::Commands { .. } | Down::Term { .. } | Down::Kill { .. }) =
-        machine.phase
+    let has_asked = Down::Last(Descent::Asked);
+    let is_over = Down::Last(Descent::Over);
+    if let Phase::Down(_, down) = &machine.phase
+        && ![has_asked, is_over].contains(down)
     {
         assert!(machine.deadline().is_some(), "never ends: {machine:?}");
     }
@@ -484,14 +492,17 @@ fn ends(machine: &Machine, kernel: Kernel) {
     let mut machine = machine.clone();
     let mut now = Duration::ZERO;
     for _ in 0..200 {
-        let Some(end) = machine.deadline().filter(|_| machine.phase != Phase::Over) else {
+        let Some(end) = machine.deadline() else {
             break;
         };
         assert!(end > now);
         now = end;
-        machine = run(machine, now, Event::Tick, kernel).0;
+        machine = run(machine, now, Event::News(News::Tick), kernel).0;
     }
-    let asked = matches!(machine.phase, Phase::Down(_, Down::Asked) | Phase::Over);
+    let asked = matches!(
+        machine.phase,
+        Phase::Down(_, Down::Last(Descent::Asked | Descent::Over))
+    );
     assert!(asked, "hangs: {machine:?}");
     assert!(
         now <= STAGE3_LIMIT + 2 * SHUTDOWN_LIMIT + 10 * KILL_GRACE,
@@ -509,7 +520,7 @@ fn explore(inittab: &str, reloads: &[&str]) -> usize {
             for kernel in [Kernel::Gives, Kernel::Refuses, Kernel::HasNoStage3] {
                 let (next, actions) = run(machine.clone(), now, event.clone(), kernel);
                 check(&next, now);
-                if let Event::Exited(pid, _) = event {
+                if let Event::News(News::Exited(pid, _)) = event {
                     assert!(!next.pids().contains(&pid), "reaped twice: {next:?}");
                 }
                 let next = next.normal(now);

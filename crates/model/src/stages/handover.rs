@@ -7,7 +7,9 @@ use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
 
-use super::{Fate, Job, Phase, Pid, STAGE3_LIMIT, Stage, Stages, Wish};
+use super::{Fate, Job, Phase, STAGE3_LIMIT, Stage, Stages, Wish};
+use crate::descent::Descent;
+use crate::pid1::Pid;
 
 const STAGES: [(&str, Stage); 3] = [("1", Stage::One), ("2", Stage::Two), ("3", Stage::Three)];
 const WISHES: [(&str, Wish); 4] = [
@@ -18,15 +20,14 @@ const WISHES: [(&str, Wish); 4] = [
 ];
 
 impl Stages {
-    /// The line for a successor.
-    pub fn handover(&self) -> String {
+    pub(super) fn line_for_a_successor(&self) -> String {
         let (stage, pid) = match self.phase {
             Phase::In { stage, job, .. } => match job {
                 Job::Running(pid) => (Some(stage), Some(pid)),
                 Job::Resting(_) | Job::Starting => (Some(stage), None),
             },
             Phase::Ending { stage, pid, .. } => (Some(stage), Some(pid)),
-            Phase::Term { .. } | Phase::Kill { .. } | Phase::Asked(_) | Phase::Over => (None, None),
+            Phase::Last(_) => (None, None),
         };
         // Once stage 3 is over, nobody looks at the file again.
         let wish = match stage {
@@ -72,7 +73,7 @@ impl Stages {
                 };
                 Phase::In { stage, job, limit }
             }
-            None => Phase::Term { until: now },
+            None => Phase::Last(Descent::begin(now, Duration::ZERO)),
         };
         stages
     }

@@ -3,7 +3,8 @@
 use alloc::string::String;
 use core::fmt::{self, Display};
 
-use super::{Ended, Fate, PAUSE, STAGE3_LIMIT, STOP_GRACE, Script, Stage};
+use super::{Fate, PAUSE, STAGE3_LIMIT, STOP_GRACE, Script, Stage};
+use crate::ended::Ended;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,15 +83,6 @@ impl Display for Message {
             Self::SendKill => f.write_str("sending KILL signal to all processes..."),
             Self::Request(fate) => write!(f, "{fate}..."),
             Self::Refused { fate, reason } => write!(f, "{fate}: refused: {reason}"),
-        }
-    }
-}
-
-impl Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "exited {code}"),
-            Self::Signal(signal) => write!(f, "was killed by signal {signal}"),
         }
     }
 }

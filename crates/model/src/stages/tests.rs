@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use std::collections::HashSet;
 
 use super::*;
+use crate::descent::KILL_GRACE;
 
 const GRACE: Duration = Duration::from_secs(1);
 const START: Duration = Duration::from_secs(10);
@@ -49,14 +50,14 @@ impl World {
             next_pid: 100,
             log: vec![],
         };
-        world.step(Event::Tick);
+        world.step(Event::News(News::Tick));
         world
     }
 
     /// In stage 2, whose pid is 102.
     fn up() -> Self {
         let mut world = Self::new();
-        world.step(Event::Exited(101, OK));
+        world.step(Event::News(News::Exited(101, OK)));
         assert_eq!(world.log(), ["start /etc/runit/1", "start /etc/runit/2"]);
         world
     }
@@ -99,14 +100,14 @@ impl World {
     }
 
     fn signal(&mut self, signal: Signal) {
-        self.step(Event::Signal(signal));
+        self.step(Event::News(News::Signal(signal)));
     }
 
     /// Lets time pass up to the deadline; returns how much.
     fn tick(&mut self) -> Duration {
         let before = self.now;
         self.now = self.stages.as_ref().unwrap().deadline().unwrap();
-        self.step(Event::Tick);
+        self.step(Event::News(News::Tick));
         self.now.checked_sub(before).unwrap()
     }
 
@@ -117,7 +118,7 @@ impl World {
     /// From stage 3, whose pid is given, to the end.
     fn ends(&mut self, pid: Pid, fate: Fate) {
         assert_eq!(self.log(), ["LookAtReboot", "start /etc/runit/3"]);
-        self.step(Event::Exited(pid, OK));
+        self.step(Event::News(News::Exited(pid, OK)));
         assert_eq!(self.tick(), GRACE);
         assert_eq!(self.tick(), KILL_GRACE);
         let mut expected = THE_END.map(str::to_string).to_vec();
@@ -132,12 +133,12 @@ fn stage_1_may_skip_stage_2() {
     for ended in [Ended::Code(100), Ended::Signal(11)] {
         let mut w = World::new();
         assert_eq!(w.log(), ["start /etc/runit/1"]);
-        w.step(Event::Exited(101, ended));
+        w.step(Event::News(News::Exited(101, ended)));
         w.ends(102, Fate::Poweroff);
     }
     for ended in [Ended::Code(1), Ended::Code(111), Ended::Code(255)] {
         let mut w = World::new();
-        w.step(Event::Exited(101, ended));
+        w.step(Event::News(News::Exited(101, ended)));
         assert_eq!(w.log(), ["start /etc/runit/1", "start /etc/runit/2"]);
     }
 }
@@ -146,20 +147,20 @@ fn stage_1_may_skip_stage_2() {
 fn stage_2_that_crashes_starts_again_after_a_pause() {
     for ended in [Ended::Code(111), Ended::Signal(9)] {
         let mut w = World::up();
-        w.step(Event::Exited(102, ended));
+        w.step(Event::News(News::Exited(102, ended)));
         assert_eq!(w.log(), ["KillGroup(102)"]);
         assert_eq!(w.tick(), PAUSE);
         assert_eq!(w.log(), ["start /etc/runit/2"]);
     }
     let mut w = World::up();
-    w.step(Event::Exited(102, Ended::Code(100)));
+    w.step(Event::News(News::Exited(102, Ended::Code(100))));
     w.ends(103, Fate::Poweroff);
 }
 
 #[test]
 fn the_pause_does_not_hold_up_the_shutdown() {
     let mut w = World::up();
-    w.step(Event::Exited(102, Ended::Code(111)));
+    w.step(Event::News(News::Exited(102, Ended::Code(111))));
     w.log();
     w.stopit = true;
     w.signal(Signal::Cont);
@@ -176,7 +177,7 @@ fn cont_asks_the_file() {
     w.signal(Signal::Cont);
     assert_eq!(w.log(), ["Term(102)"]);
     assert!(!w.stopit);
-    w.step(Event::Exited(102, Ended::Signal(15)));
+    w.step(Event::News(News::Exited(102, Ended::Signal(15))));
     w.ends(103, Fate::Reboot);
 }
 
@@ -204,7 +205,7 @@ fn the_signals_of_busybox_say_how() {
         w.signal(Signal::Pwr);
         let told = format!("SetReboot({})", fate == Fate::Reboot);
         assert_eq!(w.log(), [told, "Term(102)".to_string()]);
-        w.step(Event::Exited(102, OK));
+        w.step(Event::News(News::Exited(102, OK)));
         // What the file says does not count.
         w.reboot = Some(fate != Fate::Reboot);
         w.ends(103, fate);
@@ -222,7 +223,7 @@ fn a_hung_boot_can_be_rebooted() {
     w.signal(Signal::Term);
     assert_eq!(w.tick(), STOP_GRACE);
     assert_eq!(w.log(), ["SetReboot(true)", "Term(101)", "Kill(101)"]);
-    w.step(Event::Exited(101, Ended::Signal(9)));
+    w.step(Event::News(News::Exited(101, Ended::Signal(9))));
     w.ends(102, Fate::Reboot);
 }
 
@@ -232,11 +233,11 @@ fn ctrl_alt_del_runs_and_then_counts_as_cont() {
     w.signal(Signal::Int);
     w.signal(Signal::Int);
     assert_eq!(w.log(), ["start /etc/runit/ctrlaltdel"]);
-    w.step(Event::Exited(103, OK));
+    w.step(Event::News(News::Exited(103, OK)));
     assert_eq!(w.log(), Vec::<String>::new());
     w.signal(Signal::Int);
     w.stopit = true;
-    w.step(Event::Exited(104, Ended::Code(1)));
+    w.step(Event::News(News::Exited(104, Ended::Code(1))));
     assert_eq!(w.log(), ["start /etc/runit/ctrlaltdel", "Term(102)"]);
     let mut w = World::up();
     w.has_ctrl_alt_del = false;
@@ -259,7 +260,7 @@ fn a_hung_ctrl_alt_del_does_not_stop_the_shutdown() {
 #[test]
 fn stage_3_has_a_limit() {
     let mut w = World::up();
-    w.step(Event::Exited(102, OK));
+    w.step(Event::News(News::Exited(102, OK)));
     w.log();
     assert_eq!(w.tick(), STAGE3_LIMIT);
     assert_eq!(w.log(), ["KillGroup(103)"]);
@@ -274,12 +275,12 @@ fn stage_3_has_a_limit() {
 #[test]
 fn stage_3_changes_the_fate_or_takes_the_file_away() {
     let mut w = World::up();
-    w.step(Event::Exited(102, OK));
+    w.step(Event::News(News::Exited(102, OK)));
     w.reboot = Some(true);
     w.ends(103, Fate::Reboot);
     let mut w = World::up();
     w.reboot = Some(true);
-    w.step(Event::Exited(102, OK));
+    w.step(Event::News(News::Exited(102, OK)));
     w.reboot = None;
     w.ends(103, Fate::Reboot);
 }
@@ -287,7 +288,7 @@ fn stage_3_changes_the_fate_or_takes_the_file_away() {
 #[test]
 fn a_failed_fork_is_tried_again_but_not_for_ever() {
     let mut w = World::up();
-    w.step(Event::Exited(102, Ended::Code(111)));
+    w.step(Event::News(News::Exited(102, Ended::Code(111))));
     w.fork_fails = true;
     for _ in 0..5 {
         assert_eq!(w.tick(), PAUSE);
@@ -306,12 +307,12 @@ fn a_failed_fork_is_tried_again_but_not_for_ever() {
 fn it_goes_on_as_soon_as_no_process_is_left() {
     let mut w = World::up();
     w.signal(Signal::Usr1);
-    w.step(Event::Exited(102, OK));
-    w.step(Event::Exited(103, OK));
+    w.step(Event::News(News::Exited(102, OK)));
+    w.step(Event::News(News::Exited(103, OK)));
     w.log();
-    w.step(Event::NoChildren);
+    w.step(Event::News(News::NoChildren));
     assert_eq!(w.log(), ["KillAll"]);
-    w.step(Event::NoChildren);
+    w.step(Event::News(News::NoChildren));
     assert_eq!(w.log(), ["Sync", "End(Halt)"]);
 }
 
@@ -320,7 +321,7 @@ fn a_refused_poweroff_is_a_halt_and_a_refused_halt_an_exit() {
     let mut w = World::up();
     w.signal(Signal::Usr2);
     for _ in 0..2 {
-        w.step(Event::Exited(w.next_pid, OK));
+        w.step(Event::News(News::Exited(w.next_pid, OK)));
     }
     w.tick();
     w.tick();
@@ -378,7 +379,7 @@ fn a_successor_takes_over() {
                 job: Job::Resting(START),
                 ..
             } => format!("Resting({stage:?})"),
-            Phase::Term { .. } => "Term".to_string(),
+            Phase::Last(Descent::Term { .. }) => "Term".to_string(),
             other => panic!("{other:?}"),
         };
         assert_eq!(place, expected, "{line}");
@@ -388,8 +389,8 @@ fn a_successor_takes_over() {
     }
     let mut w = World::up();
     w.reboot = Some(true);
-    w.step(Event::Exited(102, OK));
-    w.step(Event::Exited(103, OK));
+    w.step(Event::News(News::Exited(102, OK)));
+    w.step(Event::News(News::Exited(103, OK)));
     assert_eq!(w.stages.unwrap().handover(), "end - reboot");
 }
 
@@ -409,10 +410,9 @@ fn normal(mut stages: Stages, now: Duration) -> Stages {
                 rebase(until);
             }
         }
-        Phase::Ending { until, .. } | Phase::Term { until } | Phase::Kill { until } => {
-            rebase(until);
-        }
-        Phase::Asked(_) | Phase::Over => {}
+        Phase::Ending { until, .. }
+        | Phase::Last(Descent::Term { until } | Descent::Kill { until }) => rebase(until),
+        Phase::Last(Descent::Asked | Descent::Over) => {}
     }
     stages
 }
@@ -441,13 +441,13 @@ fn answers(action: &Action) -> Vec<Event> {
 }
 
 fn events() -> Vec<Event> {
-    let mut all: Vec<Event> = SIGNALS.map(Event::Signal).to_vec();
+    let mut all: Vec<Event> = SIGNALS.map(|s| Event::News(News::Signal(s))).to_vec();
     for pid in [100, 200, 300] {
         for ended in [OK, Ended::Code(100), Ended::Code(111), Ended::Signal(9)] {
-            all.push(Event::Exited(pid, ended));
+            all.push(Event::News(News::Exited(pid, ended)));
         }
     }
-    all.extend([Event::NoChildren, Event::Tick]);
+    all.extend([Event::News(News::NoChildren), Event::News(News::Tick)]);
     all
 }
 
@@ -455,11 +455,11 @@ fn events() -> Vec<Event> {
 fn comes_to_an_end(mut stages: Stages) {
     let mut now = START;
     for _ in 0..STAGE3_LIMIT.as_secs() {
-        if matches!(stages.phase, Phase::Asked(_) | Phase::Over) {
+        if matches!(stages.phase, Phase::Last(Descent::Asked | Descent::Over)) {
             return;
         }
         now = now.max(stages.deadline().unwrap_or_else(|| panic!("{stages:?}")));
-        let (next, actions) = stages.step(now, Event::Tick);
+        let (next, actions) = stages.step(now, Event::News(News::Tick));
         stages = next;
         for script in actions.iter().filter_map(|a| match a {
             Action::Start(script) => Some(*script),
@@ -529,7 +529,7 @@ fn same_question(a: &Event, b: &Event) -> bool {
         Event::Stopit(_) => Some("stopit".to_string()),
         Event::Reboot(_) => Some("reboot".to_string()),
         Event::Refused(_) => Some("refused".to_string()),
-        _ => None,
+        Event::News(_) => None,
     };
     question(a).is_some_and(|asked| question(b) == Some(asked))
 }

@@ -12,11 +12,11 @@
 //! when the kernel refuses the end, as in a container without the right to it.
 //!
 //! The files below: `table` reads the inittab, `child` is what a child does
-//! before it becomes its command, `engine` is the loop. What any PID 1 needs is
-//! in `crate::machine`.
+//! before it becomes its command, `act` does what the model decides. The loop, and
+//! what else any PID 1 needs, is in `crate::machine`.
 
+mod act;
 mod child;
-mod engine;
 mod table;
 
 use std::os::fd::AsFd;
@@ -26,7 +26,7 @@ use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call};
 use crate::machine::console::Voice;
-use crate::machine::{self, lifeline, upgrade};
+use crate::machine::{self, lifeline, turn, upgrade};
 use crate::say;
 use crate::sys::{env, signal, tty};
 
@@ -121,7 +121,7 @@ pub fn boot(args: &[Vec<u8>]) -> u8 {
         }
         None => (Machine::boot(entries, grace), None),
     };
-    engine::run(machine, &signals, signal)
+    turn::run(machine, &signals, signal, act::act)
 }
 
 /// What children inherit: environment and terminal.

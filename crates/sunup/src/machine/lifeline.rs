@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use model::pid1::Signal;
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, wait, waitid};
 
 use super::console;
@@ -109,12 +110,12 @@ pub fn rescue(why: &str) -> ! {
     }
 }
 
-/// In a build for tests, `SUNUP_TEST_PANIC` makes PID 1 panic on an event of its choice.
-pub fn fail_for_a_test(chosen: bool) {
+/// In a build for tests, PID 1 panics on the signal that `SUNUP_TEST_PANIC` names.
+pub fn fail_for_a_test(signal: Signal) {
     #[cfg(debug_assertions)]
     #[allow(clippy::panic, clippy::manual_assert)]
-    if chosen && std::env::var_os("SUNUP_TEST_PANIC").is_some() {
+    if std::env::var_os("SUNUP_TEST_PANIC").is_some_and(|name| name == *format!("{signal:?}")) {
         panic!("as the test wants");
     }
-    _ = chosen;
+    _ = signal;
 }

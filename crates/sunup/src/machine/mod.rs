@@ -1,5 +1,5 @@
-//! What every PID 1 of sunup needs, whatever decides for it: `console` speaks,
-//! `children` reaps, `exits` leaves word of that, `lifeline` is what happens
+//! What every PID 1 of sunup needs, whatever decides for it: `turn` is its loop,
+//! `console` speaks, `children` reaps, `exits` leaves word of that, `lifeline` is what happens
 //! should PID 1 itself fail, and here is the first moment, the last one, and the
 //! time between the last two signals. `requests` are runit's files with a message
 //! to PID 1.
@@ -9,6 +9,7 @@ pub mod console;
 pub mod exits;
 pub mod lifeline;
 pub mod requests;
+pub mod turn;
 pub mod upgrade;
 
 use std::io;

@@ -316,7 +316,7 @@ fn init_that_fails_starts_over_and_takes_over() {
         inittab: "::sysinit:echo sysinit >> /events\n::respawn:/a\n",
         files: &[("a", &job("a"))],
         set_up: MAKE_GATE,
-        env: &[("SUNUP_TEST_PANIC", "1")],
+        env: &[("SUNUP_TEST_PANIC", "Hup")],
         ..Boot::default()
     });
     machine.until("a", |events, _| events.len() == 2);

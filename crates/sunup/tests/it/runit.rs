@@ -377,7 +377,7 @@ fn runit_that_fails_starts_over_and_takes_over() {
     let mut machine = boot_as(
         &Boot {
             name: "runit",
-            env: &[("SUNUP_TEST_PANIC", "1")],
+            env: &[("SUNUP_TEST_PANIC", "Cont")],
             ..Boot::default()
         },
         &[],

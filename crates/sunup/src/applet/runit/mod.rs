@@ -11,14 +11,14 @@
 //! Exit codes, when not PID 1: 111. As PID 1 it exits (0) only when the kernel
 //! refuses the end, as in a container without the right to it.
 
-mod engine;
+mod act;
 
 use model::options::{Order, Spec};
 use model::stages::Stages;
 
 use super::{Applet, Call};
 use crate::machine::console::Voice;
-use crate::machine::{self, lifeline, upgrade};
+use crate::machine::{self, lifeline, turn, upgrade};
 use crate::say;
 use crate::sys::signal;
 
@@ -69,5 +69,5 @@ pub fn boot(words: &[Vec<u8>]) -> u8 {
         Some(line) => Stages::resume(&line, lifeline::is_child, grace, machine::now()),
         None => Stages::boot(grace),
     };
-    engine::run(stages, &signals, words)
+    turn::run(stages, &signals, None, |action| act::act(action, words))
 }

@@ -1,0 +1,173 @@
+//! The machine on its way down: the commands of the shutdown, and then the
+//! descent that every PID 1 has ([`crate::descent`]).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::slot::{Job, Slot};
+use super::{Action, Fate, Id, Machine, Message, Phase};
+use crate::descent::{Descent, Due, KILL_GRACE};
+use crate::format::inittab;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Down {
+    /// The commands of the shutdown run in turn.
+    Commands { current: Option<Current> },
+    /// They have run.
+    Last(Descent),
+}
+
+/// The command of the shutdown whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Current {
+    pub(super) id: Id,
+    pub(super) until: Duration,
+    killed: bool,
+}
+
+impl Down {
+    /// When something is due.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        match self {
+            Self::Commands { current } => current.map(|c| c.until),
+            Self::Last(descent) => descent.deadline(),
+        }
+    }
+}
+
+impl Machine {
+    /// Begins; the first wish stands, so this happens once.
+    pub(super) fn go_down(&mut self, fate: Fate) {
+        self.phase = Phase::Down(fate, Down::Commands { current: None });
+        self.ask_for(inittab::Action::Shutdown);
+    }
+
+    pub(super) fn no_process_is_left(&mut self, now: Duration) {
+        if let Phase::Down(_, Down::Last(descent)) = &mut self.phase {
+            *descent = descent.no_process_is_left(now);
+        }
+    }
+
+    /// A restart that cannot be becomes a reboot: a device without a hand must
+    /// come up again. Any other end that cannot be leaves nothing to do.
+    pub(super) fn refused(&mut self, reason: String, out: &mut Vec<Action>) {
+        let Phase::Down(fate, Down::Last(descent)) = &mut self.phase else {
+            return;
+        };
+        let reboots_instead = matches!(fate, Fate::Restart(_));
+        let Some(next) = descent.refused(reboots_instead) else {
+            return;
+        };
+        *descent = next;
+        let told = fate.clone();
+        out.push(Action::Say(Message::Refused { fate: told, reason }));
+        if reboots_instead {
+            *fate = Fate::Reboot;
+            out.push(Action::Say(Message::Requesting(Fate::Reboot)));
+            out.push(Action::End(Fate::Reboot));
+        } else {
+            out.push(Action::Exit);
+        }
+    }
+
+    /// One step down after another, until one must wait.
+    pub(super) fn settle_down(&mut self, now: Duration, out: &mut Vec<Action>) {
+        while let Phase::Down(fate, down) = &self.phase {
+            let (fate, down) = (fate.clone(), down.clone());
+            let next = match down {
+                Down::Commands {
+                    current: Some(current),
+                } => self.command_goes_on(current, now, out),
+                Down::Commands { current: None } => Some(self.next_command(now, out)),
+                Down::Last(descent) => descent.next(now).map(|(next, due)| {
+                    Self::do_what_is_due(due, &fate, out);
+                    Down::Last(next)
+                }),
+            };
+            let Some(next) = next else { return };
+            self.phase = Phase::Down(fate, next);
+        }
+    }
+
+    fn do_what_is_due(due: Due, fate: &Fate, out: &mut Vec<Action>) {
+        match due {
+            Due::Kill => out.extend([Action::KillAll, Action::Say(Message::SentKill)]),
+            Due::End => {
+                out.push(Action::Sync);
+                if !matches!(fate, Fate::Restart(_)) {
+                    out.push(Action::Say(Message::Requesting(fate.clone())));
+                }
+                out.push(Action::End(fate.clone()));
+            }
+        }
+    }
+
+    /// The next command of the shutdown, or TERM for everybody after the last.
+    fn next_command(&mut self, now: Duration, out: &mut Vec<Action>) -> Down {
+        let is_next =
+            |s: &&mut Slot| s.entry.action == inittab::Action::Shutdown && s.job != Job::Idle;
+        let Some(slot) = self.slots.iter_mut().find(is_next) else {
+            out.extend([
+                Action::Say(Message::GoingDown),
+                Action::TermAll,
+                Action::Say(Message::SentTerm),
+                Action::Sync,
+            ]);
+            return Down::Last(Descent::begin(now, self.grace));
+        };
+        if slot.job.is_due(Duration::MAX) {
+            slot.start(out);
+        }
+        let until = now.saturating_add(slot.limit());
+        let current = Current {
+            id: slot.id,
+            until,
+            killed: false,
+        };
+        Down::Commands {
+            current: Some(current),
+        }
+    }
+
+    /// What becomes of the current command; `None`: wait on.
+    fn command_goes_on(
+        &mut self,
+        current: Current,
+        now: Duration,
+        out: &mut Vec<Action>,
+    ) -> Option<Down> {
+        let over = Some(Down::Commands { current: None });
+        let Some(slot) = self.slot(current.id).filter(|s| s.job != Job::Idle) else {
+            return over;
+        };
+        if now < current.until {
+            if slot.job.is_due(now) {
+                slot.start(out);
+            }
+            return None;
+        }
+        match slot.job {
+            Job::Running { pid, .. } if !current.killed => {
+                out.push(Action::Say(Message::TooLong {
+                    command: slot.entry.command.clone(),
+                    limit: slot.limit(),
+                }));
+                out.push(Action::KillGroup(pid));
+                let current = Current {
+                    until: now.saturating_add(KILL_GRACE),
+                    killed: true,
+                    ..current
+                };
+                Some(Down::Commands {
+                    current: Some(current),
+                })
+            }
+            // It cannot be killed, or cannot be started: go on without it.
+            _ => {
+                slot.job = Job::Idle;
+                over
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What every PID 1 is told, and what its loop has to know of it.
+//!
+//! `init` ([`crate::boot`]) and `runit` ([`crate::stages`]) are two lives of a
+//! machine. One loop drives both: it hands in what happened, does what comes back,
+//! and waits for the next [`News`] or for [`Life::deadline`]. Times are durations
+//! since boot.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::ended::Ended;
+
+/// A process id.
+pub type Pid = i32;
+
+/// The signals that may mean something to a PID 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// Ctrl-Alt-Del.
+    Int,
+    /// Stop respawning.
+    Tstp,
+    /// Respawn again; to runit, look at its files.
+    Cont,
+    /// Become the restart entry.
+    Quit,
+    /// Read the inittab again.
+    Hup,
+    /// Halt.
+    Usr1,
+    /// The power fails.
+    Pwr,
+    /// Reboot.
+    Term,
+    /// Power off.
+    Usr2,
+}
+
+/// What happens to any PID 1, unasked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A signal came.
+    Signal(Signal),
+    /// A child was reaped, known or not.
+    Exited(Pid, Ended),
+    /// PID 1 has no child: no process is left.
+    NoChildren,
+    /// The deadline is reached, or may be.
+    Tick,
+}
+
+/// The life of a machine, as PID 1 leads it.
+pub trait Life: Sized {
+    /// What happens to it: news, and the answers to its actions.
+    type Event: From<News>;
+    /// What is to be done.
+    type Action;
+
+    /// What follows from an event: total and pure.
+    #[must_use]
+    fn step(self, now: Duration, event: Self::Event) -> (Self, Vec<Self::Action>);
+
+    /// When the next [`News::Tick`] is due, if no other event comes first.
+    fn deadline(&self) -> Option<Duration>;
+
+    /// Whether the boot is over and nothing takes the machine down: then
+    /// [`Life::handover`] says all that there is to say.
+    fn is_up(&self) -> bool;
+
+    /// Whether [`News::NoChildren`] would be news: only then need it be sent.
+    fn waits_for_the_last_process(&self) -> bool;
+
+    /// The line for a successor.
+    fn handover(&self) -> String;
+}

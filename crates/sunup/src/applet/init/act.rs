@@ -1,0 +1,84 @@
+//! What init does: an action of `model::boot`, and the answer to it.
+
+use model::boot::{Action, Event, Fate, Id, Message, STAGE3};
+
+use super::{child, table};
+use crate::machine::turn::Outcome;
+use crate::machine::{self, console};
+use crate::sys::{power, signal, spawn};
+
+/// Does it.
+pub fn act(action: Action) -> Outcome<Event> {
+    match action {
+        Action::Start { id, .. } if id == Id::STAGE3 && !stage3_is_there() => {
+            return Outcome::Answer(Event::NoStage3);
+        }
+        Action::Start { id, entry, quiet } => {
+            return Outcome::Answer(start(id, &entry, quiet));
+        }
+        Action::Say(message) => speak(&message),
+        Action::KillGroup(pid) => {
+            // The process may not lead its group yet.
+            drop(signal::kill(pid, signal::SIGKILL));
+            drop(signal::kill(-pid, signal::SIGKILL));
+        }
+        Action::TermAll => {
+            drop(signal::kill(-1, signal::SIGTERM));
+            // A stopped process would sleep through it.
+            drop(signal::kill(-1, signal::SIGCONT));
+        }
+        Action::KillAll => drop(signal::kill(-1, signal::SIGKILL)),
+        Action::Sync => power::sync(),
+        Action::ReadInittab => return Outcome::Answer(Event::Inittab(table::read_again())),
+        Action::End(fate) => return end(&fate),
+        Action::Exit => return Outcome::Exit,
+    }
+    Outcome::Done
+}
+
+fn speak(message: &Message) {
+    let text = message.to_string();
+    if message.is_for_the_console() {
+        console::say(&text);
+    } else {
+        console::note(&text);
+    }
+}
+
+fn stage3_is_there() -> bool {
+    use rustix::fs::{Access, access};
+    access(STAGE3, Access::EXEC_OK).is_ok()
+}
+
+fn start(id: Id, entry: &model::format::inittab::Entry, quiet: bool) -> Event {
+    match spawn::fork(|| child::become_command(entry, quiet)) {
+        Ok(pid) => {
+            if !quiet {
+                let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+                let (tty, command) = (text(&entry.tty), text(&entry.command));
+                console::note(&format!("starting pid {pid}, tty '{tty}': '{command}'"));
+            }
+            Event::Started(id, pid)
+        }
+        Err(e) => Event::StartFailed(id, e.to_string()),
+    }
+}
+
+/// Comes back with an answer only when the end is refused.
+fn end(fate: &Fate) -> Outcome<Event> {
+    let refused = match fate {
+        Fate::Halt => machine::end(power::End::Halt),
+        Fate::Reboot => machine::end(power::End::Reboot),
+        Fate::Poweroff => machine::end(power::End::Poweroff),
+        Fate::Restart(entry) => {
+            console::drain();
+            power::ctrl_alt_del_resets(true);
+            signal::reset_all();
+            Err(child::replace_pid_1(entry))
+        }
+    };
+    match refused {
+        Ok(()) => Outcome::Done,
+        Err(e) => Outcome::Answer(Event::Refused(e.to_string())),
+    }
+}

@@ -1,0 +1,92 @@
+//! The loop of every PID 1: news go into the life that decides ([`Life`]), what it
+//! wants done is done, and the outcome goes into it again.
+//!
+//! A turn takes a bounded amount of everything that comes from outside: one signal,
+//! and [`children::BATCH`] ended children. The other signals wait in the kernel,
+//! where they outlast a PID 1 that has to start over.
+
+use std::collections::VecDeque;
+
+use model::pid1::{Life, News, Signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{children, lifeline, now, upgrade};
+use crate::sys::signal::{self, SignalFd};
+
+/// What became of an action.
+pub enum Outcome<E> {
+    /// It is done, and that is all.
+    Done,
+    /// It is done, or not, and that is an event.
+    Answer(E),
+    /// PID 1 is to exit.
+    Exit,
+}
+
+/// Lives until the end; `signal` is one that came before, `act` does an action.
+pub fn run<L: Life>(
+    mut life: L,
+    signals: &SignalFd,
+    signal: Option<Signal>,
+    mut act: impl FnMut(L::Action) -> Outcome<L::Event>,
+) -> u8 {
+    let mut events = VecDeque::from([News::Tick.into()]);
+    events.extend(signal.map(|signal| News::Signal(signal).into()));
+    let mut upgrade = false;
+    loop {
+        while let Some(event) = events.pop_front() {
+            let (next, actions) = life.step(now(), event);
+            life = next;
+            for action in actions {
+                match act(action) {
+                    Outcome::Done => {}
+                    Outcome::Answer(event) => events.push_back(event),
+                    Outcome::Exit => return 0,
+                }
+            }
+            lifeline::remember(life.handover());
+        }
+        match signals.next().map(|delivered| delivered.signal) {
+            Some(upgrade::UPGRADE) => upgrade = true,
+            Some(number) => events.extend(meaning(number)),
+            None => {}
+        }
+        let none_is_left =
+            children::reap(|pid, ended| events.push_back(News::Exited(pid, ended).into()));
+        if none_is_left && life.waits_for_the_last_process() {
+            events.push_back(News::NoChildren.into());
+        }
+        if events.is_empty() && std::mem::take(&mut upgrade) {
+            upgrade::go_on_in_a_new_program(life.is_up());
+        } else if events.is_empty() {
+            events.extend(wait_for_news(&life, signals));
+        }
+    }
+}
+
+/// Sleeps until a signal comes, or returns the tick that is due.
+fn wait_for_news<L: Life>(life: &L, signals: &SignalFd) -> Option<L::Event> {
+    let timeout = life
+        .deadline()
+        .and_then(|end| Timespec::try_from(end.saturating_sub(now())).ok());
+    let mut fds = [PollFd::new(signals, PollFlags::IN)];
+    (poll(&mut fds, timeout.as_ref()) == Ok(0)).then(|| News::Tick.into())
+}
+
+/// What a signal means; none for CHLD, as reaping follows anyway.
+fn meaning<E: From<News>>(number: signal::Signal) -> Option<E> {
+    let signal = match number {
+        signal::SIGINT => Signal::Int,
+        signal::SIGTSTP => Signal::Tstp,
+        signal::SIGCONT => Signal::Cont,
+        signal::SIGQUIT => Signal::Quit,
+        signal::SIGHUP => Signal::Hup,
+        signal::SIGUSR1 => Signal::Usr1,
+        signal::SIGPWR => Signal::Pwr,
+        signal::SIGTERM => Signal::Term,
+        signal::SIGUSR2 => Signal::Usr2,
+        _ => return None,
+    };
+    lifeline::fail_for_a_test(signal);
+    Some(News::Signal(signal).into())
+}
