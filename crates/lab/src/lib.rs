@@ -6,6 +6,7 @@
 
 pub mod bench;
 pub mod boot;
+pub mod busybox;
 pub mod debian;
 pub mod enter;
 pub mod image;

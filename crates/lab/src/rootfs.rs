@@ -2,17 +2,15 @@
 //!
 //! Ours is `rootfs/` of the sources, busybox for the shell and the small tools,
 //! and sunup in front: every applet of `sunup --list` takes the place of
-//! busybox's of that name. What git cannot hold is in the tables here.
+//! busybox's of that name, and busybox forgets its own ([`crate::busybox`]). What git cannot hold is in the tables here.
 
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use model::format::cpio::{Device, Node};
 
 use crate::tree::Tree;
-use crate::workspace;
+use crate::{busybox, workspace};
 
 /// Directories that are empty in an image, with their permissions.
 const DIRECTORIES: &[(&str, u32)] = &[
@@ -58,6 +56,9 @@ const SBIN: &[&str] = &[
     "utmpset",
 ];
 
+/// Links that are followed from one name.
+const LINKS_MAX: usize = 40;
+
 /// Where our binary is on the device.
 const SUNUP: &str = "sbin/sunup";
 
@@ -85,9 +86,38 @@ pub fn tree(source: &Source) -> Result<Tree> {
             if !tree.has(CONSOLE.0.as_bytes()) {
                 put_nodes(&mut tree, &[CONSOLE]);
             }
+            warn_of_preference(dir, &tree);
         }
     }
     Ok(tree)
+}
+
+/// A directory is taken as it is; but if its shell would not run what is sunup's
+/// there, that is said.
+fn warn_of_preference(dir: &Path, tree: &Tree) {
+    let names = tree.links_to(b"sunup");
+    let Some(shell) = inside(dir, Path::new("bin/sh")).filter(|_| !names.is_empty()) else {
+        return;
+    };
+    let preferred = busybox::preferred(&shell, &names);
+    if !preferred.is_empty() {
+        busybox::warn(&shell.display().to_string(), &preferred);
+    }
+}
+
+/// The file that `name` is in the root directory `dir`, by way of links.
+fn inside(dir: &Path, name: &Path) -> Option<PathBuf> {
+    let mut path = dir.join(name);
+    for _ in 0..LINKS_MAX {
+        let Ok(target) = std::fs::read_link(&path) else {
+            return path.is_file().then_some(path);
+        };
+        path = match target.strip_prefix("/") {
+            Ok(below) => dir.join(below),
+            Err(_) => path.parent()?.join(target),
+        };
+    }
+    None
 }
 
 fn ours(tree: &mut Tree, sunup: &Path, busybox: &Path) -> Result<()> {
@@ -98,8 +128,9 @@ fn ours(tree: &mut Tree, sunup: &Path, busybox: &Path) -> Result<()> {
     for (name, target) in LINKS {
         tree.put_link(name.as_bytes(), target.as_bytes());
     }
-    put_busybox(tree, busybox)?;
-    put_sunup(tree, sunup)?;
+    let applets = busybox::lines(sunup, "sunup", &["--list"])?;
+    put_busybox(tree, busybox, &applets)?;
+    put_sunup(tree, sunup, &applets)?;
     tree.add_plain_dir(&workspace::root().join("rootfs"))
 }
 
@@ -109,16 +140,16 @@ fn put_nodes(tree: &mut Tree, nodes: &[(&str, u32, Device)]) {
     }
 }
 
-fn put_busybox(tree: &mut Tree, binary: &Path) -> Result<()> {
-    for link in lines(binary, "busybox", "--list-full")? {
+fn put_busybox(tree: &mut Tree, binary: &Path, ours: &[String]) -> Result<()> {
+    for link in busybox::lines(binary, "busybox", &["--list-full"])? {
         tree.put_link(link.as_bytes(), b"/bin/busybox");
     }
-    tree.put_file(b"bin/busybox", true, read(binary)?);
+    tree.put_file(b"bin/busybox", true, busybox::without(binary, ours)?);
     Ok(())
 }
 
-fn put_sunup(tree: &mut Tree, binary: &Path) -> Result<()> {
-    for applet in lines(binary, "sunup", "--list")? {
+fn put_sunup(tree: &mut Tree, binary: &Path, applets: &[String]) -> Result<()> {
+    for applet in applets {
         // Wherever busybox has it: PATH must not decide between two.
         tree.remove_by_base(applet.as_bytes());
         let dir = if SBIN.contains(&applet.as_str()) {
@@ -137,20 +168,4 @@ fn put_sunup(tree: &mut Tree, binary: &Path) -> Result<()> {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("read {}", path.display()))
-}
-
-/// What a multi-call binary says that it is.
-fn lines(binary: &Path, name: &str, option: &str) -> Result<Vec<String>> {
-    let output = Command::new(binary)
-        // Whatever the file is called.
-        .arg0(name)
-        .arg(option)
-        .output()
-        .with_context(|| format!("run {} {option}", binary.display()))?;
-    if !output.status.success() {
-        bail!("{} {option}: {}", binary.display(), output.status);
-    }
-    let text = String::from_utf8(output.stdout)
-        .with_context(|| format!("{} {option} says no text", binary.display()))?;
-    Ok(text.lines().map(str::to_owned).collect())
 }

@@ -54,6 +54,19 @@ impl Tree {
         self.names.contains_key(name)
     }
 
+    /// The last components of the links that lead to a file of the name `base`.
+    pub fn links_to(&self, base: &[u8]) -> Vec<String> {
+        let last = |path: &[u8]| path.rsplit(|b| *b == b'/').next().map(<[u8]>::to_vec);
+        let leads = |index: &usize| match self.inodes.get(*index) {
+            Some((_, Node::Symlink(target))) => last(target).as_deref() == Some(base),
+            _ => false,
+        };
+        let names = self.names.iter().filter(|(_, index)| leads(index));
+        names
+            .filter_map(|(name, _)| String::from_utf8(last(name)?).ok())
+            .collect()
+    }
+
     /// Takes every name away whose last component is `base` and which is not a directory.
     pub fn remove_by_base(&mut self, base: &[u8]) {
         let inodes = &self.inodes;

@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use lab::{busybox, debian, reference, workspace};
 use tempfile::tempdir;
 
 use super::common::{run_lab, succeed, write};
@@ -183,6 +184,68 @@ fn our_root_file_system_puts_sunup_in_front_of_busybox() {
 }
 
 #[test]
+fn a_busybox_forgets_the_names_of_ours_and_no_other() {
+    let ours = [
+        "getty", "halt", "init", "mdev", "poweroff", "reboot", "sv", "svok",
+    ];
+    let ours = ours.map(str::to_owned);
+    let debian = debian::busybox(&workspace::scratch().unwrap()).unwrap();
+    let dir = tempdir().unwrap();
+    let copy = dir.path().join("busybox");
+    write(&copy, 0o755, &busybox::without(&debian, &ours).unwrap());
+    for name in busybox::lines(&debian, "busybox", &["--list"]).unwrap() {
+        // An option that each applet answers, but for those that say nothing.
+        let mut command = Command::new(&copy);
+        let output = command.args([&name, "--help"]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let gone = said.contains("applet not found");
+        assert_eq!(gone, ours.contains(&name), "{name}: {said}");
+    }
+    assert_eq!(busybox::preferred(&copy, &ours), Vec::<String>::new());
+}
+
+/// The reference has more of our names, and does not prefer them.
+#[test]
+fn a_busybox_that_prefers_nothing_is_taken_as_it_is() {
+    let binary = reference::busybox().unwrap().join("busybox");
+    let ours = ["mdev", "sv"].map(str::to_owned);
+    assert!(busybox::without(&binary, &ours).unwrap() == fs::read(binary).unwrap());
+}
+
+#[test]
+fn a_root_directory_whose_shell_prefers_its_own_is_told() {
+    let (dir, out) = (tempdir().unwrap(), tempdir().unwrap());
+    let debian = debian::busybox(&workspace::scratch().unwrap()).unwrap();
+    write(
+        &dir.path().join("bin/busybox"),
+        0o755,
+        &fs::read(debian).unwrap(),
+    );
+    write(&dir.path().join("sbin/sunup"), 0o755, b"");
+    symlink("/bin/busybox", dir.path().join("bin/sh")).unwrap();
+    for name in ["mdev", "sv"] {
+        symlink("sunup", dir.path().join("sbin").join(name)).unwrap();
+    }
+    let image = |says: &str| {
+        let output = run_lab(&[
+            "image",
+            "--rootfs",
+            dir.path().to_str().unwrap(),
+            "--out",
+            out.path().join("image").to_str().unwrap(),
+        ]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.contains(says) && said.is_empty() == says.is_empty(),
+            "{said}"
+        );
+    };
+    image("bin/busybox: this busybox prefers its own mdev to what is in the PATH");
+    fs::remove_file(dir.path().join("sbin/mdev")).unwrap();
+    image("");
+}
+
+#[test]
 fn a_missing_directory_is_named() {
     let output = std::process::Command::new(super::common::lab())
         .args(["image", "--rootfs", "/nonexistent/root"])
@@ -201,7 +264,7 @@ fn the_binary_is_as_small_as_the_readme_says() {
     let readme = include_str!("../../../../README.md");
     let said = readme.split("static binary under ").nth(1).unwrap();
     let most: u64 = said.split(" MB").next().unwrap().parse().unwrap();
-    let size = fs::metadata(lab::workspace::build_sunup().unwrap())
+    let size = fs::metadata(workspace::build_sunup().unwrap())
         .unwrap()
         .len();
     assert!(size < most * 1_000_000, "{size} bytes");

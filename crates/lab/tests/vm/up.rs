@@ -9,9 +9,22 @@ on_both!(
     pid_1_is_ours,
     the_host_has_its_name,
     the_loopback_device_is_up,
-    our_applets_come_before_busyboxs,
+    every_name_is_ours_at_the_prompt_and_in_scripts,
     exit_brings_a_new_prompt,
 );
+
+on_both!(every_name_is_ours_from_stage_1_on with &[
+    Script("etc/runit/stage1", concat!(include_str!("../../../../rootfs/etc/runit/stage1"),
+        "\nset -- $(sunup --list)\nfor name; do $name --version; done >/run/versions 2>&1\n")),
+    // The first login comes when this has told: a getty becomes a shell.
+    Script("etc/runit/sv/witness/run", "#!/bin/sh\n\
+        running() { await \"pidof $1\" | tr ' ' '\\n' | tail -n 1; }\n\
+        for name in init runsvdir mdev getty svlogd; do\n\
+            echo \"$name $(readlink /proc/$(running $name)/exe)\"\n\
+        done >/run/programs\n\
+        echo witnessed >/dev/console\n\
+        exec sleep 1000000\n"),
+]);
 
 fn stage_1_completes(m: &mut Guest) {
     let console = m.console();
@@ -38,13 +51,45 @@ fn the_loopback_device_is_up(m: &mut Guest) {
     assert!(said.contains("inet 127.0.0.1/8"), "{said}");
 }
 
-fn our_applets_come_before_busyboxs(m: &mut Guest) {
-    for name in [
-        "init", "runsvdir", "runsv", "sv", "mdev", "getty", "poweroff",
+/// What our binary says to `NAME --version`, for all its names.
+fn versions(names: &str) -> Vec<String> {
+    let version = env!("CARGO_PKG_VERSION");
+    let said = names.split_whitespace();
+    said.map(|name| format!("{name} (sunup) {version}"))
+        .collect()
+}
+
+fn every_name_is_ours_from_stage_1_on(mut m: Guest) {
+    m.expect("witnessed");
+    // Whoever presses Enter gets the prompt again.
+    m.type_line("");
+    m.log_in();
+    let mut wanted = versions(&m.sh("sunup --list"));
+    wanted.extend(
+        ["init", "runsvdir", "mdev", "getty", "svlogd"].map(|name| format!("{name} /sbin/sunup")),
+    );
+    assert_eq!(m.sh("cat /run/versions /run/programs"), wanted.join("\n"));
+}
+
+/// Busybox's shell is not the only program of it that starts others.
+fn every_name_is_ours_at_the_prompt_and_in_scripts(m: &mut Guest) {
+    let wanted = versions(&m.sh("sunup --list")).join("\n");
+    m.sh("printf '#!/bin/sh\\nexec $1 --version\\n' >/tmp/script; chmod +x /tmp/script");
+    for way in [
+        "$n --version",
+        "/tmp/script $n",
+        "sh -c \"$n --version\"",
+        "env $n --version",
+        "timeout 60 $n --version",
+        "xargs $n --version </dev/null",
+        "find / -maxdepth 0 -exec $n --version ';'",
+        "$(command -v $n) --version",
     ] {
-        let said = m.sh(&format!("readlink $(which {name})"));
-        assert_eq!(said, "/sbin/sunup", "{name}");
+        let said = m.sh(&format!("for n in $(sunup --list); do {way}; done"));
+        assert_eq!(said, wanted, "{way}");
     }
+    let (said, _) = m.try_sh("busybox mdev -s");
+    assert_eq!(said, "mdev: applet not found");
 }
 
 fn exit_brings_a_new_prompt(m: &mut Guest) {

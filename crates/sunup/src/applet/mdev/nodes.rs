@@ -14,6 +14,9 @@ use rustix::io::Errno;
 
 use super::Voice;
 
+/// What the kernel says of a user or group that this user namespace has no number for.
+const UNMAPPED: u32 = 65534;
+
 /// What was tried and why it failed.
 type Failure = (&'static str, Errno);
 
@@ -56,9 +59,14 @@ fn correct(path: &[u8], st: &Stat, access: Access) -> Result<&'static str, Failu
     let mut done = "";
     if (st.st_uid, st.st_gid) != (access.user, access.group) {
         let (user, group) = (Uid::from_raw(access.user), Gid::from_raw(access.group));
-        chownat(CWD, path, Some(user), Some(group), AtFlags::empty())
-            .map_err(|e| ("change the owner", e))?;
-        done = "corrected";
+        match chownat(CWD, path, Some(user), Some(group), AtFlags::empty()) {
+            Ok(()) => done = "corrected",
+            // A container's host has lent it.
+            Err(Errno::PERM) if (st.st_uid, st.st_gid) == (UNMAPPED, UNMAPPED) => {
+                return Ok("belongs to another user namespace; left as it is");
+            }
+            Err(e) => return Err(("change the owner", e)),
+        }
     }
     if st.st_mode & 0o7777 != access.mode {
         let mode = Mode::from_raw_mode(access.mode);
