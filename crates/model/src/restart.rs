@@ -2,8 +2,10 @@
 //! their start, how long it rests before the next one, and from when on that is
 //! a crash loop (`docs/decisions/0016-restart-policy.md`).
 
-use crate::service::{Exit, GAP_MS};
+use crate::process::Exit;
 
+/// A run that lives less than this is restarted with a gap, and the gap's length (ms).
+pub const GAP_MS: u64 = 1000;
 /// So many short lives in a row are a crash loop.
 pub const LOOP_LIVES: u32 = 5;
 /// The longest delay (s) of a service that wants one and does not say which.

@@ -3,10 +3,10 @@
 //! ```text
 //!            start                    Spawned
 //!   Down ------------> Preparing ---------------> Run
-//!    ^  ^               (control/u,                | Exited
+//!    ^  ^               (looks, control/u,         | Exited
 //!    |  |                then run)                 v
 //!    |  +----------------------------------- EndingRun ---> Finish
-//!    |            no ./finish                  (spawns         |
+//!    |            no ./finish                  (looks,         |
 //!    |                                          ./finish)      | Exited
 //!    +---------------------------------------------------------+
 //!   Down --(want Exit)--> Gone
@@ -25,12 +25,15 @@
 //! - `Run` of a logger that is to end: its pipe is closed first, so that it can
 //!   read to the end; it gets TERM and then KILL only if it outstays its time.
 //!
+//! Before a start, a signal and an end the service looks at its directory
+//! ([`crate::settings`]): `Look` is answered by `Looked`, before anything else is
+//! done, and only programs that are there are started.
+//!
 //! Effects are answered by events: `StartRun` and `StartFinish` by `Spawned` or
-//! `SpawnFailed`; `Script` (run `./control/LETTER PID`) by `ScriptEnded`, at once
-//! with `handled: false` where there is no such script; `AskBackoff` by `Backoff`,
-//! before anything else is done. Scripts never block: the
-//! service can be signalled while one runs. Each effect's answer names what it
-//! belongs to (letter and pid), so that a late answer about an earlier process
+//! `SpawnFailed`; `Prepare` by `Prepared`; `Script` (run `./control/LETTER PID`) by
+//! `ScriptEnded`, at once with `handled: false` if it cannot be started. Scripts never
+//! block: the service can be signalled while one runs. Each effect's answer names
+//! what it belongs to (letter and pid), so that a late answer about an earlier process
 //! changes nothing.
 //!
 //! The rules are runsv(8)'s. Differences from runit's runsv that matter: `kill`
@@ -38,20 +41,18 @@
 //! signalled, and a pause ends with its process.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::command::{Command, Sig};
 use crate::format::crash_loop::CrashLoop;
 use crate::format::status::Phase;
-use crate::restart::Streak;
+pub use crate::process::{Exit, Pid};
+use crate::restart::{GAP_MS, Streak};
+use crate::settings::{Look, Scripts, Settings};
 use crate::time::Instant;
 
 pub mod handover;
 
-/// A process id.
-pub type Pid = u32;
-
-/// A run that lives less than this is restarted with a gap, and the gap's length (ms).
-pub const GAP_MS: u64 = 1000;
 /// How long a logger may take to read its closed pipe to the end before TERM (ms).
 pub const LOG_DRAIN_MS: u64 = 5000;
 /// How long it may take after TERM before KILL (ms).
@@ -93,9 +94,9 @@ pub struct Running {
     /// `control/t` runs because of a stop (d, x), whose further steps follow it.
     stopping: bool,
     /// Scripts that run now.
-    scripts: ScriptSet,
+    scripts: Scripts,
     /// Scripts that were asked for again meanwhile.
-    again: ScriptSet,
+    again: Scripts,
     /// The next signal to a logger that does not end by itself.
     ultimatum: Option<(Instant, Sig)>,
 }
@@ -108,38 +109,10 @@ impl Running {
             paused: false,
             got_term: false,
             stopping: false,
-            scripts: ScriptSet(0),
-            again: ScriptSet(0),
+            scripts: Scripts::NONE,
+            again: Scripts::NONE,
             ultimatum: None,
         }
-    }
-}
-
-/// A set of control letters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct ScriptSet(u16);
-
-impl ScriptSet {
-    fn bit(sig: Sig) -> u16 {
-        Sig::ALL
-            .iter()
-            .position(|s| *s == sig)
-            .map_or(0, |i| 1 << i)
-    }
-
-    fn add(&mut self, sig: Sig) {
-        self.0 |= Self::bit(sig);
-    }
-
-    /// Removes the signal and says whether it was there.
-    fn take(&mut self, sig: Sig) -> bool {
-        let had = self.has(sig);
-        self.0 &= !Self::bit(sig);
-        had
-    }
-
-    fn has(self, sig: Sig) -> bool {
-        self.0 & Self::bit(sig) != 0
     }
 }
 
@@ -151,7 +124,7 @@ pub enum State {
         /// The end of the restart gap.
         not_before: Instant,
     },
-    /// `control/u` runs; `./run` is started after it.
+    /// Its directory is looked at, or `control/u` runs; `./run` is started after it.
     Preparing,
     /// `./run` was asked for. A stop that came meanwhile is kept for the answer.
     Starting {
@@ -160,7 +133,7 @@ pub enum State {
     },
     /// `./run` runs.
     Run(Running),
-    /// `./finish` was asked for.
+    /// Its directory is looked at, or `./finish` was asked for.
     EndingRun {
         /// Carried to `Down`.
         not_before: Instant,
@@ -227,29 +200,6 @@ impl Stat {
     }
 }
 
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Exit {
-    /// The raw wait status of waitpid(2).
-    Status(i32),
-    /// It was not our child, and nobody could say.
-    Unknown,
-}
-
-impl Exit {
-    /// The two arguments of `./finish` (runsv(8)): exit code or -1, and the low
-    /// byte of the wait status. An unknown end counts as abnormal, by no signal.
-    pub const fn finish_args(self) -> (i32, i32) {
-        match self {
-            Self::Status(raw) => match raw & 0x7f {
-                0 => ((raw >> 8) & 0xff, raw & 0xff),
-                _ => (-1, raw & 0xff),
-            },
-            Self::Unknown => (-1, 0),
-        }
-    }
-}
-
 /// Why a process was not started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -257,7 +207,7 @@ pub enum Failure {
     Resources,
     /// The program could not be executed.
     Exec,
-    /// There is no such program: normal for `./finish`.
+    /// There is no such program.
     Absent,
 }
 
@@ -274,10 +224,10 @@ pub enum Event {
     SpawnFailed(Failure),
     /// A process ended and was reaped.
     Exited(Pid, Exit),
-    /// `control/u` ended or does not exist.
+    /// `control/u` ended, or could not be started.
     Prepared,
-    /// `control/LETTER` for the process `pid` ended. `handled`: it exists and
-    /// said, by exit code 0, that it did the signal's work.
+    /// `control/LETTER` for the process `pid` ended. `handled`: it said, by exit
+    /// code 0, that it did the signal's work.
     ScriptEnded {
         /// Which script.
         sig: Sig,
@@ -286,8 +236,8 @@ pub enum Event {
         /// Whether the signal is not to be sent.
         handled: bool,
     },
-    /// Answer to `AskBackoff`: the longest delay (s), or `None` if it is not to grow.
-    Backoff(Option<u32>),
+    /// Answer to `Look`.
+    Looked(Look, Settings),
     /// The supervisor ends: what runs goes on; what ends stays down, but is
     /// still wanted up by the status that the next supervisor reads.
     Retire,
@@ -299,7 +249,9 @@ pub enum Event {
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Run `./control/u`, then answer `Prepared`; at once if there is none.
+    /// Look at the directory, and answer `Looked` before anything else is done.
+    Look(Look),
+    /// Run `./control/u`, then answer `Prepared`.
     Prepare,
     /// Start `./run`.
     StartRun,
@@ -311,31 +263,14 @@ pub enum Action {
     Epilogue(u8, Pid),
     /// Send a signal to the process.
     Kill(Pid, Sig),
-    /// Look whether the service asks for delays that grow, and answer `Backoff`.
-    AskBackoff,
 }
 
-/// At most this many actions follow from one event.
-pub const ACTIONS_MAX: usize = 4;
+/// The actions of one step, in order: [`ACTIONS_MAX`] at most, which the exhaustive
+/// test holds.
+pub type Actions = Vec<Action>;
 
-/// The actions of one step, in order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Actions {
-    list: [Option<Action>; ACTIONS_MAX],
-}
-
-impl Actions {
-    fn push(&mut self, action: Action) {
-        if let Some(slot) = self.list.iter_mut().find(|a| a.is_none()) {
-            *slot = Some(action);
-        }
-    }
-
-    /// The actions, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Action> + use<> {
-        self.list.into_iter().flatten()
-    }
-}
+/// No event has more actions than a stop: TERM, CONT, and the script that follows.
+pub const ACTIONS_MAX: usize = 3;
 
 impl Service {
     /// A service that nothing is known of: without a process, and to be started
@@ -520,14 +455,14 @@ impl Service {
             Event::Exited(pid, exit) => self.exited(pid, exit, now, &mut actions),
             Event::Prepared => {
                 if self.state == State::Preparing {
-                    self.state = State::Starting { stop: false };
-                    actions.push(Action::StartRun);
+                    // The script may have changed what is there.
+                    actions.push(Action::Look(Look::Run));
                 }
             }
             Event::ScriptEnded { sig, pid, handled } => {
-                self.script_ended(sig, pid, handled, &mut actions);
+                self.script_ended(sig, pid, handled, None, &mut actions);
             }
-            Event::Backoff(longest_s) => self.back_off(longest_s, now),
+            Event::Looked(look, found) => self.looked(look, found, now, &mut actions),
             Event::Retire => self.retired = true,
             Event::Drain => self.drain(now, &mut actions),
         }
@@ -553,11 +488,61 @@ impl Service {
 
     fn start(&mut self, actions: &mut Actions) {
         if self.role == Role::Log {
-            self.state = State::Starting { stop: false };
-            actions.push(Action::StartRun);
+            self.start_run(actions);
         } else {
             self.state = State::Preparing;
-            actions.push(Action::Prepare);
+            actions.push(Action::Look(Look::Start));
+        }
+    }
+
+    fn start_run(&mut self, actions: &mut Actions) {
+        self.state = State::Starting { stop: false };
+        actions.push(Action::StartRun);
+    }
+
+    /// What is in the directory is known.
+    fn looked(&mut self, look: Look, found: Settings, now: Instant, actions: &mut Actions) {
+        match look {
+            Look::Start | Look::Run if self.state != State::Preparing => {}
+            Look::Start if found.scripts.has(b'u') => actions.push(Action::Prepare),
+            Look::Start | Look::Run => self.start_run(actions),
+            Look::Signal(sig, pid) => self.script_looked_for(sig, pid, found.scripts, actions),
+            Look::Stop(_, pid) => self.script_looked_for(Sig::Term, pid, found.scripts, actions),
+            Look::Stopped(letter, pid) => {
+                if found.scripts.has(letter) && self.phase() == (Phase::Run, pid) {
+                    actions.push(Action::Epilogue(letter, pid));
+                }
+            }
+            Look::End { exit, grows } => {
+                if grows {
+                    self.back_off(found.backoff, now);
+                }
+                self.finish_if_there(found.finish, exit, actions);
+            }
+            Look::Logger => {}
+        }
+    }
+
+    fn script_looked_for(&mut self, sig: Sig, pid: Pid, there: Scripts, actions: &mut Actions) {
+        let waits = |r: Running| r.pid == pid && r.scripts.has(sig.letter());
+        if !matches!(self.state, State::Run(r) if waits(r)) {
+            return;
+        }
+        if there.has(sig.letter()) {
+            actions.push(Action::Script(sig, pid));
+        } else {
+            self.script_ended(sig, pid, false, Some(there), actions);
+        }
+    }
+
+    fn finish_if_there(&mut self, is_there: bool, exit: Exit, actions: &mut Actions) {
+        let State::EndingRun { not_before } = self.state else {
+            return;
+        };
+        if is_there {
+            actions.push(Action::StartFinish(exit));
+        } else {
+            self.state = State::Down { not_before };
         }
     }
 
@@ -628,15 +613,11 @@ impl Service {
 
     fn signal(&mut self, sig: Sig, actions: &mut Actions) {
         match &mut self.state {
-            State::Run(r) if self.role == Role::Main => {
-                if r.scripts.has(sig) {
-                    r.again.add(sig);
-                } else {
-                    r.scripts.add(sig);
-                    actions.push(Action::Script(sig, r.pid));
-                }
+            State::Run(_) if self.role == Role::Main => self.look_for_script(sig, actions),
+            State::Run(_) => {
+                self.deliver(sig, actions);
+                self.stop_rest(sig, None, actions);
             }
-            State::Run(_) => self.deliver(sig, actions),
             State::Finish { pid, paused, .. } => {
                 note_pause(paused, sig);
                 actions.push(Action::Kill(*pid, sig));
@@ -645,17 +626,41 @@ impl Service {
         }
     }
 
-    /// Sends the signal to the running process and, after a stop's TERM, takes its further steps.
+    /// Sends the signal to the running process.
     fn deliver(&mut self, sig: Sig, actions: &mut Actions) {
         if let State::Run(r) = &mut self.state {
             note_pause(&mut r.paused, sig);
             r.got_term |= sig == Sig::Term;
             actions.push(Action::Kill(r.pid, sig));
         }
-        self.stop_rest(sig, actions);
     }
 
-    fn stop_rest(&mut self, sig: Sig, actions: &mut Actions) {
+    /// The question before a signal; a stop has a script that follows. While the
+    /// script runs it is put off.
+    fn look_for_script(&mut self, sig: Sig, actions: &mut Actions) {
+        let letter = self.epilogue();
+        let State::Run(r) = &mut self.state else {
+            return;
+        };
+        if r.scripts.has(sig.letter()) {
+            return r.again.add(sig.letter());
+        }
+        r.scripts.add(sig.letter());
+        let look = if sig == Sig::Term && r.stopping {
+            Look::Stop(letter, r.pid)
+        } else {
+            Look::Signal(sig, r.pid)
+        };
+        actions.push(Action::Look(look));
+    }
+
+    fn epilogue(&self) -> u8 {
+        if self.want == Want::Exit { b'x' } else { b'd' }
+    }
+
+    /// After a stop's TERM. `there`: scripts that are known to be there.
+    fn stop_rest(&mut self, sig: Sig, there: Option<Scripts>, actions: &mut Actions) {
+        let letter = self.epilogue();
         let State::Run(r) = &mut self.state else {
             return;
         };
@@ -665,28 +670,37 @@ impl Service {
         r.stopping = false;
         r.paused = false;
         actions.push(Action::Kill(r.pid, Sig::Cont));
-        if self.role == Role::Main {
-            let letter = if self.want == Want::Exit { b'x' } else { b'd' };
-            actions.push(Action::Epilogue(letter, r.pid));
+        match there {
+            _ if self.role == Role::Log => {}
+            None => actions.push(Action::Look(Look::Stopped(letter, r.pid))),
+            Some(there) if there.has(letter) => actions.push(Action::Epilogue(letter, r.pid)),
+            Some(_) => {}
         }
     }
 
-    fn script_ended(&mut self, sig: Sig, pid: Pid, handled: bool, actions: &mut Actions) {
+    fn script_ended(
+        &mut self,
+        sig: Sig,
+        pid: Pid,
+        handled: bool,
+        there: Option<Scripts>,
+        actions: &mut Actions,
+    ) {
         let State::Run(r) = &mut self.state else {
             return;
         };
-        if r.pid != pid || !r.scripts.take(sig) {
+        if r.pid != pid || !r.scripts.take(sig.letter()) {
             return;
         }
-        if r.again.take(sig) {
-            r.scripts.add(sig);
-            actions.push(Action::Script(sig, pid));
-        } else if handled {
+        if r.again.take(sig.letter()) {
+            return self.look_for_script(sig, actions);
+        }
+        if handled {
             note_pause(&mut r.paused, sig);
-            self.stop_rest(sig, actions);
         } else {
             self.deliver(sig, actions);
         }
+        self.stop_rest(sig, there, actions);
     }
 
     fn spawned(&mut self, pid: Pid, now: Instant, actions: &mut Actions) {
@@ -725,8 +739,8 @@ impl Service {
             // As if it had run and exited 111 (runsv(8)).
             (State::Starting { .. }, Failure::Exec | Failure::Absent) => {
                 let exit = Exit::Status(111 << 8);
-                self.died_young(exit, actions);
-                self.end_run(exit, now.plus_ms(GAP_MS), actions);
+                let grows = self.died_young(exit);
+                self.end_run(exit, grows, now.plus_ms(GAP_MS), actions);
             }
             (State::EndingRun { not_before }, _) => self.state = State::Down { not_before },
             _ => {}
@@ -740,10 +754,9 @@ impl Service {
                 let not_before = if short { now.plus_ms(GAP_MS) } else { now };
                 if !short {
                     self.streak = Streak::NONE;
-                } else if !r.got_term {
-                    self.died_young(exit, actions);
                 }
-                self.end_run(exit, not_before, actions);
+                let grows = short && !r.got_term && self.died_young(exit);
+                self.end_run(exit, grows, not_before, actions);
             }
             State::Finish {
                 pid: p, not_before, ..
@@ -754,13 +767,11 @@ impl Service {
         }
     }
 
-    /// A run ended, though nobody asked for that, before it had lived for a second.
-    fn died_young(&mut self, exit: Exit, actions: &mut Actions) {
+    /// A run ended, though nobody asked for that, before it had lived for a second;
+    /// returns whether the delay may grow.
+    fn died_young(&mut self, exit: Exit) -> bool {
         self.streak = self.streak.and(exit);
-        if self.streak.may_grow() && self.want == Want::Up {
-            // Before `./finish`: the gap begins with the end of the run.
-            actions.push(Action::AskBackoff);
-        }
+        self.streak.may_grow() && self.want == Want::Up
     }
 
     fn back_off(&mut self, longest_s: Option<u32>, now: Instant) {
@@ -773,12 +784,16 @@ impl Service {
         }
     }
 
-    fn end_run(&mut self, exit: Exit, not_before: Instant, actions: &mut Actions) {
-        if self.role == Role::Main {
-            self.state = State::EndingRun { not_before };
-            actions.push(Action::StartFinish(exit));
-        } else {
-            self.state = State::Down { not_before };
+    /// The run is over. The look comes before `./finish`: the gap begins with the end
+    /// of the run.
+    fn end_run(&mut self, exit: Exit, grows: bool, not_before: Instant, actions: &mut Actions) {
+        self.state = match self.role {
+            Role::Main => State::EndingRun { not_before },
+            Role::Log => State::Down { not_before },
+        };
+        // A logger has nothing to finish.
+        if grows || self.role == Role::Main {
+            actions.push(Action::Look(Look::End { exit, grows }));
         }
     }
 
@@ -807,6 +822,7 @@ impl Service {
         }
         r.ultimatum = (sig == Sig::Term).then(|| (now.plus_ms(LOG_TERM_MS), Sig::Kill));
         self.deliver(sig, actions);
+        self.stop_rest(sig, None, actions);
     }
 }
 

@@ -44,6 +44,7 @@ use crate::format::status::Status;
 use crate::format::tai64n::Tai64n;
 use crate::scan::{Identity, Name};
 use crate::service::{Exit, Failure, Pid, Role, Service, Stat};
+use crate::settings::{Look, Settings};
 use crate::time::Instant;
 
 mod alarms;
@@ -150,17 +151,23 @@ pub enum Input {
     NotOpened(Identity, Option<String>),
     /// Answer to [`Action::Start`].
     Started(Job, Pid),
-    /// Answer to [`Action::Start`]. Most scripts are absent.
+    /// Answer to [`Action::Start`].
     NotStarted(Job, Failure),
-    /// Answer to [`Action::LookAtBackoff`]: the longest delay (s) that is asked
-    /// for, or `None` if delays are not to grow.
-    BackoffSeen(Id, Option<u32>),
+    /// Answer to [`Action::Look`].
+    Looked {
+        /// Whose directory.
+        id: Id,
+        /// For what.
+        look: Look,
+        /// What is there.
+        found: Settings,
+        /// What the entry `log` is, if that was looked at.
+        log: Option<Log>,
+    },
     /// Answer to [`Action::Write`], if it failed.
     NotWritten(Id),
     /// Something happened to the entry `log` of a service directory.
     LogChanged(UnitId),
-    /// Answer to [`Action::LookAtLog`].
-    LogSeen(UnitId, Log),
     /// A command was read from the control fifo.
     Command(Id, Command),
     /// All commands that were read have been handed in. `release`: and a
@@ -220,8 +227,16 @@ pub enum Action {
         /// follow, for the service is about to start.
         stat: Option<Stat>,
     },
-    /// Look whether the service asks for delays that grow; answered by `BackoffSeen`.
-    LookAtBackoff(Id),
+    /// Look what is in the directory; answered by `Looked`.
+    Look {
+        /// Whose.
+        id: Id,
+        /// For what.
+        look: Look,
+        /// Look at the entry `log`, too, unless `control/u` is to run first. If there
+        /// was no logger and it is there, open and lock it.
+        log: bool,
+    },
     /// Write what there is to tell of a crash loop, or remove it. A unit that is
     /// opened shows none, whatever an earlier supervisor left. What cannot be
     /// written costs no more than the remark in `sv status`.
@@ -241,9 +256,6 @@ pub enum Action {
     Ask(Name),
     /// Close the writing end of the log pipe, so that the logger ends.
     ClosePipe(UnitId),
-    /// Look at the entry `log`, and open and lock it, if there was none and it is
-    /// there; answered by `LogSeen`.
-    LookAtLog(UnitId),
     /// The logger is supervised no more: let go of it and of the pipe.
     CloseLog(UnitId),
     /// Make a new log pipe: the service is started although its logger was to end.
@@ -266,13 +278,10 @@ impl Action {
     pub const fn unit(&self) -> Option<UnitId> {
         match self {
             Self::Start(job) => Some(job.id().unit),
-            Self::Write { id, .. } | Self::LookAtBackoff(id) | Self::ShowCrashLoop(id, _) => {
+            Self::Write { id, .. } | Self::Look { id, .. } | Self::ShowCrashLoop(id, _) => {
                 Some(id.unit)
             }
-            Self::Open { unit, .. }
-            | Self::LookAtLog(unit)
-            | Self::CloseLog(unit)
-            | Self::Dismiss(unit) => Some(*unit),
+            Self::Open { unit, .. } | Self::CloseLog(unit) | Self::Dismiss(unit) => Some(*unit),
             Self::Signal(..)
             | Self::Mark(..)
             | Self::Ask(_)
@@ -374,10 +383,14 @@ impl Supervisor {
             Input::NotOpened(identity, obstacle) => self.not_opened(identity, obstacle),
             Input::Started(job, pid) => self.started(job, pid),
             Input::NotStarted(job, failure) => self.not_started(job, failure),
-            Input::BackoffSeen(id, longest_s) => self.backoff_seen(id, longest_s),
+            Input::Looked {
+                id,
+                look,
+                found,
+                log,
+            } => self.looked(id, look, found, log),
             Input::NotWritten(id) => self.not_written(id),
             Input::LogChanged(unit) => self.log_changed(unit),
-            Input::LogSeen(unit, log) => self.log_seen(unit, log),
             Input::Command(id, command) => self.command(id, command),
             Input::Obeyed { id, release } => self.obeyed(id, release),
             Input::ChildEnded(pid, exit) => self.child_ended(pid, exit),

@@ -8,11 +8,20 @@ use model::format::crash_loop::CrashLoop;
 use model::format::tai64n::Tai64n;
 use model::scan::Identity;
 use model::service::{Action, Event, Exit, Failure, Pid, Role, Service, State, Want};
+use model::settings::{Look, Settings};
 use model::supervisor::{self, Id, Input, Job, Moment, Opened, Scope, Supervisor};
 use model::time::Instant;
 
 const FAILED: Exit = Exit::Status(256);
 const KILLED: Exit = Exit::Status(11);
+
+/// A directory of `run` and `backoff`.
+fn asks(longest_s: Option<u32>) -> Settings {
+    Settings {
+        backoff: longest_s,
+        ..Settings::default()
+    }
+}
 
 /// A service, its clock, and what it asks for.
 struct Player {
@@ -36,14 +45,14 @@ impl Player {
     fn step(&mut self, event: Event) {
         let (service, actions) = self.service.step(self.now, event);
         self.service = service;
-        for action in actions.iter() {
+        for action in actions {
             match action {
                 Action::Prepare => self.step(Event::Prepared),
                 Action::StartRun => self.step(Event::Spawned(101)),
-                Action::StartFinish(_) => self.step(Event::SpawnFailed(Failure::Absent)),
-                Action::AskBackoff => {
-                    self.asked += 1;
-                    self.step(Event::Backoff(self.longest_s));
+                Action::StartFinish(_) => panic!("there is none"),
+                Action::Look(look) => {
+                    self.asked += usize::from(matches!(look, Look::End { grows: true, .. }));
+                    self.step(Event::Looked(look, asks(self.longest_s)));
                 }
                 Action::Script(sig, pid) => {
                     let handled = false;
@@ -145,14 +154,10 @@ fn what_was_asked_for_is_no_short_life() {
 fn what_cannot_be_started_lives_short() {
     let mut player = Player::new(Role::Main, Some(4));
     for gap in [1000, 2000, 4000, 4000] {
-        let mut service = player.service.step(player.now, Event::Tick).0;
-        service = service.step(player.now, Event::Prepared).0;
-        let (next, actions) = service.step(player.now, Event::SpawnFailed(Failure::Exec));
-        player.service = next;
-        if actions.iter().any(|a| a == Action::AskBackoff) {
-            player.step(Event::Backoff(player.longest_s));
-        }
-        player.step(Event::SpawnFailed(Failure::Absent));
+        let service = player.service.step(player.now, Event::Tick).0;
+        let start = Event::Looked(Look::Start, Settings::default());
+        player.service = service.step(player.now, start).0;
+        player.step(Event::SpawnFailed(Failure::Exec));
         let State::Down { not_before } = player.service.state() else {
             panic!("{:?}", player.service);
         };
@@ -268,7 +273,12 @@ impl World {
                     Some(Input::Started(job, self.pid))
                 }
                 supervisor::Action::Start(job) => Some(Input::NotStarted(job, Failure::Absent)),
-                supervisor::Action::LookAtBackoff(id) => Some(Input::BackoffSeen(id, Some(60))),
+                supervisor::Action::Look { id, look, .. } => Some(Input::Looked {
+                    id,
+                    look,
+                    found: asks(Some(60)),
+                    log: None,
+                }),
                 supervisor::Action::ShowCrashLoop(MAIN, shown) => {
                     self.shown.push(shown.map(|shown| shown.lives));
                     None

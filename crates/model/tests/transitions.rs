@@ -9,8 +9,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
 
 use model::command::{Command, Sig};
+use model::format::status::Phase;
 use model::restart::LOOP_LIVES;
-use model::service::{Action, Event, Exit, Failure, Pid, Role, Service, State, Want};
+use model::service::{ACTIONS_MAX, Action, Event, Exit, Failure, Pid, Role, Service, State, Want};
+use model::settings::{Look, Settings};
 use model::time::Instant;
 
 const EARLY: Instant = Instant(10_000_000_000);
@@ -33,7 +35,7 @@ fn next_pid(service: &Service) -> Pid {
 fn events(service: &Service) -> Vec<Event> {
     let mut events: Vec<Event> = commands().into_iter().map(Event::Command).collect();
     events.extend([Event::Tick, Event::Prepared, Event::Retire, Event::Drain]);
-    events.extend([None, Some(60)].map(Event::Backoff));
+    events.extend(looks(service).into_iter().flat_map(answers));
     events.push(Event::Spawned(next_pid(service)));
     // What counts as a failure of the kernel comes last, so that the shortest ways
     // that `explore` finds are without it where they can be.
@@ -49,8 +51,65 @@ fn events(service: &Service) -> Vec<Event> {
     events
 }
 
+fn there(letters: &[u8]) -> Settings {
+    Settings {
+        scripts: letters.iter().copied().collect(),
+        ..Settings::default()
+    }
+}
+
+/// Every question, asked of this service or not.
+fn looks(service: &Service) -> Vec<Look> {
+    let pid = match service.phase() {
+        (Phase::Run, pid) => pid,
+        _ => 101,
+    };
+    let signals = SIGS.map(|sig| Look::Signal(sig, pid));
+    let late = Look::Signal(Sig::Term, next_pid(service));
+    let stops = [Look::Stop(b'd', pid), Look::Stopped(b'd', pid), late];
+    let exit = Exit::Status(256);
+    let ends = [false, true].map(|grows| Look::End { exit, grows });
+    let starts = [Look::Start, Look::Run, Look::Logger];
+    let all = starts.into_iter().chain(ends).chain(signals).chain(stops);
+    all.collect()
+}
+
+/// All that can be found.
+fn answers(look: Look) -> Vec<Event> {
+    let letters: Vec<u8> = look.letters().collect();
+    let mut found = match letters.as_slice() {
+        [] => vec![],
+        [one] => vec![there(&[*one])],
+        two => vec![there(&two[..1]), there(&two[1..]), there(two)],
+    };
+    found.push(Settings::default());
+    if let Look::End { grows, .. } = look {
+        for backoff in [None, Some(60)]
+            .into_iter()
+            .filter(|b| grows || b.is_none())
+        {
+            for finish in [false, true] {
+                found.push(Settings {
+                    finish,
+                    backoff,
+                    ..Settings::default()
+                });
+            }
+        }
+    }
+    let events = found.into_iter().map(|found| Event::Looked(look, found));
+    events.collect()
+}
+
 fn answers_a_spawn(event: Event) -> bool {
     matches!(event, Event::Spawned(_) | Event::SpawnFailed(_))
+}
+
+/// A look at an end is answered before `./finish` is started.
+fn may_come(event: Event, service: &Service) -> bool {
+    let ends = matches!(service.state(), State::EndingRun { .. });
+    let ends = ends && matches!(event, Event::Looked(Look::End { .. }, _));
+    ends || answers_a_spawn(event) == awaits_a_spawn(service)
 }
 
 fn awaits_a_spawn(service: &Service) -> bool {
@@ -73,7 +132,7 @@ fn explore(role: Role) -> HashMap<Service, Vec<Event>> {
         let way = seen[&service].clone();
         for event in events(&service) {
             // The engine answers a spawn before anything else, and only when asked.
-            if answers_a_spawn(event) != awaits_a_spawn(&service) {
+            if !may_come(event, &service) {
                 continue;
             }
             for now in [EARLY, LATE] {
@@ -110,11 +169,27 @@ fn gap(service: &Service) -> Option<Instant> {
     }
 }
 
+/// The answer finds what it is about.
+fn check_look(look: Look, next: &Service, context: &dyn Fn() -> String) {
+    let state = next.state();
+    let fine = match look {
+        Look::Start | Look::Run => state == State::Preparing,
+        Look::Signal(_, pid) | Look::Stop(_, pid) | Look::Stopped(_, pid) => {
+            matches!(state, State::Run(r) if r.pid == pid)
+        }
+        Look::End { grows, .. } => {
+            matches!(state, State::EndingRun { .. } | State::Down { .. })
+                && (!grows || next.streak().may_grow())
+        }
+        Look::Logger => false,
+    };
+    assert!(fine, "{}", context());
+}
+
 fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[Event]) {
     let (next, actions) = service.step(now, event);
     let context =
         || format!("{service:?}\n  after {way:?}\n  on {event:?}\n  to {next:?} {actions:?}");
-    let actions: Vec<Action> = actions.iter().collect();
     let (before, after) = (service.phase().1, next.phase().1);
     for action in &actions {
         match *action {
@@ -138,13 +213,7 @@ fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[
                 context()
             ),
             Action::Prepare => assert_eq!(next.state(), State::Preparing, "{}", context()),
-            // The answer finds the gap that it is about.
-            Action::AskBackoff => assert!(
-                matches!(next.state(), State::EndingRun { .. } | State::Down { .. })
-                    && next.streak().may_grow(),
-                "{}",
-                context()
-            ),
+            Action::Look(look) => check_look(look, &next, &context),
         }
     }
     let starts = actions
@@ -152,6 +221,7 @@ fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[
         .filter(|a| matches!(a, Action::StartRun | Action::StartFinish(_)))
         .count();
     assert!(starts <= 1, "{}", context());
+    assert!(actions.len() <= ACTIONS_MAX, "{}", context());
     // A process is forgotten only when it ended.
     if before != 0 && after != before {
         assert!(
@@ -201,6 +271,7 @@ fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[
 
 #[test]
 fn every_state_and_every_event() {
+    let mut most = 0;
     for role in [Role::Main, Role::Log] {
         let seen = explore(role);
         assert!(seen.len() > 100, "{role:?}: {} states", seen.len());
@@ -210,10 +281,12 @@ fn every_state_and_every_event() {
             for event in events(service) {
                 for now in [EARLY, LATE] {
                     check_step(role, service, event, now, way);
+                    most = most.max(service.step(now, event).1.len());
                 }
             }
         }
     }
+    assert_eq!(most, ACTIONS_MAX);
 }
 
 /// Plays a world in which everything works and every process ends when it is
@@ -222,7 +295,7 @@ fn play_nicely(mut service: Service) -> Service {
     let mut now = LATE;
     for _ in 0..20 {
         let event = match service.state() {
-            State::Preparing => Event::Prepared,
+            State::Preparing => Event::Looked(Look::Start, Settings::default()),
             State::Starting { .. } | State::EndingRun { .. } => Event::Spawned(next_pid(&service)),
             State::Finish { pid, .. } => Event::Exited(pid, Exit::Status(0)),
             State::Run(r) if service.want() != Want::Up => Event::Exited(r.pid, Exit::Status(0)),
@@ -253,87 +326,20 @@ fn what_is_wanted_comes_about() {
 
 /// The states that a person would name, for the table.
 fn named() -> Vec<(&'static str, Service)> {
-    let after = |start: Service, events: &[Event]| {
-        events
-            .iter()
-            .fold(start, |service, event| service.step(EARLY, *event).0)
-    };
-    let up = || Service::new(Role::Main, Want::Up);
-    let run = [Event::Tick, Event::Prepared, Event::Spawned(101)];
-    let with = |more: &[Event]| after(after(up(), &run), more);
-    let exited = Event::Exited(101, Exit::Status(256));
-    let command = |byte| Event::Command(Command::from_byte(byte).unwrap());
-    let unhandled = Event::ScriptEnded {
-        sig: Sig::Term,
-        pid: 101,
-        handled: false,
-    };
-    // Each time somebody ends the gap.
-    let again = [
-        Event::SpawnFailed(Failure::Absent),
-        command(b'u'),
-        Event::Prepared,
-        Event::Spawned(101),
-        exited,
-    ];
-    let looping = |more: &[Event]| {
-        let lives = (1..LOOP_LIVES).fold(with(&[exited]), |service, _| after(service, &again));
-        after(lives, more)
-    };
+    let mut all = named_services();
+    all.extend(named_loggers());
+    all
+}
+
+fn after(start: Service, events: &[Event]) -> Service {
+    let step = |service: Service, event: &Event| service.step(EARLY, *event).0;
+    events.iter().fold(start, step)
+}
+
+fn named_loggers() -> Vec<(&'static str, Service)> {
     let log = |events: &[Event]| after(Service::new(Role::Log, Want::Up), events);
+    let exited = Event::Exited(101, Exit::Status(256));
     vec![
-        ("down, normally down", Service::new(Role::Main, Want::Down)),
-        ("control/u runs", after(up(), &run[..1])),
-        ("run asked for", after(up(), &run[..2])),
-        ("run", with(&[])),
-        (
-            "run, paused",
-            with(&[
-                command(b'p'),
-                Event::ScriptEnded {
-                    sig: Sig::Pause,
-                    pid: 101,
-                    handled: false,
-                },
-            ]),
-        ),
-        ("run, want down, control/t runs", with(&[command(b'd')])),
-        (
-            "run, want down, got TERM",
-            with(&[command(b'd'), unhandled]),
-        ),
-        (
-            "run, want exit, got TERM",
-            with(&[command(b'x'), unhandled]),
-        ),
-        ("finish asked for", with(&[exited])),
-        ("finish", with(&[exited, Event::Spawned(102)])),
-        (
-            "restart gap",
-            with(&[exited, Event::SpawnFailed(Failure::Absent)]),
-        ),
-        ("crash loop: finish asked for", looping(&[])),
-        (
-            "crash loop: gap",
-            looping(&[
-                Event::Backoff(Some(60)),
-                Event::SpawnFailed(Failure::Absent),
-            ]),
-        ),
-        (
-            "crash loop: run",
-            looping(&[
-                Event::Backoff(Some(60)),
-                Event::SpawnFailed(Failure::Absent),
-                command(b'u'),
-                Event::Prepared,
-                Event::Spawned(101),
-            ]),
-        ),
-        (
-            "gone",
-            after(Service::new(Role::Main, Want::Down), &[command(b'x')]),
-        ),
         ("log: run", log(&[Event::Tick, Event::Spawned(101)])),
         (
             "log: run, pipe closed",
@@ -342,6 +348,97 @@ fn named() -> Vec<(&'static str, Service)> {
         (
             "log: restart gap",
             log(&[Event::Tick, Event::Spawned(101), exited]),
+        ),
+    ]
+}
+
+fn named_services() -> Vec<(&'static str, Service)> {
+    let up = || Service::new(Role::Main, Want::Up);
+    let nothing = Settings::default();
+    let starts = Event::Looked(Look::Start, nothing);
+    let run = [Event::Tick, starts, Event::Spawned(101)];
+    let with = |more: &[Event]| after(after(up(), &run), more);
+    let exit = Exit::Status(256);
+    let exited = Event::Exited(101, exit);
+    let command = |byte| Event::Command(Command::from_byte(byte).unwrap());
+    let stops = |letter| Event::Looked(Look::Stop(letter, 101), nothing);
+    let ends = |grows, found| Event::Looked(Look::End { exit, grows }, found);
+    let finish = Settings {
+        finish: true,
+        ..nothing
+    };
+    let backs_off = Settings {
+        backoff: Some(60),
+        ..nothing
+    };
+    // Each time somebody ends the gap.
+    let again = [
+        ends(false, nothing),
+        command(b'u'),
+        starts,
+        Event::Spawned(101),
+        exited,
+    ];
+    let looping = |more: &[Event]| {
+        let lives = (1..LOOP_LIVES).fold(with(&[exited]), |service, _| after(service, &again));
+        after(lives, more)
+    };
+    vec![
+        ("down, normally down", Service::new(Role::Main, Want::Down)),
+        ("looks before a start", after(up(), &run[..1])),
+        (
+            "control/u runs",
+            after(
+                up(),
+                &[Event::Tick, Event::Looked(Look::Start, there(b"u"))],
+            ),
+        ),
+        ("run asked for", after(up(), &run[..2])),
+        ("run", with(&[])),
+        (
+            "run, paused",
+            with(&[
+                command(b'p'),
+                Event::Looked(Look::Signal(Sig::Pause, 101), nothing),
+            ]),
+        ),
+        ("run, want down, looks before TERM", with(&[command(b'd')])),
+        (
+            "run, want down, control/t runs",
+            with(&[
+                command(b'd'),
+                Event::Looked(Look::Stop(b'd', 101), there(b"t")),
+            ]),
+        ),
+        (
+            "run, want down, got TERM",
+            with(&[command(b'd'), stops(b'd')]),
+        ),
+        (
+            "run, want exit, got TERM",
+            with(&[command(b'x'), stops(b'x')]),
+        ),
+        ("looks before finish", with(&[exited])),
+        ("finish asked for", with(&[exited, ends(false, finish)])),
+        (
+            "finish",
+            with(&[exited, ends(false, finish), Event::Spawned(102)]),
+        ),
+        ("restart gap", with(&[exited, ends(false, nothing)])),
+        ("crash loop: looks before finish", looping(&[])),
+        ("crash loop: gap", looping(&[ends(true, backs_off)])),
+        (
+            "crash loop: run",
+            looping(&[
+                ends(true, backs_off),
+                command(b'u'),
+                starts,
+                Event::Spawned(101),
+            ]),
+        ),
+        (
+            "gone",
+            after(Service::new(Role::Main, Want::Down), &[command(b'x')]),
         ),
     ]
 }
@@ -355,7 +452,6 @@ fn table() -> String {
         let mut cells: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for event in events(&service) {
             let (next, actions) = service.step(EARLY, event);
-            let actions: Vec<Action> = actions.iter().collect();
             let cell = if next == service && actions.is_empty() {
                 "nothing".to_owned()
             } else {

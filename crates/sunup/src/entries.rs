@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use model::settings::SETTINGS;
 use rustix::fs::{Mode, OFlags, RawDir, SeekFrom, openat, seek};
 use rustix::io::Errno;
 
@@ -23,8 +24,8 @@ pub struct Entries {
     pub finish: bool,
     /// The directory of control scripts.
     pub control: bool,
-    /// It asks for delays that grow.
-    pub backoff: bool,
+    /// Our own files, by their rows in [`SETTINGS`].
+    settings: u32,
 }
 
 /// A directory of more entries is not read: it is asked for each.
@@ -38,8 +39,13 @@ impl Entries {
             down: true,
             control: true,
             finish: true,
-            backoff: true,
+            settings: u32::MAX,
         })
+    }
+
+    /// Whether a file of our own may be there.
+    pub fn may_hold(self, name: &str) -> bool {
+        self.settings & row(name.as_bytes()) != 0
     }
 
     /// `None`: it cannot be read, or is too long.
@@ -52,7 +58,7 @@ impl Entries {
             down: false,
             control: false,
             finish: false,
-            backoff: false,
+            settings: 0,
         };
         for _ in 0..ENTRIES_MAX {
             match dir.next() {
@@ -62,13 +68,20 @@ impl Entries {
                     b"down" => found.down = true,
                     b"control" => found.control = true,
                     b"finish" => found.finish = true,
-                    b"backoff" => found.backoff = true,
-                    _ => {}
+                    other => found.settings |= row(other),
                 },
             }
         }
         None
     }
+}
+
+/// The bit of a file of our own; none for any other.
+fn row(name: &[u8]) -> u32 {
+    let row = SETTINGS
+        .iter()
+        .position(|setting| setting.name.as_bytes() == name);
+    row.map_or(0, |row| 1 << row)
 }
 
 /// Opens a directory for working in it, and for listing it if that is permitted.
@@ -101,7 +114,7 @@ mod tests {
             down: false,
             control: false,
             finish: false,
-            backoff: false,
+            settings: 0,
         };
         assert_eq!(Entries::of(home.as_fd()), none);
         fs::write(dir.path().join("down"), "").unwrap();
@@ -112,6 +125,11 @@ mod tests {
             ..none
         };
         assert_eq!(Entries::of(home.as_fd()), two);
+        for setting in SETTINGS {
+            assert!(!Entries::of(home.as_fd()).may_hold(setting.name));
+            fs::write(dir.path().join(setting.name), "").unwrap();
+            assert!(Entries::of(home.as_fd()).may_hold(setting.name));
+        }
     }
 
     #[test]
@@ -126,7 +144,7 @@ mod tests {
             down: true,
             control: true,
             finish: true,
-            backoff: true,
+            settings: u32::MAX,
         };
         assert_eq!(Entries::of(home.as_fd()), all);
         let flags = OFlags::PATH | OFlags::DIRECTORY;

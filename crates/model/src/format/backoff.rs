@@ -3,22 +3,12 @@
 //! nothing.
 
 use alloc::format;
-use alloc::string::String;
 
-use super::decimal;
+use super::{Mistake, decimal};
 use crate::restart::{LONGEST_S_DEFAULT, LONGEST_S_MAX};
 
 /// More than a number and a few blank lines is something else (bytes).
 pub const BYTES_MAX: usize = 256;
-
-/// What is wrong, and in which line (from 1).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// Where.
-    pub line: usize,
-    /// What, printable.
-    pub reason: String,
-}
 
 /// The longest delay in seconds.
 ///

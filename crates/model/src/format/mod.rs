@@ -17,6 +17,15 @@ pub mod tai64n;
 pub mod uevent;
 pub mod utmp;
 
+/// What is wrong in a file of a few lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// In which line, from 1.
+    pub line: usize,
+    /// What, printable.
+    pub reason: alloc::string::String,
+}
+
 /// A decimal number without sign or blanks.
 pub fn decimal(digits: &[u8]) -> Option<u32> {
     if !digits.first()?.is_ascii_digit() {

@@ -9,9 +9,10 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt::Write;
 
-use super::{Exit, Role, Running, ScriptSet, Service, State, Want};
+use super::{Exit, Role, Running, Service, State, Want};
 use crate::command::Sig;
 use crate::restart::Streak;
+use crate::settings::Scripts;
 use crate::time::Instant;
 
 const WANTS: [(&str, Want); 3] = [("up", Want::Up), ("down", Want::Down), ("exit", Want::Exit)];
@@ -105,8 +106,9 @@ impl Running {
             }
         }
         for (word, set) in [("scripts", self.scripts), ("again", self.again)] {
-            let letters = Sig::ALL.into_iter().filter(|sig| set.has(*sig));
-            let letters: String = letters.map(|sig| char::from(sig.letter())).collect();
+            let letters = Sig::ALL.into_iter().map(Sig::letter);
+            let letters = letters.filter(|letter| set.has(*letter));
+            let letters: String = letters.map(char::from).collect();
             if !letters.is_empty() {
                 text.extend([" ", word, "=", &letters]);
             }
@@ -121,13 +123,9 @@ impl Running {
     fn resume(words: &str) -> Option<Self> {
         let pid = number(words, "pid").filter(|pid| *pid > 1)?;
         let set = |key| {
-            let mut set = ScriptSet(0);
-            for letter in value(words, key).unwrap_or_default().bytes() {
-                if let Some(sig) = Sig::ALL.into_iter().find(|sig| sig.letter() == letter) {
-                    set.add(sig);
-                }
-            }
-            set
+            let letters = value(words, key).unwrap_or_default().bytes();
+            let of_signal = |letter: &u8| Sig::ALL.iter().any(|sig| sig.letter() == *letter);
+            letters.filter(of_signal).collect::<Scripts>()
         };
         let at = |key, sig| number(words, key).map(|at| (Instant(at), sig));
         Some(Self {

@@ -4,7 +4,7 @@ use alloc::format;
 
 use super::{Action, Id, Supervisor};
 use crate::restart::LOOP_LIVES;
-use crate::service::{Event, Exit, Role, Want};
+use crate::service::{Exit, Role, Want};
 
 impl Supervisor {
     /// After a service went into a crash loop, or came out of it.
@@ -38,10 +38,5 @@ impl Supervisor {
             return;
         };
         self.push(Action::Say(text));
-    }
-
-    /// The answer to [`Action::LookAtBackoff`].
-    pub(super) fn backoff_seen(&mut self, id: Id, longest_s: Option<u32>) {
-        self.drive(id, Event::Backoff(longest_s));
     }
 }

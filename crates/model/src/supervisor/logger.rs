@@ -1,7 +1,7 @@
 //! A logger that comes or goes while its service is supervised.
 //!
 //! When something happened to the entry `log` and it has been quiet for a
-//! moment, and before each start of the service, the caller looks at it:
+//! moment, and before each start of the service, it is looked at:
 //!
 //! - It came: the logger is opened and started. A running service cannot be
 //!   given another standard output; it writes to its logger from its next start on.
@@ -14,11 +14,12 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 
-use super::roster::log;
+use super::roster::{log, main};
 use super::unit::Half;
 use super::{Action, Alarm, Ending, Supervisor, UnitId};
 use crate::adoption::Inheritance;
 use crate::service::Event;
+use crate::settings::Look;
 
 /// A directory that is made in place counts when it has been quiet for so long (ms).
 const QUIET_MS: u64 = 100;
@@ -47,17 +48,19 @@ impl Supervisor {
         }
     }
 
-    /// Before a start, unless it was opened just now.
-    pub(super) fn look_at_log_again(&mut self, unit: UnitId) {
-        let seen_at = self.units.get(&unit).map(|unit| unit.log_seen_at);
-        if seen_at != Some(self.now.at) {
-            self.look_at_log(unit);
-        }
+    /// Before a start: whether the entry is looked at, too. It is not if it was just now.
+    pub(super) fn looks_at_log(&self, unit: UnitId) -> bool {
+        let unit = self.units.get(&unit);
+        self.ending == Ending::No && unit.is_some_and(|unit| unit.log_seen_at != self.now.at)
     }
 
     pub(super) fn look_at_log(&mut self, unit: UnitId) {
         if self.ending == Ending::No && self.units.contains_key(&unit) {
-            self.push(Action::LookAtLog(unit));
+            self.push(Action::Look {
+                id: main(unit),
+                look: Look::Logger,
+                log: true,
+            });
         }
     }
 

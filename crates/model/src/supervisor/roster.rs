@@ -352,7 +352,7 @@ impl Supervisor {
     }
 }
 
-const fn main(unit: UnitId) -> Id {
+pub(super) const fn main(unit: UnitId) -> Id {
     let role = Role::Main;
     Id { unit, role }
 }

@@ -1,9 +1,10 @@
 //! One service at a time: events in, what the service decides out, and the
 //! consequences: its alarm, its state files, its end.
 
-use super::{Action, Alarm, Id, Job, Supervisor};
+use super::{Action, Alarm, Id, Job, Log, Supervisor};
 use crate::command::Command;
 use crate::service::{self, Event, Exit, Failure, Pid, Role};
+use crate::settings::{Look, Settings};
 
 use super::unit::Half;
 
@@ -31,7 +32,7 @@ impl Supervisor {
         if crashes {
             self.tell_of_crash_loop(id);
         }
-        for action in actions.iter() {
+        for action in actions {
             self.pass_on(id, action);
         }
         self.settle(id);
@@ -42,7 +43,6 @@ impl Supervisor {
             service::Action::StartRun => {
                 if id.role == Role::Main {
                     self.shed_log(id.unit);
-                    self.look_at_log_again(id.unit);
                     self.need_pipe(id.unit);
                 }
                 Job::Run(id)
@@ -50,7 +50,10 @@ impl Supervisor {
             service::Action::StartFinish(exit) => Job::Finish(id, exit),
             service::Action::Prepare => Job::Prepare(id),
             service::Action::Script(sig, pid) => Job::Script(id, sig, pid),
-            service::Action::AskBackoff => return self.push(Action::LookAtBackoff(id)),
+            service::Action::Look(look) => {
+                let log = look.is_start() && self.looks_at_log(id.unit);
+                return self.push(Action::Look { id, look, log });
+            }
             service::Action::Kill(pid, sig) => return self.push(Action::Signal(id, pid, sig)),
             service::Action::Epilogue(letter, pid) => {
                 // A second one would follow from a second stop of the same process.
@@ -89,6 +92,20 @@ impl Supervisor {
             }
             self.log_shed(id.unit);
             self.wind_up(id.unit);
+        }
+    }
+
+    /// What is in a service's directory is known. The logger comes first; before a
+    /// start, one whose directory went once is ended, whatever is there by now.
+    pub(super) fn looked(&mut self, id: Id, look: Look, found: Settings, log: Option<Log>) {
+        if let Some(log) = log {
+            if look.is_start() {
+                self.shed_log(id.unit);
+            }
+            self.log_seen(id.unit, log);
+        }
+        if look != Look::Logger {
+            self.drive(id, Event::Looked(look, found));
         }
     }
 
@@ -140,7 +157,7 @@ impl Supervisor {
         self.drive(id, Event::Exited(pid, exit));
     }
 
-    /// A script ended, or there is none. `handled`: it did its work.
+    /// A script ended, or could not be started. `handled`: it did its work.
     pub(super) fn script_over(&mut self, job: Job, handled: bool) {
         match job {
             Job::Run(_) | Job::Finish(..) => {}

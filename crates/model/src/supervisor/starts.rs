@@ -10,11 +10,13 @@ impl Action {
             Self::Start(job) => job.id() == starting,
             Self::Signal(id, ..)
             | Self::Write { id, .. }
-            | Self::LookAtBackoff(id)
             | Self::ShowCrashLoop(id, _)
             | Self::Mark(id, _) => *id == starting,
+            Self::Look { id, log, .. } => {
+                let same = *id == starting;
+                same || *log && id.unit == starting.unit
+            }
             Self::ClosePipe(unit)
-            | Self::LookAtLog(unit)
             | Self::CloseLog(unit)
             | Self::OpenPipe(unit)
             | Self::Dismiss(unit)

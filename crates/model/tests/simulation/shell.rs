@@ -9,6 +9,7 @@ use model::command::{Command, Sig};
 use model::format::status::Status;
 use model::scan::Identity;
 use model::service::{Exit, Failure, Pid, Role, Service, Want};
+use model::settings::{Look, Settings};
 use model::supervisor::{Action, Id, Input, Job, Log, Opened, Scope, Supervisor, UnitId};
 
 use super::checks::{check_crash_loops, check_supervisor};
@@ -260,11 +261,7 @@ impl Shell {
                     world.send((dir, Role::Log), RELEASE);
                 }
             }
-            Action::LookAtBackoff(id) => {
-                // Every other service asks for delays that grow.
-                let asks = self.place(id).is_some_and(|(dir, _)| dir % 2 == 0);
-                return Ok(Some(Input::BackoffSeen(id, asks.then_some(8))));
-            }
+            Action::Look { id, look, log } => return self.look(world, id, look, log).map(Some),
             Action::ShowCrashLoop(id, crash_loop) => {
                 if let Some(place) = self.place(id) {
                     world.kernel.files(place).crash_loop = crash_loop;
@@ -287,7 +284,6 @@ impl Shell {
                     open.piped = true;
                 }
             }
-            Action::LookAtLog(unit) => return self.look_at_log(world, unit).map(Some),
             Action::CloseLog(unit) => {
                 let role = Role::Log;
                 self.let_go(world, Id { unit, role }, true);
@@ -325,22 +321,6 @@ impl Shell {
         let Some(place) = self.place(job.id()) else {
             return Some(Input::NotStarted(job, Failure::Absent));
         };
-        let kind = world
-            .kernel
-            .kinds
-            .get(&place.0)
-            .copied()
-            .unwrap_or_default();
-        let is_there = match job {
-            Job::Run(_) => true,
-            Job::Finish(..) => kind.finish,
-            Job::Prepare(_) => kind.script_u,
-            Job::Script(_, sig, _) => kind.script_t && sig == Sig::Term,
-            Job::Epilogue(..) => kind.script_d,
-        };
-        if !is_there {
-            return Some(Input::NotStarted(job, Failure::Absent));
-        }
         if world.is_foul(3) {
             return Some(Input::NotStarted(job, Failure::Resources));
         }
@@ -542,9 +522,40 @@ impl Shell {
         Ok(found)
     }
 
-    fn look_at_log(&mut self, world: &mut World, unit_id: UnitId) -> Result<Input, Stop> {
+    /// Looks what is in a directory. Every other service asks for delays that grow.
+    fn look(&mut self, world: &mut World, id: Id, look: Look, log: bool) -> Result<Input, Stop> {
+        let dir = self.place(id).map(|(dir, _)| dir);
+        let kind = dir.and_then(|dir| world.kernel.kinds.get(&dir).copied());
+        let kind = kind.unwrap_or_default();
+        let scripts = look.letters().filter(|letter| match letter {
+            b'u' => kind.script_u,
+            b't' => kind.script_t,
+            b'd' | b'x' => kind.script_d,
+            _ => false,
+        });
+        let grows = matches!(look, Look::End { grows: true, .. });
+        let asks = dir.is_some_and(|dir| dir % 2 == 0);
+        let found = Settings {
+            finish: kind.finish,
+            scripts: scripts.collect(),
+            backoff: (grows && asks).then_some(8),
+        };
+        let log = if log && !found.scripts.has(b'u') {
+            Some(self.look_at_log(world, id.unit, look)?)
+        } else {
+            None
+        };
+        Ok(Input::Looked {
+            id,
+            look,
+            found,
+            log,
+        })
+    }
+
+    fn look_at_log(&mut self, world: &mut World, unit_id: UnitId, look: Look) -> Result<Log, Stop> {
         let Some(unit) = self.units.get_mut(&unit_id) else {
-            return Ok(Input::LogSeen(unit_id, Log::Same));
+            return Ok(Log::Same);
         };
         let place = (unit.dir, Role::Log);
         let is_there = world
@@ -552,7 +563,7 @@ impl Shell {
             .kinds
             .get(&unit.dir)
             .is_some_and(|kind| kind.log);
-        let seen = match (is_there, unit.log.is_some()) {
+        Ok(match (is_there, unit.log.is_some()) {
             (false, true) => {
                 unit.sheds = true;
                 world.touched.insert(unit.dir);
@@ -560,7 +571,8 @@ impl Shell {
             }
             (false, false) => Log::Same,
             (true, true) => {
-                unit.sheds = !unit.piped;
+                // Before a start, what was to be shed is.
+                unit.sheds = !unit.piped || unit.sheds && look.is_start();
                 Log::Same
             }
             (true, false) if world.kernel.is_locked(place) || world.is_foul(4) => {
@@ -575,8 +587,7 @@ impl Shell {
                 }
                 Log::Opened(found)
             }
-        };
-        Ok(Input::LogSeen(unit_id, seen))
+        })
     }
 
     fn release(&mut self, world: &mut World, unit: UnitId, for_good: bool) {

@@ -9,6 +9,7 @@ use model::format::status::{Phase, Status};
 use model::format::tai64n::Tai64n;
 use model::scan::Identity;
 use model::service::{Exit, Failure, Pid, Role, Stat, Want};
+use model::settings::{Look, Settings};
 use model::supervisor::{Action, Id, Input, Job, Log, Moment, Opened, Scope, Supervisor, UnitId};
 use model::time::Instant;
 
@@ -292,7 +293,7 @@ impl Tree {
                 }
             }
             Action::Write { id, status, stat } => return self.write(id, status, stat),
-            Action::LookAtBackoff(id) => return Some(Input::BackoffSeen(id, None)),
+            Action::Look { id, look, log } => return Some(self.look(id, look, log)),
             Action::ShowCrashLoop(id, shown) => self.note_of(id, &format!("shows {shown:?}")),
             Action::Mark(id, stopping) => {
                 self.note_of(id, &format!("mark {stopping}"));
@@ -307,7 +308,6 @@ impl Tree {
             } => return Some(self.open(unit, name, identity)),
             Action::Ask(name) => self.notes.push(format!("  ask {}", name.escape_ascii())),
             Action::ClosePipe(unit) => self.note(unit, "close pipe".into()),
-            Action::LookAtLog(unit) => return Some(self.look_at_log(unit)),
             Action::CloseLog(unit) => {
                 self.note(unit, "close log".into());
                 if let Some(open) = self.open.get_mut(&unit) {
@@ -487,10 +487,27 @@ impl Tree {
         found.expect("it was opened just now")
     }
 
-    fn look_at_log(&mut self, unit: UnitId) -> Input {
+    fn look(&mut self, id: Id, look: Look, log: bool) -> Input {
+        let scripts = look.letters().filter(|letter| self.holds(id.unit, *letter));
+        let found = Settings {
+            finish: self.holds(id.unit, b'f'),
+            scripts: scripts.collect(),
+            ..Settings::default()
+        };
+        let log = log && !found.scripts.has(b'u');
+        let log = log.then(|| self.look_at_log(id.unit));
+        Input::Looked {
+            id,
+            look,
+            found,
+            log,
+        }
+    }
+
+    fn look_at_log(&mut self, unit: UnitId) -> Log {
         let is_there = self.holds(unit, b'l');
         let is_open = self.open.get(&unit).is_some_and(|open| open.log);
-        let log = match (is_there, is_open) {
+        match (is_there, is_open) {
             (true, false) => {
                 if let Some(open) = self.open.get_mut(&unit) {
                     open.log = true;
@@ -502,7 +519,6 @@ impl Tree {
             }
             (false, true) => Log::Gone,
             _ => Log::Same,
-        };
-        Input::LogSeen(unit, log)
+        }
     }
 }

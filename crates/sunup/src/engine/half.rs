@@ -26,8 +26,8 @@ pub enum About {
     Script(u8),
     /// `./supervise`.
     Files,
-    /// `./backoff`.
-    Backoff,
+    /// A file of our own, by its name.
+    Setting(&'static str),
 }
 
 impl About {

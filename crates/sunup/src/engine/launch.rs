@@ -9,7 +9,6 @@ use model::format::adopt::{World, prefix};
 use model::format::status::Phase;
 use model::service::{Exit, Failure, Role};
 use model::supervisor::Job;
-use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
 
 use super::half::Half;
@@ -74,15 +73,13 @@ impl Launcher {
     /// for messages.
     pub fn launch(
         &self,
-        unit: &mut Unit,
+        unit: &Unit,
         job: Job,
-        turn: u64,
         dir: impl FnOnce() -> PathBuf,
     ) -> Result<Start, Refusal> {
         let role = job.id().role;
         let program = Program::of(job);
-        let is_there = program.is_there(unit, turn);
-        let Some(half) = unit.half(role).filter(|_| is_there) else {
+        let Some(half) = unit.half(role) else {
             return Err(Refusal {
                 failure: Failure::Absent,
                 complaint: None,
@@ -157,20 +154,6 @@ impl Program {
             Job::Prepare(_) => Self::Script(b'u', None),
             Job::Script(_, sig, pid) => Self::Script(sig.letter(), Some(pid)),
             Job::Epilogue(_, letter, pid) => Self::Script(letter, Some(pid)),
-        }
-    }
-
-    /// Most services have neither finish nor scripts; looking is cheaper than a
-    /// child that fails. A missing `run` is told.
-    fn is_there(&self, unit: &mut Unit, turn: u64) -> bool {
-        match self {
-            Self::Run => true,
-            Self::Finish(_) => {
-                unit.look(turn).finish
-                    && statat(unit.main.home(), c"finish", AtFlags::empty()).err()
-                        != Some(Errno::NOENT)
-            }
-            Self::Script(letter, _) => unit.look(turn).control && unit.has_script(*letter),
         }
     }
 

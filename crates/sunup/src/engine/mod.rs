@@ -11,7 +11,6 @@
 //! `runsvdir DIR` with those of a scan directory ([`Engine::supervise_all`]).
 
 mod adopt;
-mod backoff;
 mod exits;
 mod foreign;
 mod half;
@@ -19,6 +18,7 @@ mod heritage;
 mod home;
 mod keeper;
 mod launch;
+mod look;
 mod notice;
 mod perform;
 mod scandir;

@@ -11,7 +11,7 @@ use model::command::Sig;
 use model::format::status::Status;
 use model::scan::{Identity, Name};
 use model::service::{Pid, Role, Stat};
-use model::supervisor::{self, Action, Id, Input, Log, Supervisor, UnitId};
+use model::supervisor::{self, Action, Id, Input, Supervisor, UnitId};
 use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
 
@@ -76,8 +76,7 @@ impl Engine {
                 name,
                 identity,
             } => Some(self.open(unit, &name, identity)),
-            Action::LookAtBackoff(id) => Some(self.look_at_backoff(id)),
-            Action::LookAtLog(unit) => Some(self.look_at_log(unit)),
+            Action::Look { id, look, log } => Some(self.look(id, look, log)),
             Action::Scan => Some(self.scan()),
             Action::Leave => Some(self.leave()),
             unanswered => {
@@ -135,8 +134,7 @@ impl Engine {
             | Action::Signal(..)
             | Action::Write { .. }
             | Action::Open { .. }
-            | Action::LookAtBackoff(_)
-            | Action::LookAtLog(_)
+            | Action::Look { .. }
             | Action::Scan
             | Action::Leave => {}
         }
@@ -216,35 +214,6 @@ impl Engine {
             scan_dir.leave_home(watch);
         }
         Some(unit)
-    }
-
-    fn look_at_log(&mut self, unit_id: UnitId) -> Input {
-        let turn = self.turn;
-        let world = self.launcher.world.as_ref();
-        let role = Role::Log;
-        let id = Id {
-            unit: unit_id,
-            role,
-        };
-        let title = self.title_of(id);
-        let seen = self
-            .units
-            .get_mut(&unit_id)
-            .map(|unit| unit.look_at_log(world, turn));
-        let log = match seen {
-            None => Log::Same,
-            Some(Ok(log)) => log,
-            Some(Err(e)) => {
-                if let OpenError::Failed(_, e) = &e {
-                    self.makes_room(e);
-                }
-                Log::NotOpened(complaint(title, &e))
-            }
-        };
-        if let Log::Opened(_) = &log {
-            self.watch_process(id);
-        }
-        Input::LogSeen(unit_id, log)
     }
 
     /// From now on, a change of `log` is told; one that came before is, too.
@@ -371,7 +340,7 @@ pub(super) fn path_of(scan_dir: Option<&ScanDir>, core: &Supervisor, id: Id) -> 
     }
 }
 
-fn complaint(name: impl Display, error: &OpenError) -> String {
+pub(super) fn complaint(name: impl Display, error: &OpenError) -> String {
     match error {
         OpenError::Locked => format!("{name}: another supervisor holds supervise/lock"),
         OpenError::Failed(attempt, e) => format!("{name}: {attempt}: {e}"),

@@ -62,11 +62,11 @@ impl Engine {
     /// Starts a child; a refusal is an answer at once.
     pub(super) fn start(&mut self, job: Job) -> Option<Input> {
         let id = job.id();
-        let Some(unit) = self.units.get_mut(&id.unit) else {
+        let Some(unit) = self.units.get(&id.unit) else {
             return Some(Input::NotStarted(job, model::service::Failure::Absent));
         };
         let dir = || path_of(self.scan_dir.as_ref(), &self.core, id);
-        match self.launcher.launch(unit, job, self.turn, dir) {
+        match self.launcher.launch(unit, job, dir) {
             Ok(start) => {
                 self.starting.0.push_back((job, start));
                 None

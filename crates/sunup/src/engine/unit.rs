@@ -1,13 +1,14 @@
 //! One service directory, held open: the service, its logger if `log` is a
 //! directory, and the pipe between them.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use model::adoption::Inheritance;
 use model::format::adopt::{Record, World};
 use model::scan::Identity;
 use model::service::{Role, Want};
+use model::settings::{Look, Setting, Settings};
 use model::supervisor::Log;
 use rustix::fs::{AtFlags, CWD, Mode, statat};
 use rustix::io::Errno;
@@ -143,8 +144,34 @@ impl Unit {
         }
     }
 
+    /// Looks what programs there are besides `run`, as far as they matter.
+    pub fn programs(&mut self, look: Look, turn: u64) -> Settings {
+        let mut found = Settings::default();
+        let ends = matches!(look, Look::End { .. });
+        let mut letters = look.letters().peekable();
+        if ends || letters.peek().is_some() {
+            let entries = self.look(turn);
+            found.finish = ends && entries.finish && self.has_finish();
+            let is_there = |letter: &u8| entries.control && self.has_script(*letter);
+            found.scripts = letters.filter(is_there).collect();
+        }
+        found
+    }
+
+    /// The directory of the service or logger, if a file of our own may be in it.
+    pub fn home_that_may_hold(
+        &mut self,
+        role: Role,
+        setting: &Setting,
+        turn: u64,
+    ) -> Option<BorrowedFd<'_>> {
+        // A logger's directory is seldom looked at; then one look for one file is least.
+        let may = role == Role::Log || self.look(turn).may_hold(setting.name);
+        self.half(role).filter(|_| may).map(Half::home)
+    }
+
     /// Looks what there is, once in a turn.
-    pub fn look(&mut self, turn: u64) -> Entries {
+    fn look(&mut self, turn: u64) -> Entries {
         match self.seen {
             Some((at, seen)) if at == turn => seen,
             _ => {
@@ -155,8 +182,14 @@ impl Unit {
         }
     }
 
+    /// Whether `finish` exists. One that cannot be started is told.
+    fn has_finish(&self) -> bool {
+        let found = statat(self.main.home(), c"finish", AtFlags::empty());
+        found.err() != Some(Errno::NOENT)
+    }
+
     /// Whether a script `control/LETTER` exists and is executable (runsv(8)).
-    pub fn has_script(&self, letter: u8) -> bool {
+    fn has_script(&self, letter: u8) -> bool {
         let name = ["control/", &char::from(letter).to_string()].concat();
         statat(self.main.home(), name, AtFlags::empty())
             .is_ok_and(|found| Mode::from_raw_mode(found.st_mode).contains(Mode::XUSR))

@@ -242,3 +242,40 @@ fn every_page_renders_without_a_warning() {
         assert!(lint.status.success() && said.is_empty(), "{said}");
     }
 }
+
+/// A list item of a page: what follows `.It Pa NAME`, up to the next one, as one line.
+fn item(page: &str, name: &str) -> Option<String> {
+    let (_, rest) = page.split_once(&format!("\n.It Pa {name}\n"))?;
+    let lines = rest
+        .lines()
+        .take_while(|line| !line.starts_with(".It ") && *line != ".El");
+    Some(lines.collect::<Vec<_>>().join(" "))
+}
+
+/// The pages that list what a service directory holds.
+fn service_directory_pages() -> Vec<(&'static str, String)> {
+    let pages = ["runsv.8", "service-directory.5"].into_iter();
+    let pages = pages.filter_map(|page| Some((page, fs::read_to_string(man().join(page)).ok()?)));
+    pages.collect()
+}
+
+#[test]
+fn each_file_of_our_own_is_in_the_manual() {
+    let pages = service_directory_pages();
+    for setting in model::settings::SETTINGS {
+        let told: Vec<&str> = pages
+            .iter()
+            .filter(|(_, text)| {
+                item(text, setting.name).is_some_and(|item| item.contains(setting.manual))
+            })
+            .map(|(page, _)| *page)
+            .collect();
+        assert!(
+            !told.is_empty(),
+            "{}: no page has an item `{}` that says: {}",
+            setting.name,
+            setting.name,
+            setting.manual
+        );
+    }
+}

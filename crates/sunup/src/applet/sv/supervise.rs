@@ -201,7 +201,7 @@ impl Service {
         };
         let mut text = control::describe(name, status, normally_up, sys::clock::wall());
         // What is wanted down is in no loop, nor what asks for no delays.
-        let may_loop = status.want_up && entries.backoff;
+        let may_loop = status.want_up && entries.may_hold("backoff");
         if let Some(crash_loop) = may_loop.then(|| self.crash_loop()).flatten() {
             text.extend(crash_loop.remark(Instant(sys::clock::boot_ns())).bytes());
         }

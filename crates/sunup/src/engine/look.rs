@@ -1,0 +1,108 @@
+//! Looks at a service directory: which programs are there, and what our own files
+//! say ([`model::settings`]). Nothing is held open and nothing remembered, so a
+//! change counts from the next look on. Most services have none of it, and one look
+//! at the whole directory says so for all.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use model::service::Role;
+use model::settings::{Look, SETTINGS, Setting, Settings};
+use model::supervisor::{Id, Input, Log, UnitId};
+use rustix::fs::{Mode, OFlags};
+
+use super::Engine;
+use super::half::About;
+use super::perform::complaint;
+use super::supervise::OpenError;
+use crate::sys::file;
+
+impl Engine {
+    /// Answers what is asked; `log`: also what the entry `log` is, unless
+    /// `control/u` is to run first.
+    pub(super) fn look(&mut self, id: Id, look: Look, log: bool) -> Input {
+        let turn = self.turn;
+        let unit = self.units.get_mut(&id.unit);
+        let mut found = unit.map_or_else(Settings::default, |unit| match id.role {
+            Role::Main => unit.programs(look, turn),
+            Role::Log => Settings::default(),
+        });
+        for setting in SETTINGS.iter().filter(|setting| (setting.is_read)(look)) {
+            self.read_setting(id, setting, &mut found);
+        }
+        let log = log && !found.scripts.has(b'u');
+        let log = log.then(|| self.look_at_log(id.unit));
+        Input::Looked {
+            id,
+            look,
+            found,
+            log,
+        }
+    }
+
+    /// What cannot be understood is said, once, and something holds instead:
+    /// somebody wants the setting.
+    fn read_setting(&mut self, id: Id, setting: &Setting, found: &mut Settings) {
+        let turn = self.turn;
+        let unit = self.units.get_mut(&id.unit);
+        let Some(home) = unit.and_then(|unit| unit.home_that_may_hold(id.role, setting, turn))
+        else {
+            return;
+        };
+        let about = About::Setting(setting.name);
+        match read(home, setting, found) {
+            Ok(()) => {
+                if let Some(half) = self.half(id) {
+                    half.is_well(about);
+                }
+            }
+            Err(reason) => {
+                (setting.instead)(found);
+                let (who, title, name) = (self.who, self.title_of(id), setting.name);
+                let text = format!("{title}/{name}: {reason}; taken for {}", setting.instead_is);
+                if let Some(half) = self.half(id) {
+                    half.complain(who, about, text);
+                }
+            }
+        }
+    }
+
+    fn look_at_log(&mut self, unit_id: UnitId) -> Log {
+        let turn = self.turn;
+        let world = self.launcher.world.as_ref();
+        let id = Id {
+            unit: unit_id,
+            role: Role::Log,
+        };
+        let title = self.title_of(id);
+        let unit = self.units.get_mut(&unit_id);
+        let log = match unit.map(|unit| unit.look_at_log(world, turn)) {
+            None => Log::Same,
+            Some(Ok(log)) => log,
+            Some(Err(e)) => {
+                if let OpenError::Failed(_, e) = &e {
+                    self.makes_room(e);
+                }
+                Log::NotOpened(complaint(title, &e))
+            }
+        };
+        if let Log::Opened(_) = &log {
+            self.watch_process(id);
+        }
+        log
+    }
+}
+
+/// Takes a file over, if it is there; an error says what is wrong with it.
+fn read(home: BorrowedFd, setting: &Setting, found: &mut Settings) -> Result<(), String> {
+    let path = Path::new(setting.name);
+    let content = match file::open_at(home, path, OFlags::RDONLY, Mode::empty()) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.and_then(|fd| file::all_of(File::from(fd), setting.bytes_max)),
+    };
+    let content = content.map_err(|e| e.to_string())?;
+    (setting.decode)(&content, found)
+        .map_err(|mistake| format!("line {}: {}", mistake.line, mistake.reason))
+}
