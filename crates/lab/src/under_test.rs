@@ -29,7 +29,7 @@ use crate::{debian, moment, reference, workspace};
 
 /// Modules about what sunup alone has: its command line, how it takes mistakes, its
 /// pages, sources and records.
-const OWN: [&str; 10] = [
+const OWN: [&str; 11] = [
     "bad_input",
     "cli",
     "crash_loop",
@@ -37,6 +37,7 @@ const OWN: [&str; 10] = [
     "manual",
     "personality",
     "scale",
+    "started",
     "tidy",
     "torture",
     "upgrade",

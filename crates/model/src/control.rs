@@ -10,7 +10,8 @@
 //! Success is judged by comparing the status before the command was written
 //! with the present one. No clock takes part: a process is a new one when its
 //! pid or the time of its start differ from those before. The caller must see
-//! to it that the supervisor has read the command.
+//! to it that the supervisor has read the command. Where a process has to run,
+//! that is not all: [`life`] says when its start counts.
 
 use alloc::format;
 use alloc::string::String;
@@ -18,6 +19,8 @@ use alloc::vec::Vec;
 
 use crate::format::status::{Phase, Status};
 use crate::format::tai64n::Tai64n;
+
+pub mod life;
 
 /// What a command line of `sv` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +69,8 @@ enum Goal {
 pub enum Verdict {
     /// Not yet.
     NotYet,
-    /// Yes, if the service's `./check` passes.
-    IfCheckPasses,
+    /// Yes, if the process lives on, and the service's `./check` passes: see [`life`].
+    IfItStands,
     /// Yes.
     Reached,
 }
@@ -232,8 +235,8 @@ impl Action {
         let verdicts = || self.goals.iter().map(|g| g.verdict(before, now));
         if verdicts().any(|v| v == Verdict::NotYet) {
             Verdict::NotYet
-        } else if verdicts().any(|v| v == Verdict::IfCheckPasses) {
-            Verdict::IfCheckPasses
+        } else if verdicts().any(|v| v == Verdict::IfItStands) {
+            Verdict::IfItStands
         } else {
             Verdict::Reached
         }
@@ -247,16 +250,16 @@ impl Goal {
         let runs = now.pid != 0 && now.phase == Phase::Run;
         let is_new = (now.pid, now.changed) != (before.pid, before.changed);
         match self {
-            Self::Up => with_check(runs && now.want_up),
+            Self::Up => if_it_stands(runs && now.want_up),
             Self::Down => plain(idle && !now.want_up),
             Self::Once => plain(if idle { is_new } else { !now.want_up }),
             Self::Gone => Verdict::NotYet,
             Self::Restarted | Self::Wanted if idle => plain(!now.want_up),
-            Self::Restarted => with_check(runs && is_new && !now.got_term),
+            Self::Restarted => if_it_stands(runs && is_new && !now.got_term),
             Self::Paused => plain(idle || now.paused),
             Self::Continued => plain(idle || !now.paused),
             // A process that runs once is wanted down, yet nothing stops it.
-            Self::Wanted => with_check(runs && (now.want_up || !now.got_term)),
+            Self::Wanted => if_it_stands(runs && (now.want_up || !now.got_term)),
         }
     }
 }
@@ -269,9 +272,9 @@ fn plain(so: bool) -> Verdict {
     }
 }
 
-fn with_check(so: bool) -> Verdict {
+fn if_it_stands(so: bool) -> Verdict {
     if so {
-        Verdict::IfCheckPasses
+        Verdict::IfItStands
     } else {
         Verdict::NotYet
     }
@@ -527,7 +530,7 @@ mod tests {
         for word in ["up", "start", "term", "restart", "try-restart", "check"] {
             assert_eq!(
                 act(word).verdict(&BEFORE, &new),
-                Verdict::IfCheckPasses,
+                Verdict::IfItStands,
                 "{word}"
             );
         }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -23,6 +24,8 @@ pub struct Effort {
     pub kill_time: Duration,
     /// Repeated commands.
     pub commands: usize,
+    /// Starts of a service that fails at once.
+    pub false_starts: u32,
     /// New services.
     pub arrivals: usize,
     /// How long an idle tree is watched.
@@ -54,6 +57,8 @@ pub enum Life {
     StartSessions,
     /// It gets new services.
     Arrivals,
+    /// Its one service fails at once.
+    FalseStarts,
     /// Everything else; if it is the first round, it is idle for a while.
     Whole(bool),
 }
@@ -73,6 +78,7 @@ impl Bench<'_> {
                 tree.end()
             }
             Life::Arrivals => self.arrivals(peer, n),
+            Life::FalseStarts => self.false_starts(peer),
             Life::Whole(first) => self.whole(peer, n, first),
         }
     }
@@ -188,8 +194,9 @@ impl Bench<'_> {
         }
         if self.has(Part::RestartOne) {
             for service in services.iter().take(self.effort.commands) {
-                let time = tree.restart(service)?;
-                self.add_ms(What::RestartOne, tree, time);
+                let (up, ended) = tree.restart(service)?;
+                self.add_ms(What::RestartOneUp, tree, up);
+                self.add_ms(What::RestartOne, tree, ended);
             }
             tree.settle()?;
         }
@@ -232,6 +239,42 @@ impl Bench<'_> {
             let time = heard.at.since(start).as_secs_f64() * 1e3;
             self.results.add(What::PickUp, n, peer.name, time);
         }
+        tree.end()
+    }
+
+    /// How many starts of a service that fails at once are said to be a success, on
+    /// a machine with twice as much to do as it can.
+    fn false_starts(&mut self, peer: &Peer) -> Result<()> {
+        let mut tree = self.tree(peer, 0)?;
+        let service = tree.make_failing_service()?;
+        if peer.start_and_wait(&service).is_none() {
+            return tree.end();
+        }
+        tree.start(false)?;
+        tree.await_status_files_of(std::slice::from_ref(&service))?;
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut busy = Vec::new();
+        for _ in 0..2 * processors {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", "while :; do :; done"]);
+            busy.push(command.spawn().context("keep the machine busy")?);
+        }
+        let mut tries = Vec::new();
+        for _ in 0..self.effort.false_starts {
+            let command = peer.start_and_wait(&service);
+            let silent = command.map(|mut c| c.stdout(Stdio::null()).stderr(Stdio::null()).spawn());
+            tries.extend(silent.transpose().context("start a service")?);
+        }
+        let mut successes = 0;
+        for child in &mut tries {
+            successes += u32::from(child.wait().context("start a service")?.success());
+        }
+        for child in &mut busy {
+            child.kill().context("end what keeps the machine busy")?;
+            child.wait()?;
+        }
+        let share = f64::from(successes) * 100.0 / f64::from(self.effort.false_starts);
+        self.add(What::FalseStarts, &tree, share);
         tree.end()
     }
 }

@@ -66,6 +66,7 @@ const FULL: Effort = Effort {
     kills: 200,
     kill_time: Duration::from_secs(20),
     commands: 5,
+    false_starts: 100,
     arrivals: 4,
     idle: Duration::from_secs(30),
     log_mib: 256,
@@ -75,6 +76,7 @@ const QUICK: Effort = Effort {
     kills: 3,
     kill_time: Duration::from_secs(2),
     commands: 1,
+    false_starts: 5,
     arrivals: 1,
     idle: Duration::from_millis(500),
     log_mib: 4,
@@ -145,12 +147,15 @@ impl Options {
             jobs.extend(others.map(|n| Job::Live(Life::Start, *n)));
             jobs.push(Job::Live(Life::StartSessions, main));
         }
-        let apart = [Part::PickUp, Part::Log];
+        let apart = [Part::PickUp, Part::FalseStart, Part::Log];
         if bench.parts.iter().any(|part| !apart.contains(part)) {
             jobs.push(Job::Live(Life::Whole(true), main));
         }
         if bench.has(Part::PickUp) {
             jobs.push(Job::Live(Life::Arrivals, main));
+        }
+        if bench.has(Part::FalseStart) {
+            jobs.push(Job::Live(Life::FalseStarts, 0));
         }
         if bench.has(Part::Log) {
             jobs.push(Job::Log);
@@ -175,6 +180,7 @@ impl std::fmt::Display for Job {
             Self::Live(Life::Start, n) => write!(f, "start of {n}"),
             Self::Live(Life::StartSessions, n) => write!(f, "start of {n} in sessions"),
             Self::Live(Life::Arrivals, n) => write!(f, "new services among {n}"),
+            Self::Live(Life::FalseStarts, _) => write!(f, "starts of what fails"),
             Self::Live(Life::Whole(_), n) => write!(f, "life of {n}"),
             Self::Log => write!(f, "logs"),
         }

@@ -69,6 +69,17 @@ impl<'a> Tree<'a> {
         make().with_context(|| format!("make service {}", dir.display()))
     }
 
+    /// A service that fails at once, for a tree that is not started yet.
+    pub fn make_failing_service(&self) -> Result<PathBuf> {
+        let dir = self.scan_dir().join("fails");
+        let make = || {
+            fs::create_dir(&dir)?;
+            std::os::unix::fs::symlink("/bin/false", dir.join("run"))
+        };
+        make().with_context(|| format!("make service {}", dir.display()))?;
+        Ok(dir)
+    }
+
     /// Whose.
     pub fn peer(&self) -> &'a Peer {
         self.peer
@@ -175,8 +186,13 @@ impl<'a> Tree<'a> {
 
     /// Waits until every service has a status file, and returns when that was.
     pub fn await_status_files(&self) -> Result<Moment> {
+        self.await_status_files_of(&self.services())
+    }
+
+    /// The same of these.
+    pub fn await_status_files_of(&self, services: &[PathBuf]) -> Result<Moment> {
         let until = Moment::now().after(PATIENCE);
-        for service in self.services() {
+        for service in services {
             let status = service.join("supervise/status");
             while !status.exists() {
                 if Moment::now() > until {
@@ -236,9 +252,9 @@ impl<'a> Tree<'a> {
         Ok(self.last_start()?.since(killed))
     }
 
-    /// Restarts the service by command; how long until the command has ended and
-    /// the service is up again.
-    pub fn restart(&mut self, service: &Path) -> Result<Duration> {
+    /// Restarts the service by command; how long until the service is up again, and
+    /// until the command has ended, too.
+    pub fn restart(&mut self, service: &Path) -> Result<(Duration, Duration)> {
         let start = Moment::now();
         self.run(self.peer.restart(service))?;
         let ended = Moment::now();
@@ -246,7 +262,8 @@ impl<'a> Tree<'a> {
         self.running
             .retain(|service| test_kill_process(service.pid).is_ok());
         self.running.push(back);
-        Ok(ended.max(back.at).since(start))
+        let up = back.at.since(start);
+        Ok((up, up.max(ended.since(start))))
     }
 
     /// Runs a command to its end; what it prints goes to a file.

@@ -15,7 +15,7 @@ use super::common::{lab, succeed};
 const PEERS: [&str; 4] = ["bare", "busybox", "s6", "sunup"];
 
 /// Measures of all supervisors. Those of loggers and of `-P` are of some.
-const MEASURES: [&str; 13] = [
+const MEASURES: [&str; 14] = [
     "start",
     "status-files",
     "memory",
@@ -28,6 +28,7 @@ const MEASURES: [&str; 13] = [
     "pick-up",
     "status",
     "restart-one",
+    "restart-one-up",
     "stop-all",
 ];
 
@@ -64,6 +65,8 @@ fn a_quick_run_measures_everything_of_everybody() {
         ("log-human", "busybox"),
         ("start-sessions", "busybox"),
         ("wake-ups", "sunup"),
+        ("false-starts", "sunup"),
+        ("false-starts", "busybox"),
     ] {
         assert!(has_samples(&results, measure, peer), "{measure} of {peer}");
     }

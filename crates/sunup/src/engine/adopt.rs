@@ -123,7 +123,7 @@ fn look_at(record: &Record) -> io::Result<Option<(OwnedFd, Seen)>> {
 
 /// What /proc counts times in (ns).
 pub fn tick_ns() -> u64 {
-    1_000_000_000 / clock::ticks_per_second()
+    clock::tick_ns()
 }
 
 /// The moment, on the boot clock.

@@ -11,6 +11,11 @@ pub fn boot_ns() -> u64 {
         .saturating_add(t.tv_nsec as u64)
 }
 
+/// The moment that is so many milliseconds from now, as [`boot_ns`] counts.
+pub fn after_ms(ms: u64) -> u64 {
+    boot_ns().saturating_add(ms.saturating_mul(1_000_000))
+}
+
 /// A time (ns) as the kernel wants it.
 pub fn timespec(ns: u64) -> Timespec {
     Timespec {
@@ -19,10 +24,10 @@ pub fn timespec(ns: u64) -> Timespec {
     }
 }
 
-/// In what /proc counts times.
-pub fn ticks_per_second() -> u64 {
+/// What /proc counts times in (ns).
+pub fn tick_ns() -> u64 {
     // SAFETY: sysconf has no memory effects.
-    unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1) as u64
+    1_000_000_000 / unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1) as u64
 }
 
 /// The wall clock, for status files and log lines.

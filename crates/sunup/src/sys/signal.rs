@@ -34,7 +34,9 @@ pub struct Delivered {
 }
 
 impl SignalFd {
-    /// Blocks `signals` and opens the descriptor (non-blocking, close-on-exec).
+    /// Blocks `signals` and opens the descriptor (non-blocking, close-on-exec). Their
+    /// actions are the default ones then: of a signal that whoever started us had
+    /// ignored nothing is told, nor does a child leave word of its end.
     pub fn new(signals: &[Signal]) -> io::Result<Self> {
         let set = set_of(signals);
         // SAFETY: `set` is initialised and outlives both calls; signalfd returns a new descriptor.
@@ -44,6 +46,7 @@ impl SignalFd {
                 &raw const set,
                 std::ptr::null_mut(),
             ))?;
+            signals.iter().copied().for_each(reset);
             let fd = check(libc::signalfd(
                 -1,
                 &raw const set,

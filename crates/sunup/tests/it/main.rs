@@ -22,6 +22,7 @@ mod runsvchdir;
 mod runsvdir;
 mod runsvdir_script;
 mod scale;
+mod started;
 mod sv;
 mod svc;
 mod svlogd;

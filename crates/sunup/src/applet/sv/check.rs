@@ -32,6 +32,17 @@ pub struct Check {
     warned: bool,
 }
 
+/// What the service says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// That it is available.
+    Available,
+    /// Nothing: there is no `./check`, or it cannot be run.
+    None,
+    /// Nothing yet.
+    NotYet,
+}
+
 enum State {
     /// To be run when its time (boot clock, ns) has come.
     Due(u64),
@@ -48,11 +59,11 @@ impl Check {
         }
     }
 
-    /// Whether `./check` passes now: true too when there is none. Never waits.
-    pub fn passes(&mut self, dir: &Path) -> bool {
+    /// What `./check` says now. Never waits.
+    pub fn ask(&mut self, dir: &Path) -> Word {
         match self.state {
-            State::Running(pid) => self.ended(pid).unwrap_or(false),
-            State::Due(at_ns) if clock::boot_ns() < at_ns => false,
+            State::Running(pid) => self.heard(pid),
+            State::Due(at_ns) if clock::boot_ns() < at_ns => Word::NotYet,
             State::Due(_) => self.start(dir),
         }
     }
@@ -81,17 +92,17 @@ impl Check {
         self.state = State::Due(0);
     }
 
-    /// Whether the run passed; `None` while it goes on.
-    fn ended(&mut self, pid: spawn::Pid) -> Option<bool> {
+    /// What the run came to, if it is over.
+    fn heard(&mut self, pid: spawn::Pid) -> Word {
         match waitpid(pid_of(pid), WaitOptions::NOHANG) {
-            Ok(None) | Err(Errno::INTR) => return None,
+            Ok(None) | Err(Errno::INTR) => {}
             Ok(Some((_, status))) if status.exit_status() == Some(0) => {
                 self.state = State::Due(0);
-                return Some(true);
+                return Word::Available;
             }
             Ok(Some(_)) | Err(_) => self.later(),
         }
-        Some(false)
+        Word::NotYet
     }
 
     fn later(&mut self) {
@@ -99,27 +110,27 @@ impl Check {
         self.gap_ns = (self.gap_ns * 2).min(GAP_NS_MAX);
     }
 
-    /// Starts `./check`; true when there is none, or it cannot be run.
-    fn start(&mut self, dir: &Path) -> bool {
+    /// Starts `./check`.
+    fn start(&mut self, dir: &Path) -> Word {
         let path = dir.join("check");
         match stat(&path) {
-            Err(Errno::NOENT) => return true,
+            Err(Errno::NOENT) => return Word::None,
             Err(e) => {
                 self.warn("stat", &path, e);
                 self.later();
-                return false;
+                return Word::NotYet;
             }
             Ok(_) => {}
         }
         if let Err(e) = access(&path, Access::EXEC_OK) {
             self.warn("run", &path, e);
-            return true;
+            return Word::None;
         }
         match spawn::fork(|| run(dir, &path)) {
             Ok(pid) => self.state = State::Running(pid),
             Err(_) => self.later(),
         }
-        false
+        Word::NotYet
     }
 
     fn warn(&mut self, attempt: &str, path: &Path, e: Errno) {

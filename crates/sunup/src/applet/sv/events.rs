@@ -61,9 +61,6 @@ impl Events {
     /// Nothing is watched yet. What the kernel does not give is done without, and
     /// so are more descriptors of directories than there are to `spare`.
     pub fn new(spare: usize) -> Self {
-        // Ignored signals are not told of.
-        signal::reset(SIGIO);
-        signal::reset(signal::queued());
         let mut events = Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).ok(),
             inotify: None,

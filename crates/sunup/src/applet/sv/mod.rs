@@ -13,6 +13,7 @@
 mod check;
 mod events;
 mod output;
+mod process;
 mod reason;
 mod report;
 mod supervise;

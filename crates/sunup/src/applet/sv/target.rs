@@ -3,13 +3,16 @@
 
 use std::os::fd::OwnedFd;
 
+use model::control::life::{self, Stand};
 use model::control::{Action, Verdict};
 use model::format::status::Status;
 
-use super::check::Check;
-use super::events::{Events, LOOK_NS};
+use super::check::{Check, Word};
+use super::events::Events;
 use super::output::Output;
+use super::process::Sighting;
 use super::supervise::{Control, Service, Trouble, is_dead};
+use crate::sys::clock::after_ms;
 
 /// A service that has its command, if any, and is waited for.
 pub struct Target {
@@ -25,7 +28,24 @@ pub struct Target {
     /// Whether it tells of the reading of commands.
     tells_reading: Tells,
     /// Its own word.
-    pub check: Check,
+    check: Check,
+    /// The process that shows what is waited for.
+    sighting: Option<Sighting>,
+    /// When that process may count (boot clock, ns), if its status stays.
+    counts_ns: Option<u64>,
+    /// How long a process must have lived (ms), if the service says nothing itself.
+    wait_ms: u64,
+}
+
+/// When to look again though nothing tells to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restless {
+    /// At the next opportunity: something may happen that nothing tells of.
+    pub always: bool,
+    /// When a child of ours ends.
+    pub child: bool,
+    /// At that moment (boot clock, ns).
+    pub at_ns: Option<u64>,
 }
 
 /// Whether the kernel tells of something.
@@ -43,6 +63,8 @@ enum Look {
     Done(Outcome),
     /// A new status has to come.
     Waits,
+    /// The status is right, if it stays so for a moment.
+    Young,
     /// The status is right, if only the supervisor has read the command.
     Unread,
 }
@@ -56,8 +78,14 @@ pub enum Outcome {
 }
 
 impl Target {
-    /// Nothing is watched yet. `before` is the status from before the command.
-    pub fn new(name: &[u8], service: Service, control: Option<Control>, before: Status) -> Self {
+    /// Nothing is watched yet. `before` is the status from before the command, `wait_ms`
+    /// what the user gives it.
+    pub fn new(
+        name: &[u8],
+        (service, control): (Service, Option<Control>),
+        before: Status,
+        wait_ms: u64,
+    ) -> Self {
         Self {
             name: name.to_vec(),
             service,
@@ -66,6 +94,9 @@ impl Target {
             tells_status: Tells::Unasked,
             tells_reading: Tells::Unasked,
             check: Check::new(),
+            sighting: None,
+            counts_ns: None,
+            wait_ms,
         }
     }
 
@@ -88,10 +119,11 @@ impl Target {
         }
     }
 
-    /// Watches what is waited for; whether it has only now begun to.
+    /// Watches what is waited for; whether it has only now begun to. What only has to
+    /// stay so for a moment is not watched: that costs its supervisor more than a look.
     fn watch_more(&mut self, number: usize, look: &Look, events: &mut Events) -> bool {
         let told = |tells| if tells { Tells::Yes } else { Tells::No };
-        if self.tells_status == Tells::Unasked {
+        if self.tells_status == Tells::Unasked && !matches!(look, Look::Young) {
             let lifeline = self.lifeline();
             let is_guarded = lifeline.is_none_or(|lifeline| events.guard(number, lifeline));
             let (home, dir) = (self.service.home(), self.service.dir());
@@ -106,6 +138,7 @@ impl Target {
     }
 
     fn look(&mut self, action: &Action, out: &mut Output) -> Look {
+        self.counts_ns = None;
         if self.lifeline().is_some_and(is_dead) {
             return Look::Done(Outcome::Ended(Trouble::Dead));
         }
@@ -115,26 +148,48 @@ impl Target {
             Ok(status) => status,
             Err(trouble) => return Look::Done(Outcome::Ended(trouble)),
         };
-        let reached = match action.verdict(&self.before, &status) {
-            Verdict::NotYet => {
-                self.check.stop();
-                return Look::Waits;
+        let verdict = action.verdict(&self.before, &status);
+        if verdict == Verdict::NotYet || !is_read {
+            self.check.stop();
+            self.sighting = None;
+        }
+        match verdict {
+            Verdict::NotYet => Look::Waits,
+            _ if !is_read => Look::Unread,
+            Verdict::Reached => Look::Done(Outcome::Reached(status)),
+            Verdict::IfItStands => self.look_whether_it_stands(status, out),
+        }
+    }
+
+    /// The status is right; whether the process is, too.
+    fn look_whether_it_stands(&mut self, status: Status, out: &mut Output) -> Look {
+        let same = self.sighting.take().filter(|seen| seen.is_of(&status));
+        if same.is_none() {
+            // It has asked about another process.
+            self.check.stop();
+        }
+        let sighting = *self
+            .sighting
+            .insert(same.unwrap_or_else(|| Sighting::of(&status)));
+        // It may warn.
+        out.flush();
+        let word = self.check.ask(self.service.dir());
+        if word == Word::NotYet {
+            return Look::Waits;
+        }
+        let needed_ms = life::needed_ms(word == Word::Available, self.wait_ms);
+        let life = sighting.life();
+        match life.stand(needed_ms) {
+            Stand::Counts => Look::Done(Outcome::Reached(status)),
+            Stand::Ended => Look::Waits,
+            Stand::After(left_ms) => {
+                self.counts_ns = Some(after_ms(left_ms));
+                if life.is_gone {
+                    Look::Waits
+                } else {
+                    Look::Young
+                }
             }
-            _ if !is_read => {
-                self.check.stop();
-                return Look::Unread;
-            }
-            Verdict::Reached => true,
-            Verdict::IfCheckPasses => {
-                // It may warn.
-                out.flush();
-                self.check.passes(self.service.dir())
-            }
-        };
-        if reached {
-            Look::Done(Outcome::Reached(status))
-        } else {
-            Look::Waits
         }
     }
 
@@ -145,20 +200,20 @@ impl Target {
         }
     }
 
-    /// Whether it is to be looked at though nothing tells to, or when a child ends.
-    pub fn is_restless(&self) -> bool {
-        self.must_be_polled() || self.check.is_running() || self.check.again_at_ns().is_some()
+    /// When it is to be looked at though nothing tells to; `None`: never.
+    pub fn restless(&self) -> Option<Restless> {
+        let again = [self.check.again_at_ns(), self.counts_ns];
+        let restless = Restless {
+            always: self.tells_status == Tells::No || self.tells_reading == Tells::No,
+            child: self.check.is_running(),
+            at_ns: again.into_iter().flatten().min(),
+        };
+        (restless != Restless::default()).then_some(restless)
     }
 
-    /// Whether something may happen to it that nothing tells of.
-    pub fn must_be_polled(&self) -> bool {
-        self.tells_status == Tells::No || self.tells_reading == Tells::No
-    }
-
-    /// When to look again though nothing tells to (boot clock, ns).
-    pub fn wake_ns(&self, now: u64) -> Option<u64> {
-        let look = self.must_be_polled().then_some(now.saturating_add(LOOK_NS));
-        self.check.again_at_ns().into_iter().chain(look).min()
+    /// Whether its status is right already, and only has to stay so.
+    pub const fn is_young(&self) -> bool {
+        self.counts_ns.is_some()
     }
 
     pub fn line(&self, prefix: &str, status: &Status, out: &mut Output) -> Vec<u8> {

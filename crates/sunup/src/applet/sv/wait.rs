@@ -16,6 +16,9 @@
 //! A service that is to start and never had a supervisor is given the time to get
 //! one: it may have been enabled just now.
 //!
+//! A start counts only after a moment (`model::control::life`), which passes for all
+//! of them together: a service whose status is right is left alone until then.
+//!
 //! The deadline is on the boot clock. A forced action that is late gets KILL and
 //! a second, fixed time for the kill to do its work.
 
@@ -29,14 +32,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::events::{Events, LOOK_NS, News};
 use super::output::Output;
 use super::supervise::{Service, Trouble, locate};
-use super::target::{Outcome, Target};
-use crate::sys::clock::boot_ns;
+use super::target::{Outcome, Restless, Target};
+use crate::sys::clock::{after_ms, boot_ns};
 
 /// The least time that is waited (ms): a supervisor needs a moment even for `-w 0`.
 const WAIT_MS_MIN: u64 = 500;
 /// How long KILL may take to do its work (ms).
 const KILL_WAIT_MS: u64 = 7000;
-const NS_PER_MS: u64 = 1_000_000;
 /// So many are looked at when the last of them is done,
 const TURN: usize = 64;
 /// as long as that happens by then (ms); a service may take long to stop.
@@ -52,7 +54,8 @@ pub struct Waiter {
     /// Those to which something may have happened since they were last judged.
     dirty: BTreeSet<usize>,
     /// Those to be looked at though nothing tells to.
-    restless: BTreeSet<usize>,
+    restless: BTreeMap<usize, Restless>,
+    wait_ms: u64,
     end_ns: u64,
     killed: bool,
     failed: usize,
@@ -68,7 +71,8 @@ impl Waiter {
             next_number: 0,
             events: Events::new(spare),
             dirty: BTreeSet::new(),
-            restless: BTreeSet::new(),
+            restless: BTreeMap::new(),
+            wait_ms,
             end_ns: after_ms(wait_ms.max(WAIT_MS_MIN)),
             killed: false,
             failed: 0,
@@ -91,7 +95,7 @@ impl Waiter {
             service.drop_lifeline();
             Some(control)
         };
-        let target = Target::new(name, service, control, before);
+        let target = Target::new(name, (service, control), before, self.wait_ms);
         self.targets.insert(number, target);
         Ok(())
     }
@@ -150,7 +154,7 @@ impl Waiter {
             let Some(last) = turn.last() else { return };
             self.dirty.insert(*last);
             self.judge(out);
-            while self.targets.contains_key(last) {
+            while self.targets.get(last).is_some_and(|t| !t.is_young()) {
                 if boot_ns() >= until {
                     return;
                 }
@@ -170,11 +174,10 @@ impl Waiter {
                 continue;
             };
             let outcome = target.judge(number, &self.action, &mut self.events, out);
-            if target.is_restless() {
-                self.restless.insert(number);
-            } else {
-                self.restless.remove(&number);
-            }
+            match target.restless() {
+                Some(restless) => self.restless.insert(number, restless),
+                None => self.restless.remove(&number),
+            };
             if let Some(outcome) = outcome
                 && let Some(target) = self.targets.remove(&number)
             {
@@ -228,9 +231,11 @@ impl Waiter {
     /// Sleeps until something happens to a target, and marks it; `until` then at most.
     fn sleep(&mut self, until: u64) {
         let now = boot_ns();
-        let restless = self.restless.iter().filter_map(|n| self.targets.get(n));
-        let again = restless.filter_map(|target| target.wake_ns(now)).min();
-        let wake = again.map_or(until, |ns| ns.min(until));
+        let again = self.restless.values().filter_map(|restless| {
+            let look = restless.always.then_some(now.saturating_add(LOOK_NS));
+            restless.at_ns.into_iter().chain(look).min()
+        });
+        let wake = again.min().map_or(until, |ns| ns.min(until));
         let news = self.events.wait(wake.saturating_sub(now));
         self.mark(&news);
     }
@@ -241,21 +246,13 @@ impl Waiter {
         }
         self.dirty.extend(&news.touched);
         let now = boot_ns();
-        for number in &self.restless {
-            let is_due = self.targets.get(number).is_some_and(|t| {
-                t.must_be_polled()
-                    || t.check.again_at_ns().is_some_and(|ns| ns <= now)
-                    || (news.child_ended && t.check.is_running())
-            });
-            if is_due {
-                self.dirty.insert(*number);
-            }
-        }
+        let due = self.restless.iter().filter(|(_, restless)| {
+            restless.always
+                || restless.at_ns.is_some_and(|ns| ns <= now)
+                || (news.child_ended && restless.child)
+        });
+        self.dirty.extend(due.map(|(number, _)| *number));
     }
-}
-
-fn after_ms(ms: u64) -> u64 {
-    boot_ns().saturating_add(ms.saturating_mul(NS_PER_MS))
 }
 
 /// Two descriptors for each of many services are held open, and a third of those that
