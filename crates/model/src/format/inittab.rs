@@ -2,7 +2,9 @@
 //!
 //! One entry a line, `TTY:IGNORED:ACTION:COMMAND`; the command keeps further
 //! colons. Blank lines and lines whose first character that is no blank is `#`
-//! say nothing; a `#` further on belongs to the command. TTY is a name below
+//! say nothing. In the command, a `#` begins a comment as in the shell: where a
+//! word could begin, outside of quotes. So `a#b`, `$#`, `\#` and `'a # b'` belong to
+//! the command (busybox ends it at any `#`). TTY is a name below
 //! /dev (a leading `/dev/` is dropped) or empty for the console. An entry with
 //! the tty and command of an earlier one replaces it and stands in its own
 //! place.
@@ -184,7 +186,7 @@ fn decode_line(line: &[u8]) -> Result<Option<Entry>, Reason> {
     else {
         return Err(Reason::Short);
     };
-    let command = command.trim_ascii();
+    let command = before_comment(command).trim_ascii();
     let known = ACTIONS.iter().find(|(name, _)| name.as_bytes() == action);
     let Some((_, action)) = known else {
         return Err(Reason::Action(action.to_vec()));
@@ -201,6 +203,25 @@ fn decode_line(line: &[u8]) -> Result<Option<Entry>, Reason> {
         action: *action,
         command: command.to_vec(),
     }))
+}
+
+/// A command up to its comment.
+fn before_comment(command: &[u8]) -> &[u8] {
+    let mut quote = None;
+    let mut in_word = false;
+    let mut bytes = command.iter().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match (quote, *byte) {
+            (None, b'#') if !in_word => return command.get(..at).unwrap_or_default(),
+            (None, b'\'' | b'"') => quote = Some(*byte),
+            (Some(open), byte) if open == byte => quote = None,
+            // What follows it means nothing; between single quotes it means nothing itself.
+            (None | Some(b'"'), b'\\') => drop(bytes.next()),
+            _ => {}
+        }
+        in_word = quote.is_some() || !byte.is_ascii_whitespace();
+    }
+    command
 }
 
 /// Writes a file that reads back as the same entries.
@@ -323,10 +344,51 @@ mod tests {
                     "/sbin/getty -L ttyS0 115200 vt100"
                 ),
                 entry("tty1", Action::Askfirst, "-/bin/sh"),
-                entry("", Action::Once, "echo a:b#c # d"),
+                entry("", Action::Once, "echo a:b#c"),
                 entry("id", Action::Ctrlaltdel, "/sbin/reboot"),
             ]
         );
+    }
+
+    #[test]
+    fn a_comment_begins_where_a_word_could_begin() {
+        for (written, command) in [
+            // Buildroot's, of which busybox makes the same.
+            (
+                "/sbin/getty -L  console 0 vt100 # GENERIC_SERIAL",
+                "/sbin/getty -L  console 0 vt100",
+            ),
+            (
+                "/bin/mount -o remount,rw /\t# REMOUNT_ROOTFS_RW",
+                "/bin/mount -o remount,rw /",
+            ),
+            ("-/bin/sh #a shell", "-/bin/sh"),
+            ("a #b # c", "a"),
+            ("a#b", "a#b"),
+            ("a b#", "a b#"),
+            ("echo $#", "echo $#"),
+            ("echo ${#x}", "echo ${#x}"),
+            ("echo \\# x", "echo \\# x"),
+            ("echo \\ # x", "echo \\ # x"),
+            ("echo 'a # b' # c", "echo 'a # b'"),
+            ("echo \"a # b\" # c", "echo \"a # b\""),
+            ("echo \"a \\\" # b\" # c", "echo \"a \\\" # b\""),
+            ("echo 'a \\' # b", "echo 'a \\'"),
+            ("echo \"it's\" # b", "echo \"it's\""),
+            ("echo ''#a", "echo ''#a"),
+            ("echo it\\'s # it's", "echo it\\'s"),
+            ("echo 'never # closed", "echo 'never # closed"),
+        ] {
+            let text = alloc::format!("::once:{written}\n");
+            let (entries, _) = decode(text.as_bytes());
+            assert_eq!(entries, vec![entry("", Action::Once, command)], "{written}");
+            assert_eq!(decode(&encode(&entries)).0, entries, "{written}");
+        }
+        for nothing in ["::once:# a", "::once:#a", "::once: # a"] {
+            let (entries, mistakes) = decode(nothing.as_bytes());
+            assert_eq!(entries, vec![], "{nothing}");
+            assert_eq!(mistakes.first().unwrap().reason, Reason::NoCommand);
+        }
     }
 
     #[test]

@@ -223,6 +223,22 @@ fn the_terminal_may_come_first_and_by_its_name_and_options_last() {
     assert!(seen.facts.unwrap().contains(" -icrnl "));
 }
 
+/// Words behind TERM are no mistake, and options count wherever they stand.
+#[test]
+fn more_operands_mean_nothing_and_options_count_between_them() {
+    let args = [
+        "-L", "TTY", "115200", "vt100", "#", "GENERIC", "-i", "-l", "LOGIN",
+    ];
+    let seen = same(&args, &[b"x\r"]);
+    assert!(seen.fact("arg x") && seen.fact("TERM vt100"), "{seen:?}");
+    let args = [
+        "-L", "TTY", "115200", "vt100", "-n", "root", "-l", "LOGIN", "-I", "text",
+    ];
+    let seen = same(&args, &[]);
+    assert_eq!(seen.shown, "text\n");
+    assert!(seen.fact("arg --") && !seen.fact("arg root"), "{seen:?}");
+}
+
 #[test]
 fn without_a_prompt_login_asks_for_itself() {
     let seen = same(&["-n", "-L", "-l", "LOGIN", "9600", "TTY"], &[]);

@@ -77,6 +77,32 @@ fn says_how_children_end() {
     assert!(console.contains(", tty '': '/none'\n"), "{console}");
 }
 
+/// As Buildroot writes it.
+#[test]
+fn a_comment_may_follow_a_command() {
+    let machine = Machine::boot(&Boot {
+        inittab: "::sysinit:/say -L  console 0 vt100 # GENERIC_SERIAL\n\
+                  ::sysinit:/say $SHELL\t# by the shell\n\
+                  ::once:/say end\n",
+        files: &[("say", "#!/bin/sh\necho \"$@\" >> /events\n")],
+        ..Boot::default()
+    });
+    machine.until_event("end");
+    assert_eq!(machine.events(), ["-L console 0 vt100", "/bin/sh", "end"]);
+}
+
+/// Of which busybox makes comments, too.
+#[test]
+fn a_hash_within_a_word_or_quotes_is_no_comment() {
+    let machine = Machine::with(
+        "::sysinit:echo a#b $# \\# >> /events # a\n\
+         ::sysinit:echo 'a # b' \"c # d\" >> /events # c\n\
+         ::once:echo end >> /events\n",
+    );
+    machine.until_event("end");
+    assert_eq!(machine.events(), ["a#b 0 #", "a # b c # d", "end"]);
+}
+
 #[test]
 fn names_bad_lines_and_goes_on() {
     let machine =
