@@ -1,7 +1,7 @@
 //! The life of one service, as a pure and total state machine.
 //!
 //! ```text
-//!            start                    Spawned
+//!            start                    Started
 //!   Down ------------> Preparing ---------------> Run
 //!    ^  ^               (looks, control/u,         | Exited
 //!    |  |                then run)                 v
@@ -29,8 +29,8 @@
 //! ([`crate::settings`]): `Look` is answered by `Looked`, before anything else is
 //! done, and only programs that are there are started.
 //!
-//! Effects are answered by events: `StartRun` and `StartFinish` by `Spawned` or
-//! `SpawnFailed`; `Prepare` by `Prepared`; `Script` (run `./control/LETTER PID`) by
+//! Effects are answered by events: `StartRun` and `StartFinish` by `Started` or
+//! `NotStarted`; `Prepare` by `Prepared`; `Script` (run `./control/LETTER PID`) by
 //! `ScriptEnded`, at once with `handled: false` if it cannot be started. Scripts never
 //! block: the service can be signalled while one runs. Each effect's answer names
 //! what it belongs to (letter and pid), so that a late answer about an earlier process
@@ -219,9 +219,9 @@ pub enum Event {
     /// The deadline came, or nothing in particular: look again.
     Tick,
     /// Answer to `StartRun` or `StartFinish`.
-    Spawned(Pid),
+    Started(Pid),
     /// Answer to `StartRun` or `StartFinish`.
-    SpawnFailed(Failure),
+    NotStarted(Failure),
     /// A process ended and was reaped.
     Exited(Pid, Exit),
     /// `control/u` ended, or could not be started.
@@ -262,7 +262,7 @@ pub enum Action {
     /// Run `./control/d` or `./control/x` (the byte) with the pid; no answer.
     Epilogue(u8, Pid),
     /// Send a signal to the process.
-    Kill(Pid, Sig),
+    Signal(Pid, Sig),
 }
 
 /// The actions of one step, in order: [`ACTIONS_MAX`] at most, which the exhaustive
@@ -450,8 +450,8 @@ impl Service {
         match event {
             Event::Command(command) => self.command(command, &mut actions),
             Event::Tick => self.tick(now, &mut actions),
-            Event::Spawned(pid) => self.spawned(pid, now, &mut actions),
-            Event::SpawnFailed(failure) => self.spawn_failed(failure, now, &mut actions),
+            Event::Started(pid) => self.started(pid, now, &mut actions),
+            Event::NotStarted(failure) => self.not_started(failure, now, &mut actions),
             Event::Exited(pid, exit) => self.exited(pid, exit, now, &mut actions),
             Event::Prepared => {
                 if self.state == State::Preparing {
@@ -620,7 +620,7 @@ impl Service {
             }
             State::Finish { pid, paused, .. } => {
                 note_pause(paused, sig);
-                actions.push(Action::Kill(*pid, sig));
+                actions.push(Action::Signal(*pid, sig));
             }
             _ => {}
         }
@@ -631,7 +631,7 @@ impl Service {
         if let State::Run(r) = &mut self.state {
             note_pause(&mut r.paused, sig);
             r.got_term |= sig == Sig::Term;
-            actions.push(Action::Kill(r.pid, sig));
+            actions.push(Action::Signal(r.pid, sig));
         }
     }
 
@@ -669,7 +669,7 @@ impl Service {
         }
         r.stopping = false;
         r.paused = false;
-        actions.push(Action::Kill(r.pid, Sig::Cont));
+        actions.push(Action::Signal(r.pid, Sig::Cont));
         match there {
             _ if self.role == Role::Log => {}
             None => actions.push(Action::Look(Look::Stopped(letter, r.pid))),
@@ -703,7 +703,7 @@ impl Service {
         self.stop_rest(sig, there, actions);
     }
 
-    fn spawned(&mut self, pid: Pid, now: Instant, actions: &mut Actions) {
+    fn started(&mut self, pid: Pid, now: Instant, actions: &mut Actions) {
         match self.state {
             State::Starting { stop } => {
                 self.fork_failures = 0;
@@ -727,7 +727,7 @@ impl Service {
         }
     }
 
-    fn spawn_failed(&mut self, failure: Failure, now: Instant, actions: &mut Actions) {
+    fn not_started(&mut self, failure: Failure, now: Instant, actions: &mut Actions) {
         match (self.state, failure) {
             (State::Starting { .. }, Failure::Resources) => {
                 let delay = (GAP_MS << self.fork_failures.min(8)).min(FORK_RETRY_MS_MAX);

@@ -48,7 +48,7 @@ impl Player {
         for action in actions {
             match action {
                 Action::Prepare => self.step(Event::Prepared),
-                Action::StartRun => self.step(Event::Spawned(101)),
+                Action::StartRun => self.step(Event::Started(101)),
                 Action::StartFinish(_) => panic!("there is none"),
                 Action::Look(look) => {
                     self.asked += usize::from(matches!(look, Look::End { grows: true, .. }));
@@ -58,7 +58,7 @@ impl Player {
                     let handled = false;
                     self.step(Event::ScriptEnded { sig, pid, handled });
                 }
-                Action::Kill(..) | Action::Epilogue(..) => {}
+                Action::Signal(..) | Action::Epilogue(..) => {}
             }
         }
     }
@@ -157,7 +157,7 @@ fn what_cannot_be_started_lives_short() {
         let service = player.service.step(player.now, Event::Tick).0;
         let start = Event::Looked(Look::Start, Settings::default());
         player.service = service.step(player.now, start).0;
-        player.step(Event::SpawnFailed(Failure::Exec));
+        player.step(Event::NotStarted(Failure::Exec));
         let State::Down { not_before } = player.service.state() else {
             panic!("{:?}", player.service);
         };

@@ -26,7 +26,7 @@ fn commands() -> Vec<Command> {
     plain.into_iter().chain(SIGS.map(Command::Signal)).collect()
 }
 
-/// The pid that the next spawn would get: never that of the present process.
+/// The pid that the next start would get: never that of the present process.
 fn next_pid(service: &Service) -> Pid {
     if service.phase().1 == 101 { 102 } else { 101 }
 }
@@ -36,10 +36,10 @@ fn events(service: &Service) -> Vec<Event> {
     let mut events: Vec<Event> = commands().into_iter().map(Event::Command).collect();
     events.extend([Event::Tick, Event::Prepared, Event::Retire, Event::Drain]);
     events.extend(looks(service).into_iter().flat_map(answers));
-    events.push(Event::Spawned(next_pid(service)));
+    events.push(Event::Started(next_pid(service)));
     // What counts as a failure of the kernel comes last, so that the shortest ways
     // that `explore` finds are without it where they can be.
-    events.extend([Failure::Absent, Failure::Exec, Failure::Resources].map(Event::SpawnFailed));
+    events.extend([Failure::Absent, Failure::Exec, Failure::Resources].map(Event::NotStarted));
     for pid in [101, 102] {
         events.push(Event::Exited(pid, Exit::Status(0)));
         for sig in SIGS {
@@ -101,18 +101,18 @@ fn answers(look: Look) -> Vec<Event> {
     events.collect()
 }
 
-fn answers_a_spawn(event: Event) -> bool {
-    matches!(event, Event::Spawned(_) | Event::SpawnFailed(_))
+fn answers_a_start(event: Event) -> bool {
+    matches!(event, Event::Started(_) | Event::NotStarted(_))
 }
 
 /// A look at an end is answered before `./finish` is started.
 fn may_come(event: Event, service: &Service) -> bool {
     let ends = matches!(service.state(), State::EndingRun { .. });
     let ends = ends && matches!(event, Event::Looked(Look::End { .. }, _));
-    ends || answers_a_spawn(event) == awaits_a_spawn(service)
+    ends || answers_a_start(event) == awaits_a_start(service)
 }
 
-fn awaits_a_spawn(service: &Service) -> bool {
+fn awaits_a_start(service: &Service) -> bool {
     matches!(
         service.state(),
         State::Starting { .. } | State::EndingRun { .. }
@@ -142,7 +142,7 @@ fn explore(role: Role) -> HashMap<Service, Vec<Event>> {
                 // the two know nothing of each other.
                 let failures = way
                     .iter()
-                    .filter(|e| matches!(e, Event::SpawnFailed(Failure::Resources)))
+                    .filter(|e| matches!(e, Event::NotStarted(Failure::Resources)))
                     .count() as u32;
                 if failures > 4 || failures + next.streak().lives() > LOOP_LIVES + 1 {
                     continue;
@@ -194,7 +194,7 @@ fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[
     for action in &actions {
         match *action {
             // Signals and scripts are about a process that is there, and the present one.
-            Action::Kill(pid, _) | Action::Script(_, pid) | Action::Epilogue(_, pid) => {
+            Action::Signal(pid, _) | Action::Script(_, pid) | Action::Epilogue(_, pid) => {
                 assert!(pid == before || pid == after, "{}", context());
             }
             // Never two copies: nothing is started while a process is known.
@@ -245,7 +245,7 @@ fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[
         assert!(next.want() == Want::Up && !next.is_gone(), "{}", context());
     }
     let grows = next.streak().lives() > service.streak().lives();
-    let ended = matches!(event, Event::Exited(..) | Event::SpawnFailed(_));
+    let ended = matches!(event, Event::Exited(..) | Event::NotStarted(_));
     assert!(!grows || ended, "{}", context());
     // A short life has its gap, and nothing but time, a command or a stop shortens that.
     if let (Some(before), Some(after)) = (gap(service), gap(&next)) {
@@ -296,7 +296,7 @@ fn play_nicely(mut service: Service) -> Service {
     for _ in 0..20 {
         let event = match service.state() {
             State::Preparing => Event::Looked(Look::Start, Settings::default()),
-            State::Starting { .. } | State::EndingRun { .. } => Event::Spawned(next_pid(&service)),
+            State::Starting { .. } | State::EndingRun { .. } => Event::Started(next_pid(&service)),
             State::Finish { pid, .. } => Event::Exited(pid, Exit::Status(0)),
             State::Run(r) if service.want() != Want::Up => Event::Exited(r.pid, Exit::Status(0)),
             _ => Event::Tick,
@@ -340,14 +340,14 @@ fn named_loggers() -> Vec<(&'static str, Service)> {
     let log = |events: &[Event]| after(Service::new(Role::Log, Want::Up), events);
     let exited = Event::Exited(101, Exit::Status(256));
     vec![
-        ("log: run", log(&[Event::Tick, Event::Spawned(101)])),
+        ("log: run", log(&[Event::Tick, Event::Started(101)])),
         (
             "log: run, pipe closed",
-            log(&[Event::Tick, Event::Spawned(101), Event::Drain]),
+            log(&[Event::Tick, Event::Started(101), Event::Drain]),
         ),
         (
             "log: restart gap",
-            log(&[Event::Tick, Event::Spawned(101), exited]),
+            log(&[Event::Tick, Event::Started(101), exited]),
         ),
     ]
 }
@@ -356,7 +356,7 @@ fn named_services() -> Vec<(&'static str, Service)> {
     let up = || Service::new(Role::Main, Want::Up);
     let nothing = Settings::default();
     let starts = Event::Looked(Look::Start, nothing);
-    let run = [Event::Tick, starts, Event::Spawned(101)];
+    let run = [Event::Tick, starts, Event::Started(101)];
     let with = |more: &[Event]| after(after(up(), &run), more);
     let exit = Exit::Status(256);
     let exited = Event::Exited(101, exit);
@@ -376,7 +376,7 @@ fn named_services() -> Vec<(&'static str, Service)> {
         ends(false, nothing),
         command(b'u'),
         starts,
-        Event::Spawned(101),
+        Event::Started(101),
         exited,
     ];
     let looping = |more: &[Event]| {
@@ -422,7 +422,7 @@ fn named_services() -> Vec<(&'static str, Service)> {
         ("finish asked for", with(&[exited, ends(false, finish)])),
         (
             "finish",
-            with(&[exited, ends(false, finish), Event::Spawned(102)]),
+            with(&[exited, ends(false, finish), Event::Started(102)]),
         ),
         ("restart gap", with(&[exited, ends(false, nothing)])),
         ("crash loop: looks before finish", looping(&[])),
@@ -433,7 +433,7 @@ fn named_services() -> Vec<(&'static str, Service)> {
                 ends(true, backs_off),
                 command(b'u'),
                 starts,
-                Event::Spawned(101),
+                Event::Started(101),
             ]),
         ),
         (

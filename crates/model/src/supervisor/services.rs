@@ -54,7 +54,7 @@ impl Supervisor {
                 let log = look.is_start() && self.looks_at_log(id.unit);
                 return self.push(Action::Look { id, look, log });
             }
-            service::Action::Kill(pid, sig) => return self.push(Action::Signal(id, pid, sig)),
+            service::Action::Signal(pid, sig) => return self.push(Action::Signal(id, pid, sig)),
             service::Action::Epilogue(letter, pid) => {
                 // A second one would follow from a second stop of the same process.
                 let half = self.half_mut(id);
@@ -116,13 +116,13 @@ impl Supervisor {
             if let Some(half) = self.half_mut(job.id()) {
                 half.marked = false;
             }
-            self.drive(job.id(), Event::Spawned(pid));
+            self.drive(job.id(), Event::Started(pid));
         }
     }
 
     pub(super) fn not_started(&mut self, job: Job, failure: Failure) {
         if job.is_process() {
-            self.drive(job.id(), Event::SpawnFailed(failure));
+            self.drive(job.id(), Event::NotStarted(failure));
         } else {
             self.script_over(job, false);
         }
