@@ -354,6 +354,77 @@ fn a_helper_takes_its_event_from_the_environment() {
     assert!(text.contains("needs ACTION and DEVPATH"), "{text}");
 }
 
+/// What a script tells mdev: an action and a path, and sysfs has the rest. Rules of
+/// each form, and what is done by them here and by busybox.
+#[test]
+fn a_bare_event_is_completed_from_sysfs_as_by_busybox() {
+    let call = |program: &str, conf: &str, path: &str| {
+        let fixture = Fixture::new(&[
+            ("dev/", ""),
+            ("etc/mdev.conf", conf),
+            ("sys/block/sda/dev", "8:0\n"),
+            ("sys/devices/virtual/block/ram3/dev", "1:3\n"),
+            ("sys/devices/virtual/mem/full/dev", "1:7\n"),
+            ("sys/devices/virtual/net/lo/mtu", "65536\n"),
+        ]);
+        let script =
+            format!("exec 2>&1 >/dev/said; ACTION=add DEVPATH={path} ALIAS=scsi {program}");
+        let output = output(&mut enclosed(&fixture, &script));
+        let errors = String::from_utf8(output.stdout).unwrap();
+        let errors: Vec<String> = errors.lines().map(str::to_owned).collect();
+        let said = read(&fixture, "dev/said");
+        assert!(output.status.success(), "{conf}: {errors:?}");
+        (
+            refused(&errors),
+            root().then(|| tree(&fixture.path("dev"))),
+            said,
+        )
+    };
+    let sda = "/block/sda";
+    for (conf, path) in [
+        ("", sda),
+        ("", "/devices/virtual/block/ram3"),
+        ("", "/devices/virtual/mem/full"),
+        ("# nothing\n", "/devices/virtual/net/lo"),
+        (
+            "lo 0:0 600 @echo $MDEV $ACTION\n",
+            "/devices/virtual/net/lo",
+        ),
+        ("s.* 3:4 640\nsda 5:6 400\n", sda),
+        ("-s.* 3:4 640\nsda 5:6 400\n", sda),
+        (
+            "$ALIAS=scs 3:4 640\n$ALIAS=scs. 5:6 400\n$ALIAS=scsi 7:8 444\n",
+            sda,
+        ),
+        ("ALIAS=scs.;sd[b-z] 3:4 640\nALIAS=s.*;sda 5:6 400\n", sda),
+        ("@8,1 3:4 640\n@8,0 5:6 400\n", sda),
+        ("@8,0-9 3:4 640\n", sda),
+        ("sda 3:4 640 >disk/first\n", sda),
+        ("sda 3:4 640 >disk/\n", sda),
+        ("sda 3:4 640 =disk/\n", sda),
+        ("s([x-z])*d([a-c]+) 3:4 640 >%2/%0-%2\n", sda),
+        ("sda 3:4 640 !\n", sda),
+        ("sda 3:4 640 @echo $MDEV; echo @ $ALIAS\n", sda),
+        ("sda 3:4 640 =disk/ @echo $MDEV '*'\n", sda),
+        ("sda 3:4 640 $echo never\n", sda),
+    ] {
+        let theirs = call("busybox mdev", conf, path);
+        let ours = call("mdev", conf, path);
+        assert_eq!(ours, theirs, "{path} {conf}");
+    }
+}
+
+#[test]
+fn the_subsystem_of_a_bare_event_is_where_its_link_leads() {
+    let fixture = machine("$SUBSYSTEM=mem 0:0 660 ! @echo $SUBSYSTEM $MAJOR:$MINOR >ran\n");
+    fixture.add("sys/devices/virtual/mem/null/dev", "1:3\n");
+    run(
+        &fixture,
+        "ACTION=add DEVPATH=/devices/virtual/mem/null mdev",
+    );
+    assert_eq!(read(&fixture, "dev/ran"), "mem 1:3\n");
+}
+
 #[test]
 fn helpers_take_turns() {
     let fixture = machine("net 0:0 660 *echo $SEQNUM >>order\n");

@@ -5,7 +5,12 @@
 //! /dev/mdev.seq exists it holds the number (SEQNUM) of the event whose turn it
 //! is, and a helper waits for its turn, for 2 s at most. Where /dev/mdev.log
 //! exists, messages go there.
+//!
+//! The kernel tells MAJOR, MINOR and SUBSYSTEM. A script that calls mdev, as one can
+//! with busybox's, may leave them out: they are read from the device's directory in
+//! sysfs then.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -13,7 +18,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use model::format::decimal;
-use model::format::uevent::Uevent;
+use model::format::uevent::{Number, Uevent};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, inotify};
 
@@ -23,19 +28,23 @@ use crate::sys::{clock, file};
 /// How long a helper waits for the events before its own.
 const WAIT_NS_MAX: u64 = 2_000_000_000;
 
+/// A device's `dev` file holds `MAJOR:MINOR` and a newline.
+const NUMBER_BYTES_MAX: usize = 32;
+
 const SEQUENCE: &str = "mdev.seq";
 const LOG: &str = "mdev.log";
 
 pub fn run(voice: Voice) -> u8 {
     let variables: Vec<_> = std::env::vars_os().collect();
     let pairs = variables.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
-    let event = Uevent::from_environment(pairs);
+    let mut event = Uevent::from_environment(pairs);
     let (Some(action), Some(path)) = (event.get(b"ACTION"), event.get(b"DEVPATH")) else {
         return usage_error(
             &SPEC,
             "a hotplug helper needs ACTION and DEVPATH in its environment",
         );
     };
+    let directory = [b"/sys", path].concat();
     let number = event.get(b"SEQNUM").unwrap_or_default();
     if let Some(log) = open(LOG, OFlags::WRONLY | OFlags::APPEND, voice) {
         let _no_log = rustix::stdio::dup2_stderr(&log);
@@ -47,11 +56,30 @@ pub fn run(voice: Voice) -> u8 {
         ));
     }
     let turn = decimal(number).and_then(|number| Turn::wait(number, voice));
+    complete(&mut event, Path::new(OsStr::from_bytes(&directory)));
     Mdev::new(voice).handle(&event, |command| command.run(voice));
     if let Some(turn) = turn {
         turn.pass(voice);
     }
     0
+}
+
+/// Adds what the event does not say and the device's directory does.
+fn complete(event: &mut Uevent, directory: &Path) {
+    if event.number().is_none()
+        && let Ok(text) = file::open(&directory.join("dev"), OFlags::RDONLY)
+            .and_then(|file| file::head(file, NUMBER_BYTES_MAX))
+        && let Some(number) = Number::decode(text.trim_ascii())
+    {
+        event.set(b"MAJOR", number.major.to_string().as_bytes());
+        event.set(b"MINOR", number.minor.to_string().as_bytes());
+    }
+    if event.get(b"SUBSYSTEM").is_none()
+        && let Ok(target) = std::fs::read_link(directory.join("subsystem"))
+        && let Some(name) = target.file_name()
+    {
+        event.set(b"SUBSYSTEM", name.as_bytes());
+    }
 }
 
 /// A file of /dev that is used if it is there.
