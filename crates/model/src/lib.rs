@@ -16,6 +16,7 @@ pub mod control;
 pub mod descent;
 pub mod device;
 pub mod ended;
+pub mod facts;
 pub mod format;
 pub mod getty;
 pub mod lines;

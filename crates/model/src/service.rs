@@ -40,7 +40,6 @@
 //! leaves the state to what really happens to the process, `./finish` can be
 //! signalled, and a pause ends with its process.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::command::{Command, Sig};
@@ -166,38 +165,6 @@ pub struct Service {
     fork_failures: u8,
     /// Short lives in a row, while it is wanted up.
     streak: Streak,
-}
-
-/// What `supervise/stat` shows of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stat {
-    phase: Phase,
-    paused: bool,
-    got_term: bool,
-    want: Want,
-}
-
-impl Stat {
-    /// The file's text, as runit's runsv writes it.
-    pub fn text(self) -> String {
-        let mut text = String::from(match self.phase {
-            Phase::Down => "down",
-            Phase::Run => "run",
-            Phase::Finish => "finish",
-        });
-        for (shown, words) in [
-            (self.paused, ", paused"),
-            (self.got_term, ", got TERM"),
-            (self.want == Want::Down, ", want down"),
-            (self.want == Want::Exit, ", want exit"),
-        ] {
-            if shown {
-                text.push_str(words);
-            }
-        }
-        text.push('\n');
-        text
-    }
 }
 
 /// Why a process was not started.
@@ -413,18 +380,6 @@ impl Service {
     /// Whether it is being stopped and did not get TERM yet.
     pub const fn is_stopping(&self) -> bool {
         matches!(self.state, State::Run(r) if r.stopping)
-    }
-
-    /// What `supervise/stat` shows.
-    pub const fn stat(&self) -> Stat {
-        let (phase, pid) = self.phase();
-        Stat {
-            phase,
-            paused: self.paused(),
-            got_term: self.got_term(),
-            // It says nothing of a service that is down already.
-            want: if pid == 0 { Want::Up } else { self.want },
-        }
     }
 
     /// When to send a `Tick`; `None`: never, as far as this state goes.

@@ -39,11 +39,10 @@ use alloc::vec::Vec;
 
 use crate::adoption::Inheritance;
 use crate::command::{Command, Sig};
-use crate::format::crash_loop::CrashLoop;
-use crate::format::status::Status;
+use crate::facts::{Facts, Files};
 use crate::format::tai64n::Tai64n;
 use crate::scan::{Identity, Name};
-use crate::service::{Exit, Failure, Pid, Role, Service, Stat};
+use crate::service::{Exit, Failure, Pid, Role, Service};
 use crate::settings::{Look, Settings};
 use crate::time::Instant;
 
@@ -164,7 +163,7 @@ pub enum Input {
         /// What the entry `log` is, if that was looked at.
         log: Option<Log>,
     },
-    /// Answer to [`Action::Write`], if it failed.
+    /// Answer to [`Action::Show`], if it failed.
     NotWritten(Id),
     /// Something happened to the entry `log` of a service directory.
     LogChanged(UnitId),
@@ -216,16 +215,16 @@ pub enum Action {
     Start(Job),
     /// Send a signal to the service's process.
     Signal(Id, Pid, Sig),
-    /// Write the state files and see that the fifos are there; answered by
-    /// `NotWritten` if that fails.
-    Write {
+    /// Write what there is to show and see that the fifos are there; answered by
+    /// `NotWritten` if `status`, `pid` or `stat` cannot be written. A unit that is
+    /// opened shows no crash loop, whatever an earlier supervisor left.
+    Show {
         /// Whose.
         id: Id,
-        /// The record.
-        status: Status,
-        /// What `pid` (with the status) and `stat` have to show; `None`: they
-        /// follow, for the service is about to start.
-        stat: Option<Stat>,
+        /// What there is.
+        facts: Facts,
+        /// Which files differ.
+        files: Files,
     },
     /// Look what is in the directory; answered by `Looked`.
     Look {
@@ -237,12 +236,6 @@ pub enum Action {
         /// was no logger and it is there, open and lock it.
         log: bool,
     },
-    /// Write what there is to tell of a crash loop, or remove it. A unit that is
-    /// opened shows none, whatever an earlier supervisor left. What cannot be
-    /// written costs no more than the remark in `sv status`.
-    ShowCrashLoop(Id, Option<CrashLoop>),
-    /// Note in the child's record whether it is being stopped and waits for TERM.
-    Mark(Id, bool),
     /// Open, lock and look at the directory; answered by `Opened` or `NotOpened`.
     Open {
         /// The number that it gets.
@@ -278,12 +271,9 @@ impl Action {
     pub const fn unit(&self) -> Option<UnitId> {
         match self {
             Self::Start(job) => Some(job.id().unit),
-            Self::Write { id, .. } | Self::Look { id, .. } | Self::ShowCrashLoop(id, _) => {
-                Some(id.unit)
-            }
+            Self::Show { id, .. } | Self::Look { id, .. } => Some(id.unit),
             Self::Open { unit, .. } | Self::CloseLog(unit) | Self::Dismiss(unit) => Some(*unit),
             Self::Signal(..)
-            | Self::Mark(..)
             | Self::Ask(_)
             | Self::ClosePipe(_)
             | Self::OpenPipe(_)

@@ -279,8 +279,10 @@ impl World {
                     found: asks(Some(60)),
                     log: None,
                 }),
-                supervisor::Action::ShowCrashLoop(MAIN, shown) => {
-                    self.shown.push(shown.map(|shown| shown.lives));
+                supervisor::Action::Show { id, facts, files } => {
+                    let shown = facts.crash_loop.map(|shown| shown.lives);
+                    self.shown
+                        .extend((id == MAIN && files.crash_loop).then_some(shown));
                     None
                 }
                 supervisor::Action::Say(text) => {

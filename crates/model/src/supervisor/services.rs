@@ -6,7 +6,7 @@ use crate::command::Command;
 use crate::service::{self, Event, Exit, Failure, Pid, Role};
 use crate::settings::{Look, Settings};
 
-use super::unit::Half;
+use super::unit::{FIRST, Half};
 
 /// Delay before state files that could not be written are tried again (ms).
 const REWRITE_MS: u64 = 1000;
@@ -212,19 +212,8 @@ impl Supervisor {
             return;
         }
         if let Some(half) = self.half_mut(id).filter(|half| half.is_stale()) {
-            let stopping = half.service.is_stopping();
-            let differs = core::mem::replace(&mut half.marked, stopping) != stopping;
-            let crash_loop = half.service.crash_loop();
-            let loop_differs = half.show_crash_loop();
-            let (status, stat) = (half.show(), Some(half.service.stat()));
-            if differs {
-                self.push(Action::Mark(id, stopping));
-            }
-            // Before the status, which is what sv watches for.
-            if loop_differs {
-                self.push(Action::ShowCrashLoop(id, crash_loop));
-            }
-            self.push(Action::Write { id, status, stat });
+            let (facts, files) = half.show();
+            self.push(Action::Show { id, facts, files });
         }
     }
 
@@ -233,16 +222,14 @@ impl Supervisor {
     /// does not.
     pub(super) fn write_first(&mut self, id: Id) {
         self.dirty.insert(id);
-        match self
-            .half(id)
-            .map(|half| (half.is_about_to_start(), half.present()))
-        {
-            Some((true, status)) => self.push(Action::Write {
+        let half = self.half(id).filter(|half| half.is_about_to_start());
+        match half.map(Half::facts) {
+            Some(facts) => self.push(Action::Show {
                 id,
-                status,
-                stat: None,
+                facts,
+                files: FIRST,
             }),
-            _ => self.write_one(id),
+            None => self.write_one(id),
         }
     }
 

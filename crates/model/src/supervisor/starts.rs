@@ -8,10 +8,7 @@ impl Action {
         match self {
             Self::Open { .. } | Self::Ask(_) | Self::Say(_) => false,
             Self::Start(job) => job.id() == starting,
-            Self::Signal(id, ..)
-            | Self::Write { id, .. }
-            | Self::ShowCrashLoop(id, _)
-            | Self::Mark(id, _) => *id == starting,
+            Self::Signal(id, ..) | Self::Show { id, .. } => *id == starting,
             Self::Look { id, log, .. } => {
                 let same = *id == starting;
                 same || *log && id.unit == starting.unit

@@ -4,11 +4,11 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use crate::adoption::Inheritance;
+use crate::facts::{Facts, Files};
 use crate::format::crash_loop::CrashLoop;
-use crate::format::status::Status;
 use crate::format::tai64n::Tai64n;
 use crate::scan::{Identity, Name};
-use crate::service::{Role, Service, Stat};
+use crate::service::{Role, Service};
 use crate::time::Instant;
 
 /// A supervised service directory.
@@ -54,9 +54,17 @@ pub struct Half {
     pub marked: bool,
     /// When phase or pid last changed.
     changed: Tai64n,
-    shown: Option<(Status, Stat)>,
+    /// What the files show, if they could be written.
+    shown: Option<Facts>,
     shown_loop: Option<CrashLoop>,
 }
+
+/// What is shown of a service that is about to start. The rest follows when it has.
+pub const FIRST: Files = Files {
+    mark: false,
+    crash_loop: false,
+    stat: false,
+};
 
 impl Unit {
     /// The service or the logger.
@@ -121,23 +129,31 @@ impl Half {
         self.service.is_idle() || self.service.is_gone()
     }
 
+    /// What there is to show.
+    pub fn facts(&self) -> Facts {
+        Facts::of(&self.service, self.changed)
+    }
+
     /// Whether the state files lag behind.
     pub fn is_stale(&self) -> bool {
-        self.shown != Some(self.shown_next())
-            || self.shown_loop != self.service.crash_loop()
-            || self.marked != self.service.is_stopping()
+        let facts = self.facts();
+        self.shown != Some(facts)
+            || self.shown_loop != facts.crash_loop
+            || self.marked != facts.stopping
     }
 
-    /// What the state files are to show; they count as written.
-    pub fn show(&mut self) -> Status {
-        self.shown = Some(self.shown_next());
-        self.present()
-    }
-
-    /// Whether something else is to be shown of a crash loop; it counts as written.
-    pub fn show_crash_loop(&mut self) -> bool {
-        let present = self.service.crash_loop();
-        core::mem::replace(&mut self.shown_loop, present) != present
+    /// What the state files are to show, and which of them differ; they count as
+    /// written. `crash-loop` comes before the status, which is what sv watches for.
+    pub fn show(&mut self) -> (Facts, Files) {
+        let facts = self.facts();
+        let files = Files {
+            mark: core::mem::replace(&mut self.marked, facts.stopping) != facts.stopping,
+            crash_loop: core::mem::replace(&mut self.shown_loop, facts.crash_loop)
+                != facts.crash_loop,
+            stat: true,
+        };
+        self.shown = Some(facts);
+        (facts, files)
     }
 
     /// They could not be written.
@@ -148,22 +164,5 @@ impl Half {
     /// Whether it is down, and only waits to be told to start.
     pub fn is_about_to_start(&self) -> bool {
         self.service.is_idle() && self.service.deadline().is_some()
-    }
-
-    fn shown_next(&self) -> (Status, Stat) {
-        (self.present(), self.service.stat())
-    }
-
-    /// The present status record.
-    pub fn present(&self) -> Status {
-        let (phase, pid) = self.service.phase();
-        Status {
-            changed: self.changed,
-            pid,
-            paused: self.service.paused(),
-            want_up: self.service.shows_want_up(),
-            got_term: self.service.got_term(),
-            phase,
-        }
     }
 }

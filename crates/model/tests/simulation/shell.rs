@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use model::adoption::{Evidence, Inheritance, Seen};
 use model::command::{Command, Sig};
-use model::format::status::Status;
+use model::facts::{Facts, Files};
 use model::scan::Identity;
 use model::service::{Exit, Failure, Pid, Role, Service, Want};
 use model::settings::{Look, Settings};
@@ -229,8 +229,13 @@ impl Shell {
         Ok(())
     }
 
-    /// Killed instead of an action, or in the midst of a start.
+    /// Killed instead of an action, or in the midst of it.
     fn killed_at(&self, world: &mut World, action: &Action) {
+        if let Action::Show { id, facts, files } = action
+            && world.chance.one_in(2)
+        {
+            self.show_early(world, *id, facts, *files);
+        }
         if let Action::Start(job) = action
             && job.is_process()
             && world.chance.one_in(2)
@@ -249,7 +254,7 @@ impl Shell {
                 return Ok(self.start(world, job));
             }
             Action::Signal(id, pid, sig) => self.signal(world, id, pid, sig)?,
-            Action::Write { id, status, .. } => return self.write(world, id, status),
+            Action::Show { id, facts, files } => return self.show(world, id, facts, files),
             Action::Open {
                 unit,
                 name,
@@ -262,17 +267,6 @@ impl Shell {
                 }
             }
             Action::Look { id, look, log } => return self.look(world, id, look, log).map(Some),
-            Action::ShowCrashLoop(id, crash_loop) => {
-                if let Some(place) = self.place(id) {
-                    world.kernel.files(place).crash_loop = crash_loop;
-                }
-            }
-            Action::Mark(id, stopping) => {
-                let place = self.place(id);
-                if let Some(record) = place.and_then(|p| world.kernel.files(p).record.as_mut()) {
-                    record.stopping = stopping;
-                }
-            }
             Action::ClosePipe(unit) => {
                 if let Some(open) = self.units.get_mut(&unit) {
                     open.piped = false;
@@ -397,8 +391,29 @@ impl Shell {
         Ok(())
     }
 
-    fn write(&mut self, world: &mut World, id: Id, status: Status) -> Result<Option<Input>, Stop> {
-        let place = self.place(id);
+    /// What is written before the status.
+    fn show_early(&self, world: &mut World, id: Id, facts: &Facts, files: Files) {
+        let Some(place) = self.place(id) else {
+            return;
+        };
+        let shown = world.kernel.files(place);
+        if let Some(record) = shown.record.as_mut().filter(|_| files.mark) {
+            record.stopping = facts.stopping;
+        }
+        if files.crash_loop {
+            shown.crash_loop = facts.crash_loop;
+        }
+    }
+
+    fn show(
+        &mut self,
+        world: &mut World,
+        id: Id,
+        facts: Facts,
+        files: Files,
+    ) -> Result<Option<Input>, Stop> {
+        self.show_early(world, id, &facts, files);
+        let (place, status) = (self.place(id), facts.status());
         let Some((half, place)) = self.half_mut(id).zip(place) else {
             return Ok(None);
         };

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::adoption::{self, Evidence, Inheritance, Seen};
 use model::command::{Command, Sig};
+use model::facts::{Facts, Files as Shown, Stat};
 use model::format::adopt::{Record, World};
 use model::format::status::{Phase, Status};
 use model::format::tai64n::Tai64n;
 use model::scan::Identity;
-use model::service::{Exit, Failure, Pid, Role, Stat, Want};
+use model::service::{Exit, Failure, Pid, Role, Want};
 use model::settings::{Look, Settings};
 use model::supervisor::{Action, Id, Input, Job, Log, Moment, Opened, Scope, Supervisor, UnitId};
 use model::time::Instant;
@@ -292,15 +293,8 @@ impl Tree {
                     process.dying |= matches!(sig, Sig::Term | Sig::Kill);
                 }
             }
-            Action::Write { id, status, stat } => return self.write(id, status, stat),
+            Action::Show { id, facts, files } => return self.show(id, facts, files),
             Action::Look { id, look, log } => return Some(self.look(id, look, log)),
-            Action::ShowCrashLoop(id, shown) => self.note_of(id, &format!("shows {shown:?}")),
-            Action::Mark(id, stopping) => {
-                self.note_of(id, &format!("mark {stopping}"));
-                if let Some(record) = self.files(id).and_then(|files| files.record.as_mut()) {
-                    record.stopping = stopping;
-                }
-            }
             Action::Open {
                 unit,
                 name,
@@ -417,7 +411,17 @@ impl Tree {
         Some(self.homes.get_mut(home)?.files.entry(id.role).or_default())
     }
 
-    fn write(&mut self, id: Id, status: Status, stat: Option<Stat>) -> Option<Input> {
+    fn show(&mut self, id: Id, facts: Facts, files: Shown) -> Option<Input> {
+        if files.mark {
+            self.note_of(id, &format!("mark {}", facts.stopping));
+            if let Some(record) = self.files(id).and_then(|files| files.record.as_mut()) {
+                record.stopping = facts.stopping;
+            }
+        }
+        if files.crash_loop {
+            self.note_of(id, &format!("shows {:?}", facts.crash_loop));
+        }
+        let (status, stat) = (facts.status(), files.stat.then(|| facts.stat()));
         let digits = status.encode().map(|byte| format!("{byte:02x}"));
         let bytes = digits.concat();
         let stat = stat.map(Stat::text);

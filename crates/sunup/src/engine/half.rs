@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
+use model::facts::{Facts, Files, Stat};
 use model::format::exits::Sighting;
-use model::format::status::Status;
-use model::service::{Pid, Stat};
+use model::service::Pid;
 use model::supervisor::Job;
 
 use super::home::Home;
@@ -113,13 +113,14 @@ impl Half {
         }
     }
 
-    /// Writes the state files, without a `stat` the record alone; true if their
-    /// directory had to be made anew.
-    pub fn show(&mut self, status: &Status, stat: Option<Stat>) -> std::io::Result<bool> {
+    /// Writes `status`, and `pid` and `stat` if they are due; true if their directory
+    /// had to be made anew.
+    pub fn show(&mut self, facts: &Facts, files: Files) -> std::io::Result<bool> {
+        let stat = files.stat.then(|| facts.stat());
         // Until all is written, nothing of it counts as known.
         let shown = self.shown.take();
-        let anew = supervise::show(self.home(), status, stat, shown)?;
-        self.shown = stat.map(|stat| (status.pid, stat));
+        let anew = supervise::show(self.home(), &facts.status(), stat, shown)?;
+        self.shown = stat.map(|stat| (facts.pid, stat));
         Ok(anew)
     }
 

@@ -8,9 +8,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use model::command::Sig;
-use model::format::status::Status;
+use model::facts::{Facts, Files};
 use model::scan::{Identity, Name};
-use model::service::{Pid, Role, Stat};
+use model::service::{Pid, Role};
 use model::supervisor::{self, Action, Id, Input, Supervisor, UnitId};
 use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
@@ -70,7 +70,7 @@ impl Engine {
         match action {
             Action::Start(job) => self.start(job),
             Action::Signal(id, pid, sig) => self.signal(id, pid, sig),
-            Action::Write { id, status, stat } => self.write(id, &status, stat),
+            Action::Show { id, facts, files } => self.show(id, &facts, files),
             Action::Open {
                 unit,
                 name,
@@ -92,16 +92,6 @@ impl Engine {
             Action::Ask(name) => {
                 if let Some(scan_dir) = &self.scan_dir {
                     keeper::ask_for(&scan_dir.path_of(&name));
-                }
-            }
-            Action::ShowCrashLoop(id, crash_loop) => {
-                if let Some(half) = self.half(id) {
-                    supervise::show_crash_loop(half.home(), crash_loop.as_ref());
-                }
-            }
-            Action::Mark(id, stopping) => {
-                if let Some(half) = self.half(id) {
-                    half.supervise.mark(stopping);
                 }
             }
             Action::ClosePipe(unit) => {
@@ -132,7 +122,7 @@ impl Engine {
             Action::Say(text) => say::offer(self.who, text),
             Action::Start(_)
             | Action::Signal(..)
-            | Action::Write { .. }
+            | Action::Show { .. }
             | Action::Open { .. }
             | Action::Look { .. }
             | Action::Scan
@@ -167,12 +157,24 @@ impl Engine {
         None
     }
 
-    fn write(&mut self, id: Id, status: &Status, stat: Option<Stat>) -> Option<Input> {
+    fn show(&mut self, id: Id, facts: &Facts, files: Files) -> Option<Input> {
+        let half = self.half(id)?;
+        if files.mark {
+            half.supervise.mark(facts.stopping);
+        }
+        if files.crash_loop {
+            supervise::show_crash_loop(half.home(), facts.crash_loop.as_ref());
+        }
+        self.show_state(id, facts, files)
+    }
+
+    /// The state files that runit writes, too, and the fifos.
+    fn show_state(&mut self, id: Id, facts: &Facts, files: Files) -> Option<Input> {
         let half = self.half(id)?;
         // In this order: who finds a fifo open finds a status, too, unless there is
         // no place for one. A service that shows nothing obeys all the same.
         let shown = half
-            .show(status, stat)
+            .show(facts, files)
             .map_err(|e| ("write supervise/status", e));
         let anew = *shown.as_ref().unwrap_or(&false);
         let watched = match half.furnish(anew) {
@@ -183,12 +185,12 @@ impl Engine {
         let Err((attempt, e)) = shown.and(watched) else {
             self.half(id)?.is_well(About::Files);
             // What is about to start does not wait for that.
-            let late = id.role == Role::Main && stat.is_some();
+            let late = id.role == Role::Main && files.stat;
             return late.then(|| self.watch_home(id.unit))?;
         };
         if self.makes_room(&e) {
             self.begin(Some(id.unit));
-            return self.write(id, status, stat);
+            return self.show_state(id, facts, files);
         }
         let complaint = format!("{}: {attempt}: {e}; trying again", self.title_of(id));
         let who = self.who;

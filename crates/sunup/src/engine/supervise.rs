@@ -14,10 +14,11 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use model::facts::Stat;
 use model::format::adopt;
 use model::format::crash_loop::CrashLoop;
 use model::format::status::Status;
-use model::service::{Pid, Stat};
+use model::service::Pid;
 use rustix::fs::{
     AtFlags, FileType, FlockOperation, Mode, OFlags, flock, fstat, ftruncate, linkat, mkdirat,
     mkfifoat, openat, readlinkat, renameat, statat, unlinkat,

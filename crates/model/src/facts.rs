@@ -1,0 +1,124 @@
+//! What there is to show of a service or logger: one value, made in one place
+//! ([`Facts::of`]) and written by one action (`supervisor::Action::Show`).
+//!
+//! All that others read in `supervise/` is an encoding of it: runit's files `status`,
+//! `pid` and `stat`, our own file `crash-loop`, and for a supervisor that takes over,
+//! the word in `lock` that a stop is under way.
+
+use alloc::string::String;
+
+use crate::format::crash_loop::CrashLoop;
+use crate::format::status::{Phase, Status};
+use crate::format::tai64n::Tai64n;
+use crate::service::{Pid, Service, Want};
+
+/// See the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, which some file shows"
+)]
+pub struct Facts {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Its process; 0: none.
+    pub pid: Pid,
+    /// When one of these two last changed.
+    pub changed: Tai64n,
+    /// It was sent STOP and no CONT.
+    pub paused: bool,
+    /// It was sent TERM.
+    pub got_term: bool,
+    /// What is wanted of its process, if it has one.
+    pub want: Option<Want>,
+    /// A supervisor that takes over is to want it up.
+    pub want_up: bool,
+    /// It is being stopped and was not sent TERM yet.
+    pub stopping: bool,
+    /// It is in a crash loop, and asks for delays that grow.
+    pub crash_loop: Option<CrashLoop>,
+}
+
+/// What `supervise/stat` shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    phase: Phase,
+    paused: bool,
+    got_term: bool,
+    want: Option<Want>,
+}
+
+/// Which encodings are written, in this order; `status` comes before the last, always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// The word in `lock`.
+    pub mark: bool,
+    /// `crash-loop`: written, or removed. What cannot be written costs no more than
+    /// the remark in `sv status`.
+    pub crash_loop: bool,
+    /// `pid` and `stat`.
+    pub stat: bool,
+}
+
+impl Facts {
+    /// Of a service whose phase or pid last changed at that time.
+    pub fn of(service: &Service, changed: Tai64n) -> Self {
+        let (phase, pid) = service.phase();
+        Self {
+            phase,
+            pid,
+            changed,
+            paused: service.paused(),
+            got_term: service.got_term(),
+            want: (pid != 0).then(|| service.want()),
+            want_up: service.shows_want_up(),
+            stopping: service.is_stopping(),
+            crash_loop: service.crash_loop(),
+        }
+    }
+
+    /// The record `supervise/status`.
+    pub const fn status(&self) -> Status {
+        Status {
+            changed: self.changed,
+            pid: self.pid,
+            paused: self.paused,
+            want_up: self.want_up,
+            got_term: self.got_term,
+            phase: self.phase,
+        }
+    }
+
+    /// What `supervise/stat` shows.
+    pub const fn stat(&self) -> Stat {
+        Stat {
+            phase: self.phase,
+            paused: self.paused,
+            got_term: self.got_term,
+            want: self.want,
+        }
+    }
+}
+
+impl Stat {
+    /// The file's text, as runit's runsv writes it.
+    pub fn text(self) -> String {
+        let mut text = String::from(match self.phase {
+            Phase::Down => "down",
+            Phase::Run => "run",
+            Phase::Finish => "finish",
+        });
+        for (shown, words) in [
+            (self.paused, ", paused"),
+            (self.got_term, ", got TERM"),
+            (self.want == Some(Want::Down), ", want down"),
+            (self.want == Some(Want::Exit), ", want exit"),
+        ] {
+            if shown {
+                text.push_str(words);
+            }
+        }
+        text.push('\n');
+        text
+    }
+}
