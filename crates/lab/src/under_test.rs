@@ -29,7 +29,7 @@ use crate::{debian, moment, reference, workspace};
 
 /// Modules about what sunup alone has: its command line, how it takes mistakes, its
 /// pages, sources and records.
-const OWN: [&str; 11] = [
+const OWN: [&str; 12] = [
     "bad_input",
     "cli",
     "crash_loop",
@@ -40,6 +40,7 @@ const OWN: [&str; 11] = [
     "started",
     "tidy",
     "torture",
+    "trust",
     "upgrade",
 ];
 

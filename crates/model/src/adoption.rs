@@ -17,6 +17,8 @@ pub struct Seen {
     pub started: Instant,
     /// How exact that is (ns): the clock tick.
     pub grain_ns: u64,
+    /// It is this supervisor, or above it: no service of its own.
+    pub is_above: bool,
 }
 
 /// What was found in a locked supervise directory, and about it.
@@ -54,9 +56,10 @@ pub struct Inheritance {
     pub missed: Option<Event>,
 }
 
-/// Whether a record is about a process that this supervisor could see.
-pub fn counts(record: &Record, world: Option<&World>) -> bool {
-    world == Some(&record.world)
+/// Whether a record is about a process that this supervisor could see. One from the
+/// future was written by no child: any process would have started before it.
+pub fn counts(record: &Record, world: Option<&World>, now: Instant) -> bool {
+    world == Some(&record.world) && record.at <= now
 }
 
 /// Judges the evidence.
@@ -69,7 +72,10 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
         marked: false,
         missed: None,
     };
-    let Some(record) = evidence.record.filter(|r| counts(r, evidence.world)) else {
+    let Some(record) = evidence
+        .record
+        .filter(|r| counts(r, evidence.world, now.at))
+    else {
         return fresh;
     };
     let status = evidence.status;
@@ -107,11 +113,12 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
 }
 
 /// Whether the process that has the pid is the one that wrote the record: it
-/// did not start after that. Within the record's tick the two cannot be told
+/// did not start after that. This supervisor and what it descends from are no service
+/// of its own, whatever is written. Within the record's tick the two cannot be told
 /// apart; but the kernel gives pids in turn, and none comes back so soon.
 pub fn is_it(record: &Record, seen: Seen) -> bool {
     let grain = seen.grain_ns.max(1);
-    seen.started.0 / grain <= record.at.0 / grain
+    !seen.is_above && seen.started.0 / grain <= record.at.0 / grain
 }
 
 fn running(

@@ -518,6 +518,7 @@ impl Shell {
             seen: process.map(|p| Seen {
                 started: p.started,
                 grain_ns: TICK_NS,
+                is_above: false,
             }),
             exit: Exit::Unknown,
         };

@@ -479,6 +479,7 @@ impl Tree {
                 seen: process.map(|process| Seen {
                     started: process.started,
                     grain_ns: 10_000_000,
+                    is_above: false,
                 }),
                 exit: Exit::Unknown,
             };

@@ -10,10 +10,11 @@ use std::path::Path;
 
 use model::control;
 use model::options::{Order, Spec};
-use rustix::fs::{Mode, OFlags, open, stat};
+use rustix::fs::{CWD, OFlags, stat};
 use rustix::io::Errno;
 
 use super::{Applet, Call, usage_error};
+use crate::sys::guarded;
 use crate::{personality, say};
 
 /// The row of the table.
@@ -44,8 +45,7 @@ fn run(call: &Call) -> u8 {
     if let Err(e) = entered {
         return unknown(dir, "change to the directory", e);
     }
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    match open(dir.join("supervise/ok"), flags, Mode::empty()) {
+    match guarded::fifo(CWD, dir.join("supervise/ok"), OFlags::WRONLY) {
         Ok(_) => RUNS,
         Err(Errno::NXIO | Errno::NOENT) => RUNS_NOT,
         Err(e) => unknown(dir, "open supervise/ok", e),

@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 
 use model::adoption::{self, Evidence, Inheritance, Seen};
 use model::format::adopt::{Record, World};
@@ -21,6 +22,9 @@ use super::supervise::{self, Supervise};
 use super::{exits, foreign};
 use crate::sys::aside::aside;
 use crate::sys::clock;
+
+/// Ancestors looked at.
+const ANCESTORS_MAX: usize = 64;
 
 /// Where this supervisor's pids count; `None` without /proc. Fails as
 /// [`supervise::unless_short`] does.
@@ -51,7 +55,9 @@ pub fn inherit(
     default: Want,
 ) -> io::Result<(Inheritance, Option<Adopted>)> {
     let status = supervise::status(home)?;
-    let mut record = supervise.record()?.filter(|r| adoption::counts(r, world));
+    let at = now();
+    let mut record = supervise.record()?;
+    record = record.filter(|record| adoption::counts(record, world, at));
     let mut process = record.as_ref().map(look_at).transpose()?.flatten();
     let seen = process.as_ref().map(|(_, seen)| *seen);
     let lives = record
@@ -59,7 +65,7 @@ pub fn inherit(
         .zip(seen)
         .is_some_and(|(record, seen)| adoption::is_it(record, seen));
     // Another supervisor may have come after the one that left the record.
-    if let (Some(world), Some(status), false) = (world, status, lives)
+    if let (Some(world), Some((status, true)), false) = (world, status, lives)
         && record.as_ref().is_none_or(|r| r.pid != status.pid)
         && let Some(foreign) = foreign::record(home, world, role, status)?
     {
@@ -76,7 +82,7 @@ pub fn inherit(
         default,
         world,
         record: record.as_ref(),
-        status: status.as_ref(),
+        status: status.as_ref().map(|(status, _)| status),
         seen,
         exit: exit.map_or(Exit::Unknown, Exit::Status),
     };
@@ -107,6 +113,7 @@ fn look_at(record: &Record) -> io::Result<Option<(OwnedFd, Seen)>> {
     let Some(pid) = i32::try_from(record.pid).ok().and_then(Pid::from_raw) else {
         return Ok(None);
     };
+    let above = above()?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).and_then(aside);
     let pidfd = supervise::unless_short(pidfd)?;
     // The descriptor pins the process, so what is read now is about it or fails.
@@ -116,9 +123,29 @@ fn look_at(record: &Record) -> io::Result<Option<(OwnedFd, Seen)>> {
         let seen = Seen {
             started: Instant(stat.started.saturating_mul(tick_ns())),
             grain_ns: tick_ns(),
+            is_above: above.contains(&record.pid),
         };
         (fd, seen)
     }))
+}
+
+/// This process and its ancestors, as far as they are in this pid namespace.
+/// More are not looked for than there may be. Fails as [`supervise::unless_short`] does.
+pub fn above() -> io::Result<&'static [u32]> {
+    static ABOVE: OnceLock<Vec<u32>> = OnceLock::new();
+    if let Some(above) = ABOVE.get() {
+        return Ok(above);
+    }
+    let mut above = vec![std::process::id(), std::os::unix::process::parent_id()];
+    while let Some(last) = above.last().copied()
+        && last > 1
+        && above.len() < ANCESTORS_MAX
+    {
+        let stat = look(fs::read(format!("/proc/{last}/stat")))?;
+        let stat = stat.as_deref().and_then(proc_stat::decode);
+        above.push(stat.map_or(0, |stat| stat.parent));
+    }
+    Ok(ABOVE.get_or_init(|| above))
 }
 
 /// What /proc counts times in (ns).

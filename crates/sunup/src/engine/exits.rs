@@ -20,18 +20,15 @@ use model::service::Exit;
 use model::supervisor::{Id, Input};
 use model::time::Instant;
 use rustix::event::epoll;
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, inotify, openat};
-use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, geteuid, waitid};
+use rustix::fs::{CWD, inotify};
+use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use super::{Engine, Token, adopt};
-use crate::sys::pidfd;
+use crate::sys::{guarded, pidfd};
 
 /// How long an exit status may be late (ms). Who inherits orphans and does not
 /// reap them costs so much.
 const PATIENCE_MS: u64 = 1000;
-
-/// Permission to write for group and others.
-const WRITABLE: u32 = 0o022;
 
 /// Ended processes whose exit status is still to come.
 #[derive(Default)]
@@ -208,12 +205,6 @@ pub fn told(seen: Sighting, world: &World) -> Option<i32> {
 
 /// PID 1's file. It is believed if only root, or who we are, can write to it.
 fn open() -> Option<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = openat(CWD, exits::PATH, flags, Mode::empty()).ok()?;
-    let found = fstat(&file).ok()?;
-    let owner = found.st_uid;
-    let is_trusted = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile
-        && (owner == 0 || owner == geteuid().as_raw())
-        && found.st_mode & WRITABLE == 0;
-    is_trusted.then_some(file)
+    let found = guarded::to_read(CWD, exits::PATH).ok()?;
+    found.is_ours.then_some(found.file)
 }

@@ -5,7 +5,9 @@
 //! pid is the service if it became an orphan (was handed to an ancestor of ours)
 //! and either was started at that time or still works in the service's
 //! directory: the wall clock may have been set since, and a machine without a
-//! clock of its own may have the same times and pids after each boot.
+//! clock of its own may have the same times and pids after each boot. The caller
+//! sees to it that nobody else wrote the status (`sys::guarded`), and the process must
+//! be one that we may signal, and none of those above us.
 
 use std::fs;
 use std::io;
@@ -17,15 +19,14 @@ use model::format::proc_stat::{self, ProcStat};
 use model::format::status::{Phase, Status};
 use model::service::Role;
 use model::time::Instant;
+use rustix::process::{Pid, test_kill_process};
 
-use super::adopt::{look, now, tick_ns};
+use super::adopt::{above, look, now, tick_ns};
 use crate::sys::clock;
 
 /// How far the time of the status and that of the process may be apart (s): the
 /// one is read just after the fork, on a busy machine.
 const APART_S_MAX: u64 = 2;
-/// Ancestors looked at; more are not believed.
-const ANCESTORS_MAX: usize = 64;
 
 /// The record that a supervisor of ours would have left, if the status names a
 /// process that is the service's. Fails as [`super::supervise::unless_short`] does.
@@ -45,7 +46,10 @@ pub fn record(
     let at = Instant((stat.started + 1).saturating_mul(tick_ns()));
     let began = clock::wall().unix_seconds() - (now().ms_since(at) / 1000) as i64;
     let in_time = began.abs_diff(status.changed.unix_seconds()) <= APART_S_MAX;
-    if !is_above_us(stat.parent)? || !in_time && !works_in(home, &of("cwd"))? {
+    if !is_above_us(stat.parent)?
+        || !may_signal(status.pid)
+        || !in_time && !works_in(home, &of("cwd"))?
+    {
         return Ok(None);
     }
     // A logger reads its pipe; what a service has for output may be its own.
@@ -72,14 +76,14 @@ fn process(pid: u32) -> io::Result<Option<ProcStat>> {
 /// Whether a process is PID 1 or an ancestor of this one: orphans are handed to
 /// such, and our own children have us for a parent.
 fn is_above_us(parent: u32) -> io::Result<bool> {
-    let mut above = std::os::unix::process::parent_id();
-    for _ in 0..ANCESTORS_MAX {
-        if above <= 1 || above == parent {
-            break;
-        }
-        above = process(above)?.map_or(0, |s| s.parent);
-    }
-    Ok(parent != std::process::id() && (parent == 1 || parent == above))
+    let is_ancestor = above()?.get(1..).unwrap_or_default().contains(&parent);
+    Ok(parent != std::process::id() && (parent == 1 || parent > 1 && is_ancestor))
+}
+
+/// Whether we may signal a process: a service of ours we could.
+fn may_signal(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid).is_ok())
 }
 
 fn works_in(home: BorrowedFd, cwd: &str) -> io::Result<bool> {

@@ -13,13 +13,14 @@ use std::path::Path;
 use model::format::exits::Sighting;
 use model::service::Pid;
 use model::supervisor::{Id, Input};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, OFlags};
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::adopt::now;
 use super::{Engine, SIGNALS, Token};
 use crate::say;
 use crate::sys::aside::aside;
+use crate::sys::guarded;
 use crate::sys::signal::SignalFd;
 use crate::sys::spawn;
 
@@ -29,10 +30,9 @@ pub const RELEASE: u8 = b'!';
 
 /// Asks whoever keeps the service directory to let go of it.
 pub fn ask_for(home: &Path) {
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     for dir in [home.to_owned(), home.join("log")] {
         // Nobody reads where nobody supervises: ENXIO, or no fifo at all.
-        if let Ok(fifo) = rustix::fs::open(dir.join("supervise/control"), flags, Mode::empty()) {
+        if let Ok(fifo) = guarded::fifo(CWD, dir.join("supervise/control"), OFlags::WRONLY) {
             let _unread = rustix::io::write(fifo, &[RELEASE]);
         }
     }

@@ -89,6 +89,7 @@ impl Engine {
             }
         };
         if let Log::Opened(_) = &log {
+            self.tell_of_distrust(id, &self.title_of(id));
             self.watch_process(id);
         }
         log

@@ -291,8 +291,13 @@ impl Engine {
         let Opened { unit, main, log } = opened.map_err(|e| complaint(name.escape_ascii(), &e))?;
         self.units.insert(unit_id, Box::new(unit));
         for role in [Role::Main, Role::Log] {
-            let unit = unit_id;
-            self.watch_process(Id { unit, role });
+            let id = Id {
+                unit: unit_id,
+                role,
+            };
+            let log = if role == Role::Log { "/log" } else { "" };
+            self.tell_of_distrust(id, &format!("{}{log}", name.escape_ascii()));
+            self.watch_process(id);
         }
         Ok(Input::Opened(supervisor::Opened {
             unit: unit_id,
@@ -301,6 +306,21 @@ impl Engine {
             main,
             log,
         }))
+    }
+
+    /// Says that a process may run of which there was a record: a second copy is
+    /// nothing to keep silent about.
+    pub(super) fn tell_of_distrust(&self, id: Id, title: &str) {
+        let half = self.units.get(&id.unit).and_then(|unit| unit.half(id.role));
+        if half.is_some_and(|half| half.supervise.is_distrusted) {
+            say::offer(
+                self.who,
+                format_args!(
+                    "{title}: supervise/lock was not written by us alone (see its owner, mode and \
+                     links): the process that it names is not taken over"
+                ),
+            );
+        }
     }
 
     /// Watches a process that is no child, if there is a descriptor of it.

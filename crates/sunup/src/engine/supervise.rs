@@ -7,6 +7,9 @@
 //! Opening it takes two steps: [`Supervise::open`] takes the lock, without which
 //! nothing may be done here, and [`Supervise::furnish`] makes the fifos, after
 //! the first status is written: who finds a fifo open finds a status, too.
+//! Whatever is opened here is opened by the rules of [`guarded`], for the directory
+//! may belong to the service's user: no link misleads, and what somebody else could
+//! have written is replaced, not written to, and not believed.
 //! `supervise` may be a dangling symbolic link (read-only service trees); its
 //! target is made then.
 
@@ -21,11 +24,15 @@ use model::format::status::Status;
 use model::service::Pid;
 use rustix::fs::{
     AtFlags, FileType, FlockOperation, Mode, OFlags, flock, fstat, ftruncate, linkat, mkdirat,
-    mkfifoat, openat, readlinkat, renameat, statat, unlinkat,
+    mkfifoat, readlinkat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
 use crate::sys::aside::aside;
+use crate::sys::guarded;
+
+const LOCK: &CStr = c"supervise/lock";
+const LOCK_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 /// The open directory.
 pub struct Supervise {
@@ -34,6 +41,8 @@ pub struct Supervise {
     fifos: Option<Fifos>,
     /// It was not there: no earlier supervisor left anything.
     pub is_new: bool,
+    /// There was a record that anybody could have written, so it is not believed.
+    pub is_distrusted: bool,
 }
 
 struct Fifos {
@@ -58,11 +67,12 @@ impl Supervise {
     /// its own, so its record is complete.
     pub fn open(home: BorrowedFd) -> Result<Self, OpenError> {
         let is_new = make_dir(home).map_err(|e| OpenError::Failed("make supervise", e))?;
-        let lock = take_lock(home)?;
+        let (lock, is_distrusted) = take_lock(home)?;
         Ok(Self {
             lock,
             fifos: None,
             is_new,
+            is_distrusted,
         })
     }
 
@@ -73,6 +83,7 @@ impl Supervise {
             lock,
             fifos,
             is_new: false,
+            is_distrusted: false,
         }
     }
 
@@ -89,7 +100,8 @@ impl Supervise {
     /// Makes and opens the fifos `control` and `ok`, again if somebody removed or
     /// replaced them; true when `control` is new and is to be watched. `ok` is
     /// another name of `control`: it only has to have a reader, and so one
-    /// descriptor does for both.
+    /// descriptor does for both. That it does is proved by opening it: on overlayfs
+    /// two names of one inode may be two fifos.
     ///
     /// `anew`: so was the directory. Else their links are counted, which tells of
     /// a removal as well as looking for each by name, and costs a sixth.
@@ -99,32 +111,20 @@ impl Supervise {
         anew: bool,
     ) -> Result<bool, (&'static str, io::Error)> {
         // Without fifos it was opened just now.
-        if anew || self.fifos.is_some() && links(&self.lock) == 0 {
+        if anew || self.fifos.is_some() && guarded::is_removed(&self.lock) {
             self.lock_again(home);
         }
         if !anew && self.fifos.as_ref().is_some_and(Fifos::are_in_place) {
             return Ok(false);
         }
-        // Open for both directions: the fifo never reports end of file.
-        let control = fifo(home, c"supervise/control", OFlags::RDWR)
-            .map_err(|e| ("open supervise/control", e))?;
-        let ok = match link_ok(home, &control) {
-            Ok(()) => None,
-            Err(_) => Some(
-                fifo(home, c"supervise/ok", OFlags::RDONLY)
-                    .and_then(|ok| Ok(aside(ok)?))
-                    .map_err(|e| ("open supervise/ok", e))?,
-            ),
-        };
-        let control = aside(control).map_err(|e| ("open supervise/control", e.into()))?;
-        self.fifos = Some(Fifos { control, ok });
+        self.fifos = Some(Fifos::open(home)?);
         Ok(true)
     }
 
     /// Takes the lock anew when somebody removed its file, for a second supervisor
     /// would make and lock another. One that did so already cannot be helped.
     fn lock_again(&mut self, home: BorrowedFd) {
-        if let Ok(lock) = take_lock(home) {
+        if let Ok((lock, _)) = take_lock(home) {
             let mut record = [0; adopt::BYTES];
             // Absent when nothing was ever started; without it nothing is adopted.
             if rustix::io::pread(&self.lock, &mut record, 0) == Ok(record.len()) {
@@ -149,7 +149,7 @@ impl Supervise {
     /// Notes in the child's record whether a stop is under way. What cannot be noted
     /// costs no more than that the next supervisor does not go on with it.
     pub fn mark(&self, stopping: bool) {
-        if length_if_regular(&self.lock) == Some(adopt::BYTES as i64) {
+        if fstat(&self.lock).is_ok_and(|found| found.st_size == adopt::BYTES as i64) {
             let at = adopt::MARK_AT as u64;
             let _noted = rustix::io::pwrite(&self.lock, &adopt::mark(stopping), at);
         }
@@ -183,26 +183,87 @@ impl Supervise {
 }
 
 impl Fifos {
+    /// Makes and opens them, once more if the names do not lead to what they should.
+    fn open(home: BorrowedFd) -> Result<Self, (&'static str, io::Error)> {
+        let in_control = |e: io::Error| ("open supervise/control", e);
+        // Open for both directions: the fifo never reports end of file.
+        let open = || fifo(home, c"supervise/control", OFlags::RDWR).map_err(in_control);
+        let mut control = open()?;
+        let mut is_linked = link_ok(home, &control).is_ok();
+        if is_linked && !is_heard(home) {
+            for name in [c"supervise/ok", c"supervise/control"] {
+                let _replaced = unlinkat(home, name, AtFlags::empty());
+            }
+            control = open()?;
+            is_linked = link_ok(home, &control).is_ok() && is_heard(home);
+        }
+        let separate = || {
+            fifo(home, c"supervise/ok", OFlags::RDONLY)
+                .and_then(|ok| Ok(aside(ok)?))
+                .map_err(|e| ("open supervise/ok", e))
+        };
+        let ok = (!is_linked).then(separate).transpose()?;
+        let control = aside(control).map_err(|e| in_control(e.into()))?;
+        Ok(Self { control, ok })
+    }
+
     fn are_in_place(&self) -> bool {
         match &self.ok {
             // One of them, by both names.
-            None => links(&self.control) >= 2,
-            Some(ok) => links(&self.control) >= 1 && links(ok) >= 1,
+            None => guarded::has_two_names(&self.control),
+            Some(ok) => !guarded::is_removed(&self.control) && !guarded::is_removed(ok),
         }
     }
 }
 
-fn take_lock(home: BorrowedFd) -> Result<OwnedFd, OpenError> {
-    let flags =
-        OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let lock = match openat(home, c"supervise/lock", flags, Mode::RUSR | Mode::WUSR) {
-        Ok(lock) if length_if_regular(&lock).is_some() => Ok(lock),
-        Ok(_) | Err(Errno::LOOP | Errno::NXIO) => Err(io::Error::other("not a file; remove it")),
-        Err(e) => Err(e.into()),
+/// Whether who opens `ok` finds the reader that `control` has.
+fn is_heard(home: BorrowedFd) -> bool {
+    guarded::fifo(home, c"supervise/ok", OFlags::WRONLY).is_ok()
+}
+
+/// The lock, held, and whether a record was in one that had to be replaced.
+fn take_lock(home: BorrowedFd) -> Result<(OwnedFd, bool), OpenError> {
+    const OPEN: &str = "open supervise/lock";
+    let failed = |e: Errno| match e {
+        Errno::LOOP | Errno::NXIO | Errno::SPIPE => {
+            OpenError::Failed(OPEN, io::Error::other("not a file; remove it"))
+        }
+        e => OpenError::Failed(OPEN, e.into()),
     };
-    let lock = lock.map_err(|e| OpenError::Failed("open supervise/lock", e))?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => aside(lock).map_err(|e| OpenError::Failed("open supervise/lock", e.into())),
+    let flags = OFlags::RDWR | OFlags::CREATE;
+    let found = guarded::file(home, LOCK, flags, LOCK_MODE).map_err(failed)?;
+    hold(&found.file)?;
+    // Again, now that nobody else replaces it.
+    let found = guarded::regular(found.file).map_err(failed)?;
+    let (lock, is_distrusted) = if found.is_ours {
+        (found.file, false)
+    } else if guarded::is_removed(&found.file) && !is_at(home, LOCK, &found.file) {
+        return Err(OpenError::Locked);
+    } else {
+        replace_lock(home, found)?
+    };
+    Ok((aside(lock).map_err(failed)?, is_distrusted))
+}
+
+/// While the former one is held, nobody else does this.
+fn replace_lock(home: BorrowedFd, former: guarded::Regular) -> Result<(OwnedFd, bool), OpenError> {
+    const NEW: &CStr = c"supervise/lock.new";
+    let failed = |e: Errno| OpenError::Failed("replace supervise/lock", e.into());
+    let _left_over = unlinkat(home, NEW, AtFlags::empty());
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+    let made = guarded::file(home, NEW, flags, LOCK_MODE).map_err(failed)?;
+    if guarded::is_as_private_as(&former.file, &made.file) {
+        let _needless = unlinkat(home, NEW, AtFlags::empty());
+        return Ok((former.file, false));
+    }
+    hold(&made.file)?;
+    renameat(home, NEW, home, LOCK).map_err(failed)?;
+    Ok((made.file, former.bytes > 0))
+}
+
+fn hold(lock: &OwnedFd) -> Result<(), OpenError> {
+    match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(()),
         Err(Errno::WOULDBLOCK) => Err(OpenError::Locked),
         Err(e) => Err(OpenError::Failed("lock supervise/lock", e.into())),
     }
@@ -263,11 +324,20 @@ pub fn show_crash_loop(home: BorrowedFd, crash_loop: Option<&CrashLoop>) {
     }
 }
 
-/// The status that an earlier supervisor left. Fails as [`unless_short`] does.
-pub fn status(home: BorrowedFd) -> io::Result<Option<Status>> {
-    let mut buffer = [0; 21];
-    let bytes = unless_short(read(home, c"supervise/status", &mut buffer))?;
-    Ok(bytes.and_then(|b| Status::decode(b.try_into().ok()?)))
+/// The status that an earlier supervisor left, and whether it is ours (see
+/// [`guarded`]). Fails as [`unless_short`] does.
+///
+/// Of one that is not, what is wanted may be believed: who can write there can
+/// command the service as well. What is not is which process the service is.
+pub fn status(home: BorrowedFd) -> io::Result<Option<(Status, bool)>> {
+    let Some(found) = unless_short(guarded::to_read(home, c"supervise/status"))? else {
+        return Ok(None);
+    };
+    let mut record = [0; 20];
+    let is_whole = found.bytes == record.len() as i64
+        && rustix::io::pread(&found.file, &mut record, 0) == Ok(record.len());
+    let status = is_whole.then(|| Status::decode(&record)).flatten();
+    Ok(status.map(|status| (status, found.is_ours)))
 }
 
 /// What could be looked at; nothing if it is not there or cannot be had. An
@@ -287,13 +357,6 @@ pub fn unless_short<T>(looked: Result<T, Errno>) -> io::Result<Option<T>> {
 pub fn begin_anew(home: BorrowedFd) {
     // Absent where nothing was ever supervised.
     let _absent = unlinkat(home, c"supervise/status", AtFlags::empty());
-}
-
-fn read<'b>(home: BorrowedFd, name: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = openat(home, name, flags, Mode::empty())?;
-    let n = rustix::io::read(&file, &mut *buffer)?;
-    Ok(buffer.get(..n).unwrap_or_default())
 }
 
 /// Makes `supervise`, of mode 0700, through a dangling link if need be. True
@@ -319,23 +382,19 @@ fn make_dir(home: BorrowedFd) -> io::Result<bool> {
     }
 }
 
-/// Opens a fifo, and makes it first unless it is there. A file in its place,
-/// as a command makes that is sent to it when there is none, gives way.
+/// Opens a fifo, and makes it first unless it is there. What stands in its place,
+/// such as the file that a command makes that is sent when there is none, gives way.
 fn fifo(home: BorrowedFd, name: &CStr, access: OFlags) -> io::Result<OwnedFd> {
     let make = || mkfifoat(home, name, Mode::RUSR | Mode::WUSR);
-    if make() == Err(Errno::EXIST) {
-        let found = statat(home, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        match FileType::from_raw_mode(found.st_mode) {
-            FileType::Fifo => {}
-            FileType::Directory => return Err(Errno::ISDIR.into()),
-            _ => {
-                unlinkat(home, name, AtFlags::empty())?;
-                make()?;
-            }
+    let is_there = make() == Err(Errno::EXIST);
+    match guarded::fifo(home, name, access) {
+        Err(e) if is_there && guarded::stands_in_the_way(e) => {
+            unlinkat(home, name, AtFlags::empty())?;
+            make()?;
+            Ok(guarded::fifo(home, name, access)?)
         }
+        opened => Ok(opened?),
     }
-    let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    Ok(openat(home, name, flags, Mode::empty())?)
 }
 
 /// Whether an open file is what stands at a path.
@@ -344,11 +403,6 @@ fn is_at(home: BorrowedFd, name: &CStr, file: &OwnedFd) -> bool {
         (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino),
         _ => false,
     }
-}
-
-/// By how many names a file can be found.
-fn links(file: &OwnedFd) -> u64 {
-    fstat(file).map_or(0, |found| found.st_nlink)
 }
 
 /// Makes `ok` a link to the open `control`, replacing what is there.
@@ -377,44 +431,18 @@ fn link_ok(home: BorrowedFd, control: &OwnedFd) -> io::Result<()> {
 /// Writes a small file over what it held: in place, because a rename costs a
 /// new file each time (on ext4 even a write to the disk, and room that may be
 /// lacking). A reader that comes between sees both versions' bytes at worst for
-/// the moment, as `sv` knows. What is no file is replaced: a fifo that somebody
-/// put there blocks nothing.
+/// the moment, as `sv` knows.
 fn put(home: BorrowedFd, name: &CStr, content: &[u8]) -> io::Result<()> {
-    let flags =
-        OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
-    let open = |flags| -> io::Result<(OwnedFd, Option<i64>)> {
-        let file = openat(home, name, flags, mode)?;
-        let length = length_if_regular(&file);
-        Ok((file, length))
+    let Some(found) = guarded::to_write(home, name, mode)? else {
+        return guarded::replace(home, name, mode, content);
     };
-    let (file, length) = match open(flags) {
-        Ok((file, Some(length))) => (file, length),
-        Err(e) if !stands_in_the_way(&e) => return Err(e),
-        Ok((_, None)) | Err(_) => {
-            unlinkat(home, name, AtFlags::empty())?;
-            (openat(home, name, flags | OFlags::EXCL, mode)?, 0)
-        }
-    };
-    if !content.is_empty() && rustix::io::pwrite(&file, content, 0)? != content.len() {
+    if !content.is_empty() && rustix::io::pwrite(&found.file, content, 0)? != content.len() {
         return Err(Errno::NOSPC.into());
     }
     // Nobody else writes here: what was no longer is as long as the content now.
-    if length > content.len() as i64 {
-        ftruncate(&file, content.len() as u64)?;
+    if found.bytes > content.len() as i64 {
+        ftruncate(&found.file, content.len() as u64)?;
     }
     Ok(())
-}
-
-/// Whether opening a file failed because it is a fifo, a link or a device.
-fn stands_in_the_way(e: &io::Error) -> bool {
-    let errno = Errno::from_io_error(e);
-    matches!(errno, Some(Errno::NXIO | Errno::LOOP | Errno::NODEV))
-}
-
-/// The length (bytes) of what is a regular file.
-fn length_if_regular(file: &OwnedFd) -> Option<i64> {
-    let found = fstat(file).ok()?;
-    let is_regular = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
-    is_regular.then_some(found.st_size)
 }

@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod dnotify;
 pub mod env;
 pub mod file;
+pub mod guarded;
 pub mod inherited;
 pub mod line;
 pub mod local_time;

@@ -28,5 +28,6 @@ mod svc;
 mod svlogd;
 mod tidy;
 mod torture;
+mod trust;
 mod upgrade;
 mod utmpset;

@@ -108,7 +108,11 @@ impl Events {
 
     /// Watches for the reading of commands; whether it can.
     pub fn watch_reading(&mut self, service: usize, dir: &Path) -> bool {
-        self.watch(service, &dir.join("supervise/control"), WatchFlags::ACCESS)
+        self.watch(
+            service,
+            &dir.join("supervise/control"),
+            WatchFlags::ACCESS | WatchFlags::DONT_FOLLOW,
+        )
     }
 
     /// Whether the file is watched for the service from now on.

@@ -12,12 +12,13 @@ use model::format::crash_loop::{self, CrashLoop};
 use model::format::status::Status;
 use model::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, stat, statat};
+use rustix::fs::{AtFlags, CWD, OFlags, stat, statat};
 use rustix::io::Errno;
 
 use super::output::Output;
 use super::reason::reason;
 use crate::entries::{self, Entries};
+use crate::sys::guarded;
 use crate::{personality, sys};
 
 /// Where services are looked up without SVDIR: upstream runit's place, Void's,
@@ -161,13 +162,15 @@ impl Service {
     pub fn status(&self) -> Result<Status, Trouble> {
         const OPEN: &str = "open supervise/status";
         const READ: &str = "read supervise/status";
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match openat(&self.home, c"supervise/status", flags, Mode::empty()) {
-            Ok(file) => file,
+        let file = match guarded::to_read(&self.home, c"supervise/status") {
+            Ok(found) => found.file,
+            // A fifo or a device, in which there is nothing to read.
+            Err(Errno::SPIPE) => return Err(Trouble::Failed("warning: ", READ, None)),
             // Where neither can be opened, the first is the one to name.
             Err(e @ Errno::ACCESS) if self.is_refused => {
                 return Err(Trouble::warning(OPEN_OK, e));
             }
+            Err(e @ Errno::ISDIR) => return Err(Trouble::warning(READ, e)),
             Err(e) => return Err(Trouble::warning(OPEN, e)),
         };
         let (n, record) = read_whole::<20>(&file).map_err(|e| Trouble::warning(READ, e))?;
@@ -210,10 +213,8 @@ impl Service {
 
     /// What the supervisor last wrote about a crash loop of a service that backs off.
     fn crash_loop(&self) -> Option<CrashLoop> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let name = c"supervise/crash-loop";
-        let file = openat(&self.home, name, flags, Mode::empty()).ok()?;
-        let (n, line) = read_whole::<{ crash_loop::BYTES_MAX }>(&file).ok()?;
+        let found = guarded::to_read(&self.home, c"supervise/crash-loop").ok()?;
+        let (n, line) = read_whole::<{ crash_loop::BYTES_MAX }>(&found.file).ok()?;
         CrashLoop::decode(line.get(..n)?)
     }
 
@@ -267,11 +268,7 @@ impl Control {
 fn read_whole<const N: usize>(file: &OwnedFd) -> Result<(usize, [u8; N]), Errno> {
     let read = || {
         let mut bytes = [0; N];
-        match rustix::io::pread(file, &mut bytes, 0) {
-            // A fifo in its place holds nothing.
-            Err(Errno::SPIPE) => Ok((0, bytes)),
-            n => n.map(|n| (n, bytes)),
-        }
+        rustix::io::pread(file, &mut bytes, 0).map(|n| (n, bytes))
     };
     let mut last = read()?;
     for _ in 0..READS_MAX {
@@ -291,8 +288,7 @@ pub fn is_dead(fifo: impl AsFd) -> bool {
 }
 
 fn open_fifo(home: &OwnedFd, path: &CStr) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    openat(home, path, flags, Mode::empty())
+    guarded::fifo(home, path, OFlags::WRONLY)
 }
 
 /// The service directory that an operand means.

@@ -55,6 +55,24 @@ fn outcome(case: &str, command: &mut Command, fixture: &Fixture, args: &[&str]) 
     (ran.code, words)
 }
 
+/// What ours says where it does not do as runit, which follows a link in
+/// `supervise` wherever it leads, and takes any file for a fifo.
+fn differs(file: &str, bad: Bad, verb: &str) -> Option<(i32, String)> {
+    let is_status = file == "supervise/status";
+    // A mere look does not open it.
+    if file == "supervise/control" && verb == "status" {
+        return None;
+    }
+    let said = match bad {
+        Dangling | Loop | Null | Endless | Unreadable => {
+            format!("warning: web: unable to open {file}: symbolic link loop\n")
+        }
+        Empty | Nul | Binary if !is_status => "fail: web: runsv not running\n".to_owned(),
+        _ => return None,
+    };
+    Some((1, said))
+}
+
 #[test]
 fn files_of_a_supervisor() {
     for file in FILES {
@@ -64,6 +82,11 @@ fn files_of_a_supervisor() {
             for verb in ["status", "down"] {
                 let case = format!("{file} {bad:?} {verb}");
                 let args = [verb, "web"];
+                if let Some(expected) = differs(file, bad, verb) {
+                    let ours = outcome(&case, &mut ours("sv"), &fixture, &args);
+                    assert_eq!(ours, expected, "{case}");
+                    continue;
+                }
                 let results = [reference(), ours("sv")]
                     .map(|mut sv| outcome(&case, &mut sv, &fixture, &args));
                 assert_eq!(results[0], results[1], "{case}");
@@ -77,7 +100,8 @@ fn svok_and_the_fifo() {
     for (bad, code, part) in [
         (Missing, 100, ""),
         (Fifo, 100, ""),
-        (Dangling, 100, ""),
+        (Empty, 100, ""),
+        (Dangling, 111, "open supervise/ok: Too many levels"),
         (Socket, 100, ""),
         (Directory, 111, "open supervise/ok: Is a directory"),
         (Loop, 111, "open supervise/ok: Too many levels"),
