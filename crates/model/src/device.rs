@@ -20,8 +20,10 @@ use alloc::vec::Vec;
 use crate::format::mdev_conf::{Place, When};
 use crate::format::uevent::{Action, Kind, Number, Uevent, inside_dev};
 
+mod length;
 mod rules;
 
+pub use length::{ERE_BYTES_MAX, ERES_BYTES_MAX};
 use rules::Resolved;
 pub use rules::{Ere, Extent, GROUPS, Groups, Names, Rules};
 

@@ -5,11 +5,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Access;
-use crate::format::mdev_conf::{Condition, Id, Mistake, Place, Rule, When, Which};
+use super::length::{ERE_BYTES_MAX, ERES_BYTES_MAX, written_out};
+use crate::format::mdev_conf::{Condition, Id, Mistake, Place, Rule, When, Which, note};
 use crate::format::uevent::{Number, Uevent};
 
 /// How many groups `%0` to `%9` can name; `%0` is the whole match.
 pub const GROUPS: usize = 10;
+
+/// How much of an expression a message shows.
+const ERE_BYTES_TOLD: usize = 64;
 
 /// What each group of an expression matched; `None` if it is not there or took
 /// no part.
@@ -65,11 +69,12 @@ impl<E: Ere> Rules<E> {
     pub fn resolve(rules: Vec<Rule>, names: &Names) -> (Self, Vec<Mistake>) {
         let mut resolved = Vec::new();
         let mut mistakes = Vec::new();
+        let mut left = ERES_BYTES_MAX;
         for rule in rules {
             let line = rule.line;
-            match resolve(rule, names) {
+            match bounded(&rule, &mut left).and_then(|()| resolve(rule, names)) {
                 Ok(rule) => resolved.push(rule),
-                Err(reason) => mistakes.push(Mistake { line, reason }),
+                Err(reason) => note(&mut mistakes, line, reason),
             }
         }
         (Self { rules: resolved }, mistakes)
@@ -111,8 +116,41 @@ fn resolve<E: Ere>(rule: Rule, names: &Names) -> Result<Resolved<E>, String> {
     })
 }
 
+/// Takes the rule's expressions from what is `left` for those of the file.
+fn bounded(rule: &Rule, left: &mut usize) -> Result<(), String> {
+    let of_device = match &rule.which {
+        Which::Name(ere) => Some(ere),
+        Which::Variable(condition) => Some(&condition.ere),
+        Which::Number { .. } => None,
+    };
+    let conditions = rule.conditions.iter().map(|c| &c.ere);
+    for ere in of_device.into_iter().chain(conditions) {
+        let bytes = written_out(ere);
+        if bytes > ERE_BYTES_MAX {
+            let what = format!("longer than {ERE_BYTES_MAX} bytes, repetitions written out");
+            return Err(about(ere, &what));
+        }
+        *left = left.checked_sub(bytes).ok_or_else(|| {
+            let what = "the file's expressions are longer than";
+            about(
+                ere,
+                &format!("{what} {ERES_BYTES_MAX} bytes, repetitions written out"),
+            )
+        })?;
+    }
+    Ok(())
+}
+
 fn compile<E: Ere>(ere: &[u8], extent: Extent) -> Result<E, String> {
-    E::compile(ere, extent).map_err(|e| format!("{}: {e}", ere.escape_ascii()))
+    E::compile(ere, extent).map_err(|e| about(ere, &e))
+}
+
+/// What is wrong with an expression. Of a long one the beginning is enough to find it.
+fn about(ere: &[u8], what: &str) -> String {
+    match ere.get(..ERE_BYTES_TOLD) {
+        Some(start) if start.len() < ere.len() => format!("{}...: {what}", start.escape_ascii()),
+        _ => format!("{}: {what}", ere.escape_ascii()),
+    }
 }
 
 fn number_of(id: Id, what: &str, find: &dyn Fn(&[u8]) -> Option<u32>) -> Result<u32, String> {

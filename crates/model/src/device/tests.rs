@@ -382,3 +382,35 @@ fn percent_signs() {
         b"whole-nine--%5-%%-%a-%".as_slice()
     );
 }
+
+#[test]
+fn expressions_have_a_length_each_and_together() {
+    let resolve = |conf: &str| {
+        let (decoded, mistakes) = mdev_conf::decode(conf.as_bytes());
+        assert_eq!(mistakes, []);
+        let (rules, mistakes) = Rules::<Toy>::resolve(decoded, &NAMES);
+        let told = mistakes.iter().map(|m| format!("{} {}", m.line, m.reason));
+        (rules.rules.len(), told.collect::<Vec<_>>())
+    };
+    let long = "x".repeat(ERE_BYTES_MAX + 1);
+    let conf = format!("good 0:0 600\n{long} 0:0 600\nA=a{{9999}};b 0:0 600\nlast 0:0 600\n");
+    let (good, told) = resolve(&conf);
+    assert_eq!(good, 2);
+    let reason = "longer than 4096 bytes, repetitions written out";
+    assert_eq!(
+        told,
+        [
+            format!("2 {}...: {reason}", "x".repeat(64)),
+            format!("3 a{{9999}}: {reason}")
+        ]
+    );
+    let full = ERES_BYTES_MAX / ERE_BYTES_MAX;
+    let line = format!("{} 0:0 600\n", "y".repeat(ERE_BYTES_MAX));
+    let (good, told) = resolve(&(line.repeat(full + 1) + "@1,3 0:0 600\n"));
+    assert_eq!((good, told.len()), (full + 1, 1));
+    assert!(told[0].ends_with(
+        "...: the file's expressions are longer than 131072 bytes, repetitions written out"
+    ));
+    let many = "null 0:0 600\n".repeat(mdev_conf::RULES_MAX);
+    assert_eq!(resolve(&many), (mdev_conf::RULES_MAX, Vec::new()));
+}

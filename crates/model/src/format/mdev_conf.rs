@@ -21,6 +21,12 @@ use super::uevent::inside_dev;
 
 /// Most rules of one file.
 pub const RULES_MAX: usize = 4096;
+/// Longest rule, in bytes, lines that are joined by a backslash together.
+pub const RULE_BYTES_MAX: usize = 64 * 1024;
+/// Most conditions of one rule.
+pub const CONDITIONS_MAX: usize = 16;
+/// Most mistakes that are told; one more says that there were more.
+pub const MISTAKES_MAX: usize = 16;
 
 /// One rule, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,41 +127,58 @@ pub struct Mistake {
     pub reason: String,
 }
 
+/// Adds a mistake, unless so many are known that this one will not be told.
+pub(crate) fn note(mistakes: &mut Vec<Mistake>, line: usize, reason: String) {
+    if mistakes.len() <= MISTAKES_MAX {
+        mistakes.push(Mistake { line, reason });
+    }
+}
+
 /// Reads the file; a bad line costs only itself.
 pub fn decode(text: &[u8]) -> (Vec<Rule>, Vec<Mistake>) {
     let mut rules = Vec::new();
     let mut mistakes = Vec::new();
-    for (line, text) in logical_lines(text) {
-        if rules.len() >= RULES_MAX {
-            let reason = format!("more than {RULES_MAX} rules; the rest is left out");
-            mistakes.push(Mistake { line, reason });
-            break;
-        }
-        match rule(line, &text) {
+    let mut lines = (1..).zip(text.split(|b| *b == b'\n'));
+    while let Some((line, text)) = logical_line(&mut lines) {
+        match text.and_then(|text| rule(line, &text)) {
             Ok(None) => {}
+            Ok(Some(_)) if rules.len() >= RULES_MAX => {
+                let reason = format!("more than {RULES_MAX} rules; the rest is left out");
+                note(&mut mistakes, line, reason);
+                break;
+            }
             Ok(Some(rule)) => rules.push(rule),
-            Err(reason) => mistakes.push(Mistake { line, reason }),
+            Err(reason) => note(&mut mistakes, line, reason),
         }
     }
     (rules, mistakes)
 }
 
-/// Lines with their numbers; a backslash at the end joins the next line.
-fn logical_lines(text: &[u8]) -> Vec<(usize, Vec<u8>)> {
-    let mut lines: Vec<(usize, Vec<u8>)> = Vec::new();
-    let mut joining = false;
-    for (number, line) in (1..).zip(text.split(|b| *b == b'\n')) {
-        let (line, joins) = match line.strip_suffix(b"\\") {
-            Some(line) => (line, true),
-            None => (line, false),
-        };
-        match lines.last_mut() {
-            Some((_, open)) if joining => open.extend_from_slice(line),
-            _ => lines.push((number, Vec::from(line))),
+/// The next line with its number, and those that a backslash at its end joins.
+fn logical_line<'t>(
+    lines: &mut impl Iterator<Item = (usize, &'t [u8])>,
+) -> Option<(usize, Result<Vec<u8>, String>)> {
+    let (number, mut line) = lines.next()?;
+    let mut all = Vec::new();
+    let mut is_long = false;
+    loop {
+        let joins = line.strip_suffix(b"\\");
+        let part = joins.unwrap_or(line);
+        is_long |= all.len().saturating_add(part.len()) > RULE_BYTES_MAX;
+        if !is_long {
+            all.extend_from_slice(part);
         }
-        joining = joins;
+        match joins.and_then(|_| lines.next()) {
+            Some((_, next)) => line = next,
+            None => break,
+        }
     }
-    lines
+    let result = if is_long {
+        Err(format!("a rule of more than {RULE_BYTES_MAX} bytes"))
+    } else {
+        Ok(all)
+    };
+    Some((number, result))
 }
 
 fn rule(line: usize, text: &[u8]) -> Result<Option<Rule>, String> {
@@ -172,7 +195,7 @@ fn rule(line: usize, text: &[u8]) -> Result<Option<Rule>, String> {
         Some(rest) => (true, rest),
         None => (false, which),
     };
-    let (conditions, which) = conditions(which);
+    let (conditions, which) = conditions(which)?;
     let (user, group) = owners(owner)?;
     let (place, rest) = place(rest)?;
     Ok(Some(Rule {
@@ -201,7 +224,7 @@ fn field(text: &[u8]) -> (&[u8], &[u8]) {
 
 /// Takes `VAR=ERE;` from the front as often as it is there. A `$` starts WHICH,
 /// and without `=` before the `;` the text is an expression for the name.
-fn conditions(mut text: &[u8]) -> (Vec<Condition>, &[u8]) {
+fn conditions(mut text: &[u8]) -> Result<(Vec<Condition>, &[u8]), String> {
     let mut found = Vec::new();
     while !text.starts_with(b"$") {
         let Some(end) = text.iter().position(|b| *b == b';') else {
@@ -211,10 +234,13 @@ fn conditions(mut text: &[u8]) -> (Vec<Condition>, &[u8]) {
         let Some(condition) = decode_condition(condition) else {
             break;
         };
+        if found.len() >= CONDITIONS_MAX {
+            return Err(format!("more than {CONDITIONS_MAX} conditions"));
+        }
         found.push(condition);
         text = rest.get(1..).unwrap_or_default();
     }
-    (found, text)
+    Ok((found, text))
 }
 
 fn decode_condition(text: &[u8]) -> Option<Condition> {

@@ -236,6 +236,32 @@ fn bad_lines_are_named_and_the_rest_goes_on() {
     }
 }
 
+/// What a short text would cost a matcher: gigabytes.
+#[test]
+fn an_expression_that_would_take_much_memory_is_named_and_the_rest_goes_on() {
+    let groups = "(nu)?|".repeat(10_000);
+    let fits = format!("{}null", "(nu)?|".repeat(600));
+    let conf = format!(
+        "{groups}null 0:0 600\n(((n{{99}}){{99}}){{99}}|null) 0:0 601\n\
+         $EXTRA=(.{{1000}}){{1000}} 0:0 602\n{fits} bob:tty 604\n.* 0:0 660 !\n"
+    );
+    let fixture = machine(&conf);
+    let errors = run(&fixture, "ulimit -v 65536; mdev -s");
+    for (number, error) in (1..).zip(&errors[..3]) {
+        let line = format!("mdev: /etc/mdev.conf: line {number}: ");
+        assert!(error.starts_with(&line) && error.len() < 200, "{error}");
+        let reason = ": longer than 4096 bytes, repetitions written out";
+        assert!(error.ends_with(reason), "{error}");
+    }
+    if root() {
+        assert_eq!(errors.len(), 3);
+        let null = fs::metadata(fixture.path("dev/null")).unwrap();
+        assert_eq!((null.mode() & 0o7777, null.uid()), (0o604, 1000));
+    } else {
+        assert_eq!(refused(&errors), ["null"]);
+    }
+}
+
 #[test]
 fn the_systems_log_hears_it_too() {
     let fixture = machine("bad\n.* 0:0 660 !\n");

@@ -151,3 +151,28 @@ fn the_number_of_rules_is_bounded() {
     assert_eq!(mistakes.len(), 1);
     assert_eq!(mistakes[0].line, RULES_MAX + 1);
 }
+
+#[test]
+fn what_is_long_or_wrong_again_and_again_takes_no_memory() {
+    let conditions = "a=b;".repeat(CONDITIONS_MAX);
+    let good = format!("{conditions}x 0:0 600");
+    assert_eq!(one(&good).conditions.len(), CONDITIONS_MAX);
+    let long = format!("x 0:0 600 @{}\\\n y", "z".repeat(RULE_BYTES_MAX));
+    let conf = format!("a=b;{good}\n{long}\n{good}\n");
+    let (rules, mistakes) = decode(conf.as_bytes());
+    assert_eq!(rules.len(), 1);
+    assert_eq!(rules[0].line, 4);
+    let told: Vec<_> = mistakes
+        .iter()
+        .map(|m| (m.line, m.reason.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (1, "more than 16 conditions"),
+            (2, "a rule of more than 65536 bytes")
+        ]
+    );
+    let (_, mistakes) = decode(&b"bad\n".repeat(100_000));
+    assert_eq!(mistakes.len(), MISTAKES_MAX + 1);
+}

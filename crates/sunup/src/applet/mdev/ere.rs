@@ -5,6 +5,9 @@
 //! knows `\w \W \s \S \b \B`, which both share). Of several ways to match, POSIX
 //! takes the longest first alternative and regex-lite the first that fits; only
 //! what a group holds can differ, never whether a name matches.
+//!
+//! The matcher's memory is its program's times the number of its groups. The model
+//! bounds the former; of groups only those count that `%1` to `%9` can name.
 
 use model::device::{Ere, Extent, GROUPS, Groups};
 
@@ -81,6 +84,7 @@ fn literal_prefix(ere: &str) -> &str {
 fn translate(ere: &str) -> String {
     let mut out = String::new();
     let mut rest = ere.chars();
+    let mut groups = 1;
     while let Some(c) = rest.next() {
         match c {
             '\\' => match rest.next() {
@@ -89,6 +93,11 @@ fn translate(ere: &str) -> String {
                 None => out.push('\\'),
             },
             '[' => rest = bracket(rest, &mut out),
+            '(' if groups < GROUPS => {
+                groups += 1;
+                out.push('(');
+            }
+            '(' => out.push_str("(?:"),
             c => out.push(c),
         }
     }
@@ -193,6 +202,16 @@ mod tests {
         assert!(part.groups(b"abc").is_some());
         assert!(part.groups(b"ac").is_none());
         assert!(part.groups(b"\xffb").is_none());
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_named_is_a_group_still() {
+        let ere = "(a)(b)(c)(d)(e)(f)(g)(h)(i)(j|k)(l)+";
+        let regex = Regex::compile(ere.as_bytes(), Extent::Whole).unwrap();
+        let groups = regex.groups(b"abcdefghikll").unwrap();
+        assert_eq!(groups[9], Some(&b"i"[..]));
+        assert!(regex.groups(b"abcdefghijkl").is_none());
+        assert_eq!(regex.regex.unwrap().captures_len(), GROUPS);
     }
 
     #[test]

@@ -62,8 +62,6 @@ const SPEC: Spec = Spec {
 };
 
 const CONF: &str = "/etc/mdev.conf";
-/// Most mistakes that are told; one more says that there were more.
-const MISTAKES_MAX: usize = 16;
 /// A longer file is cut here, between two lines, which is said.
 const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -164,10 +162,10 @@ fn load_rules(voice: Voice) -> Rules<Regex> {
     let (rules, unresolved) = Rules::resolve(rules, &names);
     mistakes.extend(unresolved);
     mistakes.sort_by_key(|m| m.line);
-    for m in mistakes.iter().take(MISTAKES_MAX) {
+    for m in mistakes.iter().take(mdev_conf::MISTAKES_MAX) {
         voice.say(format_args!("{CONF}: line {}: {}", m.line, m.reason));
     }
-    if let Some(m) = mistakes.get(MISTAKES_MAX) {
+    if let Some(m) = mistakes.get(mdev_conf::MISTAKES_MAX) {
         voice.say(format_args!(
             "{CONF}: line {}: a mistake, as in further lines, which are not listed",
             m.line
