@@ -22,8 +22,10 @@ pub fn fork(child: impl FnOnce() -> u8) -> io::Result<Pid> {
 }
 
 /// As [`fork`], but what is blocked stays blocked, and what is ignored ignored:
-/// a signal that comes before the child has made its own arrangements waits.
+/// a signal that comes before the child has made its own arrangements waits. SIGCHLD
+/// is not ignored from here on: of such a child nobody would know how it ended.
 pub fn fork_alike(child: impl FnOnce() -> u8) -> io::Result<Pid> {
+    signal::reset(signal::SIGCHLD);
     // SAFETY: with a single thread, the child may run any code: no lock is held by another.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),

@@ -117,6 +117,27 @@ fn the_daemon_follows_events_in_order() {
     assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
 }
 
+/// A parent that ignores SIGCHLD hands that on, and such a child leaves no word of its end.
+#[test]
+fn an_inherited_ignored_sigchld_hides_no_end_of_a_command() {
+    let conf = "lo 0:0 660 *echo $ACTION >>seen; exit 3\n.* 0:0 660 !\n";
+    let script = "exec /usr/bin/env --ignore-signal=CHLD mdev -dfv 2>/dev/log.txt";
+    let daemon = Daemon::spawn(conf, script, !root());
+    daemon.wait_until_it_listens();
+    daemon.events(&["add", "change"]);
+    daemon.wait_for_file("seen", "add\nchange\n");
+    let dev = daemon.fixture.path("dev");
+    wait_for("the ends", &[&dev], || {
+        (daemon.log().matches(": ended with code 3").count() == 2).then_some(())
+    });
+    let script =
+        "/usr/bin/env --ignore-signal=CHLD mdev -sv 2>&1 | grep 'ended with code 3' >/dev/scan";
+    let lo = "null 0:0 660 ! @exit 3\n.* 0:0 660 !\n";
+    let fixture = Fixture::new(&[("dev/", ""), ("etc/mdev.conf", lo)]);
+    let output = output(&mut enclosed_as(&fixture, script, !root()));
+    assert!(output.status.success(), "{output:?}");
+}
+
 #[test]
 fn a_slow_command_holds_up_neither_reader_nor_end() {
     let mut daemon = Daemon::start(
