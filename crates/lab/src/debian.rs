@@ -60,17 +60,13 @@ pub fn qemu() -> Result<PathBuf> {
 }
 
 /// A program that tests run, and Debian's package that has it.
+#[derive(Clone, Copy, Debug)]
 pub struct Need(pub &'static str, pub &'static str);
 
 /// Installs the packages of all programs that are missing, as root; else it is an
 /// error that names them.
 pub fn provide(needs: &[Need]) -> Result<()> {
-    let mut packages: Vec<&str> = needs
-        .iter()
-        .filter(|Need(program, _)| in_path(program).is_none())
-        .map(|Need(_, package)| *package)
-        .collect();
-    packages.dedup();
+    let packages = missing(needs);
     if packages.is_empty() {
         return Ok(());
     }
@@ -79,6 +75,17 @@ pub fn provide(needs: &[Need]) -> Result<()> {
         bail!("the tests need more: run `sudo apt-get {install} {packages}`");
     }
     install(&packages)
+}
+
+/// The packages of all programs that are missing.
+pub fn missing(needs: &[Need]) -> Vec<&'static str> {
+    let missing = needs
+        .iter()
+        .filter(|Need(program, _)| in_path(program).is_none());
+    let mut packages: Vec<&str> = missing.map(|Need(_, package)| *package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages
 }
 
 /// How packages are installed.
@@ -271,8 +278,11 @@ pub fn is_root() -> bool {
 }
 
 fn in_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // An ordinary user's PATH may lack them, and root's after su(1).
+    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     std::env::split_paths(&path)
+        .chain(system)
         .map(|dir| dir.join(name))
         .find(|file| file.is_file())
 }

@@ -19,6 +19,7 @@ pub mod qemu;
 pub mod reference;
 pub mod report;
 pub mod rootfs;
+pub mod runner;
 pub mod suite;
 pub mod sys;
 pub mod terminal;

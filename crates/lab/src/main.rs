@@ -1,5 +1,6 @@
 //! lab: the workstation tool of sunup.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,6 +10,7 @@ use lab::boot::{self, Booted, Options, Parts};
 use lab::image::{self, Compress};
 use lab::machine::End;
 use lab::report::{self, Marks, Sizes};
+use lab::runner::warden;
 use lab::{bench, inside, reference, rootfs, suite, terminal, workspace};
 
 /// Builds images of sunup and boots them.
@@ -35,6 +37,8 @@ enum Command {
     InsidePorter(Inside),
     #[command(hide = true)]
     InsideInit(Inside),
+    #[command(hide = true)]
+    InsideTest(Warden),
 }
 
 #[derive(Args)]
@@ -58,6 +62,14 @@ struct Inside {
     words: Vec<String>,
 }
 
+/// What the runner tells the warden of a test.
+#[derive(Args)]
+struct Warden {
+    output: PathBuf,
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<OsString>,
+}
+
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Boot(options) => boot(&options),
@@ -73,6 +85,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::InsidePorter(i) => inside::porter(&i.console, &i.results, &i.words),
         Command::InsideInit(i) => inside::init(&i.console, &i.results, &i.words),
+        Command::InsideTest(w) => warden::run(&w.output, &w.words),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

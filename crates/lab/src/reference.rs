@@ -225,14 +225,6 @@ fn build(work: &Path) -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Makes another such directory, for who may not enter lab's own.
-///
-/// # Errors
-/// A file that cannot be made.
-pub fn copy(from: &Path, to: &Path) -> Result<()> {
-    lay_out(&from.join(SOURCE), to)
-}
-
 fn lay_out(built: &Path, dir: &Path) -> Result<()> {
     fs::create_dir(dir).with_context(|| format!("make {}", dir.display()))?;
     let binary = dir.join(SOURCE);

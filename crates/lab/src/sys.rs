@@ -1,6 +1,6 @@
 //! The only unsafe code of lab: calls that change what a process is.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
@@ -38,6 +38,101 @@ pub fn unshare_time() -> io::Result<()> {
 pub fn die_with_parent(command: &mut Command) -> &mut Command {
     // SAFETY: the closure makes one system call and allocates nothing.
     unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?)) }
+}
+
+/// As [`die_with_parent`], by TERM, so that the child can clean up.
+pub fn end_with_parent(command: &mut Command) -> &mut Command {
+    // SAFETY: as above.
+    unsafe { command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::TERM))?)) }
+}
+
+/// Gives the child a session of its own, without a terminal.
+pub fn new_session(command: &mut Command) -> &mut Command {
+    // SAFETY: as above.
+    unsafe { command.pre_exec(|| rustix::process::setsid().map(drop).map_err(Into::into)) }
+}
+
+/// Parts of the environment that say where tools and caches are, and what is asked
+/// of a test; the rest is a matter of taste, or of another program.
+const KEPT: [&str; 9] = [
+    "CARGO",
+    "HOME",
+    "LAB_",
+    "PATH",
+    "RUST",
+    "SUNUP_",
+    "TMPDIR",
+    "UPDATE_GOLDEN",
+    "_PROXY",
+];
+
+/// Whether a variable is passed on.
+fn is_kept(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    KEPT.iter().any(|part| match part.strip_prefix('_') {
+        Some(_) => name.ends_with(part),
+        None => name.starts_with(part),
+    })
+}
+
+/// A call of `program` that inherits nothing of how lab was started: signals do
+/// what they do by default, limits are those of a login, files are made for
+/// everybody to read, and no descriptor is open but the first three.
+pub fn pristine(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear();
+    command.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_kept)));
+    // SAFETY: the closure makes system calls and allocates nothing.
+    unsafe {
+        command.pre_exec(|| {
+            forget_heritage();
+            Ok(())
+        })
+    };
+    command
+}
+
+fn forget_heritage() {
+    // SAFETY: system calls; the set of signals is a value of its own, and the
+    // descriptors stay open until the exec.
+    unsafe {
+        for signal in 1..=libc::SIGRTMAX() {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        let mut none = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+        libc::umask(0o022);
+        libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as c_int);
+    }
+    usual_limits();
+}
+
+/// Soft limits as the kernel gives them to the first process; hard ones stay.
+fn usual_limits() {
+    let kinds = [
+        (libc::RLIMIT_AS, libc::RLIM_INFINITY),
+        (libc::RLIMIT_CORE, 0),
+        (libc::RLIMIT_CPU, libc::RLIM_INFINITY),
+        (libc::RLIMIT_DATA, libc::RLIM_INFINITY),
+        (libc::RLIMIT_FSIZE, libc::RLIM_INFINITY),
+        (libc::RLIMIT_NOFILE, 1024),
+        (libc::RLIMIT_NPROC, libc::RLIM_INFINITY),
+        (libc::RLIMIT_STACK, 8 << 20),
+    ];
+    for (kind, usual) in kinds {
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: both calls get a value of their own.
+        unsafe {
+            if libc::getrlimit(kind, &raw mut limit) == 0 {
+                limit.rlim_cur = limit.rlim_max.min(usual);
+                libc::setrlimit(kind, &raw const limit);
+            }
+        }
+    }
 }
 
 /// Has the kernel answer setgroups(2) with success, and do nothing, for this
@@ -125,4 +220,19 @@ pub fn vfork_exec(program: &CStr, stdout: BorrowedFd) -> io::Result<i32> {
         return Err(io::Error::last_os_error());
     }
     Ok(pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tools_need_is_kept_of_the_environment() {
+        for name in ["PATH", "CARGO_HOME", "https_proxy", "SUNUP_PATIENCE"] {
+            assert!(is_kept(name), "{name}");
+        }
+        for name in ["SVDIR", "LANG", "LC_ALL", "PROXY", "MAKEFLAGS"] {
+            assert!(!is_kept(name), "{name}");
+        }
+    }
 }

@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
+use crate::sys;
+
 /// The top directory of the sources.
 pub fn root() -> PathBuf {
     // Set by `cargo run`; a binary called by hand has the place it was built in.
@@ -17,7 +19,7 @@ pub fn root() -> PathBuf {
 
 /// Lab's own directory under cargo's target directory: downloads and verdicts.
 pub fn scratch() -> Result<PathBuf> {
-    let own = env::current_exe().context("find lab's own binary")?;
+    let own = lab()?;
     // Cargo marks its directory, wherever it was told to have it.
     let marked = own
         .ancestors()
@@ -26,6 +28,11 @@ pub fn scratch() -> Result<PathBuf> {
     let scratch = target.join("lab");
     std::fs::create_dir_all(&scratch).with_context(|| format!("make {}", scratch.display()))?;
     Ok(scratch)
+}
+
+/// lab's own binary.
+pub fn lab() -> Result<PathBuf> {
+    env::current_exe().context("find lab's own binary")
 }
 
 /// Builds the static release binary and says where it is.
@@ -53,7 +60,7 @@ fn executable(messages: &[u8]) -> Option<PathBuf> {
 
 /// Cargo, in the sources.
 pub fn cargo() -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = sys::pristine(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root()).stdin(Stdio::null());
     command
 }

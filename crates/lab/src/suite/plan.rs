@@ -1,0 +1,272 @@
+//! Which jobs a suite is: what of it shares a process, what runs beside what, and
+//! how its processes are started.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::Suite;
+use super::binaries::Binary;
+use super::environment::AS_USER;
+use crate::runner::{DEADLINE, Job, Kind, Lane, Setting};
+use crate::under_test::{self, PATIENCE, Programs, REFERENCE};
+use crate::workspace;
+
+/// Tests that take long by themselves, and how long they may: part of a name.
+const LONG: [(&str, Duration); 4] = [
+    // In software emulation, on a machine that others use.
+    ("ten_thousand_services", Duration::from_mins(15)),
+    ("five_thousand_services", Duration::from_mins(5)),
+    // A compiler, and a mirror that may be far away.
+    ("built_with_the_feature", Duration::from_mins(10)),
+    ("the_tree_of_packages", Duration::from_mins(10)),
+];
+
+/// Checks by cargo may compile everything.
+const CHECK: Duration = Duration::from_mins(15);
+
+/// How long a test waits for an event (s), so that it says itself what did not come.
+const WAIT: &str = "100";
+
+/// Tests of lab that keep processors busy, and fill the machine with processes.
+const BUSY: [&str; 2] = ["bench::", "five_thousand"];
+
+/// Has the words behind it run where everybody may enter the directory `$1`, though
+/// one above it is closed: that one is covered, for the test alone.
+const OPEN_VIEW: &str = r#"set -e
+closed=$1 open=$2; shift 2
+hold=$(mktemp -d)
+mount --make-rprivate /
+mount --bind "$open" "$hold"
+mount -t tmpfs -o mode=755 view "$closed"
+mkdir -p "$open"
+mount --move "$hold" "$open"
+rmdir "$hold"
+cd "$OLDPWD" 2>/dev/null || cd "$open"
+exec "$@"
+"#;
+
+/// See the module.
+pub struct Plan {
+    binaries: Vec<Binary>,
+    reference: Option<PathBuf>,
+    /// What is to be run, so far.
+    pub jobs: Vec<Job>,
+}
+
+impl Plan {
+    /// An empty one.
+    pub fn new(binaries: Vec<Binary>, reference: Option<PathBuf>) -> Self {
+        Self {
+            binaries,
+            reference,
+            jobs: Vec::new(),
+        }
+    }
+
+    /// Adds the jobs of a suite of our own programs.
+    pub fn add(&mut self, suite: Suite) {
+        match suite {
+            Suite::Format => self.check(suite, "cargo fmt", &["fmt", "--all", "--check"]),
+            Suite::Lint => self.check(
+                suite,
+                "cargo clippy",
+                &[
+                    "clippy",
+                    "--quiet",
+                    "--workspace",
+                    "--all-targets",
+                    "--",
+                    "-D",
+                    "warnings",
+                ],
+            ),
+            Suite::Model => self.in_groups(suite, "model", Lane::Works),
+            Suite::Sunup => self.sunup(suite, &[]),
+            Suite::User => {
+                let mut before = open_view(&workspace::root());
+                before.extend(AS_USER.map(OsString::from));
+                self.sunup(suite, &before);
+            }
+            Suite::Lab => self.lab(),
+            Suite::Vm => self.vm(),
+            Suite::Debian => self.debian(),
+            Suite::Busybox | Suite::Runit => {}
+        }
+    }
+
+    /// Adds the tests of behaviour against programs of others.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn add_others(&mut self, name: &str, programs: &Programs) -> Result<()> {
+        let binary = self.binaries.iter().find(|b| b.is("sunup", "test", "it"));
+        let binary = binary.context("the package sunup has no tests called `it`")?;
+        let reference = self.reference.clone().unwrap_or_default();
+        for test in programs.tests(&binary.tests)? {
+            let [setting, again] = programs.settings(&binary.dir, &reference);
+            self.jobs.push(Job {
+                suite: name.to_owned(),
+                lane: Lane::Waits,
+                program: binary.path.clone(),
+                kind: Kind::Tests(vec![test]),
+                setting: Arc::new(setting),
+                again: Some(Arc::new(again)),
+                deadline: under_test::DEADLINE,
+            });
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, suite: Suite, name: &str, args: &[&str]) {
+        let command = workspace::cargo();
+        let job = Job {
+            suite: suite.name(),
+            lane: Lane::Works,
+            program: command.get_program().into(),
+            kind: Kind::Check(name.to_owned(), args.iter().map(OsString::from).collect()),
+            setting: Arc::new(Setting {
+                dir: workspace::root(),
+                ..Setting::default()
+            }),
+            again: None,
+            deadline: CHECK,
+        };
+        self.jobs.push(job);
+    }
+
+    /// Each binary of a package in one process.
+    fn in_groups(&mut self, suite: Suite, package: &str, lane: Lane) {
+        for binary in self.of(package, |_| true) {
+            let tests = binary.tests.clone();
+            self.group(suite, &binary, lane, tests, &[]);
+        }
+    }
+
+    /// Unit tests in one process, and each test of processes in one of its own.
+    fn sunup(&mut self, suite: Suite, before: &[OsString]) {
+        for binary in self.of("sunup", |_| true) {
+            let tests = binary.tests.clone();
+            if binary.kind == "test" {
+                for test in tests {
+                    self.group(suite, &binary, Lane::Waits, vec![test], before);
+                }
+            } else {
+                self.group(suite, &binary, Lane::Works, tests, before);
+            }
+        }
+    }
+
+    fn lab(&mut self) {
+        for binary in self.of("lab", |b| b.target != "debian") {
+            let here = |test: &&String| !test.contains("in_qemu");
+            let tests: Vec<String> = binary.tests.iter().filter(here).cloned().collect();
+            if binary.kind != "test" {
+                self.group(Suite::Lab, &binary, Lane::Works, tests, &[]);
+            } else if binary.target == "vm" {
+                // They share a machine.
+                self.group(Suite::Lab, &binary, Lane::Crowds, tests, &[]);
+            } else {
+                for test in tests {
+                    let busy = BUSY.iter().any(|part| test.contains(part));
+                    let lane = if busy { Lane::Crowds } else { Lane::Waits };
+                    self.group(Suite::Lab, &binary, lane, vec![test], &[]);
+                }
+            }
+        }
+    }
+
+    /// The one that is longest comes first.
+    fn vm(&mut self) {
+        let in_qemu = |test: &&String| test.contains("in_qemu");
+        for binary in self.of("lab", |b| b.target == "vm" || b.target == "it") {
+            let tests: Vec<String> = binary.tests.iter().filter(in_qemu).cloned().collect();
+            let (long, others): (Vec<_>, Vec<_>) = tests.into_iter().partition(|t| is_long(t));
+            for tests in [long, others] {
+                self.group(Suite::Vm, &binary, Lane::Emulates, tests, &[]);
+            }
+        }
+    }
+
+    /// The tree comes first; all but what runs in QEMU share two machines.
+    fn debian(&mut self) {
+        for binary in self.of("lab", |b| b.target == "debian") {
+            let (tree, others): (Vec<_>, Vec<_>) =
+                binary.tests.iter().cloned().partition(|t| is_long(t));
+            let (emulated, shared): (Vec<_>, Vec<_>) = others
+                .into_iter()
+                .partition(|test| test.contains("in_qemu"));
+            self.group(Suite::Debian, &binary, Lane::Crowds, tree, &[]);
+            self.group(Suite::Debian, &binary, Lane::Crowds, shared, &[]);
+            self.group(Suite::Debian, &binary, Lane::Emulates, emulated, &[]);
+        }
+    }
+
+    fn of(&self, package: &str, wanted: impl Fn(&Binary) -> bool) -> Vec<Binary> {
+        let of_package = self
+            .binaries
+            .iter()
+            .filter(|b| b.is_of(package) && wanted(b));
+        of_package.cloned().collect()
+    }
+
+    /// Tests of a binary in one process.
+    fn group(
+        &mut self,
+        suite: Suite,
+        binary: &Binary,
+        lane: Lane,
+        tests: Vec<String>,
+        before: &[OsString],
+    ) {
+        let Some(first) = tests.first() else {
+            return;
+        };
+        let deadline = LONG.iter().find(|(part, _)| first.contains(part));
+        let mut env = binary.env();
+        env.push((PATIENCE.into(), WAIT.into()));
+        env.extend(
+            self.reference
+                .iter()
+                .map(|dir| (REFERENCE.into(), dir.clone().into())),
+        );
+        let setting = Setting {
+            before: before.to_vec(),
+            env,
+            dir: binary.dir.clone(),
+        };
+        self.jobs.push(Job {
+            suite: suite.name(),
+            lane,
+            program: binary.path.clone(),
+            deadline: deadline.map_or(DEADLINE, |(_, time)| *time),
+            kind: Kind::Tests(tests),
+            setting: Arc::new(setting),
+            again: None,
+        });
+    }
+}
+
+fn is_long(test: &str) -> bool {
+    LONG.iter().any(|(part, _)| test.contains(part))
+}
+
+/// The words before a test that an ordinary user runs; none, if everybody may enter
+/// the sources and what is built of them.
+fn open_view(root: &Path) -> Vec<OsString> {
+    let may_enter = |dir: &&Path| fs::metadata(dir).is_ok_and(|m| m.permissions().mode() & 1 == 1);
+    let closed = root.ancestors().filter(|dir| !may_enter(dir)).last();
+    let Some(closed) = closed else {
+        return Vec::new();
+    };
+    let words = ["unshare", "--mount", "sh", "-c", OPEN_VIEW, "sh"].map(OsString::from);
+    words
+        .into_iter()
+        .chain([closed.into(), root.into()])
+        .collect()
+}
