@@ -29,8 +29,9 @@ pub const PATIENCE: &str = "SUNUP_PATIENCE";
 /// by one that does not come; and when it is run again.
 const WAITS: [&str; 2] = ["10", "100"];
 
-/// How long a test may take at first.
-pub const DEADLINE: Duration = Duration::from_mins(1);
+/// How long a test may take at first; one that is listed is likely to hang.
+const DEADLINE: Duration = Duration::from_mins(1);
+const LISTED: Duration = Duration::from_secs(25);
 
 /// Modules about what sunup alone has: its command line, how it takes mistakes, its
 /// pages, sources and records.
@@ -156,6 +157,15 @@ impl Programs {
             ],
             dir: place.to_path_buf(),
         })
+    }
+
+    /// How long a test may take at first.
+    pub fn deadline(&self, test: &str) -> Duration {
+        if self.is_listed(test) {
+            LISTED
+        } else {
+            DEADLINE
+        }
     }
 
     fn is_listed(&self, test: &str) -> bool {

@@ -19,7 +19,7 @@ pub fn root() -> PathBuf {
 
 /// Lab's own directory under cargo's target directory: downloads and verdicts.
 pub fn scratch() -> Result<PathBuf> {
-    let own = lab()?;
+    let own = env::current_exe().context("find lab's own binary")?;
     // Cargo marks its directory, wherever it was told to have it.
     let marked = own
         .ancestors()
@@ -30,9 +30,9 @@ pub fn scratch() -> Result<PathBuf> {
     Ok(scratch)
 }
 
-/// lab's own binary.
-pub fn lab() -> Result<PathBuf> {
-    env::current_exe().context("find lab's own binary")
+/// lab's own program, to start more of, even if cargo has put a new one in its place.
+pub fn lab() -> PathBuf {
+    format!("/proc/{}/exe", std::process::id()).into()
 }
 
 /// Builds the static release binary and says where it is.

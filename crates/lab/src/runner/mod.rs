@@ -168,16 +168,21 @@ pub struct Runner {
     stop: AtomicBool,
 }
 
+impl Default for Runner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Runner {
-    /// # Errors
-    /// If lab does not find its own binary.
-    pub fn new() -> Result<Self> {
-        Ok(Self {
-            lab: crate::workspace::lab()?,
+    /// One that has run nothing yet.
+    pub fn new() -> Self {
+        Self {
+            lab: crate::workspace::lab(),
             clock: Clock::new(),
             board: Board::new(),
             stop: AtomicBool::new(false),
-        })
+        }
     }
 
     /// Runs all jobs, and what surprises again.

@@ -8,6 +8,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -66,8 +67,7 @@ pub fn run(output: &Path, words: &[OsString]) -> Result<()> {
     let status = await_end(&mut signals, Pid::from_child(&child));
     processes::end_all()?;
     let word = status.map_or_else(|| "stopped".to_owned(), |s| s.into_raw().to_string());
-    println!("{word} {}", work_ms());
-    Ok(())
+    writeln!(io::stdout(), "{word} {}", work_ms()).context("report")
 }
 
 /// Reaps until the test is among those who ended; none if it shall be ended.

@@ -44,6 +44,9 @@ pub struct Options {
     /// Run everything so many times, and say how often each test fails
     #[arg(long, value_name = "N")]
     pub repeat: Option<u32>,
+    /// Run only tests whose names hold this
+    #[arg(value_name = "PART")]
+    pub filter: Option<String>,
     /// Keep so many processors busy meanwhile
     #[arg(long, value_name = "K", default_value_t = 0, requires = "repeat")]
     pub load: usize,
@@ -143,7 +146,11 @@ pub fn run(options: &Options) -> Result<bool> {
     if let Some(name) = &options.under_test {
         others.add(name, options, &mut plan, &mut summary)?;
     }
-    let runner = Runner::new()?;
+    if let Some(part) = &options.filter {
+        plan.select(part);
+    }
+    plan.sort();
+    let runner = Runner::new();
     if let Some(times) = options.repeat {
         return repeat::run(
             &runner,
@@ -159,7 +166,7 @@ pub fn run(options: &Options) -> Result<bool> {
     summary.take(&outcomes, &|suite, test, run| {
         others.expects(suite, test, run)
     });
-    others.close(&outcomes, &mut summary);
+    others.close(options, &outcomes, &mut summary);
     print!("{}", summary.text());
     Ok(summary.passed())
 }
@@ -233,6 +240,7 @@ impl Others {
         let asked = options.all
             || options.repeat.is_some()
             || options.under_test.is_some()
+            || options.filter.is_some()
             || !options.only.is_empty();
         if !asked && note.holds() {
             summary.left_out(&format!(
@@ -254,12 +262,16 @@ impl Others {
     }
 
     /// What is to be said beside numbers, and noted for the next time.
-    fn close(&self, outcomes: &[Outcome], summary: &mut Summary) {
+    fn close(&self, options: &Options, outcomes: &[Outcome], summary: &mut Summary) {
         for (name, (programs, note)) in &self.by_name {
             let of_suite = outcomes.iter().filter(|outcome| outcome.suite == *name);
             let judged = programs.judge(of_suite);
             summary.note(&format!("{name}: {}", judged.told()));
             summary.absent(name, judged.absent());
+            if options.filter.is_some() {
+                // Of some tests alone nothing can be said about the list.
+                continue;
+            }
             for wrong in &judged.wrong {
                 summary.wrong(name, wrong);
             }

@@ -14,13 +14,14 @@ use super::Suite;
 use super::binaries::Binary;
 use super::environment::AS_USER;
 use crate::runner::{DEADLINE, Job, Kind, Lane, Setting};
-use crate::under_test::{self, PATIENCE, Programs, REFERENCE};
+use crate::under_test::{PATIENCE, Programs, REFERENCE};
 use crate::workspace;
 
 /// Tests that take long by themselves, and how long they may: part of a name.
-const LONG: [(&str, Duration); 4] = [
+const LONG: [(&str, Duration); 5] = [
     // In software emulation, on a machine that others use.
     ("ten_thousand_services", Duration::from_mins(15)),
+    ("shutdown_in_debian_in_qemu", Duration::from_mins(10)),
     ("five_thousand_services", Duration::from_mins(5)),
     // A compiler, and a mirror that may be far away.
     ("built_with_the_feature", Duration::from_mins(10)),
@@ -33,8 +34,9 @@ const CHECK: Duration = Duration::from_mins(15);
 /// How long a test waits for an event (s), so that it says itself what did not come.
 const WAIT: &str = "100";
 
-/// Tests of lab that keep processors busy, and fill the machine with processes.
-const BUSY: [&str; 2] = ["bench::", "five_thousand"];
+/// Tests of lab that fill the machine with processes, and those that compile.
+const CROWDS: [&str; 2] = ["bench::", "five_thousand"];
+const COMPILES: [&str; 1] = ["built_with_the_feature"];
 
 /// Has the words behind it run where everybody may enter the directory `$1`, though
 /// one above it is closed: that one is covered, for the test alone.
@@ -114,13 +116,29 @@ impl Plan {
                 suite: name.to_owned(),
                 lane: Lane::Waits,
                 program: binary.path.clone(),
-                kind: Kind::Tests(vec![test]),
                 setting: Arc::new(setting),
                 again: Some(Arc::new(again)),
-                deadline: under_test::DEADLINE,
+                deadline: programs.deadline(&test),
+                kind: Kind::Tests(vec![test]),
             });
         }
         Ok(())
+    }
+
+    /// What may take longest comes first, so that nothing long is left for the end.
+    pub fn sort(&mut self) {
+        self.jobs.sort_by_key(|job| std::cmp::Reverse(job.deadline));
+    }
+
+    /// Leaves out tests whose names lack a part.
+    pub fn select(&mut self, part: &str) {
+        for job in &mut self.jobs {
+            if let Kind::Tests(names) = &mut job.kind {
+                names.retain(|name| name.contains(part));
+            }
+        }
+        self.jobs
+            .retain(|job| job.names().iter().any(|name| name.contains(part)));
     }
 
     fn check(&mut self, suite: Suite, name: &str, args: &[&str]) {
@@ -173,8 +191,12 @@ impl Plan {
                 self.group(Suite::Lab, &binary, Lane::Crowds, tests, &[]);
             } else {
                 for test in tests {
-                    let busy = BUSY.iter().any(|part| test.contains(part));
-                    let lane = if busy { Lane::Crowds } else { Lane::Waits };
+                    let is_one_of = |parts: &[&str]| parts.iter().any(|part| test.contains(part));
+                    let lane = match () {
+                        () if is_one_of(&CROWDS) => Lane::Crowds,
+                        () if is_one_of(&COMPILES) => Lane::Works,
+                        () => Lane::Waits,
+                    };
                     self.group(Suite::Lab, &binary, lane, vec![test], &[]);
                 }
             }
@@ -196,12 +218,15 @@ impl Plan {
     /// The tree comes first; all but what runs in QEMU share two machines.
     fn debian(&mut self) {
         for binary in self.of("lab", |b| b.target == "debian") {
-            let (tree, others): (Vec<_>, Vec<_>) =
-                binary.tests.iter().cloned().partition(|t| is_long(t));
+            let (tree, others): (Vec<_>, Vec<_>) = binary
+                .tests
+                .iter()
+                .cloned()
+                .partition(|t| t.contains("the_tree_of_packages"));
             let (emulated, shared): (Vec<_>, Vec<_>) = others
                 .into_iter()
                 .partition(|test| test.contains("in_qemu"));
-            self.group(Suite::Debian, &binary, Lane::Crowds, tree, &[]);
+            self.group(Suite::Debian, &binary, Lane::Waits, tree, &[]);
             self.group(Suite::Debian, &binary, Lane::Crowds, shared, &[]);
             self.group(Suite::Debian, &binary, Lane::Emulates, emulated, &[]);
         }

@@ -173,3 +173,10 @@ pub fn succeed(command: &mut Command) -> Output {
     assert!(output.status.success(), "{name}: {}", said.display());
     output
 }
+
+/// It may take a mirror's time, so it comes before what is measured by deadlines.
+#[test]
+fn the_tree_of_packages_is_made_in_debian() {
+    let tar = fs::metadata(archive()).unwrap();
+    assert!(tar.len() > 50 << 20, "{} bytes", tar.len());
+}
