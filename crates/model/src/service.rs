@@ -31,8 +31,10 @@
 //!
 //! Effects are answered by events: `StartRun` and `StartFinish` by `Started` or
 //! `NotStarted`; `Prepare` by `Prepared`; `Script` (run `./control/LETTER PID`) by
-//! `ScriptEnded`, at once with `handled: false` if it cannot be started. Scripts never
-//! block: the service can be signalled while one runs. Each effect's answer names
+//! `ScriptEnded`, at once with `handled: false` if it cannot be started. A start may
+//! hang, for its program lies on a disk that does not answer: then `Late` names the
+//! process, which gets signals from then on (a stop ends it), and the answer comes
+//! some time. Scripts never block: the service can be signalled while one runs. Each effect's answer names
 //! what it belongs to (letter and pid), so that a late answer about an earlier process
 //! changes nothing.
 //!
@@ -129,6 +131,8 @@ pub enum State {
     Starting {
         /// Stop it as soon as it runs.
         stop: bool,
+        /// The answer is late: the process that does not have its program yet.
+        child: Option<Pid>,
     },
     /// `./run` runs.
     Run(Running),
@@ -136,6 +140,8 @@ pub enum State {
     EndingRun {
         /// Carried to `Down`.
         not_before: Instant,
+        /// As in `Starting`.
+        child: Option<Pid>,
     },
     /// `./finish` runs.
     Finish {
@@ -189,6 +195,8 @@ pub enum Event {
     Started(Pid),
     /// Answer to `StartRun` or `StartFinish`.
     NotStarted(Failure),
+    /// That answer is late. There is a process, which loads its program and hangs.
+    Late(Pid),
     /// A process ended and was reaped.
     Exited(Pid, Exit),
     /// `control/u` ended, or could not be started.
@@ -343,7 +351,7 @@ impl Service {
         let shows = self.is_crash_looping() && self.streak.backs_off();
         let next = match self.state {
             State::Down { not_before }
-            | State::EndingRun { not_before }
+            | State::EndingRun { not_before, .. }
             | State::Finish { not_before, .. } => Some(not_before),
             _ => None,
         };
@@ -354,11 +362,18 @@ impl Service {
         })
     }
 
-    /// The phase and pid (0: none) that the status record shows.
+    /// The phase and pid (0: none) that the status record shows. It is down, with a
+    /// pid, while the start of a program hangs.
     pub const fn phase(&self) -> (Phase, Pid) {
         match self.state {
             State::Run(r) => (Phase::Run, r.pid),
             State::Finish { pid, .. } => (Phase::Finish, pid),
+            State::Starting {
+                child: Some(pid), ..
+            }
+            | State::EndingRun {
+                child: Some(pid), ..
+            } => (Phase::Down, pid),
             _ => (Phase::Down, 0),
         }
     }
@@ -407,6 +422,7 @@ impl Service {
             Event::Tick => self.tick(now, &mut actions),
             Event::Started(pid) => self.started(pid, now, &mut actions),
             Event::NotStarted(failure) => self.not_started(failure, now, &mut actions),
+            Event::Late(pid) => self.late(pid, &mut actions),
             Event::Exited(pid, exit) => self.exited(pid, exit, now, &mut actions),
             Event::Prepared => {
                 if self.state == State::Preparing {
@@ -451,8 +467,25 @@ impl Service {
     }
 
     fn start_run(&mut self, actions: &mut Actions) {
-        self.state = State::Starting { stop: false };
+        self.state = State::Starting {
+            stop: false,
+            child: None,
+        };
         actions.push(Action::StartRun);
+    }
+
+    /// The process of a start hangs; it ends by a signal, if by anything.
+    fn late(&mut self, pid: Pid, actions: &mut Actions) {
+        match &mut self.state {
+            State::Starting { stop, child } => {
+                *child = Some(pid);
+                if *stop {
+                    end_early(pid, actions);
+                }
+            }
+            State::EndingRun { child, .. } => *child = Some(pid),
+            _ => {}
+        }
     }
 
     /// What is in the directory is known.
@@ -491,7 +524,11 @@ impl Service {
     }
 
     fn finish_if_there(&mut self, is_there: bool, exit: Exit, actions: &mut Actions) {
-        let State::EndingRun { not_before } = self.state else {
+        let State::EndingRun {
+            not_before,
+            child: None,
+        } = self.state
+        else {
             return;
         };
         if is_there {
@@ -532,7 +569,7 @@ impl Service {
         if !self.is_gone() {
             self.want = want;
         }
-        if let State::Starting { stop } = &mut self.state {
+        if let State::Starting { stop, .. } = &mut self.state {
             *stop = false;
         }
     }
@@ -552,7 +589,12 @@ impl Service {
                     not_before: Instant(0),
                 }
             }
-            State::Starting { stop } => *stop = true,
+            State::Starting { stop, child } => {
+                *stop = true;
+                if let Some(pid) = *child {
+                    end_early(pid, actions);
+                }
+            }
             State::Run(_) => self.begin_stop(actions),
             State::Down { .. } | State::EndingRun { .. } | State::Finish { .. } | State::Gone => {}
         }
@@ -577,6 +619,13 @@ impl Service {
                 note_pause(paused, sig);
                 actions.push(Action::Signal(*pid, sig));
             }
+            // It has no script yet that could do the signal's work.
+            State::Starting {
+                child: Some(pid), ..
+            }
+            | State::EndingRun {
+                child: Some(pid), ..
+            } => actions.push(Action::Signal(*pid, sig)),
             _ => {}
         }
     }
@@ -660,7 +709,7 @@ impl Service {
 
     fn started(&mut self, pid: Pid, now: Instant, actions: &mut Actions) {
         match self.state {
-            State::Starting { stop } => {
+            State::Starting { stop, .. } => {
                 self.fork_failures = 0;
                 let mut running = Running::new(pid, now);
                 if self.role == Role::Log && self.want == Want::Exit {
@@ -671,7 +720,7 @@ impl Service {
                     self.begin_stop(actions);
                 }
             }
-            State::EndingRun { not_before } => {
+            State::EndingRun { not_before, .. } => {
                 self.state = State::Finish {
                     pid,
                     paused: false,
@@ -697,7 +746,7 @@ impl Service {
                 let grows = self.died_young(exit);
                 self.end_run(exit, grows, now.plus_ms(GAP_MS), actions);
             }
-            (State::EndingRun { not_before }, _) => self.state = State::Down { not_before },
+            (State::EndingRun { not_before, .. }, _) => self.state = State::Down { not_before },
             _ => {}
         }
     }
@@ -730,7 +779,7 @@ impl Service {
     }
 
     fn back_off(&mut self, longest_s: Option<u32>, now: Instant) {
-        if let State::EndingRun { not_before } | State::Down { not_before } = &mut self.state
+        if let State::EndingRun { not_before, .. } | State::Down { not_before } = &mut self.state
             && self.streak.may_grow()
         {
             self.streak.ask(longest_s);
@@ -743,7 +792,10 @@ impl Service {
     /// of the run.
     fn end_run(&mut self, exit: Exit, grows: bool, not_before: Instant, actions: &mut Actions) {
         self.state = match self.role {
-            Role::Main => State::EndingRun { not_before },
+            Role::Main => State::EndingRun {
+                not_before,
+                child: None,
+            },
             Role::Log => State::Down { not_before },
         };
         // A logger has nothing to finish.
@@ -786,5 +838,12 @@ fn note_pause(paused: &mut bool, sig: Sig) {
         Sig::Pause => *paused = true,
         Sig::Cont => *paused = false,
         _ => {}
+    }
+}
+
+/// As a stop ends a process that runs.
+fn end_early(pid: Pid, actions: &mut Actions) {
+    for sig in [Sig::Term, Sig::Cont] {
+        actions.push(Action::Signal(pid, sig));
     }
 }

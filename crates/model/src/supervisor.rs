@@ -17,16 +17,24 @@
 //! had been there at once. Between any two actions the supervisor may be killed;
 //! `tests/simulation` does that.
 //!
-//! One answer may come later, for a program takes its time to load: that of
-//! [`Action::Start`]. The caller goes on meanwhile, but not with what is about the
-//! same service or about all ([`Action::waits_for`], [`Supervisor::waits_for`]):
-//! before that the answer is handed in, and what follows from it is done.
+//! One answer may come later, for a program takes its time to load, or hangs: that
+//! of [`Action::Start`]. A start without an answer is a state of its service, and
+//! everything else goes on (`starts.rs`).
+//!
+//! Nobody waits until all is done. What one input makes is bounded, but for orders
+//! to all; what a look at the scan directory finds is put aside, and dealt with one
+//! by one when the caller has time for it ([`Supervisor::has_more`], [`Input::More`]).
+//! So it is with deadlines. The caller takes a bounded amount of that, writes
+//! ([`Input::RoundOver`]), and hears signals and commands before it goes on.
+//!
+//! When a supervisor begins, services whose processes live on from an earlier one
+//! come before those that are to be started ([`Action::LookForLiving`]): where
+//! descriptors are short, who runs is supervised rather than who does not.
 //!
 //! A service has its fifos and a first status before it starts, because its run
-//! script may command it at once. The rest and later states are written when the caller says
-//! that a round of inputs is over ([`Input::RoundOver`]), so that starting a
-//! thousand services does not wait for a thousand files; and after the commands
-//! of one service, because `sv` waits for that.
+//! script may command it at once. The rest and later states are written when the
+//! caller says that a round is over, but not while the answer of a start is about
+//! to come; and after the commands of one service, because `sv` waits for that.
 //!
 //! Cost: one input about one service takes time logarithmic in the number of
 //! services, a look at the scan directory linear. The queue of actions holds a
@@ -60,6 +68,7 @@ use alarms::{Alarm, Alarms};
 use ending::Ending;
 pub use logger::Log;
 use roster::Waiting;
+use starts::Starts;
 use unit::Unit;
 
 /// Number of a unit; never used twice.
@@ -123,8 +132,12 @@ pub enum Input {
     /// The moment of [`Supervisor::deadline`] came. To be repeated while that
     /// lies in the past: one deadline is dealt with at a time.
     Due,
-    /// All that was ready was handed in: state files are written now.
+    /// Some of what was ready was handed in: state files are written now.
     RoundOver,
+    /// Deal with the next of what was put aside.
+    More,
+    /// Answer to [`Action::LookForLiving`]: those of which a process seems to live.
+    Living(Vec<Identity>),
     /// The scan directory may have changed.
     ScanDue,
     /// Answer to [`Action::Scan`]: the services that there are.
@@ -152,6 +165,9 @@ pub enum Input {
     Started(Job, Pid),
     /// Answer to [`Action::Start`].
     NotStarted(Job, Failure),
+    /// The answer to [`Action::Start`] is late: this process hangs in its exec. The
+    /// answer follows.
+    Late(Job, Pid),
     /// Answer to [`Action::Look`].
     Looked {
         /// Whose directory.
@@ -170,15 +186,16 @@ pub enum Input {
     /// A command was read from the control fifo.
     Command(Id, Command),
     /// All commands that were read have been handed in. `release`: and a
-    /// successor asks for the unit.
+    /// successor asks for the unit; its starts are answered then.
     Obeyed {
         /// Whose fifo it was.
         id: Id,
         /// See above.
         release: bool,
     },
-    /// A child ended and was reaped, whoever's it was.
-    ChildEnded(Pid, Exit),
+    /// A child ended and was reaped, whoever's it was. It had ended by that moment,
+    /// as far as is known: what it waited to be reaped is no life.
+    ChildEnded(Pid, Exit, Instant),
     /// A process that is watched by descriptor ended.
     AdoptedEnded(Id, Exit),
     /// Told to end (TERM).
@@ -259,6 +276,9 @@ pub enum Action {
     Release(UnitId),
     /// Look at the scan directory; answered by `Scanned` or `NotScanned`.
     Scan,
+    /// Look which of these hold the record of a process that seems to live; answered
+    /// by `Living`.
+    LookForLiving(Vec<(Name, Identity)>),
     /// Watch every process by descriptor and fork a keeper; answered by `Left`
     /// in the parent, `Kept` in the child, `NotLeft` if there is none.
     Leave,
@@ -279,6 +299,7 @@ impl Action {
             | Self::OpenPipe(_)
             | Self::Release(_)
             | Self::Scan
+            | Self::LookForLiving(_)
             | Self::Leave
             | Self::Say(_) => None,
         }
@@ -307,10 +328,18 @@ pub struct Supervisor {
     next_unit: UnitId,
     by_identity: BTreeMap<Identity, UnitId>,
     waiting: BTreeMap<Identity, Waiting>,
+    /// Those of them that are to be opened next, in this order.
+    arrivals: VecDeque<Identity>,
+    /// It has not looked at the scan directory yet.
+    is_first_look: bool,
+    /// Starts without an answer.
+    starts: Starts,
     owners: BTreeMap<Pid, Job>,
     alarms: Alarms,
     /// State files that are to be written at the end of the round.
     dirty: BTreeSet<Id>,
+    /// The last of them that was written.
+    written_last: Option<Id>,
     /// Those that could not be written.
     unwritten: BTreeSet<Id>,
     /// Services and loggers that are neither down nor gone.
@@ -334,9 +363,13 @@ impl Supervisor {
             next_unit: 1,
             by_identity: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            arrivals: VecDeque::new(),
+            is_first_look: true,
+            starts: Starts::default(),
             owners: BTreeMap::new(),
             alarms: Alarms::default(),
             dirty: BTreeSet::new(),
+            written_last: None,
             unwritten: BTreeSet::new(),
             busy: BTreeSet::new(),
             ending: Ending::No,
@@ -364,7 +397,9 @@ impl Supervisor {
     fn take(&mut self, input: Input) {
         match input {
             Input::Due => self.ring(),
-            Input::RoundOver => self.write_all(),
+            Input::RoundOver => self.write_some(),
+            Input::More => self.arrive(),
+            Input::Living(living) => self.living_first(&living),
             Input::ScanDue => self.scan(),
             Input::Scanned { entries, next_look } => self.scanned(&entries, next_look),
             Input::Noticed { found, next_look } => self.noticed(&found, next_look),
@@ -373,6 +408,7 @@ impl Supervisor {
             Input::NotOpened(identity, obstacle) => self.not_opened(identity, obstacle),
             Input::Started(job, pid) => self.started(job, pid),
             Input::NotStarted(job, failure) => self.not_started(job, failure),
+            Input::Late(job, pid) => self.late(job, pid),
             Input::Looked {
                 id,
                 look,
@@ -383,7 +419,7 @@ impl Supervisor {
             Input::LogChanged(unit) => self.log_changed(unit),
             Input::Command(id, command) => self.command(id, command),
             Input::Obeyed { id, release } => self.obeyed(id, release),
-            Input::ChildEnded(pid, exit) => self.child_ended(pid, exit),
+            Input::ChildEnded(pid, exit, by) => self.child_ended(pid, exit, by),
             Input::AdoptedEnded(id, exit) => self.adopted_ended(id, exit),
             Input::Terminate => self.terminate(),
             Input::HangUp => self.hang_up(),
@@ -404,7 +440,22 @@ impl Supervisor {
         reason = "the caller hands in answers between two of them"
     )]
     pub fn next(&mut self) -> Option<Action> {
-        self.queue.pop_front()
+        let next = self.queue.pop_front()?;
+        if let Action::Start(job) = next {
+            self.starts.begin(job);
+        }
+        Some(next)
+    }
+
+    /// Whether something was put aside, for [`Input::More`].
+    pub fn has_more(&self) -> bool {
+        !self.arrivals.is_empty()
+    }
+
+    /// Whether the caller is not to sleep now: something is left over, for
+    /// [`Input::More`] or [`Input::RoundOver`].
+    pub fn is_busy(&self) -> bool {
+        self.has_more() || self.has_unwritten()
     }
 
     /// When to hand in [`Input::Due`]; `None`: never, as things are.
@@ -420,6 +471,8 @@ impl Supervisor {
             Ending::Retire => self.busy.is_empty(),
             Ending::Keep(until) => until <= now && self.busy.is_empty(),
         };
+        // The last states are for readers of the files.
+        let over = over && !self.has_unwritten();
         over.then_some(match self.ending {
             Ending::Exit(code) => code,
             _ => 0,

@@ -241,6 +241,7 @@ impl World {
             shown: vec![],
         };
         world.feed(Input::ScanDue);
+        world.feed(Input::More);
         assert!(world.core.service(MAIN).is_some());
         world
     }
@@ -308,7 +309,7 @@ impl World {
 
     fn dies(&mut self, exit: Exit) {
         let pid = self.core.service(MAIN).unwrap().phase().1;
-        self.feed(Input::ChildEnded(pid, exit));
+        self.feed(Input::ChildEnded(pid, exit, self.now));
         self.due();
     }
 }
@@ -320,7 +321,7 @@ fn a_crash_loop_is_told_once_and_so_is_its_end() {
     for _ in 0..4 {
         world.feed(Input::RoundOver);
         let pid = world.core.service(MAIN).unwrap().phase().1;
-        world.feed(Input::ChildEnded(pid, FAILED));
+        world.feed(Input::ChildEnded(pid, FAILED, world.now));
         world.now = world.core.deadline().unwrap();
         world.feed(Input::Due);
     }
@@ -343,7 +344,7 @@ fn a_loop_that_a_command_ends_is_over_without_a_word() {
         let mut world = World::new();
         for _ in 0..5 {
             let pid = world.core.service(MAIN).unwrap().phase().1;
-            world.feed(Input::ChildEnded(pid, FAILED));
+            world.feed(Input::ChildEnded(pid, FAILED, world.now));
             world.feed(Input::Command(MAIN, Command::Up));
         }
         assert_eq!(world.said.len(), 1, "{command:?}");
@@ -360,7 +361,7 @@ fn a_supervisor_that_ends_shows_no_loop() {
     let mut world = World::new();
     for _ in 0..5 {
         let pid = world.core.service(MAIN).unwrap().phase().1;
-        world.feed(Input::ChildEnded(pid, FAILED));
+        world.feed(Input::ChildEnded(pid, FAILED, world.now));
         world.feed(Input::Command(MAIN, Command::Up));
     }
     world.feed(Input::RoundOver);

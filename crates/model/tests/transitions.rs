@@ -26,9 +26,13 @@ fn commands() -> Vec<Command> {
     plain.into_iter().chain(SIGS.map(Command::Signal)).collect()
 }
 
-/// The pid that the next start would get: never that of the present process.
+/// The pid that the next start would get: never that of the present process, but
+/// that of a start that is late.
 fn next_pid(service: &Service) -> Pid {
-    if service.phase().1 == 101 { 102 } else { 101 }
+    match (service.phase().1, awaits_a_start(service)) {
+        (0, _) | (102, false) | (101, true) => 101,
+        _ => 102,
+    }
 }
 
 /// Every event that can come in a state, late or out of place ones included.
@@ -37,6 +41,7 @@ fn events(service: &Service) -> Vec<Event> {
     events.extend([Event::Tick, Event::Prepared, Event::Retire, Event::Drain]);
     events.extend(looks(service).into_iter().flat_map(answers));
     events.push(Event::Started(next_pid(service)));
+    events.push(Event::Late(next_pid(service)));
     // What counts as a failure of the kernel comes last, so that the shortest ways
     // that `explore` finds are without it where they can be.
     events.extend([Failure::Absent, Failure::Exec, Failure::Resources].map(Event::NotStarted));
@@ -105,11 +110,17 @@ fn answers_a_start(event: Event) -> bool {
     matches!(event, Event::Started(_) | Event::NotStarted(_))
 }
 
-/// A look at an end is answered before `./finish` is started.
+/// Whether the engine hands that in now: it answers a start when asked, before that
+/// tells at most once that it is late, and looks at an end before `./finish` is started.
 fn may_come(event: Event, service: &Service) -> bool {
     let ends = matches!(service.state(), State::EndingRun { .. });
-    let ends = ends && matches!(event, Event::Looked(Look::End { .. }, _));
-    ends || answers_a_start(event) == awaits_a_start(service)
+    let is_late = service.phase().1 != 0;
+    match event {
+        Event::Late(_) => awaits_a_start(service) && !is_late,
+        Event::Exited(..) => !awaits_a_start(service),
+        Event::Looked(Look::End { .. }, _) if ends => !is_late,
+        _ => !answers_a_start(event) || awaits_a_start(service),
+    }
 }
 
 fn awaits_a_start(service: &Service) -> bool {
@@ -131,7 +142,6 @@ fn explore(role: Role) -> HashMap<Service, Vec<Event>> {
     while let Some(service) = queue.pop_front() {
         let way = seen[&service].clone();
         for event in events(&service) {
-            // The engine answers a spawn before anything else, and only when asked.
             if !may_come(event, &service) {
                 continue;
             }
@@ -163,7 +173,7 @@ fn explore(role: Role) -> HashMap<Service, Vec<Event>> {
 fn gap(service: &Service) -> Option<Instant> {
     match service.state() {
         State::Down { not_before }
-        | State::EndingRun { not_before }
+        | State::EndingRun { not_before, .. }
         | State::Finish { not_before, .. } => Some(not_before),
         _ => None,
     }
@@ -186,6 +196,11 @@ fn check_look(look: Look, next: &Service, context: &dyn Fn() -> String) {
     assert!(fine, "{}", context());
 }
 
+/// Whether the process has ended: a start that failed late had one.
+fn ends(event: Event, before: Pid) -> bool {
+    matches!(event, Event::Exited(pid, _) if pid == before) || matches!(event, Event::NotStarted(_))
+}
+
 fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[Event]) {
     let (next, actions) = service.step(now, event);
     let context =
@@ -199,7 +214,7 @@ fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[
             }
             // Never two copies: nothing is started while a process is known.
             Action::StartRun => {
-                let ended = matches!(event, Event::Exited(pid, _) if pid == before);
+                let ended = ends(event, before);
                 assert!(before == 0 || ended, "{}", context());
                 assert!(
                     matches!(next.state(), State::Starting { .. }),
@@ -224,11 +239,7 @@ fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[
     assert!(actions.len() <= ACTIONS_MAX, "{}", context());
     // A process is forgotten only when it ended.
     if before != 0 && after != before {
-        assert!(
-            matches!(event, Event::Exited(pid, _) if pid == before),
-            "{}",
-            context()
-        );
+        assert!(ends(event, before), "{}", context());
     }
     // The end is the end.
     if service.is_gone() {
@@ -394,6 +405,10 @@ fn named_services() -> Vec<(&'static str, Service)> {
             ),
         ),
         ("run asked for", after(up(), &run[..2])),
+        (
+            "run asked for, and hangs",
+            after(up(), &[Event::Tick, Event::Prepared, Event::Late(101)]),
+        ),
         ("run", with(&[])),
         (
             "run, paused",

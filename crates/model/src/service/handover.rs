@@ -26,7 +26,7 @@ impl Service {
         // Writing to a string cannot fail.
         let _ = match self.state {
             State::Starting { .. } => write!(text, " state=down"),
-            State::Down { not_before } | State::EndingRun { not_before } => {
+            State::Down { not_before } | State::EndingRun { not_before, .. } => {
                 write!(text, " state=down not_before={}", not_before.0)
             }
             State::Preparing => write!(text, " state=preparing"),

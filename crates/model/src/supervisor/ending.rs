@@ -89,6 +89,7 @@ impl Supervisor {
     pub(super) fn left(&mut self) {
         self.units.clear();
         self.owners.clear();
+        self.starts.clear();
         self.queue.clear();
         self.busy.clear();
     }

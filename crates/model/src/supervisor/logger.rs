@@ -55,6 +55,10 @@ impl Supervisor {
     }
 
     pub(super) fn look_at_log(&mut self, unit: UnitId) {
+        if self.starts.has_begun(unit) {
+            // Whether it has the pipe is certain when the answer is there.
+            return self.log_changed(unit);
+        }
         if self.ending == Ending::No && self.units.contains_key(&unit) {
             self.push(Action::Look {
                 id: main(unit),

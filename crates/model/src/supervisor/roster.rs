@@ -66,6 +66,26 @@ impl Supervisor {
         for change in removals.into_iter().chain(others) {
             self.apply(change, &mut leaving);
         }
+        if core::mem::replace(&mut self.is_first_look, false) && self.arrivals.len() > 1 {
+            let named = |i: &Identity| Some((self.waiting.get(i)?.name.clone(), *i));
+            let arrivals = self.arrivals.iter().filter_map(named).collect();
+            self.push(Action::LookForLiving(arrivals));
+        }
+    }
+
+    /// Who runs is opened before who is to be started.
+    pub(super) fn living_first(&mut self, living: &[Identity]) {
+        let living: BTreeSet<&Identity> = living.iter().collect();
+        let arrivals = core::mem::take(&mut self.arrivals).into_iter();
+        let (first, then): (Vec<_>, Vec<_>) = arrivals.partition(|i| living.contains(i));
+        self.arrivals = first.into_iter().chain(then).collect();
+    }
+
+    /// Opens the next that was put aside, unless it is gone by now.
+    pub(super) fn arrive(&mut self) {
+        if let Some(identity) = self.arrivals.pop_front() {
+            self.admit(identity);
+        }
     }
 
     /// Admits what is new among a few entries. All are looked at if one is gone
@@ -127,7 +147,7 @@ impl Supervisor {
                     complaint: String::new(),
                 };
                 self.waiting.insert(identity, waiting);
-                self.admit(identity);
+                self.arrivals.push_back(identity);
             }
         }
     }
@@ -196,6 +216,7 @@ impl Supervisor {
     /// Nothing further is opened.
     pub(super) fn stop_admitting(&mut self) {
         let waiting: Vec<Identity> = self.waiting.keys().copied().collect();
+        self.arrivals.clear();
         for identity in waiting {
             self.stop_waiting(identity);
         }

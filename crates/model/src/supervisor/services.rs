@@ -1,15 +1,21 @@
 //! One service at a time: events in, what the service decides out, and the
 //! consequences: its alarm, its state files, its end.
 
+use alloc::vec::Vec;
+use core::ops::Bound;
+
 use super::{Action, Alarm, Id, Job, Log, Supervisor};
 use crate::command::Command;
 use crate::service::{self, Event, Exit, Failure, Pid, Role};
 use crate::settings::{Look, Settings};
+use crate::time::Instant;
 
 use super::unit::{FIRST, Half};
 
 /// Delay before state files that could not be written are tried again (ms).
 const REWRITE_MS: u64 = 1000;
+/// So many services' state files are written in one round.
+const WRITES_MAX: usize = 64;
 
 impl Supervisor {
     pub(super) fn half(&self, id: Id) -> Option<&Half> {
@@ -22,11 +28,16 @@ impl Supervisor {
 
     /// Hands an event to a service and passes on what it decides.
     pub(super) fn drive(&mut self, id: Id, event: Event) {
+        self.drive_at(id, self.now.at, event);
+    }
+
+    /// As [`Supervisor::drive`], for what happened at an earlier moment.
+    fn drive_at(&mut self, id: Id, at: Instant, event: Event) {
         let now = self.now;
         let Some(half) = self.half_mut(id) else {
             return;
         };
-        let (next, actions) = half.service.step(now.at, event);
+        let (next, actions) = half.service.step(at.min(now.at), event);
         let crashes = half.service.is_crash_looping() != next.is_crash_looping();
         half.become_state(next, now.wall);
         if crashes {
@@ -110,6 +121,7 @@ impl Supervisor {
     }
 
     pub(super) fn started(&mut self, job: Job, pid: Pid) {
+        self.starts.end(job);
         self.owners.insert(pid, job);
         if job.is_process() {
             // The child wrote its record anew.
@@ -121,6 +133,7 @@ impl Supervisor {
     }
 
     pub(super) fn not_started(&mut self, job: Job, failure: Failure) {
+        self.starts.end(job);
         if job.is_process() {
             self.drive(job.id(), Event::NotStarted(failure));
         } else {
@@ -128,10 +141,10 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn child_ended(&mut self, pid: Pid, exit: Exit) {
+    pub(super) fn child_ended(&mut self, pid: Pid, exit: Exit, by: Instant) {
         match self.owners.remove(&pid) {
             None => {}
-            Some(job) if job.is_process() => self.ended(job.id(), pid, exit),
+            Some(job) if job.is_process() => self.ended(job.id(), pid, exit, by),
             Some(job) => self.script_over(job, exit == Exit::Status(0)),
         }
     }
@@ -147,14 +160,14 @@ impl Supervisor {
         if owner.is_some_and(|job| job.is_process() && job.id() == id) {
             self.owners.remove(&pid);
         }
-        self.ended(id, pid, exit);
+        self.ended(id, pid, exit, self.now.at);
     }
 
-    fn ended(&mut self, id: Id, pid: Pid, exit: Exit) {
+    fn ended(&mut self, id: Id, pid: Pid, exit: Exit, by: Instant) {
         if let Some(half) = self.half_mut(id) {
             half.held = false;
         }
-        self.drive(id, Event::Exited(pid, exit));
+        self.drive_at(id, by, Event::Exited(pid, exit));
     }
 
     /// A script ended, or could not be started. `handled`: it did its work.
@@ -199,11 +212,30 @@ impl Supervisor {
         }
     }
 
-    /// Writes what has changed, all services' in one go.
-    pub(super) fn write_all(&mut self) {
-        while let Some(id) = self.dirty.first().copied() {
+    /// Writes what has changed, of a bounded number of services, which go on where
+    /// those of the last round ended. What starts is written when the answer is
+    /// there, or late.
+    pub(super) fn write_some(&mut self) {
+        let from = self.written_last.map_or(Bound::Unbounded, Bound::Excluded);
+        let to = self.written_last.map_or(Bound::Unbounded, Bound::Included);
+        let after = self.dirty.range((from, Bound::Unbounded));
+        // Without a last one, all were after it.
+        let before = self.dirty.range((Bound::Unbounded, to));
+        let before = before.filter(|_| self.written_last.is_some());
+        let due = after.chain(before).copied();
+        let due = due.filter(|id| !self.starts.settle_soon(*id));
+        let due: Vec<Id> = due.take(WRITES_MAX).collect();
+        let is_all = due.len() < WRITES_MAX;
+        self.written_last = due.last().copied().filter(|_| !is_all);
+        for id in due {
             self.write_one(id);
         }
+    }
+
+    /// Whether state files are due that no round has written yet.
+    pub(super) fn has_unwritten(&self) -> bool {
+        // Only a handful start at a time.
+        self.dirty.iter().any(|id| !self.starts.settle_soon(*id))
     }
 
     /// Writes one service's files, if they are due.

@@ -1,43 +1,90 @@
-//! What has to wait for the answer of a start that is under way.
+//! Starts that have no answer yet.
+//!
+//! A program takes its time to load, or hangs: its disk does not answer. The start
+//! is then a state of its own service, and nobody else waits for it:
+//!
+//! - A start that was handed out is under way. Its service's state files are not
+//!   written before the answer, and its commands stay in the fifo
+//!   ([`Supervisor::holds_back`]), so that a signal for a service that is just
+//!   being started is not lost.
+//! - A start whose answer is late ([`super::Input::Late`]) holds back nothing any more.
+//!   The record shows that it is down and names the process, which gets signals.
+//! - The end of a child is handed in after the answer of its start.
+//! - Who leaves, or is replaced, hands in all answers first
+//!   ([`Action::needs_all_answers`]), and a keeper that lets go of a unit those of the
+//!   unit ([`super::Input::Obeyed`]). What is late then is taken for started: there
+//!   is a process, and whoever goes on watches it like any other.
 
-use super::{Action, Id, Input, Supervisor};
+use alloc::vec::Vec;
+
+use super::{Action, Job, Supervisor, UnitId};
+use crate::service::{Event, Pid, Role};
+
+/// The starts under way, in the order in which they were handed out.
+#[derive(Clone, Debug, Default)]
+pub struct Starts(Vec<(Job, bool)>);
+
+impl Starts {
+    /// A start was handed out.
+    pub fn begin(&mut self, job: Job) {
+        self.0.push((job, false));
+    }
+
+    /// The answer is there; a job that was handed out twice is answered twice.
+    pub fn end(&mut self, job: Job) {
+        if let Some(at) = self.0.iter().position(|(of, _)| *of == job) {
+            self.0.remove(at);
+        }
+    }
+
+    fn late(&mut self, job: Job) {
+        for (of, is_late) in &mut self.0 {
+            *is_late |= *of == job;
+        }
+    }
+
+    /// Nobody waits for an answer.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    fn in_time(&self) -> impl Iterator<Item = Job> {
+        let starts = self.0.iter().filter(|(_, is_late)| !is_late);
+        starts.map(|(job, _)| *job)
+    }
+
+    /// Whether the answer for a service's or logger's process is to come, and not late.
+    pub fn settle_soon(&self, id: super::Id) -> bool {
+        self.in_time().any(|job| job.is_process() && job.id() == id)
+    }
+
+    /// Whether a process of the service is on its way, with what it was given.
+    pub fn has_begun(&self, unit: UnitId) -> bool {
+        let role = Role::Main;
+        let id = super::Id { unit, role };
+        let mut jobs = self.0.iter().map(|(job, _)| job);
+        jobs.any(|job| job.is_process() && job.id() == id)
+    }
+}
 
 impl Action {
-    /// Whether it is done only after the answer of a start for `starting`.
-    pub fn waits_for(&self, starting: Id) -> bool {
-        match self {
-            Self::Open { .. } | Self::Ask(_) | Self::Say(_) => false,
-            Self::Start(job) => job.id() == starting,
-            Self::Signal(id, ..) | Self::Show { id, .. } => *id == starting,
-            Self::Look { id, log, .. } => {
-                let same = *id == starting;
-                same || *log && id.unit == starting.unit
-            }
-            Self::ClosePipe(unit)
-            | Self::CloseLog(unit)
-            | Self::OpenPipe(unit)
-            | Self::Dismiss(unit)
-            | Self::Release(unit) => *unit == starting.unit,
-            Self::Scan | Self::Leave => true,
-        }
+    /// Whether it is done only after the answers of all starts.
+    pub const fn needs_all_answers(&self) -> bool {
+        matches!(self, Self::Leave)
     }
 }
 
 impl Supervisor {
-    /// Whether an input is handed in only after the answer of a start for `starting`;
-    /// and a child reaped, for its pid may be given then to what follows.
-    pub fn waits_for(&self, input: &Input, starting: Id) -> bool {
-        match input {
-            Input::Due => false,
-            Input::Command(id, _) | Input::Obeyed { id, .. } => id.unit == starting.unit,
-            Input::ChildEnded(pid, _) => {
-                // If it is not known, or by its descriptor alone, it may be that child.
-                let id = self.owners.get(pid).map(|job| job.id());
-                id.is_none_or(|id| {
-                    id.unit == starting.unit || self.half(id).is_none_or(|half| half.held)
-                })
-            }
-            _ => true,
+    /// Whether commands of a unit are to stay in its fifos for now.
+    pub fn holds_back(&self, unit: UnitId) -> bool {
+        self.starts.in_time().any(|job| job.id().unit == unit)
+    }
+
+    /// See [`super::Input::Late`].
+    pub(super) fn late(&mut self, job: Job, pid: Pid) {
+        self.starts.late(job);
+        if job.is_process() {
+            self.drive(job.id(), Event::Late(pid));
         }
     }
 }

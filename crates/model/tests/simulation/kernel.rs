@@ -65,6 +65,8 @@ pub struct Process {
     /// Between clone and exec: it has written no record yet, and holds what its
     /// supervisor, which was killed, held open.
     pub starting: Option<Boss>,
+    /// It has written its record, and hangs in its exec.
+    pub hangs: bool,
     /// The disk had no room for its record.
     pub unrecorded: bool,
 }
@@ -162,6 +164,7 @@ impl Kernel {
             stopped: false,
             dying: BTreeSet::new(),
             starting: None,
+            hangs: false,
             unrecorded: false,
         };
         self.processes.insert(pid, process);

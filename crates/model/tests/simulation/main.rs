@@ -3,8 +3,9 @@
 //! A *game* is a world of a few service directories, made from a seed, in which
 //! 200 things happen at random: processes end and signals arrive, late and in
 //! any order; users send commands; the scan directory changes; pids come back
-//! after a few processes; starts, writes and opens fail; clocks jump; the
-//! supervisor is told to leave, or is killed between any two of its actions, in
+//! after a few processes; starts, writes and opens fail; a program hangs when it is
+//! loaded, and answers late or never; each turn does a bounded part of what there is
+//! to do; clocks jump; the supervisor is told to leave, or is killed between any two of its actions, in
 //! the midst of starts too; the machine is rebooted. `kernel.rs` is that world,
 //! `shell.rs` the supervisor process around [`model::supervisor`], `world.rs`
 //! what happens.
@@ -30,7 +31,7 @@ mod wishes;
 mod world;
 
 use model::adoption::{self, Evidence, Inheritance, Seen};
-use model::supervisor::{Action, Id, Input, Moment, Supervisor};
+use model::supervisor::{Action, Moment, Supervisor, UnitId};
 use model::time::Instant;
 
 use random::Random;
@@ -46,8 +47,9 @@ const SOUND: Rules = Rules {
     writes_records: true,
     takes_shortage_for_absence: false,
     late: true,
-    action_waits: Action::waits_for,
-    input_waits: Supervisor::waits_for,
+    needs_all_answers: Action::needs_all_answers,
+    holds_back: Supervisor::holds_back,
+    answers_first: true,
 };
 
 fn moves(seed: u64) -> Vec<Move> {
@@ -204,43 +206,37 @@ fn who_forgets_the_record_is_found_out() {
     assert!(found_out(rules).is_some());
 }
 
-// Other actions wait for the sake of what a child is given, which is not played here.
 #[test]
 fn who_leaves_before_all_answers_is_found_out() {
-    fn action_waits(action: &Action, starting: Id) -> bool {
-        *action != Action::Leave && action.waits_for(starting)
+    fn needs_all_answers(_: &Action) -> bool {
+        false
     }
     let rules = Rules {
-        action_waits,
+        needs_all_answers,
         ..SOUND
     };
     assert!(found_out(rules).is_some());
 }
 
 #[test]
-fn inputs_that_do_not_wait_for_answers_are_found_out() {
-    const fn is_command(input: &Input) -> bool {
-        matches!(input, Input::Command(..) | Input::Obeyed { .. })
+fn who_takes_commands_before_the_answer_is_found_out() {
+    fn holds_back(_: &Supervisor, _: UnitId) -> bool {
+        false
     }
-    const fn is_end(input: &Input) -> bool {
-        matches!(input, Input::ChildEnded(..))
-    }
-    fn commands(core: &Supervisor, input: &Input, starting: Id) -> bool {
-        !is_command(input) && core.waits_for(input, starting)
-    }
-    fn ends(core: &Supervisor, input: &Input, starting: Id) -> bool {
-        !is_end(input) && core.waits_for(input, starting)
-    }
-    fn others(core: &Supervisor, input: &Input, starting: Id) -> bool {
-        (is_command(input) || is_end(input)) && core.waits_for(input, starting)
-    }
-    for input_waits in [commands, ends, others] {
-        let rules = Rules {
-            input_waits,
-            ..SOUND
-        };
-        assert!(found_out(rules).is_some());
-    }
+    let rules = Rules {
+        holds_back,
+        ..SOUND
+    };
+    assert!(found_out(rules).is_some());
+}
+
+#[test]
+fn who_hands_in_an_end_before_the_answer_of_its_start_is_found_out() {
+    let rules = Rules {
+        answers_first: false,
+        ..SOUND
+    };
+    assert!(found_out(rules).is_some());
 }
 
 #[test]

@@ -2,13 +2,13 @@
 //! crate sunup. It holds what is open, hands inputs in, and does actions; and it
 //! may be killed before any action.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::adoption::{Evidence, Inheritance, Seen};
 use model::command::{Command, Sig};
 use model::facts::{Facts, Files};
 use model::scan::Identity;
-use model::service::{Exit, Failure, Pid, Role, Service, Want};
+use model::service::{Exit, Failure, Pid, Role, Service, State, Want};
 use model::settings::{Look, Settings};
 use model::supervisor::{Action, Id, Input, Job, Log, Opened, Scope, Supervisor, UnitId};
 
@@ -45,7 +45,17 @@ pub struct Shell {
     /// It is a keeper.
     pub keeper: bool,
     /// Starts that were not answered yet.
-    starting: VecDeque<(Job, Pid)>,
+    starting: Vec<Start>,
+}
+
+/// A start without an answer.
+#[derive(Clone, Copy)]
+struct Start {
+    job: Job,
+    pid: Pid,
+    serial: Serial,
+    /// The supervisor was told that it is late.
+    is_late: bool,
 }
 
 /// An open service directory.
@@ -118,7 +128,7 @@ impl Shell {
             leaves: false,
             stops: false,
             keeper: false,
-            starting: VecDeque::new(),
+            starting: Vec::new(),
         }
     }
 
@@ -150,7 +160,6 @@ impl Shell {
         let (boss, now) = (self.boss, world.kernel.now);
         world.note(|| format!("  {} ms, {boss}: {input:?}", now.0 / 1_000_000));
         let is_over = input == Input::RoundOver;
-        self.finish_before(world, &input)?;
         self.core.handle(world.kernel.moment(), input);
         self.act(world)?;
         if is_over {
@@ -159,10 +168,10 @@ impl Shell {
         check_supervisor(self, world).map_err(Stop::Wrong)
     }
 
-    /// What is started may be over before its answer is handed in.
+    /// What is started may be over before its answer is handed in, or hang.
     fn load(&self, world: &mut World) {
         if !self.starting.is_empty() && world.chance.one_in(6) {
-            let pids: Vec<Pid> = self.starting.iter().map(|(_, pid)| *pid).collect();
+            let pids: Vec<Pid> = self.starting.iter().map(|start| start.pid).collect();
             if let Some(pid) = world.chance.pick(&pids) {
                 world.arrive_at_exec(pid);
                 if world.chance.one_in(3) {
@@ -172,40 +181,81 @@ impl Shell {
         }
     }
 
-    /// Hands in the answers that an input waits for.
-    pub fn finish_before(&mut self, world: &mut World, input: &Input) -> Result<(), Stop> {
-        while self
-            .ids_starting()
-            .any(|id| (world.rules.input_waits)(&self.core, input, id))
-        {
-            self.finish_one(world);
+    /// Whether the outcome of a start can be known.
+    fn is_over(&self, world: &mut World, at: usize) -> bool {
+        let Some(start) = self.starting.get(at) else {
+            return false;
+        };
+        world.arrive_at_exec(start.pid);
+        let process = world.kernel.processes.get(&start.pid);
+        let process = process.filter(|p| p.serial == start.serial);
+        process.is_none_or(|p| !p.hangs || p.zombie.is_some())
+    }
+
+    /// Hands in some of the answers that are there, and tells of some that are late.
+    pub fn take_answers(&mut self, world: &mut World, all: bool) -> Result<(), Stop> {
+        let mut at = 0;
+        while let Some(start) = self.starting.get(at).copied() {
+            if !all && world.chance.one_in(2) {
+                at += 1;
+            } else if self.is_over(world, at) {
+                self.answer(world, at);
+                self.act(world)?;
+            } else {
+                at += 1;
+                if !start.is_late {
+                    self.is_late(world, start)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_late(&mut self, world: &mut World, start: Start) -> Result<(), Stop> {
+        for other in &mut self.starting {
+            other.is_late |= other.serial == start.serial;
+        }
+        let of_process = start.job.is_process();
+        if let Some(half) = self.half_mut(start.job.id()).filter(|_| of_process) {
+            half.truth = Some(start.serial);
+            half.pidfd = None;
+        }
+        self.feed(world, Input::Late(start.job, start.pid))
+    }
+
+    /// Hands in all answers, or those of a unit. What is late is taken for started.
+    pub fn take_all_answers(&mut self, world: &mut World, of: Option<UnitId>) {
+        let is_of = |start: &Start| of.is_none_or(|unit| start.job.id().unit == unit);
+        while let Some(at) = self.starting.iter().position(is_of) {
+            if self.is_over(world, at) {
+                self.answer(world, at);
+                continue;
+            }
+            let start = self.starting.remove(at);
+            let answer = self.started(start.job, start.pid, Some(start.serial));
+            world.note(|| format!("    {}: taken for {answer:?}", self.boss));
+            self.core.handle(world.kernel.moment(), answer);
+        }
+    }
+
+    /// All answers, and those of what follows from them.
+    pub fn settle(&mut self, world: &mut World) -> Result<(), Stop> {
+        while !self.starting.is_empty() {
+            self.take_all_answers(world, None);
             self.act(world)?;
         }
         Ok(())
     }
 
-    /// Whether no start is under way.
-    pub fn is_settled(&self) -> bool {
-        self.starting.is_empty()
-    }
-
-    fn ids_starting(&self) -> impl Iterator<Item = Id> {
-        self.starting.iter().map(|(job, _)| job.id())
-    }
-
-    /// Does what is to be done. Answers to starts come some time, but in time.
-    fn act(&mut self, world: &mut World) -> Result<(), Stop> {
+    /// Does what is to be done. Answers to starts come some time.
+    pub fn act(&mut self, world: &mut World) -> Result<(), Stop> {
         let boss = self.boss;
         while let Some(next) = self.core.peek() {
-            let is_held_up = self
-                .ids_starting()
-                .any(|id| (world.rules.action_waits)(next, id));
-            let hurries = !self.starting.is_empty() && world.chance.one_in(4);
-            self.load(world);
-            if is_held_up || hurries {
-                self.finish_one(world);
+            if (world.rules.needs_all_answers)(next) && !self.starting.is_empty() {
+                self.take_all_answers(world, None);
                 continue;
             }
+            self.load(world);
             let Some(action) = self.core.next() else {
                 break;
             };
@@ -222,8 +272,8 @@ impl Shell {
                 world.note(|| format!("    {boss}: -> {answer:?}"));
                 self.core.handle(world.kernel.moment(), answer);
             }
-            if !world.rules.late {
-                self.finish_one(world);
+            if !world.rules.late && !self.starting.is_empty() {
+                self.answer(world, 0);
             }
         }
         Ok(())
@@ -289,6 +339,11 @@ impl Shell {
             Action::Dismiss(unit) => self.release(world, unit, true),
             Action::Release(unit) => self.release(world, unit, false),
             Action::Scan => return Ok(Some(self.scan(world))),
+            Action::LookForLiving(places) => {
+                let places = places.into_iter().map(|(_, identity)| identity);
+                let lives = |i: &Identity| world.kernel.living((i.ino, Role::Main)).count() != 0;
+                return Ok(Some(Input::Living(places.filter(lives).collect())));
+            }
             Action::Leave => return Ok(Some(self.leave(world))),
             Action::Say(_) => {}
         }
@@ -323,16 +378,26 @@ impl Shell {
         };
         if let Some(process) = world.kernel.processes.get_mut(&pid) {
             process.starting = Some(self.boss);
+            let start = Start {
+                job,
+                pid,
+                serial: process.serial,
+                is_late: false,
+            };
+            self.starting.push(start);
         }
-        self.starting.push_back((job, pid));
+        if world.rules.late && world.chance.one_in(8) {
+            world.arrive_at_exec(pid);
+            if let Some(process) = world.kernel.processes.get_mut(&pid) {
+                process.hangs = true;
+            }
+        }
         None
     }
 
-    /// Waits for the outcome of the first start, and hands it in.
-    fn finish_one(&mut self, world: &mut World) {
-        let Some((job, pid)) = self.starting.pop_front() else {
-            return;
-        };
+    /// Hands in the outcome of a start that is over.
+    fn answer(&mut self, world: &mut World, at: usize) {
+        let Start { job, pid, .. } = self.starting.remove(at);
         let answer = self.finish(world, job, pid);
         world.note(|| format!("    {}: => {answer:?}", self.boss));
         self.core.handle(world.kernel.moment(), answer);
@@ -360,7 +425,11 @@ impl Shell {
             return Input::NotStarted(job, Failure::Exec);
         }
         let serial = world.kernel.processes.get(&pid).map(|p| p.serial);
-        if let Some(half) = self.half_mut(id).filter(|_| job.is_process()) {
+        self.started(job, pid, serial)
+    }
+
+    fn started(&mut self, job: Job, pid: Pid, serial: Option<Serial>) -> Input {
+        if let Some(half) = self.half_mut(job.id()).filter(|_| job.is_process()) {
             half.truth = serial;
             half.pidfd = None;
         }
@@ -740,7 +809,6 @@ impl Shell {
 
     /// Everything is told to exit.
     pub fn stop_all(&mut self, world: &mut World, input: Input) -> Result<(), Stop> {
-        self.finish_before(world, &input)?;
         self.leaves = false;
         self.stops = true;
         for id in self.ids() {
@@ -753,9 +821,9 @@ impl Shell {
         self.feed(world, input)
     }
 
-    /// Takes every dead child.
+    /// Takes some dead children.
     pub fn reap(&mut self, world: &mut World) -> Result<(), Stop> {
-        loop {
+        for _ in 0..=world.chance.below(4) {
             let mut dead = Vec::new();
             for (pid, process) in &world.kernel.processes {
                 if process.parent == Some(self.boss)
@@ -768,14 +836,19 @@ impl Shell {
                 return Ok(());
             };
             let serial = world.kernel.processes.get(&pid).map(|p| p.serial);
-            let end = Input::ChildEnded(pid, exit);
-            self.finish_before(world, &end)?;
+            let own = self.starting.iter().position(|start| start.pid == pid);
+            if let Some(at) = own.filter(|_| world.rules.answers_first) {
+                self.answer(world, at);
+                self.act(world)?;
+            }
             // If its start failed, that has taken it.
             if world.kernel.processes.get(&pid).map(|p| p.serial) == serial {
                 world.kernel.processes.remove(&pid);
-                self.feed(world, end)?;
+                let now = world.kernel.now;
+                self.feed(world, Input::ChildEnded(pid, exit, now))?;
             }
         }
+        Ok(())
     }
 
     /// Reads a control fifo.
@@ -783,21 +856,26 @@ impl Shell {
         let Some(place) = self.place(id) else {
             return Ok(());
         };
-        let bytes = std::mem::take(&mut world.kernel.files(place).fifo);
-        for command in bytes.iter().filter_map(|byte| Command::from_byte(*byte)) {
-            let ends = self.stops || self.units.get(&id.unit).is_none_or(|u| u.removed);
-            let is_gone = self.core.service(id).is_none_or(Service::is_gone);
-            if id.role == Role::Log || !(ends || is_gone) {
-                world.touched.insert(place.0);
-                world.wishes(place).read(id.role, command);
-                let asks = matches!(command, Command::Up | Command::Once);
-                if let Some(unit) = self.units.get_mut(&id.unit).filter(|_| asks) {
-                    unit.called = true;
-                }
-            }
-            self.feed(world, Input::Command(id, command))?;
+        if (world.rules.holds_back)(&self.core, id.unit) {
+            return Ok(());
         }
-        let release = bytes.contains(&RELEASE);
+        let mut release = false;
+        // What follows a start is for what is started.
+        while !(world.rules.holds_back)(&self.core, id.unit) {
+            let fifo = &mut world.kernel.files(place).fifo;
+            if fifo.is_empty() {
+                break;
+            }
+            let byte = fifo.remove(0);
+            release |= byte == RELEASE;
+            if let Some(command) = Command::from_byte(byte) {
+                self.command(world, id, command)?;
+            }
+        }
+        if release && self.keeper {
+            self.take_all_answers(world, Some(id.unit));
+            self.act(world)?;
+        }
         self.feed(world, Input::Obeyed { id, release })?;
         if self.half_mut(id).is_some_and(|half| !half.unwritten) {
             world.wishes(place).written();
@@ -805,9 +883,33 @@ impl Shell {
         Ok(())
     }
 
+    fn command(&mut self, world: &mut World, id: Id, command: Command) -> Result<(), Stop> {
+        let Some(place) = self.place(id) else {
+            return Ok(());
+        };
+        let ends = self.stops || self.units.get(&id.unit).is_none_or(|u| u.removed);
+        let service = self.core.service(id);
+        let is_gone = service.is_none_or(Service::is_gone);
+        if id.role == Role::Log || !(ends || is_gone) {
+            world.touched.insert(place.0);
+            world.wishes(place).read(id.role, command);
+            let asks = matches!(command, Command::Up | Command::Once);
+            if let Some(unit) = self.units.get_mut(&id.unit).filter(|_| asks) {
+                unit.called = true;
+            }
+        }
+        let is_starting = |service: &Service| matches!(service.state(), State::Starting { .. });
+        if matches!(command, Command::Signal(_))
+            && self.core.service(id).is_some_and(is_starting)
+            && self.core.service(id).is_some_and(|s| s.phase().1 == 0)
+        {
+            return Err(Stop::Wrong(format!("{command:?} for {place:?} is lost")));
+        }
+        self.feed(world, Input::Command(id, command))
+    }
+
     /// The descriptor of an adopted process tells of its end.
     pub fn adopted_ended(&mut self, world: &mut World, id: Id) -> Result<(), Stop> {
-        self.finish_before(world, &Input::AdoptedEnded(id, Exit::Unknown))?;
         let Some(serial) = self.half_mut(id).and_then(|half| half.pidfd.take()) else {
             return Ok(());
         };

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::adoption::{Evidence, Inheritance};
 use model::service::{Exit, Pid, Role};
-use model::supervisor::{Action, Id, Input, Moment, Supervisor};
+use model::supervisor::{Action, Input, Moment, Supervisor, UnitId};
 use model::time::Instant;
 
 use super::checks::{check_kept, check_rest, check_world};
@@ -19,15 +19,18 @@ use super::wishes::Wishes;
 
 /// What the supervisor is given to decide with, and may be broken on purpose.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
 pub struct Rules {
     pub judge: fn(&Evidence, Moment) -> Inheritance,
     pub writes_records: bool,
     pub takes_shortage_for_absence: bool,
     /// Answers to starts come later than what follows.
     pub late: bool,
-    /// Which actions and inputs wait for them.
-    pub action_waits: fn(&Action, Id) -> bool,
-    pub input_waits: fn(&Supervisor, &Input, Id) -> bool,
+    /// What waits for them: actions, commands of a unit, ...
+    pub needs_all_answers: fn(&Action) -> bool,
+    pub holds_back: fn(&Supervisor, UnitId) -> bool,
+    /// ... and the ends of the same children.
+    pub answers_first: bool,
 }
 
 /// One thing that happens.
@@ -119,6 +122,11 @@ pub struct Game {
 }
 
 impl World {
+    /// Whether there is time for more in this turn.
+    fn goes_on(&mut self) -> bool {
+        !self.chance.one_in(4)
+    }
+
     pub fn new_boss(&mut self) -> Boss {
         self.bosses += 1;
         self.bosses
@@ -270,9 +278,11 @@ impl Game {
             Move::Upgrade => {
                 if let Some(index) = self.current()
                     && let Some(shell) = self.shells.get_mut(index)
-                    // It does so when nothing is under way.
-                    && shell.is_settled()
                 {
+                    match shell.settle(&mut self.world) {
+                        Err(Stop::Wrong(what)) => return Err(what),
+                        Err(Stop::Killed) | Ok(()) => {}
+                    }
                     shell.upgrade(&mut self.world)?;
                 }
             }
@@ -331,6 +341,10 @@ impl Game {
 
     /// A process on its way gets as far as its exec; whether it is such a one.
     fn go_on(&mut self, pid: Pid) -> bool {
+        let process = self.world.kernel.processes.get_mut(&pid);
+        if process.is_some_and(|p| std::mem::take(&mut p.hangs)) {
+            return true;
+        }
         let process = self.world.kernel.processes.get(&pid);
         let Some(boss) = process.and_then(|p| p.starting) else {
             return false;
@@ -499,6 +513,7 @@ impl Game {
             }
             check_world(&self.world)?;
             moved |= before != (self.world.actions, self.shells.len());
+            moved |= self.shells.iter().any(|shell| shell.core.is_busy());
             quiet = if moved { 0 } else { quiet + 1 };
             if quiet < 2 {
                 continue;
@@ -557,6 +572,7 @@ fn turn(shell: &mut Shell, world: &mut World, all: bool) -> Result<Option<u8>, S
     if let Some(first) = shell.first.take() {
         shell.feed(world, first)?;
     }
+    shell.take_answers(world, all)?;
     shell.feed(world, Input::RoundOver)?;
     if let Some(code) = shell.core.exit_code(world.kernel.now) {
         return Ok(Some(code));
@@ -568,7 +584,6 @@ fn turn(shell: &mut Shell, world: &mut World, all: bool) -> Result<Option<u8>, S
                 if shell.leaves || shell.keeper {
                     shell.stop_all(world, Input::Terminate)?;
                 } else {
-                    shell.finish_before(world, &Input::Terminate)?;
                     shell.leaves = true;
                     shell.feed(world, Input::Terminate)?;
                 }
@@ -600,8 +615,11 @@ fn turn(shell: &mut Shell, world: &mut World, all: bool) -> Result<Option<u8>, S
         }
     }
     let now: Instant = world.kernel.now;
-    while shell.core.deadline().is_some_and(|at| at <= now) {
+    while shell.core.deadline().is_some_and(|at| at <= now) && world.goes_on() {
         shell.feed(world, Input::Due)?;
+    }
+    while shell.core.has_more() && world.goes_on() {
+        shell.feed(world, Input::More)?;
     }
     Ok(None)
 }

@@ -131,7 +131,7 @@ impl Tree {
                 if let Some(pid) = script.map(|(pid, _)| *pid) {
                     self.processes.remove(&pid);
                     let status = if well { 0 } else { 256 };
-                    self.feed(Input::ChildEnded(pid, Exit::Status(status)));
+                    self.feed(Input::ChildEnded(pid, Exit::Status(status), self.now));
                 }
             }
             Step::Wait(ms) => self.pass(self.now.plus_ms(ms)),
@@ -219,7 +219,7 @@ impl Tree {
         self.processes.remove(&pid);
         let exit = Exit::Status(status);
         match (process, self.id(home, is_log)) {
-            (false, _) => self.feed(Input::ChildEnded(pid, exit)),
+            (false, _) => self.feed(Input::ChildEnded(pid, exit, self.now)),
             (true, Some(id)) => self.feed(Input::AdoptedEnded(id, exit)),
             (true, None) => {}
         }
@@ -275,7 +275,15 @@ impl Tree {
         self.note(id.unit, format!("{log}{line}"));
     }
 
+    /// An input, and what was put aside then.
     fn feed(&mut self, input: Input) {
+        self.hand_in(input);
+        while self.core.has_more() {
+            self.hand_in(Input::More);
+        }
+    }
+
+    fn hand_in(&mut self, input: Input) {
         self.core.handle(self.moment(), input);
         while let Some(action) = self.core.next() {
             if let Some(answer) = self.perform(action) {
@@ -331,6 +339,8 @@ impl Tree {
                     next_look: None,
                 });
             }
+            // The order does not matter here.
+            Action::LookForLiving(_) => return Some(Input::Living(vec![])),
             // The keeper goes on, in this process.
             Action::Leave => {
                 for process in self.processes.values_mut() {

@@ -84,8 +84,6 @@ impl Engine {
 
     /// `at_last`: what is not known now will not be known later.
     fn look_for_exit(&mut self, id: Id, at_last: bool) {
-        // It may be reaped here, and its pid given to what follows from them.
-        self.finish_before(&Input::AdoptedEnded(id, Exit::Unknown));
         let exit = match self.ask(id) {
             // Something else runs in its place.
             None => return self.not_late(id),

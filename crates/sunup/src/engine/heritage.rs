@@ -292,11 +292,12 @@ impl super::Engine {
                 self.feed(model::supervisor::Input::ChildEnded(
                     pid,
                     model::service::Exit::Unknown,
+                    now.at,
                 ));
             }
         }
         // Their signal may have been taken before.
-        self.reap();
+        self.zombies.may_be_left();
         true
     }
 

@@ -105,6 +105,7 @@ impl Engine {
         };
         let _gone = rustix::event::epoll::delete(&self.epoll, signals);
         drop(self.watch(self.signals.as_fd(), Token::Signals));
+        self.launcher.forget();
         // It was the title of the process that left.
         self.title = None;
         self.feed(Input::Kept);

@@ -72,7 +72,7 @@ impl Launcher {
     /// Starts a child of the unit, to be finished. `dir` is the path of its directory,
     /// for messages.
     pub fn launch(
-        &self,
+        &mut self,
         unit: &Unit,
         job: Job,
         dir: impl FnOnce() -> PathBuf,
@@ -104,6 +104,37 @@ impl Launcher {
     ) -> Result<Pid, Refusal> {
         let finished = self.spawner.finish(start);
         finished.map_err(|error| refuse(&dir(), &Program::of(job).path(), error))
+    }
+
+    /// Waits for the outcome no longer: the child is taken for started.
+    pub fn abandon(
+        &self,
+        start: Start,
+        job: Job,
+        dir: impl FnOnce() -> PathBuf,
+    ) -> Result<Pid, Refusal> {
+        let abandoned = self.spawner.abandon(start);
+        abandoned.map_err(|error| refuse(&dir(), &Program::of(job).path(), error))
+    }
+
+    /// As [`Spawner::is_over`].
+    pub fn is_over(&self, start: &Start, wait_ns: u64, asks: bool) -> bool {
+        self.spawner.is_over(start, wait_ns, asks)
+    }
+
+    /// As [`Spawner::process`].
+    pub fn process(&self, start: &Start) -> Option<Pid> {
+        self.spawner.process(start)
+    }
+
+    /// As [`Spawner::take_leader`].
+    pub fn take_leader(&self, pid: Pid) -> bool {
+        self.spawner.take_leader(pid)
+    }
+
+    /// As [`Spawner::forget`].
+    pub fn forget(&self) {
+        self.spawner.forget();
     }
 
     /// Waits until no child uses the descriptors of this process.

@@ -18,13 +18,16 @@ mod heritage;
 mod home;
 mod keeper;
 mod launch;
+mod living;
 mod look;
 mod notice;
 mod perform;
+mod reap;
 mod scandir;
 mod starting;
 mod supervise;
 mod title;
+mod turn;
 mod unit;
 mod upgrade;
 
@@ -35,15 +38,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use model::command::Command;
-use model::service::{Exit, Pid, Role};
+use model::service::Role;
 use model::supervisor::{Id, Input, Scope, Supervisor, UnitId};
 use model::time::Instant;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use rustix::process::{WaitOptions, WaitStatus, waitpid};
 
-use crate::machine;
 use crate::say;
 use crate::sys::aside::Table;
 use crate::sys::clock;
@@ -54,16 +55,18 @@ use exits::Late;
 use heritage::Heritage;
 use launch::Launcher;
 use notice::Notice;
+use reap::Zombies;
 use scandir::{News, ScanDir};
 use starting::Starting;
 use title::Title;
+use turn::Budget;
 use unit::{Place, Unit};
 use upgrade::{Called, Upgrade};
 
-/// Ready descriptors taken from the kernel at a time.
-const EVENTS_MAX: usize = 256;
-/// So often one round looks for more.
-const BATCHES_MAX: usize = 16;
+/// Ready descriptors taken from the kernel in one turn.
+const EVENTS_MAX: usize = 64;
+/// Signals taken in one turn.
+const SIGNALS_MAX: usize = 64;
 /// The signals that are taken through the loop.
 const SIGNALS: [signal::Signal; 5] = [
     signal::SIGTERM,
@@ -142,6 +145,9 @@ pub struct Engine {
     table: Table,
     /// Number of the input that is being dealt with: all in one turn is one moment.
     turn: u64,
+    /// What may still be done of one kind before others have their turn.
+    budget: Budget,
+    zombies: Zombies,
     /// It starts, or all entries were looked at: much was needed for that, for once.
     trims: bool,
 }
@@ -176,6 +182,8 @@ impl Engine {
             is_short: false,
             table: Table::new(),
             turn: 0,
+            budget: Budget::new(),
+            zombies: Zombies::new(),
             trims: true,
         };
         engine.watch(engine.signals.as_fd(), Token::Signals)?;
@@ -260,57 +268,91 @@ impl Engine {
         }
     }
 
+    /// Turns, until the supervision is over. Each takes a bounded amount of each kind
+    /// of work; what is left over goes on in the next.
     fn run(&mut self) -> u8 {
         let mut ready = Vec::with_capacity(EVENTS_MAX);
         loop {
+            self.take_answers();
             self.feed(Input::RoundOver);
             if let Some(code) = self.core.exit_code(adopt::now()) {
                 return code;
             }
             self.upgrade_if_due();
-            if std::mem::take(&mut self.trims) {
+            let goes_on = self.goes_on();
+            if self.trims && !goes_on && self.starting.is_empty() {
+                self.trims = false;
                 memory::trim();
             }
-            let dot = self.title.as_ref().map(Title::next_dot);
-            let own = dot.into_iter().chain(self.upgrade_deadline());
-            let others = own.chain(self.late.deadline());
-            let core = self.core.deadline().into_iter();
-            let timeout = core.chain(others).min().map(until);
-            if let Err(e) = self.take_round(&mut ready, timeout) {
+            // An answer that is about to come is worth a nap, if there is nothing else.
+            let timeout = if goes_on && self.starting.has_room() || self.nap() {
+                Some(Timespec::default())
+            } else {
+                self.deadline().map(until)
+            };
+            if let Err(e) = self.take_events(&mut ready, timeout.as_ref()) {
                 // Cannot happen with valid arguments; ending lets init start a successor.
                 say::offer(self.who, format_args!("wait for events: {e}"));
                 return 111;
             }
+            self.reap();
             self.ring();
+            self.take_more();
         }
     }
 
-    /// Waits, and takes all that is ready then and meanwhile: what many services
-    /// come to in one go is written once.
-    fn take_round(
+    /// Whether something is left over from the last turn.
+    fn goes_on(&self) -> bool {
+        self.zombies.are_left() || self.core.is_busy()
+    }
+
+    /// When to wake at the latest.
+    fn deadline(&self) -> Option<Instant> {
+        let dot = self.title.as_ref().map(Title::next_dot);
+        let own = dot.into_iter().chain(self.upgrade_deadline());
+        let others = own.chain(self.late.deadline());
+        let others = others.chain(self.starting.deadline());
+        self.core.deadline().into_iter().chain(others).min()
+    }
+
+    /// Waits, and takes some of what is ready; the kernel tells of the rest again, and
+    /// of that first which waited longest.
+    fn take_events(
         &mut self,
         ready: &mut Vec<epoll::Event>,
-        timeout: Option<Timespec>,
+        timeout: Option<&Timespec>,
     ) -> Result<(), Errno> {
-        let mut timeout = timeout;
-        for _ in 0..BATCHES_MAX {
-            match epoll::wait(&self.epoll, spare_capacity(ready), timeout.as_ref()) {
-                Ok(0) | Err(Errno::INTR) => break,
-                Ok(_) => {}
-                Err(e) => return Err(e),
+        match epoll::wait(&self.epoll, spare_capacity(ready), timeout) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(e) => return Err(e),
+        }
+        self.zombies.seen(adopt::now());
+        self.budget = Budget::new();
+        for event in ready.drain(..) {
+            let token = Token::decode(event.data.u64());
+            if token == Token::Signals || self.budget.is_left() {
+                self.dispatch(token);
             }
-            for event in ready.drain(..) {
-                self.dispatch(Token::decode(event.data.u64()));
-            }
-            timeout = Some(Timespec::default());
         }
         Ok(())
+    }
+
+    /// Whether there is time for more of the same, and a place for what it starts.
+    fn may_go_on(&self) -> bool {
+        self.budget.is_left() && self.starting.has_room()
+    }
+
+    /// Deals with some of what was put aside.
+    fn take_more(&mut self) {
+        self.budget = Budget::new();
+        while self.core.has_more() && self.may_go_on() {
+            self.feed(Input::More);
+        }
     }
 
     /// Hands in what happened, and does what follows, answers included.
     fn feed(&mut self, input: Input) {
         self.turn += 1;
-        self.finish_before(&input);
         self.core.handle(adopt::moment(), input);
         self.act();
     }
@@ -318,8 +360,8 @@ impl Engine {
     /// Does what is to be done; starts may be under way after that.
     fn act(&mut self) {
         while let Some(next) = self.core.peek() {
-            if self.starting.hold_up(next) {
-                self.finish_one();
+            if next.needs_all_answers() && !self.starting.is_empty() {
+                self.take_all_answers(None);
                 continue;
             }
             let answer = self.core.next().and_then(|action| self.perform(action));
@@ -329,10 +371,11 @@ impl Engine {
         }
     }
 
-    /// Acts on the deadlines that have come.
+    /// Acts on some of the deadlines that have come.
     fn ring(&mut self) {
         let now = adopt::now();
-        while self.core.deadline().is_some_and(|at| at <= now) {
+        self.budget = Budget::new();
+        while self.core.deadline().is_some_and(|at| at <= now) && self.may_go_on() {
             self.feed(Input::Due);
         }
         if let Some(title) = &mut self.title {
@@ -363,6 +406,8 @@ impl Engine {
                     title.take();
                 }
             }
+            // They stay in the fifo, and the kernel tells again.
+            Token::Control(id) if self.core.holds_back(id.unit) => {}
             Token::Control(id) => {
                 self.obey(id);
             }
@@ -376,11 +421,13 @@ impl Engine {
     }
 
     fn take_signals(&mut self) {
-        let mut children = false;
-        while let Some(delivered) = self.signals.next() {
+        for _ in 0..SIGNALS_MAX {
+            let Some(delivered) = self.signals.next() else {
+                break;
+            };
             match delivered.signal {
                 signal::SIGCHLD => {
-                    children = true;
+                    self.zombies.may_be_left();
                     self.reap_named(delivered.sender);
                 }
                 // Debian's packages ask for a look at the scan directory by it.
@@ -389,74 +436,32 @@ impl Engine {
                 signal => self.signalled(signal),
             }
         }
-        if children {
-            self.reap();
-        }
     }
 
-    /// Takes the child that a signal names. The kernel looks for any other among
-    /// all, and takes longest where there is none: so this one is started again
-    /// first, and that look comes once for many signals.
-    fn reap_named(&mut self, pid: u32) {
-        // PID 1 leaves word before it reaps.
-        if std::process::id() != 1
-            && let Some(pid) = rustix::process::Pid::from_raw(pid as i32)
-            && self.may_be_taken(pid)
-            && let Ok(Some(ended)) = waitpid(Some(pid), WaitOptions::NOHANG)
-        {
-            self.child_ended(ended);
-        }
-    }
-
-    /// Takes every dead child, whoever's it is.
-    fn reap(&mut self) {
-        while let Ok(Some((pid, status))) = machine::exits::next() {
-            // If its start failed, that has taken it.
-            if self.may_be_taken(pid)
-                && let Ok(Some(ended)) = machine::exits::take(pid, status)
-            {
-                self.child_ended(ended);
+    /// Does what is said by control bytes, up to one that starts something: what is
+    /// said after that is for what is started. Whether there are any.
+    fn obey(&mut self, id: Id) -> bool {
+        let (mut said, mut release) = (0, false);
+        while said < CONTROL_BYTES {
+            let Some(byte) = self.half(id).and_then(|half| half.supervise.next_control()) else {
+                break;
+            };
+            said += 1;
+            release |= byte == keeper::RELEASE;
+            if let Some(command) = Command::from_byte(byte) {
+                self.feed(Input::Command(id, command));
+            }
+            if self.core.holds_back(id.unit) {
+                break;
             }
         }
-    }
-
-    /// Before a child is reaped: whether it is there, when all is done that comes first.
-    fn may_be_taken(&mut self, pid: rustix::process::Pid) -> bool {
-        // Only when its start is answered is it certain whose it is; and what it was
-        // told may start others.
-        self.may_be_reaped(pid) && (!self.hear_last_words(pid) || self.may_be_reaped(pid))
-    }
-
-    /// What a service was told before it ended, by itself perhaps, counts before its
-    /// end: it may be that it is not to start again. While it is a zombie, a signal
-    /// that follows from that reaches nobody else. Whether there was anything.
-    fn hear_last_words(&mut self, pid: rustix::process::Pid) -> bool {
-        let id = self.core.whose(pid.as_raw_pid() as Pid);
-        id.is_some_and(|id| self.obey(id))
-    }
-
-    fn child_ended(&mut self, (pid, status): (rustix::process::Pid, WaitStatus)) {
-        let pid = pid.as_raw_pid() as Pid;
-        // First, for what follows from the others may start a child with this pid.
-        self.feed(Input::ChildEnded(pid, Exit::Status(status.as_raw())));
-        self.notice_ended(pid);
-        self.trial_ended(pid, status.as_raw());
-    }
-
-    /// Does what is said by control bytes; whether there are any.
-    fn obey(&mut self, id: Id) -> bool {
-        let mut buffer = [0; CONTROL_BYTES];
-        let Some(half) = self.half(id) else {
-            return false;
-        };
-        let bytes = half.supervise.read_control(&mut buffer);
-        if bytes.is_empty() {
+        if said == 0 {
             return false;
         }
-        for command in bytes.iter().filter_map(|b| Command::from_byte(*b)) {
-            self.feed(Input::Command(id, command));
+        if release {
+            self.take_all_answers(Some(id.unit));
+            self.act();
         }
-        let release = bytes.contains(&keeper::RELEASE);
         self.feed(Input::Obeyed { id, release });
         true
     }

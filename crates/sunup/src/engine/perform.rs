@@ -68,7 +68,10 @@ impl Engine {
 
     fn perform_there(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::Start(job) => self.start(job),
+            Action::Start(job) => {
+                self.budget.start();
+                self.start(job)
+            }
             Action::Signal(id, pid, sig) => self.signal(id, pid, sig),
             Action::Show { id, facts, files } => self.show(id, &facts, files),
             Action::Open {
@@ -78,6 +81,7 @@ impl Engine {
             } => Some(self.open(unit, &name, identity)),
             Action::Look { id, look, log } => Some(self.look(id, look, log)),
             Action::Scan => Some(self.scan()),
+            Action::LookForLiving(places) => Some(self.look_for_living(&places)),
             Action::Leave => Some(self.leave()),
             unanswered => {
                 self.carry_out(unanswered);
@@ -100,6 +104,7 @@ impl Engine {
                 }
             }
             Action::CloseLog(unit) => {
+                self.launcher.wait();
                 if let Some(unit) = self.units.get_mut(&unit) {
                     if let Some(log) = unit.log.take() {
                         log.supervise.release(log.home());
@@ -126,6 +131,7 @@ impl Engine {
             | Action::Open { .. }
             | Action::Look { .. }
             | Action::Scan
+            | Action::LookForLiving(_)
             | Action::Leave => {}
         }
     }
@@ -158,6 +164,7 @@ impl Engine {
     }
 
     fn show(&mut self, id: Id, facts: &Facts, files: Files) -> Option<Input> {
+        self.let_go(id);
         let half = self.half(id)?;
         if files.mark {
             half.supervise.mark(facts.stopping);
@@ -211,6 +218,7 @@ impl Engine {
     }
 
     fn remove(&mut self, unit: UnitId) -> Option<Box<Unit>> {
+        self.launcher.wait();
         let unit = self.units.remove(&unit)?;
         if let (Some(scan_dir), Some(watch)) = (&mut self.scan_dir, unit.watch) {
             scan_dir.leave_home(watch);

@@ -1,87 +1,195 @@
-//! Starts under way. The supervisor goes on while a child loads its program; the
-//! answer is handed in before what has to wait for it, as [`model::supervisor`] says.
+//! Starts under way. The supervisor goes on while a child loads its program, and
+//! takes the answers as they come; [`model::supervisor`] says what that means.
+//!
+//! The kernel wakes who sleeps for such an answer, and for nothing else at the same
+//! time. So while there is nothing else to do it is waited for, but no longer than
+//! [`NAP_NS`], after which signals and commands are heard; and after [`LATE_NS`] it is
+//! late. From then on it is asked for at longer and longer times: a program that
+//! hangs wakes the supervisor once in a second.
 
-use std::collections::VecDeque;
-
-use model::service::{Exit, Pid};
-use model::supervisor::{Action, Id, Input, Job};
+use model::service::{Failure, Pid};
+use model::supervisor::{Id, Input, Job, UnitId};
+use model::time::Instant;
 
 use super::half::About;
 use super::launch::Refusal;
 use super::perform::path_of;
 use super::{Engine, adopt};
 use crate::sys::child;
+use crate::sys::spawn;
 use crate::sys::spawner::{SEATS, Start};
+
+/// How long (ns) the supervisor hears nothing because an answer is about to come.
+const NAP_NS: u64 = 2_000_000;
+/// An answer that takes longer (ns) is late.
+const LATE_NS: u64 = 100_000_000;
+/// A late answer is asked for again after as long as it has taken so far, and at
+/// the latest after so long (ns).
+const ASK_NS_MAX: u64 = 1_000_000_000;
+
+/// A start whose outcome is not known yet.
+struct UnderWay {
+    job: Job,
+    start: Start,
+    since: Instant,
+    /// It is late, and when it is asked for again.
+    ask_at: Option<Instant>,
+}
 
 /// Those whose outcome is not known yet, in their order.
 #[derive(Default)]
-pub struct Starting(VecDeque<(Job, Start)>);
+pub struct Starting(Vec<UnderWay>);
 
 impl Starting {
+    /// Whether one more makes good use of the machine.
+    pub fn has_room(&self) -> bool {
+        self.0.iter().filter(|way| way.ask_at.is_none()).count() < SEATS
+    }
+
     /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether an action must wait for the first of them.
-    pub fn hold_up(&self, action: &Action) -> bool {
-        let is_full = matches!(action, Action::Start(_)) && self.0.len() >= SEATS;
-        is_full || self.ids().any(|id| action.waits_for(id))
-    }
-
-    fn ids(&self) -> impl Iterator<Item = Id> {
-        self.0.iter().map(|(job, _)| job.id())
+    /// When to look at those that are late.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.0.iter().filter_map(|way| way.ask_at).min()
     }
 }
 
 impl Engine {
-    /// Before a child is reaped: whether it has ended and is still there, once the
-    /// answers that its end waits for are handed in. Once it is reaped, its pid may be
-    /// given to what is started then.
-    pub(super) fn may_be_reaped(&mut self, pid: rustix::process::Pid) -> bool {
-        let has_ended = || child::has_ended(pid) == Ok(true);
-        if self.starting.is_empty() {
-            return true;
-        }
-        if !has_ended() {
-            return false;
-        }
-        let end = Input::ChildEnded(pid.as_raw_pid() as Pid, Exit::Unknown);
-        self.finish_before(&end);
-        has_ended()
-    }
-
-    /// Before an input is handed in: the answers that it waits for.
-    pub(super) fn finish_before(&mut self, input: &Input) {
-        while self.starting.ids().any(|id| self.core.waits_for(input, id)) {
-            self.finish_one();
-            self.act();
-        }
-    }
-
     /// Starts a child; a refusal is an answer at once.
     pub(super) fn start(&mut self, job: Job) -> Option<Input> {
         let id = job.id();
         let Some(unit) = self.units.get(&id.unit) else {
-            return Some(Input::NotStarted(job, model::service::Failure::Absent));
+            return Some(Input::NotStarted(job, Failure::Absent));
         };
         let dir = || path_of(self.scan_dir.as_ref(), &self.core, id);
         match self.launcher.launch(unit, job, dir) {
             Ok(start) => {
-                self.starting.0.push_back((job, start));
+                self.starting.0.push(UnderWay {
+                    job,
+                    start,
+                    since: adopt::now(),
+                    ask_at: None,
+                });
                 None
             }
             Err(refusal) => Some(self.refused(job, refusal)),
         }
     }
 
-    /// Hands in the answer of the start that came first, if there is one.
-    pub(super) fn finish_one(&mut self) {
-        let Some((job, start)) = self.starting.0.pop_front() else {
+    /// Hands in the answers that are there, and tells of those that are late.
+    pub(super) fn take_answers(&mut self) {
+        let mut at = 0;
+        while let Some(way) = self.starting.0.get(at) {
+            let now = adopt::now();
+            let asks = way.ask_at.is_some_and(|ask_at| ask_at <= now);
+            if self.launcher.is_over(&way.start, 0, asks) {
+                self.finish(at);
+                continue;
+            }
+            let taken_ns = now.0.saturating_sub(way.since.0);
+            if asks || way.ask_at.is_none() && taken_ns >= LATE_NS {
+                self.is_late(at, now, taken_ns);
+            }
+            at += 1;
+        }
+    }
+
+    fn is_late(&mut self, at: usize, now: Instant, taken_ns: u64) {
+        let Some(way) = self.starting.0.get_mut(at) else {
             return;
         };
+        let is_news = way.ask_at.is_none();
+        // A leader of a session has made none yet.
+        let process = self.launcher.process(&way.start);
+        if let Some(pid) = process {
+            way.ask_at = Some(Instant(now.0 + taken_ns.min(ASK_NS_MAX)));
+            let job = way.job;
+            if !is_news {
+                return;
+            }
+            if let Some(half) = self.half(job.id()).filter(|_| job.is_process()) {
+                // That of an adopted process has ended.
+                half.pidfd = None;
+            }
+            self.feed(Input::Late(job, pid as Pid));
+        }
+    }
+
+    /// Sleeps until an answer is there that is about to come, or for a moment;
+    /// whether there is one to wait for.
+    pub(super) fn nap(&self) -> bool {
+        let mut starts = self.starting.0.iter();
+        let next = starts.find(|way| way.ask_at.is_none());
+        next.inspect(|way| {
+            self.launcher.is_over(&way.start, NAP_NS, false);
+        })
+        .is_some()
+    }
+
+    /// Hands in all answers, or those of a unit, for what follows to be done. What is
+    /// late, or in a moment would be, is taken for started.
+    pub(super) fn take_all_answers(&mut self, of: Option<UnitId>) {
+        let now = adopt::now();
+        let is_of = |way: &mut UnderWay| of.is_none_or(|unit| way.job.id().unit == unit);
+        let ways: Vec<_> = self.starting.0.extract_if(.., is_of).collect();
+        for UnderWay {
+            job, start, since, ..
+        } in ways
+        {
+            let taken_ns = now.0.saturating_sub(since.0);
+            let wait_ns = LATE_NS.saturating_sub(taken_ns);
+            let is_over = self.launcher.is_over(&start, wait_ns, true);
+            let dir = || path_of(self.scan_dir.as_ref(), &self.core, job.id());
+            let pid = if is_over {
+                self.launcher.finish(start, job, dir)
+            } else {
+                self.launcher.abandon(start, job, dir)
+            };
+            self.answer(job, pid);
+        }
+    }
+
+    /// Before descriptors of a service or logger are replaced: no child needs them.
+    pub(super) fn let_go(&self, id: Id) {
+        if self.starting.0.iter().any(|way| way.job.id() == id) {
+            self.launcher.wait();
+        }
+    }
+
+    /// Before a child is reaped that has ended: whether it is still there, once the
+    /// answer of its own start is handed in, which comes first. What follows from that
+    /// may start others, but none with its pid.
+    pub(super) fn may_be_reaped(&mut self, pid: rustix::process::Pid) -> bool {
+        let raw = pid.as_raw_pid();
+        if self.launcher.take_leader(raw) {
+            return false;
+        }
+        let mut starts = self.starting.0.iter();
+        let own = starts.position(|way| self.launcher.process(&way.start) == Some(raw));
+        let Some(at) = own else {
+            return true;
+        };
+        if child::has_ended(pid) != Ok(true) {
+            return false;
+        }
+        self.finish(at);
+        child::has_ended(pid) == Ok(true)
+    }
+
+    /// Hands in the answer of a start that is over, and does what follows.
+    fn finish(&mut self, at: usize) {
+        let UnderWay { job, start, .. } = self.starting.0.remove(at);
         let dir = || path_of(self.scan_dir.as_ref(), &self.core, job.id());
-        let answer = match self.launcher.finish(start, job, dir) {
+        let finished = self.launcher.finish(start, job, dir);
+        self.answer(job, finished);
+        self.act();
+    }
+
+    fn answer(&mut self, job: Job, pid: Result<spawn::Pid, Refusal>) {
+        let answer = match pid {
             Ok(pid) => {
                 if let Some(half) = self.half(job.id()) {
                     half.started(job);

@@ -172,13 +172,12 @@ impl Supervise {
         self.fifos.as_ref().map(|f| f.control.as_fd())
     }
 
-    /// Reads waiting control bytes; never blocks.
-    pub fn read_control<'b>(&self, buffer: &'b mut [u8]) -> &'b [u8] {
-        let Some(control) = self.control() else {
-            return &[];
-        };
-        let n = rustix::io::read(control, &mut *buffer).unwrap_or(0);
-        buffer.get(..n).unwrap_or_default()
+    /// Reads the next control byte, if one waits; never blocks.
+    pub fn next_control(&self) -> Option<u8> {
+        let mut byte = [0];
+        let n = rustix::io::read(self.control()?, &mut byte).unwrap_or(0);
+        let [byte] = byte;
+        (n == 1).then_some(byte)
     }
 }
 

@@ -7,7 +7,8 @@
 //! other prepares the next. So a child has a [`Seat`] of its own with all that it
 //! needs, touches nothing else, and the kernel tells when it is done with it
 //! (`CLONE_CHILD_CLEARTID`). [`Spawner::start`] takes a seat, and [`Spawner::finish`]
-//! waits for the outcome and gives it back.
+//! gives it back with the outcome. A child that hangs in its exec keeps its seat, and
+//! others are made, up to a bound; nobody has to wait for it.
 //!
 //! A child must not hold its parent's signal mask or SIGPIPE disposition: they are
 //! reset. (std's `Command` hands a blocked mask on.)
@@ -16,15 +17,16 @@ use std::cell::{Cell, UnsafeCell};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
-use rustix::event::Timespec;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit};
 use rustix::thread::futex;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::child;
+use super::clock;
+use super::memory::Stack;
 use super::raw::{self, syscall};
 use super::signal;
 use super::spawn::{Pid, pointers};
@@ -112,18 +114,17 @@ pub enum SpawnError {
     Step(&'static str, io::Error),
 }
 
-/// So many children may be on their way at once.
+/// So many children on their way make good use of a machine's processors.
 pub const SEATS: usize = 8;
+/// So many may be on their way at once, those that hang included. What is to be
+/// started beyond that is tried again later.
+pub const SEATS_MAX: usize = 128;
 
-const STACK_BYTES: usize = 32 * 1024;
-const STACK_WORDS: usize = STACK_BYTES / size_of::<u128>();
-
-/// After this it is asked whether a child ended of which nothing was told: kernels
+/// After this (ns) it is asked whether a child ended of which nothing was told: kernels
 /// before 4.9 do not tell of one that was killed.
-const ASK_AGAIN: Timespec = Timespec {
-    tv_sec: 1,
-    tv_nsec: 0,
-};
+const ASK_AGAIN_NS: u64 = 1_000_000_000;
+/// So often (ns) it is asked whether a child has descriptors of its own.
+const LOOK_NS: u64 = 1_000_000;
 
 const STDIO: &str = "set up standard input and output";
 
@@ -148,6 +149,10 @@ const CLEARTID: c_int = if SLEEP == 0 {
 struct Seat {
     /// Not zero while a child runs on the supervisor's memory.
     busy: AtomicU32,
+    /// Not zero once it needs no descriptors of the supervisor any more.
+    owns: AtomicU32,
+    /// Of the program's process, from the kernel; 0 if there is none.
+    pid: AtomicI32,
     /// That child's alone meanwhile, else the supervisor's.
     way: UnsafeCell<Way>,
     /// A low number, for a descriptor of the child: what lies above all slots is not copied.
@@ -156,6 +161,8 @@ struct Seat {
     child: Cell<Option<Pid>>,
     /// That child leads a session, and makes the program's process.
     is_led: Cell<bool>,
+    /// Of the program's process, and of the leader.
+    stacks: [Stack; 2],
 }
 
 /// What a child needs and what it leaves.
@@ -165,11 +172,11 @@ struct Way {
     envp: *const *const c_char,
     stack: *mut c_void,
     busy: *const AtomicU32,
+    owns: *const AtomicU32,
+    pid: *const AtomicI32,
     slot: RawFd,
     /// The highest descriptor that it keeps.
     last: RawFd,
-    /// Of the program's process, from the kernel; 0 if there is none.
-    pid: Pid,
     failed: Option<(&'static str, c_int)>,
 }
 
@@ -180,10 +187,11 @@ pub struct Start(usize);
 
 /// Starts programs; keeps what children need between two starts.
 pub struct Spawner {
-    /// They do not move: children know where they are.
-    seats: Box<[Seat]>,
-    /// Two for each seat: one is for the leader of a session.
-    stacks: Box<[UnsafeCell<u128>]>,
+    #[expect(
+        clippy::vec_box,
+        reason = "children know where they are: they do not move"
+    )]
+    seats: Vec<Box<Seat>>,
     /// What the slots hold in between.
     idle: OwnedFd,
 }
@@ -192,38 +200,25 @@ impl Spawner {
     /// Makes the seats.
     ///
     /// # Errors
-    /// No descriptors are to be had.
+    /// No descriptors or no memory are to be had.
     pub fn new() -> io::Result<Self> {
         let idle = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
-        let mut slots = vec![];
+        let seats = vec![];
+        let mut spawner = Self { seats, idle };
         for _ in 0..SEATS {
-            slots.push(rustix::io::fcntl_dupfd_cloexec(&idle, 3)?);
+            spawner.add_seat()?;
         }
-        let last = slots.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(0);
-        let words = 2 * SEATS * STACK_WORDS;
-        let stacks: Box<[_]> = (0..words).map(|_| UnsafeCell::new(0)).collect();
-        let seats = slots.into_iter().map(|slot| Seat {
-            busy: AtomicU32::new(0),
-            way: UnsafeCell::new(Way {
-                plan: None,
-                argv: vec![],
-                envp: std::ptr::null(),
-                stack: std::ptr::null_mut(),
-                busy: std::ptr::null(),
-                slot: slot.as_raw_fd(),
-                last,
-                pid: 0,
-                failed: None,
-            }),
-            slot,
-            child: Cell::new(None),
-            is_led: Cell::new(false),
-        });
-        Ok(Self {
-            seats: seats.collect(),
-            stacks,
-            idle,
-        })
+        Ok(spawner)
+    }
+
+    fn add_seat(&mut self) -> io::Result<usize> {
+        if self.seats.len() >= SEATS_MAX {
+            return Err(Errno::AGAIN.into());
+        }
+        let slot = rustix::io::fcntl_dupfd_cloexec(&self.idle, 3)?;
+        let seat = Seat::new(slot)?;
+        self.seats.push(Box::new(seat));
+        Ok(self.seats.len() - 1)
     }
 
     /// Starts a program. The supervisor must be single-threaded and must have no
@@ -232,19 +227,20 @@ impl Spawner {
     ///
     /// # Errors
     /// There is no child, or no seat for it.
-    pub fn start(&self, plan: Plan) -> Result<Start, SpawnError> {
-        let free = self
-            .seats
-            .iter()
-            .position(|seat| seat.child.get().is_none());
-        let Some((number, seat)) = free.and_then(|n| Some((n, self.seats.get(n)?))) else {
+    pub fn start(&mut self, plan: Plan) -> Result<Start, SpawnError> {
+        let free = self.seats.iter().position(|seat| seat.is_free());
+        let number = free.map_or_else(|| self.add_seat(), Ok);
+        let number = number.map_err(SpawnError::Fork)?;
+        let slots = self.seats.iter().map(|seat| seat.slot.as_raw_fd());
+        let last = slots.max().unwrap_or(0);
+        let Some(seat) = self.seats.get(number) else {
             return Err(SpawnError::Fork(Errno::AGAIN.into()));
         };
         if let Some((from, _)) = plan.stdio {
             copy(from, seat.slot.as_raw_fd()).map_err(|e| SpawnError::Step(STDIO, e))?;
         }
         let is_led = plan.session == Session::Detached;
-        match self.clone_child(number, seat, plan) {
+        match seat.clone_child(plan, last) {
             Ok(child) => {
                 seat.child.set(Some(child));
                 seat.is_led.set(is_led);
@@ -257,6 +253,31 @@ impl Spawner {
         }
     }
 
+    fn seat(&self, start: &Start) -> Option<(&Seat, Pid)> {
+        let seat = self.seats.get(start.0)?;
+        Some((seat, seat.child.get()?))
+    }
+
+    /// Whether [`Spawner::finish`] has nothing to wait for; waits so long (ns) for that.
+    /// `asks`: it may be that nobody tells of the end.
+    pub fn is_over(&self, start: &Start, wait_ns: u64, asks: bool) -> bool {
+        self.seat(start)
+            .is_none_or(|(seat, _)| seat.is_done(wait_ns) || asks && seat.has_ended())
+    }
+
+    /// The process of a start, once there is one.
+    pub fn process(&self, start: &Start) -> Option<Pid> {
+        let (seat, _) = self.seat(start)?;
+        Some(seat.pid.load(Ordering::Acquire)).filter(|pid| *pid > 0)
+    }
+
+    /// Reaps a child that has ended, if it led the session of a start.
+    pub fn take_leader(&self, pid: Pid) -> bool {
+        let mut seats = self.seats.iter();
+        let seat = seats.find(|seat| seat.is_led.get() && seat.child.get() == Some(pid));
+        seat.inspect(|seat| seat.take_leader()).is_some()
+    }
+
     /// Waits until it is certain whether the program was started; its pid.
     ///
     /// # Errors
@@ -266,17 +287,13 @@ impl Spawner {
         reason = "it is over, and cannot be finished again"
     )]
     pub fn finish(&self, start: Start) -> Result<Pid, SpawnError> {
-        let seat = self.seats.get(start.0);
-        let Some((seat, child)) = seat.and_then(|seat| Some((seat, seat.child.get()?))) else {
+        let Some((seat, _)) = self.seat(&start) else {
             // Not one of ours.
             return Err(SpawnError::Fork(Errno::INVAL.into()));
         };
         seat.wait();
-        if seat.is_led.get() {
-            reap(child);
-        }
-        // SAFETY: the kernel wrote it before the program's process began, and that does not touch it.
-        let pid = unsafe { (*seat.way.get()).pid };
+        seat.take_leader();
+        let pid = seat.pid.load(Ordering::Acquire);
         match self.leave(seat) {
             Some((FORK, errno)) => Err(SpawnError::Fork(io::Error::from_raw_os_error(errno))),
             Some((step, errno)) => {
@@ -289,15 +306,53 @@ impl Spawner {
         }
     }
 
-    /// Waits until no child uses the supervisor's memory, or descriptors of it by their number.
+    /// Waits no longer for a start: its process is taken for the program's. If that
+    /// fails, it ends.
+    ///
+    /// # Errors
+    /// There is no process.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "it is over, and cannot be finished again"
+    )]
+    pub fn abandon(&self, start: Start) -> Result<Pid, SpawnError> {
+        let Some((seat, _)) = self.seat(&start) else {
+            return Err(SpawnError::Fork(Errno::INVAL.into()));
+        };
+        // A leader has no program that could hang.
+        seat.take_leader();
+        seat.child.set(None);
+        if seat.owns.load(Ordering::Acquire) != 0 {
+            // As when it is left.
+            drop(copy(self.idle.as_raw_fd(), seat.slot.as_raw_fd()));
+        }
+        match seat.pid.load(Ordering::Acquire) {
+            0 => Err(SpawnError::Fork(Errno::AGAIN.into())),
+            pid => Ok(pid),
+        }
+    }
+
+    /// In a fork of this process: the children on their way run on other memory.
+    pub fn forget(&self) {
+        for seat in &self.seats {
+            seat.busy.store(0, Ordering::Release);
+            self.leave(seat);
+        }
+    }
+
+    /// Waits until no child uses descriptors of the supervisor by their number.
     pub fn wait(&self) {
-        self.seats.iter().for_each(Seat::wait);
+        let mine = |seat: &Seat| seat.owns.load(Ordering::Acquire) == 0;
+        for seat in &self.seats {
+            while mine(seat) && !seat.is_done(LOOK_NS) && !seat.has_ended() {}
+        }
     }
 
     /// Gives a seat back once its child is done with it; what failed there.
     fn leave(&self, seat: &Seat) -> Option<(&'static str, c_int)> {
         seat.wait();
         seat.child.set(None);
+        seat.is_led.set(false);
         // SAFETY: the seat is free, so this is the only reference.
         let way = unsafe { &mut *seat.way.get() };
         if way.plan.take().is_some_and(|plan| plan.stdio.is_some()) {
@@ -306,72 +361,110 @@ impl Spawner {
         }
         way.failed.take()
     }
-
-    /// Makes the child of a free seat: the program's process, or the leader of its session.
-    fn clone_child(&self, number: usize, seat: &Seat, plan: Plan) -> Result<Pid, c_int> {
-        unsafe extern "C" {
-            static environ: *const *const c_char;
-        }
-        let is_led = plan.session == Session::Detached;
-        // SAFETY: the seat is free, so this is the only reference to what it shares.
-        let way = unsafe { &mut *seat.way.get() };
-        way.argv = pointers(&plan.argv);
-        way.plan = Some(plan);
-        // SAFETY: `environ` is libc's; nothing in this single-threaded program changes it meanwhile.
-        way.envp = unsafe { environ };
-        way.stack = self.stack(number);
-        way.busy = &raw const seat.busy;
-        way.pid = 0;
-        way.failed = None;
-        seat.busy.store(1, Ordering::Release);
-        let way = seat.way.get();
-        // SAFETY: each process runs on a stack of its own, and what it uses of this memory stays
-        // as it is until the kernel clears `busy`, and the leader is reaped.
-        let cloned = unsafe {
-            if is_led {
-                let flags = SHARED | SLEEP | libc::SIGCHLD;
-                let stack = self.stack(SEATS + number);
-                let (none, busy) = (std::ptr::null_mut(), std::ptr::null_mut());
-                raw::clone(leader_process, stack, flags, way.cast(), none, busy)
-            } else {
-                clone_program(way, 0)
-            }
-        };
-        cloned.inspect_err(|_| seat.busy.store(0, Ordering::Release))
-    }
-
-    /// The top of a stack.
-    fn stack(&self, number: usize) -> *mut c_void {
-        let stack = self.stacks.chunks_exact(STACK_WORDS).nth(number);
-        let top = stack.map(|stack| UnsafeCell::raw_get(stack.as_ptr_range().end));
-        top.unwrap_or(std::ptr::null_mut()).cast()
-    }
 }
 
 impl Drop for Spawner {
     fn drop(&mut self) {
-        // Its memory is needed as long.
-        self.wait();
-        for seat in &self.seats {
-            if let Some(leader) = seat.child.get().filter(|_| seat.is_led.get()) {
-                reap(leader);
+        for seat in self.seats.drain(..) {
+            if seat.is_free() {
+                continue;
             }
+            seat.take_leader();
+            // A child that hangs needs it as long as it does.
+            Box::leak(seat);
         }
     }
 }
 
 impl Seat {
+    fn new(slot: OwnedFd) -> io::Result<Self> {
+        let number = slot.as_raw_fd();
+        Ok(Self {
+            busy: AtomicU32::new(0),
+            owns: AtomicU32::new(1),
+            pid: AtomicI32::new(0),
+            way: UnsafeCell::new(Way {
+                plan: None,
+                argv: vec![],
+                envp: std::ptr::null(),
+                stack: std::ptr::null_mut(),
+                busy: std::ptr::null(),
+                owns: std::ptr::null(),
+                pid: std::ptr::null(),
+                slot: number,
+                last: number,
+                failed: None,
+            }),
+            slot,
+            child: Cell::new(None),
+            is_led: Cell::new(false),
+            stacks: [Stack::new()?, Stack::new()?],
+        })
+    }
+
+    /// Whether nobody is on this way.
+    fn is_free(&self) -> bool {
+        self.child.get().is_none() && self.busy.load(Ordering::Acquire) == 0
+    }
+
+    /// Makes the child of a free seat: the program's process, or the leader of its session.
+    fn clone_child(&self, plan: Plan, last: RawFd) -> Result<Pid, c_int> {
+        unsafe extern "C" {
+            static environ: *const *const c_char;
+        }
+        let is_led = plan.session == Session::Detached;
+        // SAFETY: the seat is free, so this is the only reference to what it shares.
+        let way = unsafe { &mut *self.way.get() };
+        let [stack, leaders] = &self.stacks;
+        way.argv = pointers(&plan.argv);
+        way.plan = Some(plan);
+        // SAFETY: `environ` is libc's; nothing in this single-threaded program changes it meanwhile.
+        way.envp = unsafe { environ };
+        way.stack = stack.top();
+        way.busy = &raw const self.busy;
+        way.owns = &raw const self.owns;
+        way.pid = &raw const self.pid;
+        way.last = last;
+        way.failed = None;
+        self.pid.store(0, Ordering::Release);
+        self.owns.store(0, Ordering::Release);
+        self.busy.store(1, Ordering::Release);
+        let way = self.way.get();
+        // SAFETY: each process runs on a stack of its own, and what it uses of this memory stays
+        // as it is until the kernel clears `busy`, and the leader is reaped.
+        let cloned = unsafe {
+            if is_led {
+                let flags = SHARED | SLEEP | libc::SIGCHLD;
+                let (none, busy) = (std::ptr::null_mut(), std::ptr::null_mut());
+                raw::clone(leader_process, leaders.top(), flags, way.cast(), none, busy)
+            } else {
+                clone_program(way, 0)
+            }
+        };
+        cloned.inspect_err(|_| self.busy.store(0, Ordering::Release))
+    }
+
+    /// Whether the child has its program, or has ended; waits so long (ns) for that.
+    fn is_done(&self, wait_ns: u64) -> bool {
+        if self.busy.load(Ordering::Acquire) != 0 && wait_ns != 0 {
+            // Not private: so the kernel wakes. Interrupted or too late is no matter.
+            let most = clock::timespec(wait_ns);
+            let _woken = futex::wait(&self.busy, futex::Flags::empty(), 1, Some(&most));
+        }
+        self.busy.load(Ordering::Acquire) == 0
+    }
+
     /// Waits until the child has its program, or has ended.
     fn wait(&self) {
-        while self.busy.load(Ordering::Acquire) != 0 {
-            // Not private: so the kernel wakes.
-            match futex::wait(&self.busy, futex::Flags::empty(), 1, Some(&ASK_AGAIN)) {
-                Err(Errno::TIMEDOUT) if self.has_ended() => break,
-                // Woken, interrupted, or it was over before.
-                _ => {}
-            }
-        }
+        while !self.is_done(ASK_AGAIN_NS) && !self.has_ended() {}
         self.busy.store(0, Ordering::Release);
+    }
+
+    /// Reaps the leader, which ends at once, if there is one that was not reaped.
+    fn take_leader(&self) {
+        if let Some(leader) = self.child.get().filter(|_| self.is_led.take()) {
+            reap(leader);
+        }
     }
 
     /// Whether the program's process ended; it is not reaped.
@@ -380,9 +473,8 @@ impl Seat {
             let pid = rustix::process::Pid::from_raw(pid);
             pid.is_some_and(|pid| child::has_ended(pid) == Ok(false))
         };
-        // SAFETY: a leader writes it, and has ended then.
-        let led = || unsafe { (*self.way.get()).pid };
-        !self.child.get().is_some_and(lives) && !lives(led())
+        // A leader makes it, and has ended then.
+        !self.child.get().is_some_and(lives) && !lives(self.pid.load(Ordering::Acquire))
     }
 }
 
@@ -410,13 +502,13 @@ unsafe fn clone_program(way: *mut Way, more: c_int) -> Result<Pid, c_int> {
     unsafe {
         let tids = libc::CLONE_PARENT_SETTID | CLEARTID;
         let flags = SHARED | SLEEP | more | tids | libc::SIGCHLD;
-        let (stack, pid, busy) = ((*way).stack, &raw mut (*way).pid, &*(*way).busy);
+        let (stack, pid, busy) = ((*way).stack, &*(*way).pid, &*(*way).busy);
         let cloned = raw::clone(
             program_process,
             stack,
             flags,
             way.cast(),
-            pid,
+            pid.as_ptr(),
             busy.as_ptr(),
         );
         if CLEARTID == 0 {
@@ -478,6 +570,7 @@ unsafe fn become_program(way: *const Way, plan: &Plan) -> Result<(), (&'static s
         }
         // From here on the supervisor's locks are no longer held by this process.
         own_descriptors(last).map_err(step("have descriptors of its own"))?;
+        (*(*way).owns).store(1, Ordering::Release);
         if let Some((_, to)) = plan.stdio {
             syscall(libc::SYS_dup3, [slot as usize, to as usize, 0, 0]).map_err(step(STDIO))?;
         }
@@ -587,9 +680,9 @@ mod tests {
 
     #[test]
     fn each_of_many_is_told_its_own_outcome() {
-        let (spawner, home) = (Spawner::new().unwrap(), home());
+        let (mut spawner, home) = (Spawner::new().unwrap(), home());
         for session in [Session::Inherit, Session::Detached] {
-            let starts: Vec<_> = (0..SEATS)
+            let starts: Vec<_> = (0..SEATS_MAX)
                 .map(|n| {
                     let mut plan = plan(&home, &format!("exit {n}"));
                     plan.session = session;
@@ -617,7 +710,7 @@ mod tests {
     #[test]
     fn each_writes_to_its_own_pipe_and_leaves_its_own_record() {
         let place = tempfile::tempdir().unwrap();
-        let (spawner, home) = (Spawner::new().unwrap(), File::open(place.path()).unwrap());
+        let (mut spawner, home) = (Spawner::new().unwrap(), File::open(place.path()).unwrap());
         let file = |n| File::create(place.path().join(format!("out{n}"))).unwrap();
         let outs: Vec<_> = (0..SEATS).map(file).collect();
         let records: Vec<_> = (0..SEATS).map(|_| tempfile::tempfile().unwrap()).collect();
@@ -651,7 +744,7 @@ mod tests {
 
     #[test]
     fn who_is_killed_on_the_way_keeps_nobody_waiting() {
-        let (spawner, home) = (Spawner::new().unwrap(), home());
+        let (mut spawner, home) = (Spawner::new().unwrap(), home());
         let start = spawner.start(plan(&home, "exec sleep 1000")).unwrap();
         let pid =
             rustix::process::Pid::from_raw(spawner.seats[start.0].child.get().unwrap()).unwrap();

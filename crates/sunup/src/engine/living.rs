@@ -1,0 +1,58 @@
+//! Which services seem to have a process that an earlier supervisor left. Only the
+//! order in which they are opened follows from it: what a record is worth is looked
+//! at when its lock is held (`adopt.rs`).
+
+use std::path::Path;
+
+use model::adoption;
+use model::format::adopt;
+use model::format::status::{Phase, Status};
+use model::scan::{Identity, Name};
+use model::supervisor::Input;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::process::{Pid, test_kill_process};
+
+use super::Engine;
+use super::adopt::now;
+
+impl Engine {
+    /// Looks at services and their loggers.
+    pub(super) fn look_for_living(&self, places: &[(Name, Identity)]) -> Input {
+        let seems_to_live = |name: &Name| {
+            let home = self.scan_dir.as_ref().map(|dir| dir.path_of(name));
+            home.is_some_and(|home| self.lives(&home) || self.lives(&home.join("log")))
+        };
+        let living = places.iter().filter(|(name, _)| seems_to_live(name));
+        Input::Living(living.map(|(_, identity)| *identity).collect())
+    }
+
+    fn lives(&self, home: &Path) -> bool {
+        let world = self.launcher.world.as_ref();
+        let record = read::<{ adopt::BYTES_MAX }>(&home.join("supervise/lock"));
+        let record = record.as_deref().and_then(adopt::decode);
+        let record = record.filter(|record| adoption::counts(record, world, now()));
+        let recorded = record.map(|record| record.pid);
+        recorded.or_else(|| told(home)).is_some_and(is_there)
+    }
+}
+
+/// The process of the last status, where runit's runsv was, which leaves no record.
+fn told(home: &Path) -> Option<u32> {
+    let status = read::<21>(&home.join("supervise/status"))?;
+    let status = Status::decode(status.as_slice().try_into().ok()?)?;
+    (status.phase != Phase::Down).then_some(status.pid)
+}
+
+fn read<const BYTES: usize>(path: &Path) -> Option<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = openat(CWD, path, flags, Mode::empty()).ok()?;
+    let mut buffer = [0; BYTES];
+    let n = rustix::io::pread(&file, &mut buffer, 0).ok()?;
+    buffer.get(..n).map(<[u8]>::to_vec)
+}
+
+/// Whether there is a process with this pid, whoever's it is.
+fn is_there(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
