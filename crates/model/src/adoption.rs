@@ -6,8 +6,8 @@ use crate::command::Command;
 use crate::format::adopt::{Record, World};
 use crate::format::status::{Phase, Status};
 use crate::format::tai64n::Tai64n;
+use crate::moment::Moment;
 use crate::service::{Event, Exit, Role, Service, Want};
-use crate::supervisor::Moment;
 use crate::time::Instant;
 
 /// What the kernel says about the recorded pid.

@@ -20,6 +20,7 @@ pub mod facts;
 pub mod format;
 pub mod getty;
 pub mod lines;
+pub mod moment;
 pub mod options;
 pub mod pid1;
 pub mod process;

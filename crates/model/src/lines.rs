@@ -68,6 +68,11 @@ pub fn split(block: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// How many lines there are, the unfinished last one included.
+pub fn count(block: &[u8]) -> u64 {
+    split(block).count() as u64
+}
+
 /// The line without its newline.
 pub fn body(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\n").unwrap_or(line)

@@ -49,6 +49,7 @@ use crate::adoption::Inheritance;
 use crate::command::{Command, Sig};
 use crate::facts::{Facts, Files};
 use crate::format::tai64n::Tai64n;
+use crate::moment::Moment;
 use crate::scan::{Identity, Name};
 use crate::service::{Exit, Failure, Pid, Role, Service};
 use crate::settings::{Look, Settings};
@@ -81,15 +82,6 @@ pub struct Id {
     pub unit: UnitId,
     /// Which of the two.
     pub role: Role,
-}
-
-/// A moment on both clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// For deadlines.
-    pub at: Instant,
-    /// For labels in state files; nothing is decided by it.
-    pub wall: Tai64n,
 }
 
 /// What a child is for.

@@ -6,10 +6,11 @@ use model::adoption::Inheritance;
 use model::command::Command;
 use model::format::crash_loop::CrashLoop;
 use model::format::tai64n::Tai64n;
+use model::moment::Moment;
 use model::scan::Identity;
 use model::service::{Action, Event, Exit, Failure, Pid, Role, Service, State, Want};
 use model::settings::{Look, Settings};
-use model::supervisor::{self, Id, Input, Job, Moment, Opened, Scope, Supervisor};
+use model::supervisor::{self, Id, Input, Job, Opened, Scope, Supervisor};
 use model::time::Instant;
 
 const FAILED: Exit = Exit::Status(256);

@@ -6,6 +6,7 @@
 //! followed is decided by [`personality`].
 
 mod applet;
+mod called;
 mod engine;
 mod entries;
 mod machine;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use applet::{APPLETS, Applet, Call};
+use called::{base_name, is_link_to};
 use model::options::{self, Asked};
 
 fn main() -> ExitCode {
@@ -96,28 +98,6 @@ fn not_found(name: &[u8]) -> u8 {
         say::line("sunup", what);
     }
     127
-}
-
-/// The last component of `argv[0]`, without the dash of a login shell.
-fn base_name(argv0: &[u8]) -> &[u8] {
-    let base = argv0.rsplit(|b| *b == b'/').next().unwrap_or(argv0);
-    base.strip_prefix(b"-").unwrap_or(base)
-}
-
-/// Whether the path is a link, or a link to a link, to something of this name.
-fn is_link_to(path: &[u8], name: &str) -> bool {
-    const LINKS_MAX: usize = 40;
-    let mut path = PathBuf::from(std::ffi::OsStr::from_bytes(path));
-    for _ in 0..LINKS_MAX {
-        let Ok(target) = path.read_link() else {
-            return false;
-        };
-        if target.file_name().is_some_and(|file| file == name) {
-            return true;
-        }
-        path.set_file_name(target);
-    }
-    false
 }
 
 fn by_first_argument(args: &[Vec<u8>]) -> u8 {

@@ -9,7 +9,7 @@
 
 use std::sync::OnceLock;
 
-use crate::{base_name, is_link_to};
+use crate::called::{base_name, is_link_to};
 
 /// The name that is looked for.
 const NAME: &str = "busybox";

@@ -22,6 +22,7 @@ use super::unit::{Half, Unit};
 use super::{Id, Job, Scope, Supervisor, UnitId};
 use crate::command::Sig;
 use crate::format::tai64n::Tai64n;
+use crate::moment::Moment;
 use crate::scan::Identity;
 use crate::service::handover::{has, number, value};
 use crate::service::{Pid, Role, Service};
@@ -67,12 +68,7 @@ impl Supervisor {
     /// The supervisor that the lines tell of, at `now`. `is_open` says whether
     /// what belongs to a service or logger is still open; a unit of which that is
     /// not so is left out, to be opened like any other. State files are due.
-    pub fn resume(
-        scope: Scope,
-        text: &str,
-        now: super::Moment,
-        is_open: impl Fn(Id) -> bool,
-    ) -> Self {
+    pub fn resume(scope: Scope, text: &str, now: Moment, is_open: impl Fn(Id) -> bool) -> Self {
         let mut new = Self::new(scope);
         new.now = now;
         let lines = |kind: &'static str| {

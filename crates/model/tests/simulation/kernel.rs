@@ -8,9 +8,9 @@ use model::format::adopt::{Record, World};
 use model::format::crash_loop::CrashLoop;
 use model::format::status::{Phase, Status};
 use model::format::tai64n::Tai64n;
+use model::moment::Moment;
 use model::scan::Identity;
 use model::service::{Exit, Pid, Role};
-use model::supervisor::Moment;
 use model::time::Instant;
 
 /// Pids are below this, so each comes back after a few processes.

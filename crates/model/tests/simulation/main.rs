@@ -31,7 +31,8 @@ mod wishes;
 mod world;
 
 use model::adoption::{self, Evidence, Inheritance, Seen};
-use model::supervisor::{Action, Moment, Supervisor, UnitId};
+use model::moment::Moment;
+use model::supervisor::{Action, Supervisor, UnitId};
 use model::time::Instant;
 
 use random::Random;

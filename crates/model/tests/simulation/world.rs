@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::adoption::{Evidence, Inheritance};
+use model::moment::Moment;
 use model::service::{Exit, Pid, Role};
-use model::supervisor::{Action, Input, Moment, Supervisor, UnitId};
+use model::supervisor::{Action, Input, Supervisor, UnitId};
 use model::time::Instant;
 
 use super::checks::{check_kept, check_rest, check_world};

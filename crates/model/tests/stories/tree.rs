@@ -8,10 +8,11 @@ use model::facts::{Facts, Files as Shown, Stat};
 use model::format::adopt::{Record, World};
 use model::format::status::{Phase, Status};
 use model::format::tai64n::Tai64n;
+use model::moment::Moment;
 use model::scan::Identity;
 use model::service::{Exit, Failure, Pid, Role, Want};
 use model::settings::{Look, Settings};
-use model::supervisor::{Action, Id, Input, Job, Log, Moment, Opened, Scope, Supervisor, UnitId};
+use model::supervisor::{Action, Id, Input, Job, Log, Opened, Scope, Supervisor, UnitId};
 use model::time::Instant;
 
 use super::Step;

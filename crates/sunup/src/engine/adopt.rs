@@ -5,48 +5,27 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
-use std::sync::OnceLock;
 
 use model::adoption::{self, Evidence, Inheritance, Seen};
 use model::format::adopt::{Record, World};
 use model::format::proc_stat;
 use model::service::{Exit, Role, Want};
-use model::supervisor::Moment;
 use model::time::Instant;
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::supervise::{self, Supervise};
 use super::{exits, foreign};
+use crate::machine::world::above;
 use crate::sys::aside::aside;
 use crate::sys::clock;
-
-/// Ancestors looked at.
-const ANCESTORS_MAX: usize = 64;
-
-/// Where this supervisor's pids count; `None` without /proc. Fails as
-/// [`supervise::unless_short`] does.
-pub fn world() -> io::Result<Option<World>> {
-    let boot_id = look(fs::read_to_string("/proc/sys/kernel/random/boot_id"))?;
-    let namespace = look(fs::metadata("/proc/self/ns/pid"))?;
-    Ok(boot_id.zip(namespace).map(|(boot_id, namespace)| World {
-        boot_id: boot_id.trim().into(),
-        pid_namespace: namespace.ino(),
-    }))
-}
-
-/// [`supervise::unless_short`] for what std looks at.
-pub fn look<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
-    supervise::unless_short(looked.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO)))
-}
+use crate::sys::shortage::{look, unless_short};
 
 /// A process that goes on, with its record.
 pub type Adopted = (OwnedFd, Record);
 
 /// Looks at a locked supervise directory. `default` is what is wanted of a
-/// service that no earlier supervisor held. Fails as [`supervise::unless_short`] does.
+/// service that no earlier supervisor held. Fails as [`unless_short`] does.
 pub fn inherit(
     home: BorrowedFd,
     supervise: &Supervise,
@@ -55,7 +34,7 @@ pub fn inherit(
     default: Want,
 ) -> io::Result<(Inheritance, Option<Adopted>)> {
     let status = supervise::status(home)?;
-    let at = now();
+    let at = clock::now();
     let mut record = supervise.record()?;
     record = record.filter(|record| adoption::counts(record, world, at));
     let mut process = record.as_ref().map(look_at).transpose()?.flatten();
@@ -86,7 +65,7 @@ pub fn inherit(
         seen,
         exit: exit.map_or(Exit::Unknown, Exit::Status),
     };
-    let found = adoption::judge(&evidence, moment());
+    let found = adoption::judge(&evidence, clock::moment());
     if record.is_none() {
         supervise::begin_anew(home);
     }
@@ -105,7 +84,7 @@ pub fn nothing_found(world: Option<&World>, role: Role, default: Want) -> Inheri
         seen: None,
         exit: Exit::Unknown,
     };
-    adoption::judge(&evidence, moment())
+    adoption::judge(&evidence, clock::moment())
 }
 
 /// The process that has the recorded pid now.
@@ -115,55 +94,18 @@ fn look_at(record: &Record) -> io::Result<Option<(OwnedFd, Seen)>> {
     };
     let above = above()?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).and_then(aside);
-    let pidfd = supervise::unless_short(pidfd)?;
+    let pidfd = unless_short(pidfd)?;
     // The descriptor pins the process, so what is read now is about it or fails.
     let stat = look(fs::read(format!("/proc/{}/stat", record.pid)))?;
     let stat = stat.as_deref().and_then(proc_stat::decode);
     Ok(pidfd.zip(stat).map(|(fd, stat)| {
         let seen = Seen {
-            started: Instant(stat.started.saturating_mul(tick_ns())),
-            grain_ns: tick_ns(),
+            started: Instant(stat.started.saturating_mul(clock::tick_ns())),
+            grain_ns: clock::tick_ns(),
             is_above: above.contains(&record.pid),
         };
         (fd, seen)
     }))
-}
-
-/// This process and its ancestors, as far as they are in this pid namespace.
-/// More are not looked for than there may be. Fails as [`supervise::unless_short`] does.
-pub fn above() -> io::Result<&'static [u32]> {
-    static ABOVE: OnceLock<Vec<u32>> = OnceLock::new();
-    if let Some(above) = ABOVE.get() {
-        return Ok(above);
-    }
-    let mut above = vec![std::process::id(), std::os::unix::process::parent_id()];
-    while let Some(last) = above.last().copied()
-        && last > 1
-        && above.len() < ANCESTORS_MAX
-    {
-        let stat = look(fs::read(format!("/proc/{last}/stat")))?;
-        let stat = stat.as_deref().and_then(proc_stat::decode);
-        above.push(stat.map_or(0, |stat| stat.parent));
-    }
-    Ok(ABOVE.get_or_init(|| above))
-}
-
-/// What /proc counts times in (ns).
-pub fn tick_ns() -> u64 {
-    clock::tick_ns()
-}
-
-/// The moment, on the boot clock.
-pub fn now() -> Instant {
-    Instant(clock::boot_ns())
-}
-
-/// The moment, on both clocks.
-pub fn moment() -> Moment {
-    Moment {
-        at: now(),
-        wall: clock::wall(),
-    }
 }
 
 /// The pipe from a service to its logger.
@@ -214,7 +156,7 @@ impl LogPipe {
 }
 
 /// Opens a pipe anew by its link in /proc. Non-blocking is for the opening
-/// alone: it must not wait for the other end. Fails as [`supervise::unless_short`] does.
+/// alone: it must not wait for the other end. Fails as [`unless_short`] does.
 fn reopen(path: &str, access: OFlags) -> io::Result<Option<OwnedFd>> {
     let open = || {
         let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -223,5 +165,5 @@ fn reopen(path: &str, access: OFlags) -> io::Result<Option<OwnedFd>> {
         rustix::fs::fcntl_setfl(&fd, flags - OFlags::NONBLOCK)?;
         aside(fd)
     };
-    supervise::unless_short(open())
+    unless_short(open())
 }

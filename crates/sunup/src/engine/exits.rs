@@ -23,7 +23,8 @@ use rustix::event::epoll;
 use rustix::fs::{CWD, inotify};
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
-use super::{Engine, Token, adopt};
+use super::{Engine, Token};
+use crate::sys::clock;
 use crate::sys::{guarded, pidfd};
 
 /// How long an exit status may be late (ms). Who inherits orphans and does not
@@ -132,7 +133,7 @@ impl Engine {
         if let Some(Answer::Told(status)) = self.ask(id) {
             return Some(Exit::Status(status));
         }
-        let until = adopt::now().plus_ms(PATIENCE_MS);
+        let until = clock::now().plus_ms(PATIENCE_MS);
         self.late.until.insert(id, until);
         None
     }

@@ -21,15 +21,16 @@ use model::service::Role;
 use model::time::Instant;
 use rustix::process::{Pid, test_kill_process};
 
-use super::adopt::{above, look, now, tick_ns};
+use crate::machine::world::above;
 use crate::sys::clock;
+use crate::sys::shortage::look;
 
 /// How far the time of the status and that of the process may be apart (s): the
 /// one is read just after the fork, on a busy machine.
 const APART_S_MAX: u64 = 2;
 
 /// The record that a supervisor of ours would have left, if the status names a
-/// process that is the service's. Fails as [`super::supervise::unless_short`] does.
+/// process that is the service's. Fails as [`look`] does.
 pub fn record(
     home: BorrowedFd,
     world: &World,
@@ -43,8 +44,8 @@ pub fn record(
         return Ok(None);
     };
     let of = |name: &str| format!("/proc/{}/{name}", status.pid);
-    let at = Instant((stat.started + 1).saturating_mul(tick_ns()));
-    let began = clock::wall().unix_seconds() - (now().ms_since(at) / 1000) as i64;
+    let at = Instant((stat.started + 1).saturating_mul(clock::tick_ns()));
+    let began = clock::wall().unix_seconds() - (clock::now().ms_since(at) / 1000) as i64;
     let in_time = began.abs_diff(status.changed.unix_seconds()) <= APART_S_MAX;
     if !is_above_us(stat.parent)?
         || !may_signal(status.pid)

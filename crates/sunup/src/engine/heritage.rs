@@ -29,6 +29,7 @@ use super::supervise::Supervise;
 use super::unit::Unit;
 use crate::machine::lifeline;
 use crate::say;
+use crate::sys::clock;
 use crate::sys::spawner::FilesLimit;
 use crate::sys::{env, inherited};
 
@@ -278,7 +279,7 @@ impl super::Engine {
                 .get(&id.unit)
                 .is_some_and(|unit| unit.half(id.role).is_some())
         };
-        let now = super::adopt::moment();
+        let now = clock::moment();
         self.core = model::supervisor::Supervisor::resume(scope, heritage.text(), now, is_open);
         let ids = self.core.ids();
         units.retain(|unit, _| ids.iter().any(|id| id.unit == *unit));
@@ -314,7 +315,7 @@ impl super::Engine {
             // certain is what it wrote itself. What runit started wrote nothing.
             let record = half.supervise.record().ok().flatten();
             let written = record.filter(|record| Some(record.pid) == process);
-            let at = super::adopt::now();
+            let at = clock::now();
             half.sighting = match written {
                 Some(record) => Some(sighting(&record)),
                 None => process.map(|pid| Sighting { pid, at }),

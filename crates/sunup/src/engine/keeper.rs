@@ -16,10 +16,10 @@ use model::supervisor::{Id, Input};
 use rustix::fs::{CWD, OFlags};
 use rustix::process::{PidfdFlags, pidfd_open};
 
-use super::adopt::now;
 use super::{Engine, SIGNALS, Token};
 use crate::say;
 use crate::sys::aside::aside;
+use crate::sys::clock;
 use crate::sys::guarded;
 use crate::sys::signal::SignalFd;
 use crate::sys::spawn;
@@ -82,7 +82,10 @@ impl Engine {
             Ok(fd) => {
                 let half = self.half(id)?;
                 half.pidfd = Some(fd);
-                half.sighting = Some(Sighting { pid, at: now() });
+                half.sighting = Some(Sighting {
+                    pid,
+                    at: clock::now(),
+                });
                 self.watch_process(id);
                 Some(id)
             }

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::half::Half;
 use super::unit::Unit;
+use crate::machine::world::world;
 use crate::personality;
 use crate::sys::spawn::Pid;
 use crate::sys::spawner::{FilesLimit, Plan, Record, Session, SpawnError, Spawner, Start};
@@ -53,7 +54,7 @@ impl Launcher {
             spawner: Spawner::new()?,
             session,
             files: lifted.or_else(raise_files_limit),
-            world: super::adopt::world()?,
+            world: world()?,
         })
     }
 

@@ -13,7 +13,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{Pid, test_kill_process};
 
 use super::Engine;
-use super::adopt::now;
+use crate::sys::clock;
 
 impl Engine {
     /// Looks at services and their loggers.
@@ -30,7 +30,7 @@ impl Engine {
         let world = self.launcher.world.as_ref();
         let record = read::<{ adopt::BYTES_MAX }>(&home.join("supervise/lock"));
         let record = record.as_deref().and_then(adopt::decode);
-        let record = record.filter(|record| adoption::counts(record, world, now()));
+        let record = record.filter(|record| adoption::counts(record, world, clock::now()));
         let recorded = record.map(|record| record.pid);
         recorded.or_else(|| told(home)).is_some_and(is_there)
     }

@@ -78,7 +78,6 @@ const SIGNALS: [signal::Signal; 5] = [
 /// Control bytes taken from one fifo before the others have their turn.
 const CONTROL_BYTES: usize = 64;
 
-pub use adopt::{tick_ns, world};
 /// The shortest log argument of runsvdir that is taken (runsvdir(8)).
 pub use title::BYTES_MIN as TITLE_BYTES_MIN;
 
@@ -275,7 +274,7 @@ impl Engine {
         loop {
             self.take_answers();
             self.feed(Input::RoundOver);
-            if let Some(code) = self.core.exit_code(adopt::now()) {
+            if let Some(code) = self.core.exit_code(clock::now()) {
                 return code;
             }
             self.upgrade_if_due();
@@ -326,7 +325,7 @@ impl Engine {
             Ok(_) | Err(Errno::INTR) => {}
             Err(e) => return Err(e),
         }
-        self.zombies.seen(adopt::now());
+        self.zombies.seen(clock::now());
         self.budget = Budget::new();
         for event in ready.drain(..) {
             let token = Token::decode(event.data.u64());
@@ -353,7 +352,7 @@ impl Engine {
     /// Hands in what happened, and does what follows, answers included.
     fn feed(&mut self, input: Input) {
         self.turn += 1;
-        self.core.handle(adopt::moment(), input);
+        self.core.handle(clock::moment(), input);
         self.act();
     }
 
@@ -366,14 +365,14 @@ impl Engine {
             }
             let answer = self.core.next().and_then(|action| self.perform(action));
             if let Some(answer) = answer {
-                self.core.handle(adopt::moment(), answer);
+                self.core.handle(clock::moment(), answer);
             }
         }
     }
 
     /// Acts on some of the deadlines that have come.
     fn ring(&mut self) {
-        let now = adopt::now();
+        let now = clock::now();
         self.budget = Budget::new();
         while self.core.deadline().is_some_and(|at| at <= now) && self.may_go_on() {
             self.feed(Input::Due);
@@ -478,7 +477,7 @@ impl Engine {
 
 /// The time from now until a moment.
 fn until(at: Instant) -> Timespec {
-    clock::timespec(at.0.saturating_sub(adopt::now().0))
+    clock::timespec(at.0.saturating_sub(clock::now().0))
 }
 
 #[cfg(test)]

@@ -23,8 +23,8 @@ use model::supervisor::UnitId;
 use model::time::Instant;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 
-use super::adopt::now;
 use crate::say;
+use crate::sys::clock;
 
 /// Nobody else has a scan directory.
 const WHO: &str = "runsvdir";
@@ -147,7 +147,7 @@ impl ScanDir {
         // Watch first, then look: what changes in between is an event.
         self.begin_look();
         self.watch_path();
-        self.settle(now());
+        self.settle(clock::now());
         let complaint =
             |path: &Path, e: io::Error| format!("read {}: {e}; trying again", path.display());
         let dir = fs::read_dir(&self.path).map_err(|e| complaint(&self.path, e))?;
@@ -221,7 +221,7 @@ impl ScanDir {
     /// When to look again without an event.
     pub fn next_look(&self) -> Option<Instant> {
         if self.inotify.is_none() {
-            return Some(now().plus_ms(POLL_MS));
+            return Some(clock::now().plus_ms(POLL_MS));
         }
         self.settling.values().map(|s| s.until).min()
     }
@@ -288,7 +288,7 @@ impl ScanDir {
             Some(Watch::Place(steps)) => steps.contains(&name),
             Some(Watch::Settling(name)) => {
                 if let Some(settling) = self.settling.get_mut(name) {
-                    settling.until = now().plus_ms(QUIET_MS).min(settling.latest);
+                    settling.until = clock::now().plus_ms(QUIET_MS).min(settling.latest);
                 }
                 false
             }
@@ -320,8 +320,8 @@ impl ScanDir {
         if let Some(watch) = watch {
             self.watches.insert(watch, Watch::Settling(name.clone()));
         }
-        let until = now().plus_ms(QUIET_MS);
-        let latest = now().plus_ms(SETTLING_MS_MAX);
+        let until = clock::now().plus_ms(QUIET_MS);
+        let latest = clock::now().plus_ms(SETTLING_MS_MAX);
         self.settling.insert(
             name,
             Settling {

@@ -11,11 +11,12 @@ use model::service::{Failure, Pid};
 use model::supervisor::{Id, Input, Job, UnitId};
 use model::time::Instant;
 
+use super::Engine;
 use super::half::About;
 use super::launch::Refusal;
 use super::perform::path_of;
-use super::{Engine, adopt};
 use crate::sys::child;
+use crate::sys::clock;
 use crate::sys::spawn;
 use crate::sys::spawner::{SEATS, Start};
 
@@ -70,7 +71,7 @@ impl Engine {
                 self.starting.0.push(UnderWay {
                     job,
                     start,
-                    since: adopt::now(),
+                    since: clock::now(),
                     ask_at: None,
                 });
                 None
@@ -83,7 +84,7 @@ impl Engine {
     pub(super) fn take_answers(&mut self) {
         let mut at = 0;
         while let Some(way) = self.starting.0.get(at) {
-            let now = adopt::now();
+            let now = clock::now();
             let asks = way.ask_at.is_some_and(|ask_at| ask_at <= now);
             if self.launcher.is_over(&way.start, 0, asks) {
                 self.finish(at);
@@ -132,7 +133,7 @@ impl Engine {
     /// Hands in all answers, or those of a unit, for what follows to be done. What is
     /// late, or in a moment would be, is taken for started.
     pub(super) fn take_all_answers(&mut self, of: Option<UnitId>) {
-        let now = adopt::now();
+        let now = clock::now();
         let is_of = |way: &mut UnderWay| of.is_none_or(|unit| way.job.id().unit == unit);
         let ways: Vec<_> = self.starting.0.extract_if(.., is_of).collect();
         for UnderWay {
@@ -198,7 +199,7 @@ impl Engine {
             }
             Err(refusal) => self.refused(job, refusal),
         };
-        self.core.handle(adopt::moment(), answer);
+        self.core.handle(clock::moment(), answer);
     }
 
     fn refused(&mut self, job: Job, refusal: Refusal) -> Input {

@@ -30,6 +30,7 @@ use rustix::io::Errno;
 
 use crate::sys::aside::aside;
 use crate::sys::guarded;
+use crate::sys::shortage::unless_short;
 
 const LOCK: &CStr = c"supervise/lock";
 const LOCK_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -337,17 +338,6 @@ pub fn status(home: BorrowedFd) -> io::Result<Option<(Status, bool)>> {
         && rustix::io::pread(&found.file, &mut record, 0) == Ok(record.len());
     let status = is_whole.then(|| Status::decode(&record)).flatten();
     Ok(status.map(|status| (status, found.is_ours)))
-}
-
-/// What could be looked at; nothing if it is not there or cannot be had. An
-/// error only if descriptors or memory ran short: then nobody knows, and a
-/// running process must not be taken for a dead one.
-pub fn unless_short<T>(looked: Result<T, Errno>) -> io::Result<Option<T>> {
-    match looked {
-        Ok(found) => Ok(Some(found)),
-        Err(e @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => Err(e.into()),
-        Err(_) => Ok(None),
-    }
 }
 
 /// Nothing was left to take over: what another boot or an earlier supervision

@@ -17,7 +17,7 @@ use model::time::Instant;
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::adopt::now;
+use crate::sys::clock;
 
 /// The shortest place holder that is taken.
 pub const BYTES_MIN: usize = 7;
@@ -53,7 +53,7 @@ impl Title {
             memory,
             address: start + offset as u64,
             text: last.as_bytes().to_vec(),
-            next_dot: now().plus_ms(DOT_MS),
+            next_dot: clock::now().plus_ms(DOT_MS),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use model::time::Instant;
 
-use super::adopt;
+use crate::sys::clock;
 
 /// So many starts, ...
 const STARTS_MAX: u32 = 16;
@@ -20,7 +20,7 @@ impl Budget {
     pub fn new() -> Self {
         Self {
             starts: STARTS_MAX,
-            until: Instant(adopt::now().0 + TURN_NS),
+            until: Instant(clock::now().0 + TURN_NS),
         }
     }
 
@@ -31,6 +31,6 @@ impl Budget {
 
     /// Whether there is some left.
     pub fn is_left(&self) -> bool {
-        self.starts > 0 && adopt::now() < self.until
+        self.starts > 0 && clock::now() < self.until
     }
 }

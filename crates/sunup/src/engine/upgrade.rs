@@ -18,11 +18,12 @@ use model::time::Instant;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{FdFlags, fcntl_setfd};
 
+use super::Engine;
 use super::heritage::{VARIABLE, Will};
 use super::scandir::ScanDir;
 use super::title::Title;
-use super::{Engine, adopt};
 use crate::say;
+use crate::sys::clock;
 use crate::sys::{env, signal, spawn};
 
 /// How long the program may take to tell its version (ms).
@@ -82,7 +83,7 @@ impl Engine {
         }
         match self.try_program() {
             Ok(pid) => {
-                let until = adopt::now().plus_ms(TRIAL_MS);
+                let until = clock::now().plus_ms(TRIAL_MS);
                 self.upgrade = Some(Upgrade::Trial(pid as Pid, until));
             }
             Err(e) => self.no_upgrade(&format!("start {}: {e}", self.called.shown())),
@@ -118,7 +119,7 @@ impl Engine {
         if !matches!(self.upgrade, Some(Upgrade::Trial(trial, _)) if trial == pid) {
             return;
         }
-        self.upgrade = (status == 0).then(|| Upgrade::Due(adopt::now().plus_ms(SETTLING_MS)));
+        self.upgrade = (status == 0).then(|| Upgrade::Due(clock::now().plus_ms(SETTLING_MS)));
         if status != 0 && status != i32::from(SAID) << 8 {
             let how = match status & 0x7f {
                 0 => format!("exit code {}", status >> 8),
@@ -140,7 +141,7 @@ impl Engine {
     /// Executes the program, if it is time; comes back if it cannot be. Every
     /// action is done, and the state files are written.
     pub(super) fn upgrade_if_due(&mut self) {
-        let now = adopt::now();
+        let now = clock::now();
         match self.upgrade {
             Some(Upgrade::Trial(pid, until)) if until <= now => {
                 // Its end says so; once is enough.

@@ -24,7 +24,6 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, fstatfs, mkdirat, openat, s
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, geteuid, waitpid};
 
-use crate::engine;
 use crate::sys::{child, clock};
 
 const DIR: &str = "/run/sunup";
@@ -75,7 +74,7 @@ fn leave_word(pid: i32, status: i32) -> Option<()> {
         started: Instant(
             proc_stat::decode(&stat)?
                 .started
-                .saturating_mul(engine::tick_ns()),
+                .saturating_mul(clock::tick_ns()),
         ),
         ended: Instant(clock::boot_ns()),
         status,
@@ -90,7 +89,7 @@ fn leave_word(pid: i32, status: i32) -> Option<()> {
 fn world() -> Option<&'static World> {
     static WORLD: OnceLock<World> = OnceLock::new();
     if WORLD.get().is_none()
-        && let Ok(Some(world)) = engine::world()
+        && let Ok(Some(world)) = super::world::world()
     {
         drop(WORLD.set(world));
     }

@@ -11,6 +11,7 @@ pub mod lifeline;
 pub mod requests;
 pub mod turn;
 pub mod upgrade;
+pub mod world;
 
 use std::io;
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! The two clocks: one for deadlines, one for labels.
 
 use model::format::tai64n::Tai64n;
+use model::moment::Moment;
+use model::time::Instant;
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// Nanoseconds since boot, counting suspend; never set back, so deadlines use it.
@@ -9,6 +11,19 @@ pub fn boot_ns() -> u64 {
     (t.tv_sec as u64)
         .saturating_mul(1_000_000_000)
         .saturating_add(t.tv_nsec as u64)
+}
+
+/// The moment, on the boot clock.
+pub fn now() -> Instant {
+    Instant(boot_ns())
+}
+
+/// The moment, on both clocks.
+pub fn moment() -> Moment {
+    Moment {
+        at: now(),
+        wall: wall(),
+    }
 }
 
 /// The moment that is so many milliseconds from now, as [`boot_ns`] counts.

@@ -17,6 +17,7 @@ pub mod path_search;
 pub mod pidfd;
 pub mod power;
 pub mod raw;
+pub mod shortage;
 pub mod signal;
 pub mod spawn;
 pub mod spawner;

@@ -1,6 +1,8 @@
 //! The rules of the house, as far as a program can see them. CONTRIBUTING.md
 //! gives the reasons.
 
+mod imports;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

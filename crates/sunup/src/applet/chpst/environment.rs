@@ -7,7 +7,7 @@ use std::path::Path;
 
 use model::chpst::{VALUE_BYTES_MAX, env_value};
 
-use super::state::{Wrong, path, wrong};
+use super::wrong::{Wrong, path, wrong};
 use crate::sys::path_search::Change;
 
 /// Reads the directory. A file that cannot be read is an error, for a program

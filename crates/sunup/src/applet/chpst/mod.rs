@@ -13,6 +13,7 @@
 pub mod daemontools;
 mod environment;
 mod state;
+mod wrong;
 
 use model::chpst::{self, Limit};
 use model::options::{Opt, Order, Parsed, Spec};

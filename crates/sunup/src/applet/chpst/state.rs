@@ -1,10 +1,8 @@
 //! The state that is asked for, and how it is brought about.
 
-use std::ffi::{CString, OsStr};
-use std::fmt::Display;
+use std::ffi::CString;
 use std::io::ErrorKind;
 use std::os::fd::{BorrowedFd, IntoRawFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use model::chpst::{Account, Identity, Limit};
@@ -15,6 +13,7 @@ use rustix::process::{Resource, Rlimit, chdir, chroot, getrlimit, setrlimit, set
 use rustix::stdio::{stderr, stdin, stdout};
 
 use super::environment;
+use super::wrong::{Wrong, path, wrong};
 use crate::sys::path_search::{self, Change};
 use crate::sys::{credentials, file};
 use crate::{personality, say};
@@ -68,17 +67,6 @@ pub struct Lock<'a> {
     pub wait: bool,
     /// End in silence and with success when it cannot be had.
     pub silent: bool,
-}
-
-/// Subject, attempt, reason.
-pub type Wrong = String;
-
-pub fn wrong(subject: &[u8], attempt: &str, reason: impl Display) -> Wrong {
-    format!("{}: {attempt}: {reason}", subject.escape_ascii())
-}
-
-pub fn path(bytes: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(bytes))
 }
 
 /// Why there is no program.

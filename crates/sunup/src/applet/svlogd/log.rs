@@ -9,14 +9,13 @@ use std::path::{Path, PathBuf};
 
 use model::format::svlogd_config::Config;
 use model::format::tai64n::Tai64n;
-use model::lines::split;
+use model::lines::{count, split};
 use model::rotate::{Limit, unprocessed};
 use rustix::process::WaitStatus;
 
 use super::processor::{Outcome, Processor};
 use super::render::{Render, Rendered};
 use super::store::Store;
-use super::write::count_lines;
 use super::{SPEC, Settings};
 use crate::sys::{clock, spawn};
 use crate::{personality, say};
@@ -318,9 +317,7 @@ impl Log {
     /// Closes for good, and says what is lost.
     pub fn finish(&mut self) {
         self.close();
-        let lost = self
-            .dropped_lines
-            .saturating_add(count_lines(&self.backlog));
+        let lost = self.dropped_lines.saturating_add(count(&self.backlog));
         if lost > 0 {
             self.say(format_args!("{lost} lines could not be written"));
         }

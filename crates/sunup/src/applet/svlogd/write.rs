@@ -9,7 +9,7 @@
 
 use std::io;
 
-use model::lines::split;
+use model::lines::count;
 use model::rotate::{OldLog, Stage, Step, surplus};
 
 use super::SPEC;
@@ -201,7 +201,7 @@ impl Log {
         if self.backlog.last().is_some_and(|b| *b != b'\n') {
             self.backlog.push(b'\n');
         }
-        self.dropped_lines = self.dropped_lines.saturating_add(count_lines(lost));
+        self.dropped_lines = self.dropped_lines.saturating_add(count(lost));
     }
 }
 
@@ -210,9 +210,4 @@ fn is_full(e: &io::Error) -> bool {
         e.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     )
-}
-
-/// Lines, the unfinished last one included.
-pub fn count_lines(bytes: &[u8]) -> u64 {
-    split(bytes).count() as u64
 }
