@@ -51,6 +51,24 @@ fn the_loopback_device_is_up(m: &mut Guest) {
     assert!(said.contains("inet 127.0.0.1/8"), "{said}");
 }
 
+// As Buildroot writes it, comments included.
+on_both!(buildroots_inittab_brings_a_login with &[Plain("etc/inittab", "# /etc/inittab\n\
+    ::sysinit:/bin/mount -t proc proc /proc\n\
+    ::sysinit:/bin/mkdir -p /dev/pts /dev/shm\n\
+    ::sysinit:/bin/mount -a\n\
+    null::sysinit:/bin/ln -sf /proc/self/fd /dev/fd\n\
+    ::sysinit:/bin/hostname -F /etc/hostname\n\
+    console::respawn:/sbin/getty -L  console 0 vt100 # GENERIC_SERIAL\n\
+    #::ctrlaltdel:/sbin/reboot\n\
+    ::shutdown:/bin/umount -a -r\n")]);
+
+fn buildroots_inittab_brings_a_login(mut m: Guest) {
+    m.expect("sunup login: ");
+    // It is heard, too: whoever gives no name is asked again.
+    m.type_line("");
+    m.expect("sunup login: ");
+}
+
 /// What our binary says to `NAME --version`, for all its names.
 fn versions(names: &str) -> Vec<String> {
     let version = env!("CARGO_PKG_VERSION");
