@@ -48,6 +48,7 @@ const OWN: [&str; 12] = [
     "torture",
     "trust",
     "upgrade",
+    "waiting",
 ];
 
 /// What Debian's package runit installs.

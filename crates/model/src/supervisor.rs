@@ -66,7 +66,7 @@ mod starts;
 mod unit;
 
 use alarms::{Alarm, Alarms};
-use ending::Ending;
+use ending::{Ending, HUNG_UP};
 pub use logger::Log;
 use roster::Waiting;
 use starts::Starts;
@@ -459,7 +459,7 @@ impl Supervisor {
     pub fn exit_code(&self, now: Instant) -> Option<u8> {
         let over = match self.ending {
             Ending::No => self.scope == Scope::One && self.units.is_empty(),
-            Ending::Exit(_) => self.units.is_empty(),
+            Ending::Exit(_) | Ending::Abandon => self.units.is_empty(),
             Ending::Retire => self.busy.is_empty(),
             Ending::Keep(until) => until <= now && self.busy.is_empty(),
         };
@@ -467,6 +467,7 @@ impl Supervisor {
         let over = over && !self.has_unwritten();
         over.then_some(match self.ending {
             Ending::Exit(code) => code,
+            Ending::Abandon => HUNG_UP,
             _ => 0,
         })
     }
@@ -507,6 +508,7 @@ impl Supervisor {
             Some(Alarm::Scan) => self.scan(),
             Some(Alarm::Log(unit)) => self.look_at_log(unit),
             Some(Alarm::Leave) => self.leave(),
+            Some(Alarm::Remind) => self.remind(),
             Some(Alarm::Linger) => self.wind_up_all(),
         }
     }

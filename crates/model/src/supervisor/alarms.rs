@@ -21,6 +21,8 @@ pub enum Alarm {
     Scan,
     /// What still runs is left to a keeper.
     Leave,
+    /// Who is waited for is said.
+    Remind,
     /// The keeper need not wait for further commands.
     Linger,
 }

@@ -1,11 +1,24 @@
 //! How the supervision ends: everything is told to exit, or what runs is left
 //! to a keeper (`docs/decisions/0006-keeper.md`).
+//!
+//! A service may take its time, or ignore TERM. Who is waited for is said every few
+//! seconds; told the same again, the supervisor waits no longer. It leaves what runs
+//! to a keeper then, or as PID 1, which nobody outlives, sends KILL.
+//!
+//! ```text
+//!        TERM             TERM                 TERM
+//! No ----------> Retire --------> Exit(0) ---------------> Abandon
+//!  |  (PID 1: to Exit(0))
+//!  +------------------- HUP ----> Exit(111) --- HUP -----> Abandon
+//! ```
 
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Action, Alarm, Job, Scope, Supervisor, UnitId};
-use crate::command::Command;
-use crate::service::{Event, Pid};
+use super::{Action, Alarm, Id, Job, Scope, Supervisor, UnitId};
+use crate::command::{Command, Sig};
+use crate::service::{Event, Pid, Role};
 use crate::time::Instant;
 
 /// How long services may take to end before they are left to a keeper (ms). A
@@ -16,6 +29,12 @@ const LEAVE_MS: u64 = 200;
 const LINGER_MS: u64 = 2000;
 /// Delay before a keeper that could not be made is tried again (ms).
 const LEAVE_AGAIN_MS: u64 = 2000;
+/// How often it is said who is waited for (ms).
+const REMIND_MS: u64 = 5000;
+/// So many of them are named.
+const NAMED_MAX: usize = 4;
+/// Exit code after HUP, and of one that waited no longer.
+pub(super) const HUNG_UP: u8 = 111;
 
 /// How the supervision is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,30 +47,103 @@ pub enum Ending {
     Keep(Instant),
     /// When everything is gone: all was told to exit. The code is the exit code.
     Exit(u8),
+    /// At once: as `Exit`, but it was told again, and waits no longer.
+    Abandon,
 }
 
 impl Supervisor {
     /// TERM: runsv acts as on `x`; runsvdir starts nothing more and leaves. As
-    /// PID 1, or when told twice, it stops everything first.
+    /// PID 1, or when told twice, it stops everything first; told once more, it waits
+    /// for nothing.
     pub(super) fn terminate(&mut self) {
         match (self.scope, self.ending) {
             (Scope::One, _) => self.drive_all(Event::Command(Command::Exit)),
             (Scope::All { init: false }, Ending::No) => self.retire(),
+            (Scope::All { .. }, Ending::Exit(0)) => self.abandon(),
             (Scope::All { .. }, _) => self.exit_all(0),
         }
     }
 
     /// HUP: runsvdir(8); runsv takes no notice.
     pub(super) fn hang_up(&mut self) {
-        if self.scope != Scope::One {
-            self.exit_all(111);
+        match (self.scope, self.ending) {
+            (Scope::One, _) => {}
+            (_, Ending::Exit(HUNG_UP)) => self.abandon(),
+            (_, _) => self.exit_all(HUNG_UP),
         }
     }
 
     fn exit_all(&mut self, code: u8) {
+        if self.ending == Ending::Abandon {
+            return;
+        }
         self.ending = Ending::Exit(code);
+        let at = self.now.at.plus_ms(REMIND_MS);
+        self.alarms.set(Alarm::Remind, Some(at));
         self.stop_admitting();
         self.drive_all(Event::Command(Command::Exit));
+    }
+
+    /// Waits no longer for what was told to exit.
+    fn abandon(&mut self) {
+        self.ending = Ending::Abandon;
+        if self.scope != (Scope::All { init: true }) {
+            return self.push(Action::Leave);
+        }
+        let rest: Vec<_> = self.processes().collect();
+        for (id, pid) in rest {
+            self.push(Action::Signal(id, pid, Sig::Kill));
+        }
+        self.left();
+    }
+
+    /// Says who is waited for, and how not to wait.
+    pub(super) fn remind(&mut self) {
+        let Ending::Exit(code) = self.ending else {
+            return;
+        };
+        let at = self.now.at.plus_ms(REMIND_MS);
+        self.alarms.set(Alarm::Remind, Some(at));
+        // A logger waits for its service itself.
+        let is_waited_for = |id: &Id| {
+            let main = Id {
+                role: Role::Main,
+                ..*id
+            };
+            id.role == Role::Main || !self.busy.contains(&main)
+        };
+        let waited: Vec<Id> = self.busy.iter().copied().filter(is_waited_for).collect();
+        if waited.is_empty() {
+            return;
+        }
+        let named = waited
+            .iter()
+            .take(NAMED_MAX)
+            .filter_map(|id| self.in_words(*id));
+        let named = named.collect::<Vec<String>>().join(", ");
+        let more = match waited.len().saturating_sub(NAMED_MAX) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let again = if code == HUNG_UP { "HUP" } else { "TERM" };
+        let then = if self.scope == (Scope::All { init: true }) {
+            "kills them"
+        } else {
+            "leaves them to end by themselves"
+        };
+        self.push(Action::Say(format!(
+            "waiting for the end of {named}{more}; another {again} {then}"
+        )));
+    }
+
+    fn in_words(&self, id: Id) -> Option<String> {
+        let name = self.name(id.unit)?.escape_ascii();
+        let log = if id.role == Role::Log { "/log" } else { "" };
+        let (_, pid) = self.service(id)?.phase();
+        Some(match pid {
+            0 => format!("{name}{log}"),
+            _ => format!("{name}{log} (pid {pid})"),
+        })
     }
 
     /// Nothing is started any more; what runs goes on.
@@ -65,7 +157,7 @@ impl Supervisor {
 
     /// Whether everything was told to exit.
     pub(super) const fn is_stopping(&self) -> bool {
-        matches!(self.ending, Ending::Exit(_))
+        matches!(self.ending, Ending::Exit(_) | Ending::Abandon)
     }
 
     /// Whether a logger ends when its service is down.
@@ -74,13 +166,13 @@ impl Supervisor {
             Ending::Retire => true,
             // A restart may be under way: its second half wants the logger.
             Ending::Keep(until) => until <= self.now.at,
-            Ending::No | Ending::Exit(_) => false,
+            Ending::No | Ending::Exit(_) | Ending::Abandon => false,
         }
     }
 
     /// Leaves what runs to a keeper.
     pub(super) fn leave(&mut self) {
-        if self.ending == Ending::Retire {
+        if matches!(self.ending, Ending::Retire | Ending::Abandon) {
             self.push(Action::Leave);
         }
     }

@@ -807,8 +807,16 @@ impl Shell {
         super::checks::check_supervisor(self, world)
     }
 
-    /// Everything is told to exit.
+    /// Everything is told to exit, and sometimes at once not to be waited for.
     pub fn stop_all(&mut self, world: &mut World, input: Input) -> Result<(), Stop> {
+        self.tell_to_stop(world, input.clone())?;
+        if world.chance.one_in(3) {
+            self.tell_to_stop(world, input)?;
+        }
+        Ok(())
+    }
+
+    fn tell_to_stop(&mut self, world: &mut World, input: Input) -> Result<(), Stop> {
         self.leaves = false;
         self.stops = true;
         for id in self.ids() {

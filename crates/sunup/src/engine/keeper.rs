@@ -16,7 +16,7 @@ use model::supervisor::{Id, Input};
 use rustix::fs::{CWD, OFlags};
 use rustix::process::{PidfdFlags, pidfd_open};
 
-use super::{Engine, SIGNALS, Token};
+use super::{Engine, Token};
 use crate::say;
 use crate::sys::aside::aside;
 use crate::sys::clock;
@@ -99,7 +99,7 @@ impl Engine {
     /// The keeper's life, in the forked process. Signals are blocked as in its
     /// parent; the descriptor that tells of them must be of this process.
     fn keep(&mut self) -> u8 {
-        let signals = match SignalFd::new(&SIGNALS) {
+        let signals = match SignalFd::new(super::signals()) {
             Ok(signals) => std::mem::replace(&mut self.signals, signals),
             Err(e) => {
                 say::offer(self.who, format_args!("keep the running services: {e}"));

@@ -67,8 +67,9 @@ use upgrade::{Called, Upgrade};
 const EVENTS_MAX: usize = 64;
 /// Signals taken in one turn.
 const SIGNALS_MAX: usize = 64;
-/// The signals that are taken through the loop.
-const SIGNALS: [signal::Signal; 5] = [
+/// The signals that are taken through the loop; the first by process 1 alone.
+const SIGNALS: [signal::Signal; 6] = [
+    signal::SIGINT,
     signal::SIGTERM,
     signal::SIGHUP,
     signal::SIGALRM,
@@ -160,8 +161,8 @@ impl Engine {
         signal::reset_actions();
         signal::ignore_pipe();
         // What waits from before an exec is to be heard, not obeyed by the kernel.
-        signal::block_only(&SIGNALS);
-        let signals = SignalFd::new(&SIGNALS)?;
+        signal::block_only(signals());
+        let signals = SignalFd::new(signals())?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let engine = Self {
             who,
@@ -473,6 +474,12 @@ impl Engine {
         let data = epoll::EventData::new_u64(token.encode());
         Ok(epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN)?)
     }
+}
+
+/// The signals that this process takes through the loop.
+fn signals() -> &'static [signal::Signal] {
+    let (_, others) = SIGNALS.split_at(usize::from(std::process::id() != 1));
+    others
 }
 
 /// The time from now until a moment.

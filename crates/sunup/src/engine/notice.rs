@@ -13,7 +13,7 @@ use model::service::{Pid, Role};
 use model::supervisor::{Id, Input};
 use rustix::event::epoll;
 
-use super::{Engine, SIGNALS, Token};
+use super::{Engine, Token};
 use crate::say;
 use crate::sys::signal::{self, Signal, SignalFd};
 use crate::sys::spawn;
@@ -40,7 +40,7 @@ impl Engine {
     pub fn tell_of_signals(&mut self, script: &[u8]) -> io::Result<()> {
         let script = CString::new(script)?;
         if is_process_1() {
-            let all = [&SIGNALS[..], &MACHINE].concat();
+            let all = [super::signals(), &MACHINE].concat();
             let few = std::mem::replace(&mut self.signals, SignalFd::new(&all)?);
             epoll::delete(&self.epoll, few)?;
             self.watch(self.signals.as_fd(), Token::Signals)?;
@@ -129,7 +129,8 @@ impl Engine {
                 }
             }
             signal::SIGHUP => self.feed(Input::HangUp),
-            signal::SIGTERM if !endless => self.feed(Input::Terminate),
+            // INT comes to process 1 alone: Ctrl-C in a container.
+            signal::SIGTERM | signal::SIGINT if !endless => self.feed(Input::Terminate),
             signal::SIGUSR2 if !endless => self.begin_upgrade(),
             _ => {}
         }

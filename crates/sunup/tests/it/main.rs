@@ -31,3 +31,4 @@ mod torture;
 mod trust;
 mod upgrade;
 mod utmpset;
+mod waiting;
