@@ -21,6 +21,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::workspace;
+
 /// The last letter of a name that was taken out. No applet's name has it, and it
 /// sorts before all that a name can have.
 const TAKEN: char = '!';
@@ -107,7 +109,8 @@ fn renamed(listed: &[String], ours: &[String]) -> Vec<String> {
 
 /// Whether the `changed` binary knows what it knew before, less `ours`.
 fn works(changed: &[u8], original: &Path, listed: &[String], ours: &[String]) -> Result<bool> {
-    let dir = tempfile::tempdir().context("try busybox")?;
+    // Nothing may be executed from many a /tmp.
+    let dir = tempfile::tempdir_in(workspace::scratch()?).context("try busybox")?;
     let (written, copy) = (dir.path().join("written"), dir.path().join("busybox"));
     std::fs::write(&written, changed)?;
     std::fs::set_permissions(&written, Permissions::from_mode(0o700))?;
