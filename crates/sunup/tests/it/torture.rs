@@ -1,4 +1,5 @@
-//! Random kills and commands against a runsvdir of eight services with loggers.
+//! Random kills, signals, renames and commands against a runsvdir of eight
+//! services with loggers.
 //!
 //! Each service writes a record of 64 bytes for each byte that the test puts
 //! into its fifo `ask`, and notes the record in `wrote` afterwards. Its logger,
@@ -11,19 +12,24 @@
 //! - what was wanted last holds, also for the next supervisor;
 //! - told to go, the supervisor leaves nothing behind.
 //!
+//! A supervisor is killed, told to leave (TERM), told to stop everything (HUP), or
+//! executes its program anew (USR2). A service directory is renamed out of the
+//! scan directory and comes back, perhaps to another supervisor.
+//!
 //! The first half of the services gets commands and never loses its loggers;
 //! the second half loses services and loggers, but not both ends of a pipe at
-//! once. `SUNUP_TORTURE_ROUNDS` and `SUNUP_TORTURE_SEED` set the length and
-//! repeat a run (timing differs all the same).
+//! once. `SUNUP_TORTURE_ROUNDS` or `SUNUP_TORTURE_SECONDS` sets the length, and
+//! `SUNUP_TORTURE_SEED` repeats a run (timing differs all the same).
 //!
 //! Seen to fail when `engine::adopt::inherit` always answers that nothing was
 //! left behind ("two processes of one service"), and when `LogPipe::take_over`
 //! always makes a new pipe ("25 records lost, 0 loggers killed").
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use model::format::status::Phase;
 use rustix::fs::{Mode, OFlags};
@@ -70,6 +76,9 @@ struct Torture {
     random: Random,
     supervisor: Child,
     logger_kills: [usize; SERVICES],
+    /// The service whose directory is not in the scan directory now.
+    away: Option<usize>,
+    tally: BTreeMap<&'static str, usize>,
     /// Keeps what is in the fifos while no service has them open.
     asks: Vec<fs::File>,
     root: PathBuf,
@@ -78,7 +87,7 @@ struct Torture {
 
 impl Torture {
     fn new(seed: u64) -> Self {
-        let fixture = Fixture::new(&[]);
+        let fixture = Fixture::new(&[("away/", "")]);
         let root = fs::canonicalize(fixture.path("")).unwrap();
         let mut asks = vec![];
         for n in 0..SERVICES {
@@ -93,6 +102,8 @@ impl Torture {
             random: Random(seed),
             supervisor: start(&fixture),
             logger_kills: [0; SERVICES],
+            away: None,
+            tally: BTreeMap::new(),
             asks,
             root,
             fixture,
@@ -100,7 +111,12 @@ impl Torture {
     }
 
     fn dir(&self, n: usize) -> PathBuf {
-        self.root.join(format!("scan/{n}"))
+        let place = if self.away == Some(n) { "away" } else { "scan" };
+        self.root.join(format!("{place}/{n}"))
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.tally.entry(what).or_default() += 1;
     }
 
     fn service(&self, n: usize) -> Option<u32> {
@@ -118,15 +134,78 @@ impl Torture {
                     self.ask(n);
                 }
             }
-            if self.random.below(3) == 0 {
-                self.kill_one_end();
-            } else {
-                self.command();
+            match self.random.below(8) {
+                0 => self.rename(),
+                1..3 => self.kill_one_end(),
+                _ => self.command(),
             }
             self.check_copies();
         }
-        self.kill_supervisor();
+        match self.random.below(8) {
+            0 => self.dismiss(Signal::HUP),
+            1 => self.dismiss(Signal::TERM),
+            2 => self.upgrade(),
+            _ => self.kill_supervisor(),
+        }
         self.check_copies();
+    }
+
+    /// Moves a service directory out of the scan directory, or the one that is out
+    /// back.
+    fn rename(&mut self) {
+        let n = self.away.unwrap_or_else(|| self.random.below(SERVICES));
+        let from = self.dir(n);
+        self.away = match self.away {
+            Some(_) => None,
+            None => Some(n),
+        };
+        fs::rename(from, self.dir(n)).unwrap();
+        self.count("renames");
+    }
+
+    /// The supervisor is told to go: by TERM it leaves what runs to a keeper, by HUP
+    /// it stops all first.
+    fn dismiss(&mut self, signal: Signal) {
+        // Its handlers are in place once it has served somebody.
+        self.wait_until_it_supervises();
+        kill(self.supervisor.id(), signal);
+        let code = wait_exit(&mut self.supervisor).code();
+        let (want, what) = match signal {
+            Signal::HUP => (111, "HUP"),
+            _ => (0, "TERM"),
+        };
+        assert_eq!(code, Some(want), "exit code after {what}");
+        self.count(what);
+        self.supervisor = start(&self.fixture);
+    }
+
+    /// The supervisor executes its program anew; it may die on the way.
+    fn upgrade(&mut self) {
+        self.wait_until_it_supervises();
+        kill(self.supervisor.id(), Signal::USR2);
+        self.count("USR2");
+        for _ in 0..self.random.below(3) {
+            self.command();
+        }
+        if self.random.below(2) == 0 {
+            self.kill_supervisor();
+        }
+    }
+
+    /// Waits until the present supervisor listens to a service.
+    fn wait_until_it_supervises(&self) {
+        let pid = self.supervisor.id();
+        let n = (0..SERVICES).find(|n| self.away != Some(*n)).unwrap();
+        let supervise = self.dir(n).join("supervise");
+        wait_for("supervise", &[&self.dir(n)], || {
+            supervise.is_dir().then_some(())
+        });
+        let control = supervise.join("control");
+        wait_for("a supervisor that listens", &[&supervise], || {
+            let fds = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+            let mut targets = fds.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
+            targets.any(|target| target == control).then_some(())
+        });
     }
 
     fn ask(&mut self, n: usize) {
@@ -147,6 +226,7 @@ impl Torture {
         } else {
             service
         };
+        self.count("services and loggers killed");
         slay(which);
     }
 
@@ -157,16 +237,20 @@ impl Torture {
         let bytes: Vec<u8> = (0..count).map(|_| self.random.one_of(b"udotkpc")).collect();
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let control = self.dir(n).join("supervise/control");
-        if let Ok(fifo) = rustix::fs::open(control, flags, Mode::empty()) {
-            rustix::io::write(fifo, &bytes).unwrap();
+        if let Ok(fifo) = rustix::fs::open(control, flags, Mode::empty())
+            // Its reader may go in this moment.
+            && rustix::io::write(fifo, &bytes).is_ok()
+        {
+            self.count("commands");
         }
     }
 
     fn kill_supervisor(&mut self) {
         // A pipe is in the supervisor's hands alone while both its ends wait to be restarted.
-        for n in 0..SERVICES {
+        for n in (0..SERVICES).filter(|n| self.away != Some(*n)) {
             self.wait_for_an_end(n);
         }
+        self.count("supervisors killed");
         kill(self.supervisor.id(), Signal::KILL);
         wait_exit(&mut self.supervisor);
         for _ in 0..self.random.below(3) {
@@ -237,6 +321,7 @@ impl Torture {
 
     /// Everything ends, and every record is where it belongs.
     fn finish(mut self) {
+        println!("{:?}", self.tally);
         kill(self.supervisor.id(), Signal::HUP);
         assert_eq!(wait_exit(&mut self.supervisor).code(), Some(111));
         let left = all_processes(|cwd| cwd.starts_with(&self.root));
@@ -351,8 +436,15 @@ fn kills_and_commands_at_random() {
     let seed = number("SUNUP_TORTURE_SEED").unwrap_or(now.unwrap().as_nanos() as u64);
     println!("SUNUP_TORTURE_SEED={seed}");
     let mut torture = Torture::new(seed);
-    for _ in 0..number("SUNUP_TORTURE_ROUNDS").unwrap_or(ROUNDS) {
+    let rounds = number("SUNUP_TORTURE_ROUNDS").unwrap_or(ROUNDS);
+    let end = number("SUNUP_TORTURE_SECONDS").map(|s| Instant::now() + Duration::from_secs(s));
+    let mut done = 0;
+    while end.map_or(done < rounds, |end| Instant::now() < end) {
         torture.round();
+        done += 1;
+    }
+    if torture.away.is_some() {
+        torture.rename();
     }
     torture.check_wants();
     torture.finish();
