@@ -168,6 +168,7 @@ impl Torture {
     fn dismiss(&mut self, signal: Signal) {
         // Its handlers are in place once it has served somebody.
         self.wait_until_it_supervises();
+        self.wait_for_ends();
         kill(self.supervisor.id(), signal);
         let code = wait_exit(&mut self.supervisor).code();
         let (want, what) = match signal {
@@ -246,10 +247,7 @@ impl Torture {
     }
 
     fn kill_supervisor(&mut self) {
-        // A pipe is in the supervisor's hands alone while both its ends wait to be restarted.
-        for n in (0..SERVICES).filter(|n| self.away != Some(*n)) {
-            self.wait_for_an_end(n);
-        }
+        self.wait_for_ends();
         self.count("supervisors killed");
         kill(self.supervisor.id(), Signal::KILL);
         wait_exit(&mut self.supervisor);
@@ -257,6 +255,13 @@ impl Torture {
             self.kill_one_end();
         }
         self.supervisor = start(&self.fixture);
+    }
+
+    /// A pipe is in the supervisor's hands alone while both its ends wait to be restarted.
+    fn wait_for_ends(&self) {
+        for n in (0..SERVICES).filter(|n| self.away != Some(*n)) {
+            self.wait_for_an_end(n);
+        }
     }
 
     fn wait_for_an_end(&self, n: usize) {
