@@ -175,6 +175,8 @@ pub enum Input {
     NotWritten(Id),
     /// Something happened to the entry `log` of a service directory.
     LogChanged(UnitId),
+    /// Answer to [`Action::LookAtPipe`]: so many bytes wait in it.
+    PipeSeen(UnitId, u32),
     /// A command was read from the control fifo.
     Command(Id, Command),
     /// All commands that were read have been handed in. `release`: and a
@@ -258,6 +260,9 @@ pub enum Action {
     Ask(Name),
     /// Close the writing end of the log pipe, so that the logger ends.
     ClosePipe(UnitId),
+    /// Look how many bytes wait in the log pipe, whose logger has ended; answered by
+    /// `PipeSeen`.
+    LookAtPipe(UnitId),
     /// The logger is supervised no more: let go of it and of the pipe.
     CloseLog(UnitId),
     /// Make a new log pipe: the service is started although its logger was to end.
@@ -289,6 +294,7 @@ impl Action {
             | Self::Ask(_)
             | Self::ClosePipe(_)
             | Self::OpenPipe(_)
+            | Self::LookAtPipe(_)
             | Self::Release(_)
             | Self::Scan
             | Self::LookForLiving(_)
@@ -409,6 +415,7 @@ impl Supervisor {
             } => self.looked(id, look, found, log),
             Input::NotWritten(id) => self.not_written(id),
             Input::LogChanged(unit) => self.log_changed(unit),
+            Input::PipeSeen(unit, bytes) => self.pipe_seen(unit, bytes),
             Input::Command(id, command) => self.command(id, command),
             Input::Obeyed { id, release } => self.obeyed(id, release),
             Input::ChildEnded(pid, exit, by) => self.child_ended(pid, exit, by),

@@ -18,7 +18,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
-use super::unit::{Half, Unit};
+use super::unit::{Half, Rest, Unit};
 use super::{Id, Job, Scope, Supervisor, UnitId};
 use crate::command::Sig;
 use crate::format::tai64n::Tai64n;
@@ -179,6 +179,7 @@ fn resume_unit(
         },
         main,
         piped: has(words, "piped") && log.is_some(),
+        rest: Rest::default(),
         sheds_log: has(words, "sheds_log"),
         log: log.map(Box::new),
         log_seen_at: Instant(0),

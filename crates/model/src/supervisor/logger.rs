@@ -9,16 +9,22 @@
 //!   to the pipe, so its logger goes on reading. Before the service is started
 //!   again, or at once if it is down, the pipe is closed, and the logger ends as
 //!   it does when a supervision ends. Then the entry is looked at once more.
+//!
+//! A logger whose pipe is closed reads to the end and exits. It may have ended
+//! before it read all: it crashed, or it had come to the end of the pipe when its
+//! former supervisor was killed and this one opened the pipe anew. So the caller
+//! looks what is left, and the logger is started for that, as often as it takes
+//! some of it. One that was told to end (TERM), by us or by `sv`, is not.
 
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 
 use super::roster::{log, main};
-use super::unit::Half;
-use super::{Action, Alarm, Ending, Supervisor, UnitId};
+use super::unit::{Half, Rest, Unit};
+use super::{Action, Alarm, Ending, Id, Supervisor, UnitId};
 use crate::adoption::Inheritance;
-use crate::service::Event;
+use crate::service::{Event, Role};
 use crate::settings::Look;
 
 /// A directory that is made in place counts when it has been quiet for so long (ms).
@@ -88,6 +94,7 @@ impl Supervisor {
                 unit.log = Some(Box::new(Half::new(&found, wall)));
                 unit.log_obstacle.clear();
                 unit.piped = true;
+                unit.rest = Rest::default();
                 if running {
                     let name = unit.name.escape_ascii();
                     let text =
@@ -116,11 +123,64 @@ impl Supervisor {
         }
     }
 
+    /// A logger's process is about to be taken for ended: one that was told to end
+    /// is not started for what it left.
+    pub(super) fn note_hurry(&mut self, id: Id) {
+        if let Some(unit) = self.units.get_mut(&id.unit).filter(|u| !u.piped)
+            && id.role == Role::Log
+            && unit.log.as_ref().is_some_and(|log| log.service.got_term())
+        {
+            unit.rest = Rest::Over;
+        }
+    }
+
+    /// The logger ended with its pipe: whether it is to be found out what it left there.
+    pub(super) fn asks_for_rest(&mut self, unit_id: UnitId) -> bool {
+        let ended = |log: &Half| log.service.is_gone() && log.service.shows_want_up();
+        let Some(unit) = self.units.get_mut(&unit_id).filter(|unit| !unit.piped) else {
+            return false;
+        };
+        if !unit.log.as_deref().is_some_and(ended) {
+            return false;
+        }
+        let before = match unit.rest {
+            Rest::Unknown => None,
+            Rest::Left(bytes) => Some(bytes),
+            Rest::Asked(_) => return true,
+            Rest::Over => return false,
+        };
+        unit.rest = Rest::Asked(before);
+        self.push(Action::LookAtPipe(unit_id));
+        true
+    }
+
+    pub(super) fn pipe_seen(&mut self, unit_id: UnitId, bytes: u32) {
+        let Some(unit) = self.units.get_mut(&unit_id) else {
+            return;
+        };
+        let Rest::Asked(before) = unit.rest else {
+            return;
+        };
+        if let Some(logger) = unit.log.as_mut()
+            && bytes > 0
+            && before.is_none_or(|before| bytes < before)
+        {
+            unit.rest = Rest::Left(bytes);
+            logger.service = logger.service.again();
+            self.drive(log(unit_id), Event::Drain);
+        } else {
+            unit.rest = Rest::Over;
+            self.log_shed(unit_id);
+            self.wind_up(unit_id);
+        }
+    }
+
     /// The logger ended for good: nothing of it is left, and another may come.
     pub(super) fn log_shed(&mut self, unit_id: UnitId) {
         let is_over = |half: &Half| half.service.is_gone();
         let unit = self.units.get(&unit_id);
-        if unit.is_none_or(|unit| !unit.sheds_log || !unit.log.as_deref().is_some_and(is_over)) {
+        let is_asked = |unit: &Unit| matches!(unit.rest, Rest::Asked(_));
+        if unit.is_none_or(|unit| is_asked(unit) || !unit.sheds_log || !unit.log.as_deref().is_some_and(is_over)) {
             return;
         }
         self.forget_half(log(unit_id));

@@ -7,7 +7,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::unit::{Half, Unit};
+use super::unit::{Half, Rest, Unit};
 use super::{Action, Alarm, Ending, Id, Job, Opened, Scope, Supervisor, UnitId};
 use crate::command::Command;
 use crate::format::status::Phase;
@@ -238,6 +238,7 @@ impl Supervisor {
                 .as_ref()
                 .map(|log| Box::new(Half::new(log, wall))),
             piped: opened.log.is_some(),
+            rest: Rest::default(),
             log_seen_at: self.now.at,
             log_obstacle: String::new(),
             sheds_log: false,
@@ -286,6 +287,9 @@ impl Supervisor {
         let Some(unit) = self.units.get_mut(&unit_id) else {
             return;
         };
+        if matches!(unit.rest, Rest::Asked(_)) {
+            return;
+        }
         let gone = unit.main.service.is_gone();
         if !gone && (!retiring || !unit.main.service.is_idle()) {
             return;
@@ -304,6 +308,7 @@ impl Supervisor {
         let is_mute = |unit: &&mut Box<Unit>| unit.log.is_some() && !unit.piped && !unit.sheds_log;
         if let Some(unit) = self.units.get_mut(&unit_id).filter(is_mute) {
             unit.piped = true;
+            unit.rest = Rest::default();
             self.push(Action::OpenPipe(unit_id));
             self.revive_logger(unit_id);
         }

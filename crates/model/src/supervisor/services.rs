@@ -98,6 +98,9 @@ impl Supervisor {
         let deadline = half.service.deadline();
         self.alarms.set(Alarm::Service(id), deadline);
         if is_down {
+            if id.role == Role::Log && self.asks_for_rest(id.unit) {
+                return;
+            }
             if id.role == Role::Main {
                 self.shed_log(id.unit);
             }
@@ -164,6 +167,7 @@ impl Supervisor {
     }
 
     fn ended(&mut self, id: Id, pid: Pid, exit: Exit, by: Instant) {
+        self.note_hurry(id);
         if let Some(half) = self.half_mut(id) {
             half.held = false;
         }

@@ -24,6 +24,8 @@ pub struct Unit {
     pub log: Option<Box<Half>>,
     /// The writing end of the log pipe is open.
     pub piped: bool,
+    /// What the logger left in its closed pipe.
+    pub rest: Rest,
     /// When the entry `log` was last looked at.
     pub log_seen_at: Instant,
     /// What was last in the way of opening `log`; empty if nothing was.
@@ -32,6 +34,20 @@ pub struct Unit {
     pub sheds_log: bool,
     /// No entry leads to it any more.
     pub removed: bool,
+}
+
+/// What a logger that ended left in its closed pipe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rest {
+    /// Nobody has looked.
+    #[default]
+    Unknown,
+    /// The caller looks. So many bytes were there when it last did.
+    Asked(Option<u32>),
+    /// So many bytes: the logger was started once more, to read them.
+    Left(u32),
+    /// Nothing, or nothing that the logger takes.
+    Over,
 }
 
 /// What no service shows: the file of a predecessor is written, or removed.

@@ -328,6 +328,11 @@ impl Shell {
                     open.piped = true;
                 }
             }
+            Action::LookAtPipe(unit) => {
+                // It may leave anything, and take nothing of it.
+                let bytes = world.chance.below(4) as u32;
+                return Ok(Some(Input::PipeSeen(unit, bytes)));
+            }
             Action::CloseLog(unit) => {
                 let role = Role::Log;
                 self.let_go(world, Id { unit, role }, true);

@@ -311,6 +311,8 @@ impl Tree {
             } => return Some(self.open(unit, name, identity)),
             Action::Ask(name) => self.notes.push(format!("  ask {}", name.escape_ascii())),
             Action::ClosePipe(unit) => self.note(unit, "close pipe".into()),
+            // Its logger has read all.
+            Action::LookAtPipe(unit) => return Some(Input::PipeSeen(unit, 0)),
             Action::CloseLog(unit) => {
                 self.note(unit, "close log".into());
                 if let Some(open) = self.open.get_mut(&unit) {

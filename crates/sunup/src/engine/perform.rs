@@ -80,6 +80,7 @@ impl Engine {
                 identity,
             } => Some(self.open(unit, &name, identity)),
             Action::Look { id, look, log } => Some(self.look(id, look, log)),
+            Action::LookAtPipe(unit) => Some(self.look_at_pipe(unit)),
             Action::Scan => Some(self.scan()),
             Action::LookForLiving(places) => Some(self.look_for_living(&places)),
             Action::Leave => Some(self.leave()),
@@ -130,6 +131,7 @@ impl Engine {
             | Action::Show { .. }
             | Action::Open { .. }
             | Action::Look { .. }
+            | Action::LookAtPipe(_)
             | Action::Scan
             | Action::LookForLiving(_)
             | Action::Leave => {}
@@ -224,6 +226,14 @@ impl Engine {
             scan_dir.leave_home(watch);
         }
         Some(unit)
+    }
+
+    /// How much its logger left. What cannot be told is taken for nothing.
+    fn look_at_pipe(&self, unit: UnitId) -> Input {
+        let pipe = self.units.get(&unit).and_then(|unit| unit.pipe.as_ref());
+        let bytes = pipe.and_then(|pipe| rustix::io::ioctl_fionread(&pipe.read).ok());
+        let bytes = bytes.unwrap_or(0).try_into().unwrap_or(u32::MAX);
+        Input::PipeSeen(unit, bytes)
     }
 
     /// From now on, a change of `log` is told; one that came before is, too.
