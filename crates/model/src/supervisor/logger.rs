@@ -180,7 +180,9 @@ impl Supervisor {
         let is_over = |half: &Half| half.service.is_gone();
         let unit = self.units.get(&unit_id);
         let is_asked = |unit: &Unit| matches!(unit.rest, Rest::Asked(_));
-        if unit.is_none_or(|unit| is_asked(unit) || !unit.sheds_log || !unit.log.as_deref().is_some_and(is_over)) {
+        if unit.is_none_or(|unit| {
+            is_asked(unit) || !unit.sheds_log || !unit.log.as_deref().is_some_and(is_over)
+        }) {
             return;
         }
         self.forget_half(log(unit_id));

@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use model::format::adopt::{Record, World};
 use model::format::exits::{self, Ended, Sighting};
-use model::service::Exit;
+use model::service::{Exit, Role};
 use model::supervisor::{Id, Input};
 use model::time::Instant;
 use rustix::event::epoll;
@@ -89,7 +89,8 @@ impl Engine {
             // Something else runs in its place.
             None => return self.not_late(id),
             Some(Answer::Told(status)) => Exit::Status(status),
-            Some(_) if at_last => Exit::Unknown,
+            // No program is told how a logger ended, but its pipe waits for the next.
+            Some(_) if at_last || id.role == Role::Log => Exit::Unknown,
             Some(answer) => match self.wait_for_exit(id, &answer) {
                 None => return,
                 Some(exit) => exit,
