@@ -8,8 +8,8 @@ use model::format::tai64n::Tai64n;
 use model::scan::Identity;
 use model::service::{Exit, Pid, Role, Service, Want};
 use model::settings::Settings;
-use model::supervisor::{Action, Id, Input, Job, Moment, Opened, Scope, Supervisor};
-use model::time::Instant;
+use model::supervisor::{Action, Id, Input, Job, Opened, Scope, Supervisor};
+use model::time::{Instant, Moment};
 
 const ENDED: Exit = Exit::Status(0);
 const MAIN: Id = Id {
@@ -114,7 +114,7 @@ impl World {
 
     fn ends(&mut self, id: Id) {
         let pid = self.core.service(id).unwrap().phase().1;
-        self.feed(Input::ChildEnded(pid, ENDED));
+        self.feed(Input::ChildEnded(pid, ENDED, self.now));
     }
 
     /// The logger ended a moment after its start, and everything is told to exit
