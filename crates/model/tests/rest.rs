@@ -5,11 +5,12 @@
 use model::adoption::Inheritance;
 use model::command::{Command, Sig};
 use model::format::tai64n::Tai64n;
+use model::moment::Moment;
 use model::scan::Identity;
 use model::service::{Exit, Pid, Role, Service, Want};
 use model::settings::Settings;
 use model::supervisor::{Action, Id, Input, Job, Opened, Scope, Supervisor};
-use model::time::{Instant, Moment};
+use model::time::Instant;
 
 const ENDED: Exit = Exit::Status(0);
 const MAIN: Id = Id {
@@ -54,6 +55,7 @@ impl World {
             dismissed: false,
         };
         world.feed(Input::ScanDue);
+        world.feed(Input::More);
         assert_eq!(world.loggers_started, 1);
         world
     }
@@ -196,5 +198,6 @@ fn a_supervisor_that_leaves_waits_for_it() {
     assert_eq!(world.core.exit_code(world.now), None);
     world.bytes = 0;
     world.ends(LOG);
+    world.feed(Input::RoundOver);
     assert_eq!(world.core.exit_code(world.now), Some(0));
 }
