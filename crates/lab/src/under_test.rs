@@ -47,6 +47,7 @@ const OWN: [&str; 13] = [
     "tidy",
     "torture",
     "trust",
+    "turns",
     "upgrade",
     "waiting",
 ];

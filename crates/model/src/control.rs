@@ -304,7 +304,8 @@ pub fn describe(name: &[u8], s: &Status, normally_up: Option<bool>, now: Tai64n)
         text.extend(format!("(pid {}) ", s.pid).into_bytes());
     }
     text.extend(format!("{seconds}s").into_bytes());
-    let idle = s.pid == 0;
+    // A start that hangs has a process, and none of the service's.
+    let idle = s.pid == 0 || s.phase == Phase::Down;
     let remarks = [
         (!idle && normally_up == Some(false), ", normally down"),
         (idle && normally_up == Some(true), ", normally up"),
@@ -315,6 +316,9 @@ pub fn describe(name: &[u8], s: &Status, normally_up: Option<bool>, now: Tai64n)
     ];
     for (_, remark) in remarks.iter().filter(|(applies, _)| *applies) {
         text.extend(remark.bytes());
+    }
+    if idle && s.pid != 0 {
+        text.extend(format!(", starting (pid {})", s.pid).into_bytes());
     }
     text
 }
@@ -567,6 +571,14 @@ mod tests {
         assert_eq!(text("du", up), "down: web: 3s, normally up, want up");
         assert_eq!(text("dd", down), "down: web: 3s");
         assert_eq!(text("dd", None), "down: web: 3s");
+        let hangs = Status {
+            pid: 10,
+            ..state("du")
+        };
+        assert_eq!(
+            describe(b"web", &hangs, up, now),
+            b"down: web: 3s, normally up, want up, starting (pid 10)"
+        );
         assert_eq!(text("fuT", up), "finish: web: (pid 10) 3s, got TERM");
         let early = describe(b"web", &BEFORE, up, Tai64n::from_unix(0, 0));
         assert_eq!(early, b"run: web: (pid 10) 0s");
