@@ -166,7 +166,7 @@ mod tests {
             at: Instant(9),
             wall: Tai64n::from_unix(1, 0),
         };
-        for exit in [Exit::Unknown, Exit::Status(7 << 8)] {
+        for exit in [Exit::Unknown, Exit::of_status(7 << 8)] {
             let evidence = Evidence {
                 role: Role::Main,
                 default: Want::Up,

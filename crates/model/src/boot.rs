@@ -43,9 +43,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::ended::Ended;
 use crate::format::inittab::{self, Entry};
-use crate::pid1::{Life, News, Pid, Signal};
+use crate::pid1::{Life, News, Signal};
+use crate::process::Exit;
+use crate::process::Pid;
 
 mod down;
 pub mod handover;
@@ -246,7 +247,7 @@ impl Machine {
         }
     }
 
-    fn exited(&mut self, pid: Pid, ended: Ended, now: Duration, out: &mut Vec<Action>) {
+    fn exited(&mut self, pid: Pid, ended: Exit, now: Duration, out: &mut Vec<Action>) {
         let going_down = self.is_going_down();
         let runs = |s: &Slot| matches!(s.job, Job::Running { pid: p, .. } if p == pid);
         let Some(at) = self.slots.iter().position(runs) else {

@@ -15,7 +15,6 @@ pub mod command;
 pub mod control;
 pub mod descent;
 pub mod device;
-pub mod ended;
 pub mod facts;
 pub mod format;
 pub mod getty;

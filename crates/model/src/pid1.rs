@@ -9,10 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::ended::Ended;
-
-/// A process id.
-pub type Pid = i32;
+use crate::process::{Exit, Pid};
 
 /// The signals that may mean something to a PID 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,7 +40,7 @@ pub enum News {
     /// A signal came.
     Signal(Signal),
     /// A child was reaped, known or not.
-    Exited(Pid, Ended),
+    Exited(Pid, Exit),
     /// PID 1 has no child: no process is left.
     NoChildren,
     /// The deadline is reached, or may be.

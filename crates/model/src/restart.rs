@@ -101,7 +101,7 @@ mod tests {
 
     fn delays_s(longest: Option<u32>, lives: usize) -> Vec<u64> {
         let streaks =
-            core::iter::successors(Some(Streak::NONE), |s| Some(s.and(Exit::Status(256))));
+            core::iter::successors(Some(Streak::NONE), |s| Some(s.and(Exit::of_status(256))));
         let delays = streaks.skip(1).map(|s| s.delay_ms(longest) / 1000);
         delays.take(lives).collect()
     }
@@ -134,7 +134,7 @@ mod tests {
     fn the_fifth_life_makes_a_loop() {
         let mut streak = Streak::NONE;
         let loops = [(); 6].map(|()| {
-            streak = streak.and(Exit::Status(0));
+            streak = streak.and(Exit::of_status(0));
             streak.is_loop()
         });
         assert_eq!(loops, [false, false, false, false, true, true]);

@@ -742,7 +742,7 @@ impl Service {
             }
             // As if it had run and exited 111 (runsv(8)).
             (State::Starting { .. }, Failure::Exec | Failure::Absent) => {
-                let exit = Exit::Status(111 << 8);
+                let exit = Exit::of_status(111 << 8);
                 let grows = self.died_young(exit);
                 self.end_run(exit, grows, now.plus_ms(GAP_MS), actions);
             }

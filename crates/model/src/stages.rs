@@ -38,8 +38,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::descent::Descent;
-use crate::ended::Ended;
-use crate::pid1::{Life, News, Pid, Signal};
+use crate::pid1::{Life, News, Signal};
+use crate::process::Exit;
+use crate::process::Pid;
 
 mod ending;
 mod handover;
@@ -63,9 +64,9 @@ pub const REBOOT: &str = "/etc/runit/reboot";
 pub const CTRLALTDEL: &str = "/etc/runit/ctrlaltdel";
 
 /// The exit code of stage 1 that skips stage 2.
-const SKIP: Ended = Ended::Code(100);
+const SKIP: Exit = Exit::Code(100);
 /// The exit code of stage 2 that starts it again.
-const AGAIN: Ended = Ended::Code(111);
+const AGAIN: Exit = Exit::Code(111);
 /// Stages 1 and 2 may take as long as they like.
 const NO_LIMIT: Duration = Duration::MAX;
 
@@ -315,7 +316,7 @@ impl Stages {
         }
     }
 
-    fn exited(&mut self, pid: Pid, ended: Ended, now: Duration, out: &mut Vec<Action>) {
+    fn exited(&mut self, pid: Pid, ended: Exit, now: Duration, out: &mut Vec<Action>) {
         if self.ctrl_alt_del == CtrlAltDel::Running(pid) {
             self.ctrl_alt_del = CtrlAltDel::Idle;
             if self.stage() == Some(Stage::Two) {
@@ -347,11 +348,11 @@ impl Stages {
         &mut self,
         stage: Stage,
         pid: Pid,
-        ended: Ended,
+        ended: Exit,
         now: Duration,
         out: &mut Vec<Action>,
     ) {
-        let crashed = matches!(ended, Ended::Signal(_));
+        let crashed = ended.signal().is_some();
         match stage {
             Stage::One if crashed || ended == SKIP => {
                 out.push(Action::Say(Message::SkipStage2(ended)));

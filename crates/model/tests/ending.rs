@@ -145,7 +145,7 @@ impl World {
             Step::Term => self.feed(Input::Terminate),
             Step::HangUp => self.feed(Input::HangUp),
             Step::Obeys if std::mem::take(&mut self.termed) => {
-                self.feed(Input::ChildEnded(OBEYS, Exit::Status(15), self.now));
+                self.feed(Input::ChildEnded(OBEYS, Exit::of_status(15), self.now));
             }
             Step::Obeys => {}
             Step::Wait => {
@@ -243,9 +243,9 @@ fn who_obeys_is_waited_for_in_silence() {
     for (input, code) in [(Input::HangUp, 111), (Input::Terminate, 0)] {
         let mut world = World::new(Scope::All { init: true });
         world.feed(input);
-        world.feed(Input::ChildEnded(OBEYS, Exit::Status(15), world.now));
+        world.feed(Input::ChildEnded(OBEYS, Exit::of_status(15), world.now));
         assert_eq!(world.exit_code(), None);
-        world.feed(Input::ChildEnded(IGNORES, Exit::Status(15), world.now));
+        world.feed(Input::ChildEnded(IGNORES, Exit::of_status(15), world.now));
         assert_eq!(world.exit_code(), Some(code));
         assert!(world.said.is_empty() && world.killed.is_empty());
     }

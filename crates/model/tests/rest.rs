@@ -12,7 +12,7 @@ use model::settings::Settings;
 use model::supervisor::{Action, Id, Input, Job, Opened, Scope, Supervisor};
 use model::time::Instant;
 
-const ENDED: Exit = Exit::Status(0);
+const ENDED: Exit = Exit::of_status(0);
 const MAIN: Id = Id {
     unit: 1,
     role: Role::Main,

@@ -13,8 +13,8 @@ use model::settings::{Look, Settings};
 use model::supervisor::{self, Id, Input, Job, Opened, Scope, Supervisor};
 use model::time::Instant;
 
-const FAILED: Exit = Exit::Status(256);
-const KILLED: Exit = Exit::Status(11);
+const FAILED: Exit = Exit::of_status(256);
+const KILLED: Exit = Exit::of_status(11);
 
 /// A directory of `run` and `backoff`.
 fn asks(longest_s: Option<u32>) -> Settings {
@@ -137,7 +137,7 @@ fn what_was_asked_for_is_no_short_life() {
     for _ in 0..20 {
         player.starts();
         player.command(b't');
-        player.step(Event::Exited(101, Exit::Status(15)));
+        player.step(Event::Exited(101, Exit::of_status(15)));
         assert_eq!(player.starts(), 1000, "as ever");
     }
     assert_eq!(player.service.streak().lives(), 0);

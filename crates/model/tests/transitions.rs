@@ -46,7 +46,7 @@ fn events(service: &Service) -> Vec<Event> {
     // that `explore` finds are without it where they can be.
     events.extend([Failure::Absent, Failure::Exec, Failure::Resources].map(Event::NotStarted));
     for pid in [101, 102] {
-        events.push(Event::Exited(pid, Exit::Status(0)));
+        events.push(Event::Exited(pid, Exit::of_status(0)));
         for sig in SIGS {
             for handled in [false, true] {
                 events.push(Event::ScriptEnded { sig, pid, handled });
@@ -72,7 +72,7 @@ fn looks(service: &Service) -> Vec<Look> {
     let signals = SIGS.map(|sig| Look::Signal(sig, pid));
     let late = Look::Signal(Sig::Term, next_pid(service));
     let stops = [Look::Stop(b'd', pid), Look::Stopped(b'd', pid), late];
-    let exit = Exit::Status(256);
+    let exit = Exit::of_status(256);
     let ends = [false, true].map(|grows| Look::End { exit, grows });
     let starts = [Look::Start, Look::Run, Look::Logger];
     let all = starts.into_iter().chain(ends).chain(signals).chain(stops);
@@ -308,8 +308,8 @@ fn play_nicely(mut service: Service) -> Service {
         let event = match service.state() {
             State::Preparing => Event::Looked(Look::Start, Settings::default()),
             State::Starting { .. } | State::EndingRun { .. } => Event::Started(next_pid(&service)),
-            State::Finish { pid, .. } => Event::Exited(pid, Exit::Status(0)),
-            State::Run(r) if service.want() != Want::Up => Event::Exited(r.pid, Exit::Status(0)),
+            State::Finish { pid, .. } => Event::Exited(pid, Exit::of_status(0)),
+            State::Run(r) if service.want() != Want::Up => Event::Exited(r.pid, Exit::of_status(0)),
             _ => Event::Tick,
         };
         now = service.deadline().map_or(now, |at| at.max(now));
@@ -349,7 +349,7 @@ fn after(start: Service, events: &[Event]) -> Service {
 
 fn named_loggers() -> Vec<(&'static str, Service)> {
     let log = |events: &[Event]| after(Service::new(Role::Log, Want::Up), events);
-    let exited = Event::Exited(101, Exit::Status(256));
+    let exited = Event::Exited(101, Exit::of_status(256));
     vec![
         ("log: run", log(&[Event::Tick, Event::Started(101)])),
         (
@@ -369,7 +369,7 @@ fn named_services() -> Vec<(&'static str, Service)> {
     let starts = Event::Looked(Look::Start, nothing);
     let run = [Event::Tick, starts, Event::Started(101)];
     let with = |more: &[Event]| after(after(up(), &run), more);
-    let exit = Exit::Status(256);
+    let exit = Exit::of_status(256);
     let exited = Event::Exited(101, exit);
     let command = |byte| Event::Command(Command::from_byte(byte).unwrap());
     let stops = |letter| Event::Looked(Look::Stop(letter, 101), nothing);

@@ -13,7 +13,8 @@ use core::time::Duration;
 
 use super::{Fate, Job, Machine, Phase};
 use crate::format::inittab::Entry;
-use crate::pid1::{Pid, Signal};
+use crate::pid1::Signal;
+use crate::process::Pid;
 
 /// A handover, decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use core::fmt::{self, Display};
 use core::time::Duration;
 
 use super::{Fate, REST_MAX};
-use crate::ended::Ended;
-use crate::pid1::Pid;
+use crate::process::Exit;
+use crate::process::Pid;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Message {
         /// Its pid.
         pid: Pid,
         /// How it ended.
-        ended: Ended,
+        ended: Exit,
         /// Whether it is started again.
         again: bool,
     },
@@ -68,7 +68,7 @@ impl Message {
             self,
             Self::Exited { again: true, .. }
                 | Self::Exited {
-                    ended: Ended::Code(0),
+                    ended: Exit::Code(0),
                     ..
                 }
         )
@@ -88,8 +88,8 @@ impl Display for Message {
             } => {
                 write!(f, "process '{}' (pid {pid}) ", text(command))?;
                 match ended {
-                    Ended::Code(code) => write!(f, "exited, exitcode:{code}.")?,
-                    Ended::Signal(signal) => write!(f, "killed, signal:{signal}.")?,
+                    Exit::Code(code) => write!(f, "exited, exitcode:{code}.")?,
+                    killed => write!(f, "killed, signal:{}.", killed.signal().unwrap_or(0))?,
                 }
                 f.write_str(if *again {
                     " Scheduling for restart."

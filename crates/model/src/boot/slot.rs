@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Action, Id, Message, QUIET_AFTER, REST_MAX, SHORT_LIFE, SHUTDOWN_LIMIT, STAGE3_LIMIT};
-use crate::ended::Ended;
 use crate::format::inittab::{self, Entry};
-use crate::pid1::Pid;
+use crate::process::Exit;
+use crate::process::Pid;
 
 /// How long a slot rests after this many failures in a row: 1, 2, 4, ... seconds.
 pub fn rest(failures: u8) -> Duration {
@@ -112,7 +112,7 @@ impl Slot {
     pub(super) fn ended(
         &mut self,
         pid: Pid,
-        ended: Ended,
+        ended: Exit,
         now: Duration,
         going_down: bool,
         out: &mut Vec<Action>,

@@ -106,7 +106,7 @@ impl World {
         None
     }
 
-    fn exit(&mut self, command: &str, ended: Ended) {
+    fn exit(&mut self, command: &str, ended: Exit) {
         let at = self.running.iter().position(|(c, _)| c == command);
         let (_, pid) = self
             .running
@@ -115,7 +115,7 @@ impl World {
     }
 
     fn done(&mut self, command: &str) {
-        self.exit(command, Ended::Code(0));
+        self.exit(command, Exit::Code(0));
     }
 
     fn since(&self, start: Duration) -> Duration {
@@ -138,12 +138,12 @@ fn boots_in_order() {
     let mut w =
         World::new("::once:o1\n::wait:w\n::respawn:r\n::sysinit:s1\n::sysinit:s2\n::once:o2");
     assert_eq!(w.log(), ["start s1"]);
-    w.exit("s1", Ended::Code(3));
+    w.exit("s1", Exit::Code(3));
     assert_eq!(
         w.log(),
         ["process 's1' (pid 101) exited, exitcode:3.", "start s2"]
     );
-    w.exit("s2", Ended::Signal(11));
+    w.exit("s2", Exit::Signal(11));
     let killed = "process 's2' (pid 102) killed, signal:11.";
     assert_eq!(w.log(), [killed, "start w"]);
     w.done("w");
@@ -226,7 +226,7 @@ fn the_end_comes_as_soon_as_no_process_is_left() {
     w.done("/etc/runit/3");
     let start = w.now;
     assert!(w.machine.as_ref().unwrap().waits_for_the_last_process());
-    w.exit("r", Ended::Signal(15));
+    w.exit("r", Exit::Signal(15));
     w.step(Event::News(News::NoChildren));
     w.step(Event::News(News::NoChildren));
     let log = w.log();
@@ -246,7 +246,7 @@ fn each_command_of_the_shutdown_has_its_time() {
     w.step(Event::News(News::Signal(Signal::Pwr)));
     w.tick();
     assert_eq!(w.since(start), STAGE3_LIMIT);
-    w.exit("/etc/runit/3", Ended::Signal(9));
+    w.exit("/etc/runit/3", Exit::Signal(9));
     let log = w.log();
     assert_eq!(log[1], "'/etc/runit/3' still runs after 180 s: killed");
     assert_eq!(log[2], "KillGroup(101)");
@@ -441,9 +441,9 @@ fn events_for(machine: &Machine, inittabs: &[&str]) -> Vec<(Duration, Event)> {
     for pid in machine.pids().into_iter().chain([7]) {
         events.push((
             Duration::ZERO,
-            Event::News(News::Exited(pid, Ended::Signal(9))),
+            Event::News(News::Exited(pid, Exit::Signal(9))),
         ));
-        events.push((SHORT_LIFE, Event::News(News::Exited(pid, Ended::Code(0)))));
+        events.push((SHORT_LIFE, Event::News(News::Exited(pid, Exit::Code(0)))));
     }
     let list = |text: &&str| (Duration::ZERO, Event::Inittab(Some(entries(text))));
     events.extend(inittabs.iter().map(list));

@@ -42,9 +42,9 @@ pub struct Sighting {
     pub at: Instant,
 }
 
-/// A process that ended.
+/// What PID 1 says of a process that ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct Word {
     /// Its pid.
     pub pid: u32,
     /// When it started, rounded down to the clock tick.
@@ -55,7 +55,7 @@ pub struct Ended {
     pub status: i32,
 }
 
-impl Ended {
+impl Word {
     /// The record's bytes.
     pub fn encode(&self, world: &World) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];
@@ -118,7 +118,7 @@ mod tests {
         }
     }
 
-    const ENDED: Ended = Ended {
+    const WORD: Word = Word {
         pid: 0x0102_0304,
         started: Instant(0x1122_3344_5566_7788),
         ended: Instant(0x2122_3344_5566_7788),
@@ -127,54 +127,54 @@ mod tests {
 
     #[test]
     fn round_trip() {
-        let bytes = ENDED.encode(&world());
+        let bytes = WORD.encode(&world());
         assert_eq!(
             bytes[..12],
             [4, 3, 2, 1, 0, 7, 0, 0, 0x88, 0x77, 0x66, 0x55]
         );
-        assert_eq!(Ended::decode(&bytes, &world()), Some(ENDED));
+        assert_eq!(Word::decode(&bytes, &world()), Some(WORD));
     }
 
     #[test]
     fn every_changed_bit_is_seen() {
-        let bytes = ENDED.encode(&world());
+        let bytes = WORD.encode(&world());
         for bit in 0..BYTES * 8 {
             let mut other = bytes;
             other[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Ended::decode(&other, &world()), None, "bit {bit}");
+            assert_eq!(Word::decode(&other, &world()), None, "bit {bit}");
         }
-        assert_eq!(Ended::decode(&[0; BYTES], &world()), None);
-        assert_eq!(Ended::decode(&[255; BYTES], &world()), None);
+        assert_eq!(Word::decode(&[0; BYTES], &world()), None);
+        assert_eq!(Word::decode(&[255; BYTES], &world()), None);
     }
 
     #[test]
     fn half_a_record_over_another_is_none() {
-        let old = ENDED.encode(&world());
-        let new = Ended {
-            pid: ENDED.pid + SLOTS,
+        let old = WORD.encode(&world());
+        let new = Word {
+            pid: WORD.pid + SLOTS,
             started: Instant(5),
             ended: Instant(6),
             status: 9,
         };
-        assert_eq!(offset(new.pid), offset(ENDED.pid));
+        assert_eq!(offset(new.pid), offset(WORD.pid));
         let new = new.encode(&world());
         for cut in 1..BYTES {
             let mut torn = old;
             torn[..cut].copy_from_slice(&new[..cut]);
             let whole = torn == old || torn == new;
-            assert_eq!(Ended::decode(&torn, &world()).is_some(), whole, "{cut}");
+            assert_eq!(Word::decode(&torn, &world()).is_some(), whole, "{cut}");
         }
     }
 
     #[test]
     fn another_boot_or_namespace_is_not_believed() {
-        let bytes = ENDED.encode(&world());
+        let bytes = WORD.encode(&world());
         let mut other = world();
         other.boot_id = "6ff0a7a2-0002".into();
-        assert_eq!(Ended::decode(&bytes, &other), None);
+        assert_eq!(Word::decode(&bytes, &other), None);
         let mut other = world();
         other.pid_namespace += 1;
-        assert_eq!(Ended::decode(&bytes, &other), None);
+        assert_eq!(Word::decode(&bytes, &other), None);
     }
 
     #[test]
@@ -191,14 +191,14 @@ mod tests {
     #[test]
     fn a_pid_is_one_process_from_start_to_end() {
         let was = |pid, at| {
-            ENDED.was(Sighting {
+            WORD.was(Sighting {
                 pid,
                 at: Instant(at),
             })
         };
-        let (started, ended) = (ENDED.started.0, ENDED.ended.0);
-        assert!(was(ENDED.pid, started) && was(ENDED.pid, ended));
-        assert!(!was(ENDED.pid, started - 1) && !was(ENDED.pid, ended + 1));
-        assert!(!was(ENDED.pid + SLOTS, started));
+        let (started, ended) = (WORD.started.0, WORD.ended.0);
+        assert!(was(WORD.pid, started) && was(WORD.pid, ended));
+        assert!(!was(WORD.pid, started - 1) && !was(WORD.pid, ended + 1));
+        assert!(!was(WORD.pid + SLOTS, started));
     }
 }

@@ -51,7 +51,7 @@ impl Service {
         if self.streak.lives() > 0 {
             let _ = write!(text, " lives={}", self.streak.lives());
         }
-        if let Exit::Status(raw) = self.streak.last() {
+        if let Some(raw) = self.streak.last().status() {
             let _ = write!(text, " last={raw}");
         }
         text
@@ -80,7 +80,7 @@ impl Service {
         let last = value(words, "last").and_then(|raw| raw.parse().ok());
         let streak = Streak::again(
             u32::try_from(lives).unwrap_or(u32::MAX),
-            last.map_or(Exit::Unknown, Exit::Status),
+            last.map_or(Exit::Unknown, Exit::of_status),
             has(words, "backs_off"),
         );
         Some(Self {

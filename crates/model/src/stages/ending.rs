@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use super::{Action, Fate, Job, Message, Phase, STOP_GRACE, Stage, Stages, Wish};
 use crate::descent::{Descent, Due, KILL_GRACE};
-use crate::pid1::Pid;
+use crate::process::Pid;
 
 impl Stages {
     /// Stage 1 or 2 is to end.

@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use super::{Fate, Job, Phase, STAGE3_LIMIT, Stage, Stages, Wish};
 use crate::descent::Descent;
-use crate::pid1::Pid;
+use crate::process::Pid;
 
 const STAGES: [(&str, Stage); 3] = [("1", Stage::One), ("2", Stage::Two), ("3", Stage::Three)];
 const WISHES: [(&str, Wish); 4] = [

@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::fmt::{self, Display};
 
 use super::{Fate, PAUSE, STAGE3_LIMIT, STOP_GRACE, Script, Stage};
-use crate::ended::Ended;
+use crate::process::Exit;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,9 +14,9 @@ pub enum Message {
     /// A stage has ended.
     Leave(Stage),
     /// Stage 1 ended in a way that skips stage 2.
-    SkipStage2(Ended),
+    SkipStage2(Exit),
     /// Stage 2 ended in a way that starts it again.
-    Stage2Again(Ended),
+    Stage2Again(Exit),
     /// Ctrl-Alt-Del was pressed.
     CtrlAltDel,
     /// A signal came at another time.

@@ -23,7 +23,7 @@ const SIGNALS: [Signal; 6] = [
     Signal::Usr2,
     Signal::Term,
 ];
-const OK: Ended = Ended::Code(0);
+const OK: Exit = Exit::Code(0);
 const THE_END: [&str; 5] = ["LookAtReboot", "TermAll", "Sync", "KillAll", "Sync"];
 
 /// The machine with a kernel and files as the fields say.
@@ -130,13 +130,13 @@ impl World {
 
 #[test]
 fn stage_1_may_skip_stage_2() {
-    for ended in [Ended::Code(100), Ended::Signal(11)] {
+    for ended in [Exit::Code(100), Exit::Signal(11)] {
         let mut w = World::new();
         assert_eq!(w.log(), ["start /etc/runit/1"]);
         w.step(Event::News(News::Exited(101, ended)));
         w.ends(102, Fate::Poweroff);
     }
-    for ended in [Ended::Code(1), Ended::Code(111), Ended::Code(255)] {
+    for ended in [Exit::Code(1), Exit::Code(111), Exit::Code(255)] {
         let mut w = World::new();
         w.step(Event::News(News::Exited(101, ended)));
         assert_eq!(w.log(), ["start /etc/runit/1", "start /etc/runit/2"]);
@@ -145,7 +145,7 @@ fn stage_1_may_skip_stage_2() {
 
 #[test]
 fn stage_2_that_crashes_starts_again_after_a_pause() {
-    for ended in [Ended::Code(111), Ended::Signal(9)] {
+    for ended in [Exit::Code(111), Exit::Signal(9)] {
         let mut w = World::up();
         w.step(Event::News(News::Exited(102, ended)));
         assert_eq!(w.log(), ["KillGroup(102)"]);
@@ -153,14 +153,14 @@ fn stage_2_that_crashes_starts_again_after_a_pause() {
         assert_eq!(w.log(), ["start /etc/runit/2"]);
     }
     let mut w = World::up();
-    w.step(Event::News(News::Exited(102, Ended::Code(100))));
+    w.step(Event::News(News::Exited(102, Exit::Code(100))));
     w.ends(103, Fate::Poweroff);
 }
 
 #[test]
 fn the_pause_does_not_hold_up_the_shutdown() {
     let mut w = World::up();
-    w.step(Event::News(News::Exited(102, Ended::Code(111))));
+    w.step(Event::News(News::Exited(102, Exit::Code(111))));
     w.log();
     w.stopit = true;
     w.signal(Signal::Cont);
@@ -177,7 +177,7 @@ fn cont_asks_the_file() {
     w.signal(Signal::Cont);
     assert_eq!(w.log(), ["Term(102)"]);
     assert!(!w.stopit);
-    w.step(Event::News(News::Exited(102, Ended::Signal(15))));
+    w.step(Event::News(News::Exited(102, Exit::Signal(15))));
     w.ends(103, Fate::Reboot);
 }
 
@@ -223,7 +223,7 @@ fn a_hung_boot_can_be_rebooted() {
     w.signal(Signal::Term);
     assert_eq!(w.tick(), STOP_GRACE);
     assert_eq!(w.log(), ["SetReboot(true)", "Term(101)", "Kill(101)"]);
-    w.step(Event::News(News::Exited(101, Ended::Signal(9))));
+    w.step(Event::News(News::Exited(101, Exit::Signal(9))));
     w.ends(102, Fate::Reboot);
 }
 
@@ -237,7 +237,7 @@ fn ctrl_alt_del_runs_and_then_counts_as_cont() {
     assert_eq!(w.log(), Vec::<String>::new());
     w.signal(Signal::Int);
     w.stopit = true;
-    w.step(Event::News(News::Exited(104, Ended::Code(1))));
+    w.step(Event::News(News::Exited(104, Exit::Code(1))));
     assert_eq!(w.log(), ["start /etc/runit/ctrlaltdel", "Term(102)"]);
     let mut w = World::up();
     w.has_ctrl_alt_del = false;
@@ -288,7 +288,7 @@ fn stage_3_changes_the_fate_or_takes_the_file_away() {
 #[test]
 fn a_failed_fork_is_tried_again_but_not_for_ever() {
     let mut w = World::up();
-    w.step(Event::News(News::Exited(102, Ended::Code(111))));
+    w.step(Event::News(News::Exited(102, Exit::Code(111))));
     w.fork_fails = true;
     for _ in 0..5 {
         assert_eq!(w.tick(), PAUSE);
@@ -340,7 +340,7 @@ fn messages_read_as_those_of_runit() {
         Message::Enter(Stage::One),
         Message::Leave(Stage::Two),
         Message::Request(Fate::Poweroff),
-        Message::SkipStage2(Ended::Signal(9)),
+        Message::SkipStage2(Exit::Signal(9)),
     ]
     .map(|m| m.to_string());
     let expected = [
@@ -443,7 +443,7 @@ fn answers(action: &Action) -> Vec<Event> {
 fn events() -> Vec<Event> {
     let mut all: Vec<Event> = SIGNALS.map(|s| Event::News(News::Signal(s))).to_vec();
     for pid in [100, 200, 300] {
-        for ended in [OK, Ended::Code(100), Ended::Code(111), Ended::Signal(9)] {
+        for ended in [OK, Exit::Code(100), Exit::Code(111), Exit::Signal(9)] {
             all.push(Event::News(News::Exited(pid, ended)));
         }
     }

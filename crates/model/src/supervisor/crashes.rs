@@ -24,10 +24,8 @@ impl Supervisor {
         let text = if half.service.is_crash_looping() {
             let last = match half.service.streak().last() {
                 Exit::Unknown => "in a way that nobody saw".into(),
-                exit @ Exit::Status(_) => match exit.finish_args() {
-                    (-1, status) => format!("by signal {}", status & 0x7f),
-                    (code, _) => format!("by exit code {code}"),
-                },
+                Exit::Code(code) => format!("by exit code {code}"),
+                Exit::Signal(signal) | Exit::Dumped(signal) => format!("by signal {signal}"),
             };
             format!(
                 "{title}{log}: crash loop: ended {LOOP_LIVES} times within a second of its start, last {last}{advice}"

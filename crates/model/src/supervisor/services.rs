@@ -148,7 +148,7 @@ impl Supervisor {
         match self.owners.remove(&pid) {
             None => {}
             Some(job) if job.is_process() => self.ended(job.id(), pid, exit, by),
-            Some(job) => self.script_over(job, exit == Exit::Status(0)),
+            Some(job) => self.script_over(job, exit == Exit::of_status(0)),
         }
     }
 

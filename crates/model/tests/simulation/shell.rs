@@ -175,7 +175,7 @@ impl Shell {
             if let Some(pid) = world.chance.pick(&pids) {
                 world.arrive_at_exec(pid);
                 if world.chance.one_in(3) {
-                    world.kernel.end(pid, Exit::Status(256));
+                    world.kernel.end(pid, Exit::of_status(256));
                 }
             }
         }

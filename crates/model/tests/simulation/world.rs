@@ -372,14 +372,14 @@ impl Game {
             kernel.signal(target, model::command::Sig::Term);
         }
         let code = if well { 0 } else { 256 };
-        kernel.end(pid, Exit::Status(code));
+        kernel.end(pid, Exit::of_status(code));
     }
 
     fn arrive(&mut self, n: u32) {
         let mut pids = self.pids(|_| true);
         pids.retain(|pid| self.world.kernel.is_dying(*pid));
         if let Some(pid) = pids.get(n as usize % pids.len().max(1)) {
-            self.world.kernel.end(*pid, Exit::Status(15));
+            self.world.kernel.end(*pid, Exit::of_status(15));
         }
     }
 
@@ -444,7 +444,7 @@ impl Game {
         let strangers = self.pids(|runs| *runs == Runs::Stranger);
         if n.is_multiple_of(2) || strangers.len() > 8 {
             if let Some(pid) = strangers.get((n >> 8) as usize % strangers.len().max(1)) {
-                self.world.kernel.end(*pid, Exit::Status(0));
+                self.world.kernel.end(*pid, Exit::of_status(0));
             }
         } else {
             if n >> 16 & 3 != 0 {

@@ -132,7 +132,7 @@ impl Tree {
                 if let Some(pid) = script.map(|(pid, _)| *pid) {
                     self.processes.remove(&pid);
                     let status = if well { 0 } else { 256 };
-                    self.feed(Input::ChildEnded(pid, Exit::Status(status), self.now));
+                    self.feed(Input::ChildEnded(pid, Exit::of_status(status), self.now));
                 }
             }
             Step::Wait(ms) => self.pass(self.now.plus_ms(ms)),
@@ -218,7 +218,7 @@ impl Tree {
             return;
         };
         self.processes.remove(&pid);
-        let exit = Exit::Status(status);
+        let exit = Exit::of_status(status);
         match (process, self.id(home, is_log)) {
             (false, _) => self.feed(Input::ChildEnded(pid, exit, self.now)),
             (true, Some(id)) => self.feed(Input::AdoptedEnded(id, exit)),
@@ -361,7 +361,10 @@ impl Tree {
         let unit = job.id().unit;
         let (program, is_there) = match job {
             Job::Run(_) => ("run".to_owned(), true),
-            Job::Finish(_, exit) => (format!("finish {exit:?}"), self.holds(unit, b'f')),
+            Job::Finish(_, exit) => {
+                let name = format!("finish {:?}", exit.finish_args());
+                (name, self.holds(unit, b'f'))
+            }
             Job::Prepare(_) => ("control/u".into(), self.holds(unit, b'u')),
             Job::Script(_, sig, pid) => {
                 let letter = sig.letter();

@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use model::options::{Opt, Order, Spec};
+use model::process::Pid;
 
 use super::{Applet, Call, usage_error};
 use crate::say;
@@ -112,8 +113,8 @@ fn record(name: &str, is_all: bool) {
 }
 
 /// PID 1; in an old initial RAM disk, the process called linuxrc that plays its part.
-fn init() -> i32 {
-    let is_linuxrc = |pid: &i32| {
+fn init() -> Pid {
+    let is_linuxrc = |pid: &Pid| {
         std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"linuxrc\n")
     };
     std::fs::read_dir("/proc")

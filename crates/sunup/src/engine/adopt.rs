@@ -63,7 +63,7 @@ pub fn inherit(
         record: record.as_ref(),
         status: status.as_ref().map(|(status, _)| status),
         seen,
-        exit: exit.map_or(Exit::Unknown, Exit::Status),
+        exit: exit.map_or(Exit::Unknown, Exit::of_status),
     };
     let found = adoption::judge(&evidence, clock::moment());
     if record.is_none() {

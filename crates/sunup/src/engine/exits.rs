@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use model::format::adopt::{Record, World};
-use model::format::exits::{self, Ended, Sighting};
+use model::format::exits::{self, Sighting, Word};
 use model::service::{Exit, Role};
 use model::supervisor::{Id, Input};
 use model::time::Instant;
@@ -88,7 +88,7 @@ impl Engine {
         let exit = match self.ask(id) {
             // Something else runs in its place.
             None => return self.not_late(id),
-            Some(Answer::Told(status)) => Exit::Status(status),
+            Some(Answer::Told(status)) => Exit::of_status(status),
             // No program is told how a logger ended, but its pipe waits for the next.
             Some(_) if at_last || id.role == Role::Log => Exit::Unknown,
             Some(answer) => match self.wait_for_exit(id, &answer) {
@@ -132,7 +132,7 @@ impl Engine {
         }
         // Watch first, then look: what was written in between is not missed.
         if let Some(Answer::Told(status)) = self.ask(id) {
-            return Some(Exit::Status(status));
+            return Some(Exit::of_status(status));
         }
         let until = clock::now().plus_ms(PATIENCE_MS);
         self.late.until.insert(id, until);
@@ -199,7 +199,7 @@ pub const fn sighting(record: &Record) -> Sighting {
 pub fn told(seen: Sighting, world: &World) -> Option<i32> {
     let mut bytes = [0; exits::BYTES];
     let n = rustix::io::pread(open()?, &mut bytes, exits::offset(seen.pid)).ok()?;
-    let ended = Ended::decode(&bytes, world).filter(|ended| n == bytes.len() && ended.was(seen))?;
+    let ended = Word::decode(&bytes, world).filter(|ended| n == bytes.len() && ended.was(seen))?;
     Some(ended.status)
 }
 

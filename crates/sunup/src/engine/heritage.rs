@@ -289,7 +289,7 @@ impl super::Engine {
             self.watch_again(id, processes.get(&id).copied());
         }
         for pid in self.core.children() {
-            if !lifeline::is_child(pid as i32) {
+            if !lifeline::is_child(pid) {
                 self.feed(model::supervisor::Input::ChildEnded(
                     pid,
                     model::service::Exit::Unknown,

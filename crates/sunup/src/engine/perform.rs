@@ -161,7 +161,7 @@ impl Engine {
         let held = self.half(id).and_then(|half| half.pidfd.as_ref());
         let sent = held.map(|fd| send_by_pidfd(fd.as_fd(), number));
         // A process that has just ended is about to be reaped: nothing to say.
-        drop(sent.unwrap_or_else(|| signal::kill(pid as i32, number)));
+        drop(sent.unwrap_or_else(|| signal::kill(pid, number)));
         None
     }
 

@@ -96,7 +96,7 @@ impl Engine {
 
     fn child_ended(&mut self, (pid, status): (rustix::process::Pid, WaitStatus)) {
         let pid = pid.as_raw_pid() as Pid;
-        let exit = Exit::Status(status.as_raw());
+        let exit = Exit::of_status(status.as_raw());
         // First, for what follows from the others may start a child with this pid.
         self.feed(Input::ChildEnded(pid, exit, self.zombies.first_seen));
         self.notice_ended(pid);

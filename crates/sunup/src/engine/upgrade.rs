@@ -145,7 +145,7 @@ impl Engine {
         match self.upgrade {
             Some(Upgrade::Trial(pid, until)) if until <= now => {
                 // Its end says so; once is enough.
-                drop(signal::kill(pid as i32, signal::SIGKILL));
+                drop(signal::kill(pid, signal::SIGKILL));
                 self.upgrade = Some(Upgrade::Trial(pid, Instant(u64::MAX)));
             }
             None | Some(Upgrade::Trial(..)) => {}

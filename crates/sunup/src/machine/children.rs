@@ -1,7 +1,6 @@
 //! Collects ended children, PID 1's own and orphans alike.
 
-use model::ended::Ended;
-use model::pid1::Pid;
+use model::process::{Exit, Pid};
 
 use super::exits;
 
@@ -10,10 +9,12 @@ pub const BATCH: usize = 64;
 
 /// Passes a batch of children that have ended to `ended`; returns whether no child
 /// is left at all.
-pub fn reap(mut ended: impl FnMut(Pid, Ended)) -> bool {
+pub fn reap(mut ended: impl FnMut(Pid, Exit)) -> bool {
     for _ in 0..BATCH {
         match exits::wait_next() {
-            Ok(Some((pid, status))) => ended(pid.as_raw_pid(), Ended::of_status(status.as_raw())),
+            Ok(Some((pid, status))) => {
+                ended(pid.as_raw_pid() as Pid, Exit::of_status(status.as_raw()));
+            }
             Err(rustix::io::Errno::CHILD) => return true,
             _ => return false,
         }

@@ -17,7 +17,7 @@ use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 use model::format::adopt::World;
-use model::format::exits::{self, Ended};
+use model::format::exits::{self, Word};
 use model::format::proc_stat;
 use model::time::Instant;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, fstatfs, mkdirat, openat, statfs};
@@ -69,7 +69,7 @@ fn leave_word(pid: i32, status: i32) -> Option<()> {
     let file = open()?;
     let world = world()?;
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let ended = Ended {
+    let ended = Word {
         pid: u32::try_from(pid).ok()?,
         started: Instant(
             proc_stat::decode(&stat)?

@@ -64,9 +64,10 @@ pub fn take_word_back() {
 }
 
 /// Whether a process that a predecessor names is still our child; if not, it ended unseen.
-pub fn is_child(pid: i32) -> bool {
+pub fn is_child(pid: model::process::Pid) -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    Pid::from_raw(pid).is_some_and(|pid| waitid(WaitId::Pid(pid), options).is_ok())
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| waitid(WaitId::Pid(pid), options).is_ok())
 }
 
 fn start_over(why: &str) -> ! {

@@ -6,10 +6,10 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 use rustix::system::{RebootCommand, reboot};
 
-use super::{signal, spawn};
+use super::spawn;
 
 /// How long file systems may take to be written.
 const SYNC_LIMIT: Duration = Duration::from_secs(30);
@@ -94,7 +94,7 @@ fn within(limit: Duration, work: impl FnOnce() -> u8) -> io::Result<Option<u8>> 
         let timeout = Timespec::try_from(limit).ok();
         let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
         if poll(&mut fds, timeout.as_ref()) == Ok(0) {
-            drop(signal::kill(number, signal::SIGKILL));
+            let _gone = kill_process(pid, Signal::KILL);
             return Ok(None);
         }
     }

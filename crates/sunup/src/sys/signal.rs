@@ -1,5 +1,6 @@
 //! Signals as a descriptor, and the dispositions that children must not inherit.
 
+use model::process::Pid;
 use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -129,11 +130,39 @@ pub fn block_only(signals: &[Signal]) {
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) };
 }
 
-/// Sends a signal to a process (or, negative, a group; -1: all). An error is
-/// the caller's to judge: a process that is gone is seldom a problem.
-pub fn kill(pid: i32, signal: Signal) -> io::Result<()> {
+/// Sends a signal to a process.
+///
+/// # Errors
+/// The caller's to judge: a process that is gone is seldom a problem.
+pub fn kill(pid: Pid, signal: Signal) -> io::Result<()> {
+    send(number(pid)?, signal)
+}
+
+/// Sends a signal to the process group that a process leads.
+///
+/// # Errors
+/// As [`kill`].
+pub fn kill_group(leader: Pid, signal: Signal) -> io::Result<()> {
+    send(-number(leader)?, signal)
+}
+
+/// Sends a signal to every process that may be sent one, but PID 1 and this one.
+///
+/// # Errors
+/// As [`kill`].
+pub fn kill_all(signal: Signal) -> io::Result<()> {
+    send(-1, signal)
+}
+
+/// As the kernel wants it; what is no process must not become a group, or all.
+fn number(pid: Pid) -> io::Result<i32> {
+    let number = i32::try_from(pid).ok().filter(|pid| *pid > 0);
+    number.ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))
+}
+
+fn send(to: i32, signal: Signal) -> io::Result<()> {
     // SAFETY: kill has no memory effects.
-    check(unsafe { libc::kill(pid, signal) }).map(drop)
+    check(unsafe { libc::kill(to, signal) }).map(drop)
 }
 
 fn set_of(signals: &[Signal]) -> libc::sigset_t {

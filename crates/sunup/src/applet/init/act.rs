@@ -1,6 +1,7 @@
 //! What init does: an action of `model::boot`, and the answer to it.
 
 use model::boot::{Action, Event, Fate, Id, Message, STAGE3};
+use model::process::Pid;
 
 use super::{child, table};
 use crate::machine::turn::Outcome;
@@ -20,14 +21,14 @@ pub fn act(action: Action) -> Outcome<Event> {
         Action::KillGroup(pid) => {
             // The process may not lead its group yet.
             drop(signal::kill(pid, signal::SIGKILL));
-            drop(signal::kill(-pid, signal::SIGKILL));
+            drop(signal::kill_group(pid, signal::SIGKILL));
         }
         Action::TermAll => {
-            drop(signal::kill(-1, signal::SIGTERM));
+            drop(signal::kill_all(signal::SIGTERM));
             // A stopped process would sleep through it.
-            drop(signal::kill(-1, signal::SIGCONT));
+            drop(signal::kill_all(signal::SIGCONT));
         }
-        Action::KillAll => drop(signal::kill(-1, signal::SIGKILL)),
+        Action::KillAll => drop(signal::kill_all(signal::SIGKILL)),
         Action::Sync => power::sync(),
         Action::ReadInittab => return Outcome::Answer(Event::Inittab(table::read_again())),
         Action::End(fate) => return end(&fate),
@@ -58,7 +59,7 @@ fn start(id: Id, entry: &model::format::inittab::Entry, quiet: bool) -> Event {
                 let (tty, command) = (text(&entry.tty), text(&entry.command));
                 console::note(&format!("starting pid {pid}, tty '{tty}': '{command}'"));
             }
-            Event::Started(id, pid)
+            Event::Started(id, pid as Pid)
         }
         Err(e) => Event::StartFailed(id, e.to_string()),
     }

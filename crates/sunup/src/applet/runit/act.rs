@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::path::Path;
 
+use model::process::Pid;
 use model::stages::{Action, Event, Fate, Script, Stage};
 
 use crate::machine::requests::{REBOOT, STOPIT, is_executable};
@@ -26,15 +27,15 @@ pub fn act(action: Action, words: &[Vec<u8>]) -> Outcome<Event> {
             drop(signal::kill(pid, signal::SIGCONT));
         }
         Action::Kill(pid) => drop(signal::kill(pid, signal::SIGKILL)),
-        Action::KillGroup(pid) => drop(signal::kill(-pid, signal::SIGKILL)),
+        Action::KillGroup(pid) => drop(signal::kill_group(pid, signal::SIGKILL)),
         Action::TakeStopit => return Outcome::Answer(Event::Stopit(take_stopit())),
         Action::LookAtReboot => return Outcome::Answer(Event::Reboot(REBOOT.is_set())),
         Action::SetReboot(yes) => set_reboot(yes),
         Action::TermAll => {
-            drop(signal::kill(-1, signal::SIGTERM));
-            drop(signal::kill(-1, signal::SIGCONT));
+            drop(signal::kill_all(signal::SIGTERM));
+            drop(signal::kill_all(signal::SIGCONT));
         }
-        Action::KillAll => drop(signal::kill(-1, signal::SIGKILL)),
+        Action::KillAll => drop(signal::kill_all(signal::SIGKILL)),
         Action::Sync if Path::new(NOSYNC).exists() => {}
         Action::Sync => power::sync(),
         Action::End(fate) => return end(fate),
@@ -65,7 +66,7 @@ fn start(script: Script, words: &[Vec<u8>]) -> Event {
         return Event::NoCtrlAltDel;
     }
     match spawn::fork(|| become_script(script, words)) {
-        Ok(pid) => Event::Started(script, pid),
+        Ok(pid) => Event::Started(script, pid as Pid),
         Err(e) => Event::StartFailed(script, e.to_string()),
     }
 }

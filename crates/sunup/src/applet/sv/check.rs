@@ -10,6 +10,7 @@ use std::ffi::{CStr, CString};
 use std::fs::OpenOptions;
 use std::path::Path;
 
+use model::process::Pid;
 use rustix::fs::{Access, access, stat};
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, set_parent_process_death_signal, setpgid, waitpid};
@@ -85,8 +86,8 @@ impl Check {
     pub fn stop(&mut self) {
         if let State::Running(pid) = self.state {
             // The group may not exist yet, so the process is named, too. Errors: already gone.
-            drop(signal::kill(-pid, SIGKILL));
-            drop(signal::kill(pid, SIGKILL));
+            drop(signal::kill_group(pid as Pid, SIGKILL));
+            drop(signal::kill(pid as Pid, SIGKILL));
             let _ = waitpid(pid_of(pid), WaitOptions::empty());
         }
         self.state = State::Due(0);

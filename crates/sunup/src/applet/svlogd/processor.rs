@@ -12,6 +12,7 @@ use std::fmt::Display;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use model::process::Pid;
 use model::rotate::{OldLog, Stage, retry_after_ns};
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::process::WaitStatus;
@@ -161,7 +162,7 @@ impl Processor {
     pub fn abandon(&mut self) {
         if let Some(job) = &self.job {
             // If it is gone, so much the better.
-            drop(signal::kill(job.pid, signal::SIGTERM));
+            drop(signal::kill(job.pid as Pid, signal::SIGTERM));
         }
     }
 }
