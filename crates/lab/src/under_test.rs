@@ -38,10 +38,12 @@ const LISTED: Duration = Duration::from_secs(25);
 const OWN: [&str; 14] = [
     "bad_input",
     "cli",
+    "common",
     "crash_loop",
     "exits",
     "manual",
     "personality",
+    "pristine",
     "scale",
     "started",
     "tidy",

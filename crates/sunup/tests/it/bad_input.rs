@@ -176,6 +176,11 @@ pub fn assert_says(case: &str, errors: &str, who: &str, about: &str, part: &str)
 
 /// Waits until a supervisor of the directory listens and the service runs; its pid.
 pub fn until_ready(dir: &Path) -> u32 {
+    until_ready_but(dir, None)
+}
+
+/// The same for a process other than `old`, whose status may still be there.
+pub fn until_ready_but(dir: &Path, old: Option<u32>) -> u32 {
     let supervise = dir.join("supervise");
     wait_for("supervise", &[dir], || supervise.exists().then_some(()));
     let pid = wait_for("status and fifos", &[&supervise], || {
@@ -184,7 +189,7 @@ pub fn until_ready(dir: &Path) -> u32 {
             found.is_ok_and(|found| found.file_type().is_fifo())
         });
         let status = read_status(dir).filter(|status| fifos && running(status))?;
-        Some(status.pid)
+        Some(status.pid).filter(|pid| old != Some(*pid))
     });
     // All that may be of a predecessor that was killed; but nobody reads then.
     yield_until(|| {

@@ -177,15 +177,111 @@ pub fn wait_for<T>(what: &str, dirs: &[&Path], mut check: impl FnMut() -> Option
         }
         let left = end.saturating_duration_since(Instant::now());
         assert!(!left.is_zero(), "no {what} within {:?}", patience());
-        let timeout = Timespec {
-            tv_sec: left.as_secs() as i64,
-            tv_nsec: 0,
-        };
         let mut fds = [PollFd::new(&watch, PollFlags::IN)];
-        if poll(&mut fds, Some(&timeout)).unwrap() > 0 {
+        if poll(&mut fds, Some(&LOOK)).unwrap() > 0 {
             rustix::io::read(&watch, &mut [0_u8; 4096]).unwrap();
+        } else if nobody_is_left(dirs)
+            && let Some(value) = last_words(what, &mut check)
+        {
+            return value;
         }
     }
+}
+
+/// Between two looks whether there is anybody left to wait for.
+const LOOK: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+
+/// What the last of all processes did comes before its end.
+fn last_words<T>(what: &str, check: &mut impl FnMut() -> Option<T>) -> Option<T> {
+    let value = check();
+    assert!(
+        value.is_some(),
+        "no {what}, and it can no longer come: every process of this test has ended"
+    );
+    value
+}
+
+/// Whether all children of this thread have ended, and nobody else works in the
+/// fixtures of these directories. Without children nothing is known.
+fn nobody_is_left(dirs: &[&Path]) -> bool {
+    let children = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+    let mut children = children.split_whitespace().flat_map(str::parse).peekable();
+    let homes: Option<Vec<PathBuf>> = dirs.iter().map(|dir| home(dir)).collect();
+    let (Some(_), Some(homes)) = (children.peek(), homes) else {
+        return false;
+    };
+    !children.any(lives) && !homes.is_empty() && !somebody_works_in(&homes)
+}
+
+/// The directory for temporary files that a path is in.
+fn home(dir: &Path) -> Option<PathBuf> {
+    let top = fs::canonicalize(env::temp_dir()).ok()?;
+    let dir = fs::canonicalize(dir).ok()?;
+    let first = dir.strip_prefix(&top).ok()?.components().next()?;
+    Some(top.join(first))
+}
+
+/// Whether a process has its working directory, its root or a file there.
+fn somebody_works_in(homes: &[PathBuf]) -> bool {
+    let own = std::process::id().to_string();
+    let is_there = |link: &Path| {
+        fs::read_link(link).is_ok_and(|to| homes.iter().any(|home| to.starts_with(home)))
+    };
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let mut others = processes.filter(|entry| entry.file_name().to_str() != Some(&own));
+    others.any(|entry| {
+        let files = fs::read_dir(entry.path().join("fd"));
+        is_there(&entry.path().join("cwd"))
+            || is_there(&entry.path().join("root"))
+            || files.is_ok_and(|files| files.flatten().any(|file| is_there(&file.path())))
+    })
+}
+
+/// A machine without a user namespace, or without mount(8), ends in its first moment.
+#[test]
+fn a_wait_ends_with_the_last_process() {
+    let fixture = Fixture::new(&[("dir/", "")]);
+    let dir = fixture.path("dir");
+    let start = Instant::now();
+    let mut child = Command::new("true").spawn().unwrap();
+    let waited = std::panic::catch_unwind(|| {
+        wait_for("file", &[&dir], || dir.join("file").exists().then_some(()));
+    });
+    let why = waited.unwrap_err();
+    let why = why.downcast_ref::<String>().unwrap();
+    assert!(why.contains("it can no longer come"), "{why}");
+    assert!(start.elapsed() < patience());
+    child.wait().unwrap();
+}
+
+/// A grandchild that goes on may still do what is waited for.
+#[test]
+fn a_wait_goes_on_while_somebody_is_there() {
+    let fixture = Fixture::new(&[("dir/", "")]);
+    let dir = fixture.path("dir");
+    let gate = fixture.path("gate");
+    let made = Command::new("mkfifo").arg(&gate).status().unwrap();
+    assert!(made.success());
+    let script = "cd dir; { read x <../gate; echo >file; } >/dev/null 2>&1 &";
+    let mut child = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(fixture.path("."))
+        .spawn()
+        .unwrap();
+    assert!(ends(child.id()));
+    let mut looks = 0;
+    wait_for("file", &[&dir], || {
+        looks += 1;
+        if looks == 1 {
+            assert!(!nobody_is_left(&[&dir]));
+            drop(fs::OpenOptions::new().write(true).open(&gate).unwrap());
+        }
+        dir.join("file").exists().then_some(())
+    });
+    child.wait().unwrap();
 }
 
 /// Waits for a child's end, with patience.
@@ -223,11 +319,16 @@ pub fn kill(pid: u32, signal: rustix::process::Signal) {
 /// For what has no event to wait for.
 pub fn yield_until<T>(mut check: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + patience();
+    let a_moment = Timespec {
+        tv_sec: 0,
+        tv_nsec: 500_000,
+    };
     while Instant::now() < end {
         if let Some(value) = check() {
             return value;
         }
-        std::thread::yield_now();
+        // Others need the processor for it to come about.
+        poll(&mut [], Some(&a_moment)).unwrap();
     }
     panic!("it did not come about");
 }

@@ -16,6 +16,7 @@ mod machine;
 mod manual;
 mod mdev;
 mod personality;
+mod pristine;
 mod reference;
 mod runit;
 mod runsv;

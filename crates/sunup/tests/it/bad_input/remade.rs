@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 use rustix::process::Signal;
 
 use super::Bad::{Binary, Dangling, Fifo};
-use super::{assert_says, ours, run, until_ready};
+use super::{assert_says, ours, run, until_ready, until_ready_but};
 use crate::common::{Fixture, SLEEP, kill, lives, read_status, wait_exit, wait_for};
 
 struct Runsv {
@@ -44,8 +44,7 @@ impl Runsv {
     /// Ends the service's process, and waits for the files of the next one.
     fn change(&self, pid: u32) {
         kill(pid, Signal::KILL);
-        let next = until_ready(&self.dir());
-        assert_ne!(pid, next);
+        until_ready_but(&self.dir(), Some(pid));
     }
 
     fn sv(&self, verb: &str) {
