@@ -35,7 +35,7 @@ const LISTED: Duration = Duration::from_secs(25);
 
 /// Modules about what sunup alone has: its command line, how it takes mistakes, its
 /// pages, sources and records.
-const OWN: [&str; 14] = [
+const OWN: &[&str] = &[
     "bad_input",
     "cli",
     "common",
