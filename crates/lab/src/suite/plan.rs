@@ -28,6 +28,15 @@ const LONG: [(&str, Duration); 5] = [
     ("the_tree_of_packages", Duration::from_mins(10)),
 ];
 
+/// Mangled input for some seconds; a workspace of its own.
+const FUZZ: [&str; 5] = [
+    "run",
+    "--quiet",
+    "--locked",
+    "--manifest-path",
+    "fuzz/Cargo.toml",
+];
+
 /// Checks by cargo may compile everything.
 const CHECK: Duration = Duration::from_mins(15);
 
@@ -88,7 +97,10 @@ impl Plan {
                     "warnings",
                 ],
             ),
-            Suite::Model => self.in_groups(suite, "model", Lane::Works),
+            Suite::Model => {
+                self.in_groups(suite, "model", Lane::Works);
+                self.check(suite, "fuzz", &FUZZ);
+            }
             Suite::Sunup => self.sunup(suite, &[]),
             Suite::User => {
                 let mut before = open_view(&workspace::root());

@@ -1,17 +1,12 @@
-//! Formats and words that somebody mangled: thousands of inputs, each made from
-//! good ones by cutting, doubling, swapping and overwriting bytes. Nothing
-//! panics, what comes out has a bound, and what is understood reads back the
-//! same after it was written.
-//!
-//! The inputs are the same on every run. A failure names the seed; `cases` with
-//! that seed alone repeats it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! What is checked of each format, and of a service: nothing panics, what comes out
+//! has a bound, and what is understood reads back the same after it was written.
+//! Who makes the inputs is the [`Player`]: these tests, or `fuzz/`.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::time::Duration;
 
 use model::boot::{Machine, handover};
+use model::command::{Command, Sig};
 use model::control::Verb;
 use model::device::{Ere, Extent, GROUPS, Groups, Names, Op, Rules};
 use model::format::account::{group, user};
@@ -33,111 +28,19 @@ use model::options::{Asked, Opt, Order, Spec, parse};
 use model::pid1::Life;
 use model::restart::LONGEST_S_MAX;
 use model::rotate::{OldLog, surplus, unprocessed};
+use model::service::{ACTIONS_MAX, Action, Event, Exit, Failure, Pid, Role, Service, Want};
+use model::settings::{Look, Settings};
 use model::stages::Stages;
 use model::time::Instant;
-use model::{chpst, getty};
+use model::{chpst, getty, select};
 
-/// Inputs for each format.
-const SEEDS: Range<u64> = 0..4000;
-/// No input grows beyond this.
-const INPUT_BYTES_MAX: usize = 16 * 1024;
+use crate::mangle::Dice;
 
-/// Numbers that look random and are the same on every run (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`; 0 if there is none.
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-
-    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
-
-    /// A part of something of this length, often a short one.
-    fn part(&mut self, len: usize) -> Range<usize> {
-        let start = self.below(len + 1);
-        let longest = if self.below(2) == 0 { 8 } else { len };
-        let end = start + self.below(longest + 1).min(len - start);
-        start..end
-    }
-}
-
-/// Bytes that mean something in one format or another.
-const TELLING: &[u8] = b"\0\n\r\t :=;,.-+*#!@$%<>\\/[]{}()'\"0189afxXuUdD\x1b\x7f\x80\xc3\xff";
-/// Words that break what takes them for a number, a name or a path.
-const WORDS: [&[u8]; 12] = [
-    b"-1",
-    b"4294967296",
-    b"18446744073709551616",
-    b"99999999999999999999999999",
-    b"00000000",
-    b"ffffffff",
-    b"../../..",
-    b"/dev//",
-    b"\xf0\x9f\x92\xa9",
-    b"TRAILER!!!",
-    b"=",
-    b"\n\n",
-];
-
-fn mangle(dice: &mut Dice, seeds: &[&[u8]]) -> Vec<u8> {
-    let mut bytes = dice.one_of(seeds).to_vec();
-    for _ in 0..=dice.below(6) {
-        let at = dice.below(bytes.len() + 1);
-        let part = dice.part(bytes.len());
-        match dice.below(8) {
-            0 => bytes.truncate(at),
-            1 => drop(bytes.drain(part)),
-            2 => bytes.insert(at, dice.one_of(TELLING)),
-            3 => drop(bytes.splice(part, dice.one_of(&WORDS).iter().copied())),
-            4 => {
-                let doubled = bytes[part].to_vec();
-                bytes.splice(at..at, doubled.repeat(1 + dice.below(40)));
-            }
-            5 => {
-                let other = dice.one_of(seeds);
-                let taken = dice.part(other.len());
-                bytes.splice(part, other[taken].iter().copied());
-            }
-            _ => {
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte = match dice.below(3) {
-                        0 => dice.one_of(TELLING),
-                        1 => *byte ^ (1 << dice.below(8)),
-                        _ => dice.next() as u8,
-                    };
-                }
-            }
-        }
-        bytes.truncate(INPUT_BYTES_MAX);
-    }
-    bytes
-}
-
-/// Runs `check` on the seeds as they are and on thousands of mangled ones; how
-/// many of those it understood, which must be neither none nor all of them.
-fn cases(seeds: &[&[u8]], mut check: impl FnMut(&[u8]) -> bool) {
-    for seed in seeds {
-        assert!(check(seed), "{}", seed.escape_ascii());
-    }
-    let mut understood = 0;
-    for number in SEEDS {
-        let input = mangle(&mut Dice(number), seeds);
-        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&input)));
-        let shown = input.escape_ascii();
-        understood += usize::from(checked.unwrap_or_else(|_| panic!("seed {number}: {shown}")));
-    }
-    assert!(understood > 0, "nothing of what is mangled is understood");
+/// Hands inputs to a check.
+pub trait Player {
+    /// Hands in good inputs and what it makes of them, or any others. The check
+    /// returns whether it understood the input, as it does a good one.
+    fn cases(&mut self, seeds: &[&[u8]], check: &mut dyn FnMut(&[u8]) -> bool);
 }
 
 /// What is told of a mistake is one line, and not much longer than its cause.
@@ -147,14 +50,13 @@ fn assert_tellable(reason: &str, input: &[u8]) {
     assert!(!reason.is_empty());
 }
 
-#[test]
-fn inittab() {
+pub fn inittab(player: &mut dyn Player) {
     let seeds: [&[u8]; 3] = [
         b"::sysinit:/etc/runit/stage1\n# say\ntty1::respawn:-/sbin/getty 0 tty1\n",
         b"::askfirst:-/bin/sh\n::ctrlaltdel:reboot\n::shutdown:umount -a -r\n::restart:init\n",
         b"null::once:echo 'a b' > /dev/$x\n /dev/tty2:x:wait:a\\ b:c\r\n",
     ];
-    cases(&seeds, |text| {
+    player.cases(&seeds, &mut |text| {
         let (entries, mistakes) = inittab::decode(text);
         assert!(entries.len() <= inittab::ENTRIES_MAX);
         assert!(mistakes.len() <= inittab::MISTAKES_MAX + 1);
@@ -198,8 +100,7 @@ fn stays_in_dev(path: &[u8]) -> bool {
     !path.is_empty() && parts.all(|part| ![&b""[..], b".", b".."].contains(&part))
 }
 
-#[test]
-fn mdev_conf() {
+pub fn mdev_conf(player: &mut dyn Player) {
     let seeds: [&[u8]; 3] = [
         b"# rules\n-null root:root 666 =mem/ @echo $MDEV\nsd[a-z].* 0:6 660 >disk/%1 *run\n",
         b"$MODALIAS=.* root:root 660 @modprobe\n@8,0-15 root:disk 640 !\n",
@@ -213,7 +114,7 @@ fn mdev_conf() {
         user: &number,
         group: &number,
     };
-    cases(&seeds, |text| {
+    player.cases(&seeds, &mut |text| {
         let (rules, mistakes) = mdev_conf::decode(text);
         assert!(rules.len() <= mdev_conf::RULES_MAX);
         let count = rules.len();
@@ -236,15 +137,14 @@ fn mdev_conf() {
     });
 }
 
-#[test]
-fn svlogd_config() {
+pub fn svlogd_config(player: &mut dyn Player) {
     let seeds: [&[u8]; 3] = [
         b"s1000000\nn10\nN5\nt1h\n!gzip\n",
         b"-*\n+*error*\n+a+b\ne*\nE**\n\n# say\np web: \n",
         b"u127.0.0.1:514\nU[::1]:600\ns2k\nn0\n",
     ];
     let lines: [&[u8]; 4] = [b"", b"an error: 7", b"aaab", &[0xff; 300]];
-    cases(&seeds, |text| {
+    player.cases(&seeds, &mut |text| {
         let (config, mistakes) = Config::decode(text);
         assert!(mistakes.len() <= svlogd_config::MISTAKES_MAX + 1);
         for mistake in &mistakes {
@@ -260,10 +160,9 @@ fn svlogd_config() {
     });
 }
 
-#[test]
-fn status() {
+pub fn status(player: &mut dyn Player) {
     let seed: &[u8] = b"\x40\0\0\0\x3b\x9a\xca\x0a\x1d\xcd\x65\0\x04\x03\x02\x01\0u\0\x01";
-    cases(&[seed], |bytes| {
+    player.cases(&[seed], &mut |bytes| {
         let Ok(record) = bytes.try_into() else {
             return false;
         };
@@ -280,9 +179,8 @@ fn status() {
     });
 }
 
-#[test]
-fn delays_and_crash_loops() {
-    cases(&[b"60\n", b"\n 86400 \n\n", b""], |content| {
+pub fn delays_and_crash_loops(player: &mut dyn Player) {
+    player.cases(&[b"60\n", b"\n 86400 \n\n", b""], &mut |content| {
         let longest = backoff::decode(content);
         match &longest {
             Ok(seconds) => assert!((1..=LONGEST_S_MAX).contains(seconds)),
@@ -291,7 +189,7 @@ fn delays_and_crash_loops() {
         longest.is_ok()
     });
     let seeds: [&[u8]; 2] = [b"5 1 0 0\n", b"4294967295 -1 139 18446744073709551615\n"];
-    cases(&seeds, |line| {
+    player.cases(&seeds, &mut |line| {
         let Some(shown) = CrashLoop::decode(line) else {
             return false;
         };
@@ -301,13 +199,12 @@ fn delays_and_crash_loops() {
     });
 }
 
-#[test]
-fn records_of_processes() {
+pub fn records_of_processes(player: &mut dyn Player) {
     let seeds: [&[u8]; 2] = [
         b"1 run 0f3a-boot 4026531836 77 123 456789    \n",
         b"1 finish b 5 0 4194304 18446744073709551615\n",
     ];
-    cases(&seeds, |line| {
+    player.cases(&seeds, &mut |line| {
         let Some(record) = adopt::decode(line) else {
             return false;
         };
@@ -318,16 +215,15 @@ fn records_of_processes() {
         true
     });
     let stat: &[u8] = b"77 (a ) b) S 1 77 77 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 500 7 8 9\n";
-    cases(&[stat], |line| proc_stat::decode(line).is_some());
+    player.cases(&[stat], &mut |line| proc_stat::decode(line).is_some());
 }
 
-#[test]
-fn events_of_the_kernel() {
+pub fn events_of_the_kernel(player: &mut dyn Player) {
     let seeds: [&[u8]; 2] = [
         b"add@/devices/a\0ACTION=add\0DEVPATH=/devices/a\0MAJOR=8\0MINOR=0\0DEVNAME=sda\0",
         b"change@/block/x!y\0ACTION=change\0DEVPATH=/block/x!y\0SUBSYSTEM=block\0SEQNUM=9\0",
     ];
-    cases(&seeds, |bytes| {
+    player.cases(&seeds, &mut |bytes| {
         let lines = Uevent::decode_lines(bytes);
         let pairs = bytes.split(|byte| *byte == 0).map(|part| (part, part));
         let environment = Uevent::from_environment(pairs);
@@ -349,13 +245,12 @@ fn events_of_the_kernel() {
         assert!(!is_whole || again == Ok(event));
         is_whole
     });
-    cases(&[b"254:1048575", b"0:0"], |text| {
+    player.cases(&[b"254:1048575", b"0:0"], &mut |text| {
         Number::decode(text).is_some()
     });
 }
 
-#[test]
-fn utmp_files() {
+pub fn utmp_files(player: &mut dyn Player) {
     let record = |line: &'static [u8]| {
         utmp::encode(&utmp::Record {
             kind: utmp::Kind::User,
@@ -369,7 +264,7 @@ fn utmp_files() {
     };
     let one = record(b"tty1");
     let two = [record(b"tty2"), one].concat();
-    cases(&[&one, &two], |file| {
+    player.cases(&[&one, &two], &mut |file| {
         let count = file.len() / utmp::SIZE;
         let place = utmp::place_of(file, b"tty1");
         assert!(place.is_none_or(|place| place <= count));
@@ -382,23 +277,21 @@ fn utmp_files() {
         }
         session.is_some()
     });
-    for number in SEEDS {
-        let line = mangle(&mut Dice(number), &[b"tty1", b"pts/1234567890"]);
+    player.cases(&[b"tty1", b"pts/1234567890"], &mut |line| {
         let file = utmp::encode(&utmp::Record {
             kind: utmp::Kind::Login,
             pid: -1,
-            line: &line,
-            user: &line,
-            host: &line,
+            line,
+            user: line,
+            host: line,
             time_s: u32::MAX,
             time_us: u32::MAX,
         });
-        assert!(utmp::place_of(&file, &line).is_some(), "{number}");
-    }
+        utmp::place_of(&file, line).is_some()
+    });
 }
 
-#[test]
-fn issue_files() {
+pub fn issue_files(player: &mut dyn Player) {
     let now = LocalTime {
         year: i64::MAX,
         month: 255,
@@ -419,15 +312,14 @@ fn issue_files() {
         now,
     };
     let seeds: [&[u8]; 2] = [b"on \\l \\m %% \\d \\t\n", b"\\s \\n \\r \\v \\o %h\\\n"];
-    cases(&seeds, |text| {
+    player.cases(&seeds, &mut |text| {
         let shown = issue::expand(text, &facts);
         assert!(shown.len() <= 40 * text.len());
         true
     });
 }
 
-#[test]
-fn archives() {
+pub fn archives(player: &mut dyn Player) {
     let inode = |name: &'static [u8], node| Inode {
         names: vec![name.into()],
         perm: 0o755,
@@ -449,7 +341,7 @@ fn archives() {
     };
     let archive = encode(&inodes).unwrap();
     let small = encode(&inodes[..1]).unwrap();
-    cases(&[&archive, &small], |bytes| {
+    player.cases(&[&archive, &small], &mut |bytes| {
         let Ok(inodes) = cpio::decode(bytes) else {
             return false;
         };
@@ -478,14 +370,13 @@ const SPEC: Spec = Spec {
     usage_code: 100,
 };
 
-#[test]
-fn command_lines() {
+pub fn command_lines(player: &mut dyn Player) {
     let seeds: [&[u8]; 3] = [
         b"-v\0-w7\0up\0web",
         b"--\0-x\0--help",
         b"-vvw\x001\0status\0--version",
     ];
-    cases(&seeds, |text| {
+    player.cases(&seeds, &mut |text| {
         let args: Vec<&[u8]> = text.split(|byte| *byte == 0).collect();
         for order in [Order::Posix, Order::Permute] {
             match parse(&Spec { order, ..SPEC }, &args) {
@@ -506,8 +397,7 @@ fn command_lines() {
     });
 }
 
-#[test]
-fn words() {
+pub fn words(player: &mut dyn Player) {
     let seeds: [&[u8]; 6] = [
         b"restart",
         b":1000:1000",
@@ -517,68 +407,58 @@ fn words() {
         b"\\015AT\\\\",
     ];
     let passwd = b"root:x:0:0::/:\nbob:x:1000:x::/:\n\xff:x:1:1\n";
-    for number in SEEDS {
-        let word = mangle(&mut Dice(number), &seeds);
-        if let Err(mistake) = Verb::parse(&word) {
-            assert_tellable(&mistake, &word);
+    player.cases(&seeds, &mut |word| {
+        if let Err(mistake) = Verb::parse(word) {
+            assert_tellable(&mistake, word);
         }
-        if let Err(mistake) = chpst::account(&word) {
-            assert_tellable(&mistake, &word);
+        if let Err(mistake) = chpst::account(word) {
+            assert_tellable(&mistake, word);
         }
-        let _ = (chpst::Limit::parse(&word), chpst::nice(&word));
-        let _ = (getty::number(&word), getty::modem_speed(&word));
-        assert!(getty::unescape(&word).len() <= word.len());
-        let value = chpst::env_value(&word).unwrap_or_default();
+        let _ = (chpst::Limit::parse(word), chpst::nice(word));
+        let _ = (getty::number(word), getty::modem_speed(word));
+        assert!(getty::unescape(word).len() <= word.len());
+        let value = chpst::env_value(word).unwrap_or_default();
         assert!(value.len() <= word.len() && !value.contains(&0));
-        let _ = (
-            user(passwd, &word),
-            group(&word, b"bob"),
-            user(&word, b"bob"),
-        );
-    }
+        let _ = (user(passwd, word), group(word, b"bob"), user(word, b"bob"));
+        true
+    });
 }
 
-#[test]
-fn names_at_a_terminal() {
-    for number in SEEDS {
-        let keys = mangle(
-            &mut Dice(number),
-            &[b"joe\r", b"J\x7fr\xc3\xb6\x08\x15x\n", b"\x03"],
-        );
+pub fn names_at_a_terminal(player: &mut dyn Player) {
+    let seeds: [&[u8]; 3] = [b"joe\r", b"J\x7fr\xc3\xb6\x08\x15x\n", b"\x03"];
+    player.cases(&seeds, &mut |keys| {
         let mut line = getty::NameLine::default();
         for key in keys {
-            (line, _) = line.step(key);
-            assert!(line.name.len() <= getty::NAME_BYTES_MAX, "{number}");
+            (line, _) = line.step(*key);
+            assert!(line.name.len() <= getty::NAME_BYTES_MAX);
         }
-    }
+        true
+    });
 }
 
-#[test]
-fn what_pid_1_left_for_its_successor() {
+pub fn what_pid_1_left_for_its_successor(player: &mut dyn Player) {
     let seeds: [&[u8]; 3] = [b"run 1f=7 2e=80", b"poweroff ff=2", b"2 77 reboot"];
     let entries = inittab::defaults();
-    for number in SEEDS {
-        let bytes = mangle(&mut Dice(number), &seeds);
-        let line = String::from_utf8_lossy(&bytes);
+    player.cases(&seeds, &mut |bytes| {
+        let line = String::from_utf8_lossy(bytes);
         let told = handover::decode(&line);
         assert!(told.processes.iter().all(|(_, pid)| *pid > 1), "{line}");
         let machine = Machine::resume(entries.clone(), Duration::ZERO, &told, Duration::ZERO);
         assert!(machine.handover().len() < 1000, "{line}");
         let stages = Stages::resume(&line, |_| true, Duration::ZERO, Duration::ZERO);
         assert!(stages.handover().len() < 100, "{line}");
-    }
+        true
+    });
 }
 
-#[test]
-fn lines_and_old_logs() {
+pub fn lines_and_old_logs(player: &mut dyn Player) {
     let seeds: [&[u8]; 2] = [b"a line\nanother\n\nlast", b"@400000006b03150211a21d9e.u\n"];
-    for number in SEEDS {
-        let mut dice = Dice(number);
-        let mut input = mangle(&mut dice, &seeds);
-        input.truncate(500);
+    player.cases(&seeds, &mut |input| {
+        let input = input.get(..500).unwrap_or(input);
+        let mut dice = Dice(input.iter().map(|byte| u64::from(*byte)).sum());
         // However it is read, every byte is passed on once, and in order.
         let mut framer = Framer::new(dice.below(20) + 1);
-        let (mut rest, mut passed) = (input.as_slice(), Vec::new());
+        let (mut rest, mut passed) = (input, Vec::new());
         let mut buffer: Vec<u8> = Vec::new();
         while !rest.is_empty() {
             let (read, left) = rest.split_at(rest.len().min(1 + dice.below(30)));
@@ -586,21 +466,103 @@ fn lines_and_old_logs() {
             buffer.extend_from_slice(read);
             let ready = framer.ready(&buffer);
             let block: Vec<u8> = buffer.drain(..ready.bytes).collect();
-            assert_eq!(
-                split(&block).collect::<Vec<_>>().concat(),
-                block,
-                "{number}"
-            );
+            assert_eq!(split(&block).collect::<Vec<_>>().concat(), block);
             passed.extend(block);
         }
         passed.extend(buffer);
-        assert_eq!(passed, input, "{number}");
-        let logs: Vec<OldLog> = split(&input).filter_map(OldLog::parse).collect();
+        assert_eq!(passed, input);
+        let logs: Vec<OldLog> = split(input).filter_map(OldLog::parse).collect();
         let waiting = unprocessed(&logs);
-        assert!(waiting.iter().all(|log| logs.contains(log)), "{number}");
+        assert!(waiting.iter().all(|log| logs.contains(log)));
         assert!(surplus(&logs, 0, None).is_none_or(|log| logs.contains(&log)));
         for log in logs {
             assert_eq!(OldLog::parse(log.as_bytes()), Some(log));
         }
-    }
+        true
+    });
+}
+
+/// Patterns of svlogd(8): those without a star or a plus match themselves alone, and
+/// no pattern takes longer than its line is long.
+pub fn patterns(player: &mut dyn Player) {
+    let seeds: [&[u8]; 4] = [b"*\nany", b"a*b+c\na-bcc", b"+a\naaa", b"plain\nplain"];
+    player.cases(&seeds, &mut |input| {
+        let (pattern, line) = match input.iter().position(|byte| *byte == b'\n') {
+            Some(at) => (&input[..at], &input[at + 1..]),
+            None => (input, input),
+        };
+        let is_plain = !pattern.contains(&b'*') && !pattern.contains(&b'+');
+        let is_match = select::matches(pattern, line);
+        assert!(!is_plain || is_match == (pattern == line));
+        assert!(select::matches(b"*", line));
+        is_match
+    });
+}
+
+/// Two bytes of the input are one event: a control byte, or what the other letters
+/// mean, at the time that the second says (quarters of a second).
+pub fn services(player: &mut dyn Player) {
+    let seeds: [&[u8]; 4] = [
+        b"L\0S\x01d\x01E\x01u\x04L\0S\x01",
+        b"L\0S\0E\0L\x04S\0E\0t\x01c\0x\x10",
+        b"L\x01F\0W\x08T\0R\0A\0o\0k\0q\0",
+        b"P\0Z\x01D\0H\x01p\0h\0a\0i\x011\x012\x01",
+    ];
+    player.cases(&seeds, &mut |input| {
+        let mut now = Instant(10_000_000_000);
+        for role in [Role::Main, Role::Log] {
+            let mut service = Service::new(role, Want::Up);
+            let mut asked = None;
+            let mut pid = 100;
+            for (kind, quarters) in input.chunks_exact(2).map(|pair| (pair[0], pair[1])) {
+                now = now.plus_ms(u64::from(quarters) * 250);
+                pid += u32::from(kind == b'S');
+                let Some(event) = event(&service, kind, quarters, pid, asked) else {
+                    continue;
+                };
+                let (next, actions) = service.step(now, event);
+                assert!(actions.len() <= ACTIONS_MAX, "{actions:?}");
+                assert!(next.deadline().is_none_or(|at| at.0 < 1 << 60));
+                assert!(next.phase().1 <= pid);
+                let look = actions.iter().find_map(|action| match action {
+                    Action::Look(look) => Some(*look),
+                    _ => None,
+                });
+                asked = look.or(asked.filter(|_| actions.is_empty()));
+                service = next;
+            }
+        }
+        true
+    });
+}
+
+/// What a letter means; each is answered in every state.
+fn event(service: &Service, kind: u8, detail: u8, pid: Pid, asked: Option<Look>) -> Option<Event> {
+    let (_, running) = service.phase();
+    let exit = Exit::Status(i32::from(detail) << 8);
+    let settings = Settings {
+        finish: detail & 1 != 0,
+        backoff: (detail & 2 != 0).then_some(u32::from(detail)),
+        ..Settings::default()
+    };
+    Some(match kind {
+        b'L' => Event::Looked(asked?, settings),
+        b'S' => Event::Started(pid),
+        b'F' => Event::NotStarted(Failure::Exec),
+        b'R' => Event::NotStarted(Failure::Resources),
+        b'A' => Event::NotStarted(Failure::Absent),
+        b'W' => Event::Late(pid),
+        b'T' => Event::Tick,
+        b'E' => Event::Exited(running, exit),
+        b'Z' => Event::Exited(pid, Exit::Unknown),
+        b'P' => Event::Prepared,
+        b'H' => Event::ScriptEnded {
+            sig: Sig::Term,
+            pid: running,
+            handled: detail & 1 != 0,
+        },
+        b'D' => Event::Retire,
+        b'G' => Event::Drain,
+        byte => Event::Command(Command::from_byte(byte)?),
+    })
 }
