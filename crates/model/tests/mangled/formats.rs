@@ -539,7 +539,7 @@ pub fn services(player: &mut dyn Player) {
 /// What a letter means; each is answered in every state.
 fn event(service: &Service, kind: u8, detail: u8, pid: Pid, asked: Option<Look>) -> Option<Event> {
     let (_, running) = service.phase();
-    let exit = Exit::Status(i32::from(detail) << 8);
+    let exit = Exit::Code(detail);
     let settings = Settings {
         finish: detail & 1 != 0,
         backoff: (detail & 2 != 0).then_some(u32::from(detail)),
