@@ -1,0 +1,94 @@
+//! How a service comes up: from down to a process of its own.
+
+use super::{
+    Action, Actions, FORK_RETRY_MS_MAX, Failure, LOG_DRAIN_MS, Role, Running, Service, State, Want,
+};
+use crate::command::Sig;
+use crate::process::{Exit, Pid};
+use crate::restart::GAP_MS;
+use crate::settings::Look;
+use crate::time::Instant;
+
+impl Service {
+    pub(super) fn start(&mut self, actions: &mut Actions) {
+        if self.role == Role::Log {
+            self.start_run(actions);
+        } else {
+            self.state = State::Preparing;
+            actions.push(Action::Look(Look::Start));
+        }
+    }
+
+    pub(super) fn start_run(&mut self, actions: &mut Actions) {
+        self.state = State::Starting {
+            stop: false,
+            child: None,
+        };
+        actions.push(Action::StartRun);
+    }
+
+    /// The process of a start hangs; it ends by a signal, if by anything.
+    pub(super) fn late(&mut self, pid: Pid, actions: &mut Actions) {
+        match &mut self.state {
+            State::Starting { stop, child } => {
+                *child = Some(pid);
+                if *stop {
+                    end_early(pid, actions);
+                }
+            }
+            State::EndingRun { child, .. } => *child = Some(pid),
+            _ => {}
+        }
+    }
+
+    pub(super) fn started(&mut self, pid: Pid, now: Instant, actions: &mut Actions) {
+        match self.state {
+            State::Starting { stop, .. } => {
+                self.fork_failures = 0;
+                let mut running = Running::new(pid, now);
+                if self.role == Role::Log && self.want == Want::Exit {
+                    running.ultimatum = Some((now.plus_ms(LOG_DRAIN_MS), Sig::Term));
+                }
+                self.state = State::Run(running);
+                if stop {
+                    self.begin_stop(actions);
+                }
+            }
+            State::EndingRun { not_before, .. } => {
+                self.state = State::Finish {
+                    pid,
+                    paused: false,
+                    not_before,
+                };
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn not_started(&mut self, failure: Failure, now: Instant, actions: &mut Actions) {
+        match (self.state, failure) {
+            (State::Starting { .. }, Failure::Resources) => {
+                let delay = (GAP_MS << self.fork_failures.min(8)).min(FORK_RETRY_MS_MAX);
+                self.fork_failures = self.fork_failures.saturating_add(1);
+                self.state = State::Down {
+                    not_before: now.plus_ms(delay),
+                };
+            }
+            // As if it had run and exited 111 (runsv(8)).
+            (State::Starting { .. }, Failure::Exec | Failure::Absent) => {
+                let exit = Exit::of_status(111 << 8);
+                let grows = self.died_young(exit);
+                self.end_run(exit, grows, now.plus_ms(GAP_MS), actions);
+            }
+            (State::EndingRun { not_before, .. }, _) => self.state = State::Down { not_before },
+            _ => {}
+        }
+    }
+}
+
+/// As a stop ends a process that runs.
+pub(super) fn end_early(pid: Pid, actions: &mut Actions) {
+    for sig in [Sig::Term, Sig::Cont] {
+        actions.push(Action::Signal(pid, sig));
+    }
+}
