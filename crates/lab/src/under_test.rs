@@ -42,6 +42,7 @@ const OWN: &[&str] = &[
     "crash_loop",
     "exits",
     "manual",
+    "memory",
     "personality",
     "pristine",
     "scale",

@@ -14,7 +14,7 @@ mod personality;
 mod say;
 mod sys;
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,6 +24,8 @@ use called::{base_name, is_link_to};
 use model::options::{self, Asked};
 
 fn main() -> ExitCode {
+    #[cfg(debug_assertions)]
+    sys::heap::refusal::by_environment();
     let args: Vec<Vec<u8>> = std::env::args_os().map(OsString::into_vec).collect();
     let argv0 = args.first().map_or(&b"sunup"[..], Vec::as_slice);
     let rest = args.get(1..).unwrap_or_default();
@@ -37,7 +39,10 @@ fn main() -> ExitCode {
         None
     };
     let code = match (boot, applet) {
-        (Some(boot), _) => boot(rest),
+        (Some((name, boot)), _) => {
+            name_process(name);
+            boot(rest)
+        }
         (None, Some(applet)) => run(applet, argv0, rest),
         (None, None) if personality::is_busybox() && !is_own_name(argv0) => {
             not_found(base_name(argv0))
@@ -53,13 +58,14 @@ fn main() -> ExitCode {
 /// Runs as PID 1, with the words that the kernel passes on.
 type Boot = fn(&[Vec<u8>]) -> u8;
 
-/// What PID 1 does; `None`: run an applet like anybody else, as a container may want.
-fn boot_of(applet: Option<&Applet>, rest: &[Vec<u8>]) -> Option<Boot> {
+/// What PID 1 is and does; `None`: run an applet like anybody else, as a container may want.
+fn boot_of(applet: Option<&Applet>, rest: &[Vec<u8>]) -> Option<(&'static str, Boot)> {
+    let init = Some(("init", applet::init::boot as Boot));
     match applet.map(|a| a.spec.name) {
-        Some("runit" | "runit-init") => Some(applet::runit::boot),
-        Some("init") => Some(applet::init::boot),
+        Some("runit" | "runit-init") => Some(("runit", applet::runit::boot)),
+        Some("init") => init,
         // A kernel that was told `init=/bin/sunup` means init; a container may name an applet.
-        None if rest.first().is_none_or(|name| find(name).is_none()) => Some(applet::init::boot),
+        None if rest.first().is_none_or(|name| find(name).is_none()) => init,
         Some(_) | None => None,
     }
 }
@@ -127,7 +133,19 @@ fn by_first_argument(args: &[Vec<u8>]) -> u8 {
     }
 }
 
+/// The kernel names a process after the last component of the path that was
+/// executed, which may be `sunup`, `exe` of /proc/self, or another name of the
+/// applet. Tools look for this name (`pgrep`, /proc/1/comm).
+fn name_process(name: &str) {
+    if let Ok(name) = CString::new(name) {
+        let _ = rustix::thread::set_name(&name);
+    }
+}
+
 fn run(applet: &Applet, argv0: &[u8], args: &[Vec<u8>]) -> u8 {
+    if base_name(argv0) == applet.spec.name.as_bytes() {
+        name_process(applet.spec.name);
+    }
     let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
     match options::parse(applet.spec, &args) {
         Ok(Asked::Run(parsed)) => (applet.run)(&Call {

@@ -1,12 +1,16 @@
 //! Should PID 1 itself fail: it must not end, for the kernel would panic.
 //!
-//! A panic of Rust says what happened and execs PID 1 anew, which takes over the
-//! running processes: it left a line for its successor after each step.
-//! A second panic shortly after the first means that this does not help; then
-//! there is only a shell on the console, started again and again.
+//! A panic of Rust, or an allocation that fails ([`heap`]), says what happened and
+//! execs PID 1 anew, which takes over the running processes: it left a line for its
+//! successor after each step. A second failure shortly after the first means that
+//! this does not help; then there is only a shell on the console, started again and
+//! again.
+//!
+//! Nothing here changes the environment: that asks libc for memory, and where there
+//! is none std panics. The successor's is made beside it.
 
-use std::ffi::CString;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -14,13 +18,13 @@ use model::pid1::Signal;
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, wait, waitid};
 
 use super::console;
-use crate::sys::{clock, env, spawn, tty};
+use crate::sys::{clock, env, heap, spawn, tty};
 
 /// What the successor is told, in its environment.
 const HANDOVER: &str = "SUNUP_INIT_HANDOVER";
-/// When the last panic was, in seconds since boot.
-const PANICKED: &str = "SUNUP_INIT_PANICKED";
-/// A second panic within this time ends the attempts.
+/// When the last failure was, in seconds since boot.
+const FAILED: &str = "SUNUP_INIT_PANICKED";
+/// A second failure within this time ends the attempts.
 const SHORTLY: Duration = Duration::from_mins(1);
 /// Between two shells of the rescue.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -36,6 +40,17 @@ pub fn install() {
         }
         usual(info);
     }));
+    heap::survive(|bytes| {
+        start_over(&format!(
+            "PID 1 failed: out of memory: {bytes} bytes were not to be had"
+        ))
+    });
+}
+
+/// Whether PID 1 lives on the reserve of its heap and had better start over. Where
+/// it has done so shortly before, it goes on as long as the reserve lasts.
+pub fn is_due() -> bool {
+    heap::is_short() && !failed_shortly_before()
 }
 
 /// Keeps what a successor must know.
@@ -52,15 +67,18 @@ pub fn predecessor() -> Option<String> {
     Some(line)
 }
 
-/// Puts that line where a successor looks for it.
-pub fn leave_word() {
+/// The environment of a successor: with that line, and with what else is given.
+pub fn environment(more: &[(&str, &str)]) -> Vec<CString> {
     let line = LINE.try_lock().map(|l| l.clone()).unwrap_or_default();
-    env::set(HANDOVER, line);
-}
-
-/// There is no successor.
-pub fn take_word_back() {
-    env::remove(HANDOVER);
+    let told = [(HANDOVER, line.as_str())];
+    let told = told.iter().chain(more);
+    let is_told = |name: &OsStr| told.clone().any(|(told, _)| name == *told);
+    let kept = std::env::vars_os().filter(|(name, _)| !is_told(name));
+    let kept = kept.map(|(name, value)| [name.as_bytes(), value.as_bytes()].join(&b'='));
+    let told = told.clone().map(|(name, value)| format!("{name}={value}"));
+    kept.chain(told.map(String::into_bytes))
+        .filter_map(|variable| CString::new(variable).ok())
+        .collect()
 }
 
 /// Whether a process that a predecessor names is still our child; if not, it ended unseen.
@@ -70,20 +88,27 @@ pub fn is_child(pid: model::process::Pid) -> bool {
     pid.is_some_and(|pid| waitid(WaitId::Pid(pid), options).is_ok())
 }
 
-fn start_over(why: &str) -> ! {
-    let now = clock::boot_ns() / 1_000_000_000;
-    let last: Option<u64> = std::env::var(PANICKED).ok().and_then(|t| t.parse().ok());
-    if last.is_some_and(|last| now.saturating_sub(last) < SHORTLY.as_secs()) {
+fn failed_shortly_before() -> bool {
+    let last: Option<u64> = std::env::var(FAILED).ok().and_then(|t| t.parse().ok());
+    last.is_some_and(|last| boot_s().saturating_sub(last) < SHORTLY.as_secs())
+}
+
+fn boot_s() -> u64 {
+    clock::boot_ns() / 1_000_000_000
+}
+
+/// PID 1 executes itself anew, as what it is cannot go on.
+pub fn start_over(why: &str) -> ! {
+    if failed_shortly_before() {
         rescue(why);
     }
     console::say(&format!("{why}; it starts over"));
-    leave_word();
-    env::set(PANICKED, now.to_string());
+    let environment = environment(&[(FAILED, &boot_s().to_string())]);
     let argv: Vec<CString> = std::env::args_os()
         .filter_map(|a| CString::new(a.into_vec()).ok())
         .collect();
     for path in [c"/proc/self/exe", c"/sbin/init"] {
-        spawn::exec(path, &argv, None);
+        spawn::exec(path, &argv, Some(&environment));
     }
     rescue(why)
 }
@@ -111,12 +136,23 @@ pub fn rescue(why: &str) -> ! {
     }
 }
 
-/// In a build for tests, PID 1 panics on the signal that `SUNUP_TEST_PANIC` names.
+/// In a build for tests, PID 1 panics on the signal that `SUNUP_TEST_PANIC` names,
+/// and on that of `SUNUP_TEST_MEMORY` (`SIGNAL=N`) there is no memory after N more
+/// allocations.
 pub fn fail_for_a_test(signal: Signal) {
     #[cfg(debug_assertions)]
     #[allow(clippy::panic, clippy::manual_assert)]
-    if std::env::var_os("SUNUP_TEST_PANIC").is_some_and(|name| name == *format!("{signal:?}")) {
-        panic!("as the test wants");
+    {
+        let told = |name| std::env::var(name).unwrap_or_default();
+        let name = format!("{signal:?}");
+        if told("SUNUP_TEST_PANIC") == name {
+            panic!("as the test wants");
+        }
+        let memory = told("SUNUP_TEST_MEMORY");
+        let count = memory.strip_prefix(&(name + "="));
+        if let Some(count) = count.and_then(|count| count.parse().ok()) {
+            heap::refusal::after(count);
+        }
     }
     _ = signal;
 }

@@ -46,6 +46,9 @@ pub fn run<L: Life>(
             }
             lifeline::remember(life.handover());
         }
+        if life.is_up() && lifeline::is_due() {
+            lifeline::start_over("PID 1 is short of memory");
+        }
         match signals.next().map(|delivered| delivered.signal) {
             Some(upgrade::UPGRADE) => upgrade = true,
             Some(number) => events.extend(meaning(number)),

@@ -38,10 +38,7 @@ pub fn go_on_in_a_new_program(is_up: bool) {
             let shown = program.as_bytes().escape_ascii().to_string();
             console::say(&format!("goes on as {shown}"));
             console::drain();
-            lifeline::leave_word();
-            let e = spawn::exec(&program, &argv, None);
-            lifeline::take_word_back();
-            e
+            spawn::exec(&program, &argv, Some(&lifeline::environment(&[])))
         }
         Err(e) => e,
     };

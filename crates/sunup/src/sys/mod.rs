@@ -8,6 +8,7 @@ pub mod dnotify;
 pub mod env;
 pub mod file;
 pub mod guarded;
+pub mod heap;
 pub mod inherited;
 pub mod line;
 pub mod local_time;

@@ -1,8 +1,8 @@
 //! The command line as a face: `--help`, `--version`, `--list`, `--install`, mistakes.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
-use super::common::{Fixture, sunup};
+use super::common::{Fixture, sunup, yield_until};
 
 fn run(args: &[&str]) -> Output {
     Command::new(sunup()).args(args).output().unwrap()
@@ -36,6 +36,19 @@ fn every_applet_has_help_and_version() {
         assert!(version.status.success(), "{name}");
         assert!(stdout(&version).starts_with(&format!("{name} (sunup) ")));
     }
+}
+
+/// pgrep and /proc/PID/comm know an applet by its name, however it was called.
+#[test]
+fn a_process_has_the_name_of_its_applet() {
+    let fixture = Fixture::new(&[("log/", "")]);
+    let mut svlogd = Command::new(sunup());
+    svlogd.arg("svlogd").arg(fixture.path("log"));
+    let mut svlogd = svlogd.stdin(Stdio::piped()).spawn().unwrap();
+    let comm = format!("/proc/{}/comm", svlogd.id());
+    yield_until(|| (std::fs::read(&comm).unwrap() == b"svlogd\n").then_some(()));
+    drop(svlogd.stdin.take());
+    assert!(svlogd.wait().unwrap().success());
 }
 
 #[test]

@@ -168,12 +168,16 @@ impl Machine {
         self.until(text, |_, console| console.contains(text));
     }
 
-    /// Sends a signal to PID 1, which must have shown a sign of life before.
-    pub fn signal(&self, signal: Signal) {
+    /// PID 1 as it is called out here; it must have shown a sign of life before.
+    pub fn pid(&self) -> Pid {
         let pid = self.unshare.id();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-        let init = children.trim().parse().unwrap();
-        kill_process(Pid::from_raw(init).unwrap(), signal).unwrap();
+        Pid::from_raw(children.trim().parse().unwrap()).unwrap()
+    }
+
+    /// Sends a signal to PID 1, which must have shown a sign of life before.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// Sends a signal to PID 1 again and again until it ends: a PID 1 that is not

@@ -15,6 +15,7 @@ mod lease;
 mod machine;
 mod manual;
 mod mdev;
+mod memory;
 mod personality;
 mod pristine;
 mod reference;

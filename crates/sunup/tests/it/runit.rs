@@ -82,6 +82,33 @@ fn three_stages_and_the_files_say_how_it_ends() {
     }
 }
 
+/// Tools tell runit from other programs by this name.
+#[test]
+fn pid_1_is_called_runit() {
+    is_called_runit("");
+}
+
+/// Debian's /sbin/init leads to runit-init, which executes runit.
+#[test]
+fn pid_1_is_called_runit_behind_another_name() {
+    by_runit_init();
+    is_called_runit("exec chroot . /init");
+}
+
+fn is_called_runit(set_up: &str) {
+    let comm = "#!/bin/sh\ncat /proc/1/comm >> /events\n";
+    let machine = boot_as(
+        &Boot {
+            name: "runit",
+            set_up,
+            ..Boot::default()
+        },
+        &[("etc/runit/1", comm), ("init -> sbin/runit-init", "")],
+    );
+    machine.until("a name", |events, _| !events.is_empty());
+    assert_eq!(machine.events()[0], "runit");
+}
+
 #[test]
 fn a_stage_that_ends_brings_the_next() {
     let cases: [(&str, &str, &[&str]); 5] = [

@@ -5,12 +5,16 @@ use std::path::Path;
 use model::format::inittab::{self, Entry};
 
 use crate::machine::console;
-use crate::sys::file;
+use crate::sys::{file, heap};
 
 const PATH: &str = "/etc/inittab";
 
 /// Longer files are cut here, which is said.
 const FILE_BYTES_MAX: usize = 256 * 1024;
+
+/// What reading it may take, for each byte: a buffer that grows, the entries, the
+/// slots that they become, and what is started of them.
+const BYTES_FOR_A_BYTE: usize = 8;
 
 /// The entries; the defaults, which end in a shell, when there are none.
 pub fn read_or_defaults() -> Vec<Entry> {
@@ -30,6 +34,11 @@ pub fn read_again() -> Option<Vec<Entry>> {
 }
 
 fn read() -> Result<Vec<Entry>, String> {
+    let bytes = std::fs::metadata(PATH).map_or(0, |file| file.len());
+    let bytes = usize::try_from(bytes).map_or(FILE_BYTES_MAX, |n| n.min(FILE_BYTES_MAX));
+    if !heap::has_room_for(bytes.saturating_mul(BYTES_FOR_A_BYTE)) {
+        return Err(format!("not enough memory for {bytes} bytes of it"));
+    }
     let (bytes, is_cut) =
         file::read_lines(Path::new(PATH), FILE_BYTES_MAX).map_err(|e| e.to_string())?;
     if is_cut {
