@@ -5,7 +5,12 @@
 //! that brings it within `line_max` bytes of `size_max`, and, where a line is
 //! too long for that, inside the line at `size_max` exactly. These decisions see
 //! bytes and numbers only.
+//!
+//! With a processor, finished logs and those that wait for it are counted apart, so
+//! that nothing goes unprocessed because of what was processed before. Which is the
+//! oldest is decided by [`Shelf`].
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::format::tai64n::Tai64n;
@@ -132,29 +137,80 @@ impl OldLog {
     }
 }
 
-/// The oldest log, if there are more than `keep`: one rotation adds one log, so
-/// it removes one, and a lowered limit takes nothing away at once (svlogd(8)
-/// promises that). `spare` is being processed and stays.
-pub fn surplus(logs: &[OldLog], keep: u64, spare: Option<OldLog>) -> Option<OldLog> {
-    let count = logs.iter().filter(|l| !l.is(Stage::Partial)).count();
-    if count as u64 <= keep {
-        return None;
-    }
-    let removable = logs
-        .iter()
-        .filter(|l| !l.is(Stage::Partial) && Some(**l) != spare);
-    removable.min().copied()
+/// Which logs count against a limit, and may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// All, where no processor tells them apart.
+    Any,
+    /// Finished ones.
+    Finished,
+    /// Those that wait for a processor.
+    Waiting,
 }
 
-/// Logs that wait for a processor, oldest first.
-pub fn unprocessed(logs: &[OldLog]) -> Vec<OldLog> {
-    let mut waiting: Vec<OldLog> = logs
-        .iter()
-        .filter(|l| l.is(Stage::Unprocessed))
-        .copied()
-        .collect();
-    waiting.sort_unstable();
-    waiting
+impl Kind {
+    fn holds(self, log: &OldLog) -> bool {
+        match self {
+            Self::Any => !log.is(Stage::Partial),
+            Self::Finished => log.is(Stage::Safe),
+            Self::Waiting => log.is(Stage::Unprocessed),
+        }
+    }
+}
+
+/// The order in which old logs were written.
+///
+/// A name tells what the clock said, and a clock can be set back: a machine without
+/// one that runs on lives through 1970 at each boot. So a name larger than now is
+/// one of before that, and comes first. Logs that were rotated by this process come
+/// last, in the order of their rotation, whatever the clock did meanwhile.
+#[derive(Clone, Debug, Default)]
+pub struct Shelf {
+    /// Labels, as names of finished logs.
+    rotated: VecDeque<OldLog>,
+}
+
+impl Shelf {
+    /// So many rotations are remembered; those before are ordered by their names.
+    const ROTATED_MAX: usize = 1000;
+
+    /// Notes a log that was just rotated.
+    pub fn put(&mut self, log: OldLog) {
+        if self.rotated.len() >= Self::ROTATED_MAX {
+            self.rotated.pop_front();
+        }
+        self.rotated.push_back(log.with(Stage::Safe));
+    }
+
+    /// Logs of this kind, oldest first.
+    pub fn in_order(&self, logs: &[OldLog], kind: Kind, now: Tai64n) -> Vec<OldLog> {
+        let now = OldLog::new(now, Stage::Safe);
+        let mut logs: Vec<OldLog> = logs.iter().filter(|l| kind.holds(l)).copied().collect();
+        logs.sort_by_cached_key(|log| {
+            let label = log.with(Stage::Safe);
+            let place = self.rotated.iter().rposition(|rotated| *rotated == label);
+            (place, label <= now, *log)
+        });
+        logs
+    }
+
+    /// The oldest log of this kind, if there are more than `keep`: what adds one log
+    /// to a kind removes one, and a lowered limit takes nothing away at once
+    /// (svlogd(8) promises that). `spare` is being processed and stays.
+    pub fn surplus(
+        &self,
+        logs: &[OldLog],
+        kind: Kind,
+        keep: u64,
+        spare: Option<OldLog>,
+        now: Tai64n,
+    ) -> Option<OldLog> {
+        let ordered = self.in_order(logs, kind, now);
+        if ordered.len() as u64 <= keep {
+            return None;
+        }
+        ordered.into_iter().find(|log| Some(*log) != spare)
+    }
 }
 
 const RETRY_FIRST_NS: u64 = 1_000_000_000;
@@ -297,18 +353,125 @@ mod tests {
 
     #[test]
     fn one_log_goes_at_a_time_and_the_oldest_first() {
+        let shelf = Shelf::default();
+        let now = Tai64n::from_unix(9, 0);
         let logs = [
             log(3, Stage::Safe),
             log(1, Stage::Unprocessed),
             log(2, Stage::Safe),
             log(0, Stage::Partial),
         ];
-        assert_eq!(surplus(&logs, 3, None), None);
-        assert_eq!(surplus(&logs, 2, None), Some(log(1, Stage::Unprocessed)));
-        let spare = Some(log(1, Stage::Unprocessed));
-        assert_eq!(surplus(&logs, 0, spare), Some(log(2, Stage::Safe)));
-        assert_eq!(surplus(&logs[1..2], 0, spare), None);
-        assert_eq!(unprocessed(&logs), [log(1, Stage::Unprocessed)]);
+        let surplus = |kind, keep, spare| shelf.surplus(&logs, kind, keep, spare, now);
+        let waiting = Some(log(1, Stage::Unprocessed));
+        assert_eq!(surplus(Kind::Any, 3, None), None);
+        assert_eq!(surplus(Kind::Any, 2, None), waiting);
+        assert_eq!(surplus(Kind::Any, 0, waiting), Some(log(2, Stage::Safe)));
+        assert_eq!(surplus(Kind::Finished, 2, None), None);
+        assert_eq!(surplus(Kind::Finished, 1, None), Some(log(2, Stage::Safe)));
+        assert_eq!(surplus(Kind::Waiting, 1, None), None);
+        assert_eq!(surplus(Kind::Waiting, 0, None), waiting);
+        assert_eq!(surplus(Kind::Waiting, 0, waiting), None);
+        assert_eq!(
+            shelf.in_order(&logs, Kind::Waiting, now),
+            [log(1, Stage::Unprocessed)]
+        );
+    }
+
+    #[test]
+    fn names_of_the_future_were_written_first() {
+        let shelf = Shelf::default();
+        let logs = [3, 7, 1, 5].map(|s| log(s, Stage::Safe));
+        for (now, order) in [
+            (9, [1, 3, 5, 7]),
+            (7, [1, 3, 5, 7]),
+            (4, [5, 7, 1, 3]),
+            (0, [1, 3, 5, 7]),
+        ] {
+            let now = Tai64n::from_unix(now, 1);
+            let order = order.map(|s| log(s, Stage::Safe));
+            assert_eq!(shelf.in_order(&logs, Kind::Any, now), order);
+        }
+    }
+
+    /// What a directory holds, and the order in which that was written in truth.
+    #[derive(Clone, Default)]
+    struct Life {
+        /// Oldest first; whether it was rotated by the process that runs now.
+        logs: Vec<(OldLog, bool)>,
+        shelf: Shelf,
+    }
+
+    impl Life {
+        fn names(&self) -> Vec<OldLog> {
+            self.logs.iter().map(|(log, _)| *log).collect()
+        }
+
+        /// Rotates when the clock says `now`, for the nth time, and removes what is too much.
+        fn rotate(&mut self, now: i64, nth: u32, keep: u64) {
+            let name = OldLog::new(Tai64n::from_unix(now, nth), Stage::Safe);
+            self.logs.push((name, true));
+            self.shelf.put(name);
+            // The clock may be a little later than the name.
+            let clock = Tai64n::from_unix(now, 500);
+            let gone = self
+                .shelf
+                .surplus(&self.names(), Kind::Any, keep, None, clock);
+            assert_eq!(gone.is_some(), self.logs.len() as u64 > keep);
+            let Some(gone) = gone else { return };
+            let at = self.logs.iter().position(|(log, _)| *log == gone).unwrap();
+            let (_, own) = self.logs.remove(at);
+            assert_ne!(gone, name, "the log that was just rotated");
+            // Of the logs of this process the oldest goes, and none before all others.
+            let older = self.logs.get(..at).unwrap();
+            assert!(!own || older.is_empty(), "{older:?}");
+        }
+
+        fn restart(&mut self) {
+            self.shelf = Shelf::default();
+            self.logs.iter_mut().for_each(|(_, own)| *own = false);
+        }
+    }
+
+    /// Every history of five moments: the clock says one of three times, and the
+    /// process may begin anew at each.
+    #[test]
+    fn whatever_the_clock_does_the_newest_stay() {
+        for keep in 1..=3 {
+            for history in 0..6_u32.pow(5) {
+                let mut life = Life::default();
+                let mut rest = history;
+                let mut clock_went_back = false;
+                let mut last = 0;
+                for nth in 0..5 {
+                    let (restarts, now) = (rest % 2 == 1, i64::from(rest / 2 % 3));
+                    rest /= 6;
+                    if restarts {
+                        life.restart();
+                    }
+                    clock_went_back |= now < last;
+                    last = now;
+                    life.rotate(now, nth, keep);
+                    if !clock_went_back {
+                        let order = life.names();
+                        assert!(order.is_sorted(), "{history}: {order:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_has_a_bound() {
+        let mut shelf = Shelf::default();
+        let rotations = Shelf::ROTATED_MAX as i64 * 3;
+        for second in 0..rotations {
+            shelf.put(log(second, Stage::Unprocessed));
+        }
+        assert_eq!(shelf.rotated.len(), Shelf::ROTATED_MAX);
+        // What was forgotten is older than what was not.
+        let logs = [rotations - 1, 3].map(|s| log(s, Stage::Safe));
+        let order = shelf.in_order(&logs, Kind::Any, Tai64n::from_unix(0, 0));
+        assert_eq!(order, [logs[1], logs[0]]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod called;
 mod engine;
 mod entries;
 mod machine;
+mod outlet;
 mod personality;
 mod say;
 mod sys;

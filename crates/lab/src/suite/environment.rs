@@ -30,6 +30,7 @@ const NEEDS: &[Need] = &[
     Need("nsenter", "util-linux"),
     Need("setpriv", "util-linux"),
     Need("setsid", "util-linux"),
+    Need("strace", "strace"),
     Need("unshare", "util-linux"),
 ];
 

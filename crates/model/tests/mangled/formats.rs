@@ -27,7 +27,7 @@ use model::lines::{Framer, split};
 use model::options::{Asked, Opt, Order, Spec, parse};
 use model::pid1::Life;
 use model::restart::LONGEST_S_MAX;
-use model::rotate::{OldLog, surplus, unprocessed};
+use model::rotate::{Kind, OldLog, Shelf};
 use model::service::{ACTIONS_MAX, Action, Event, Exit, Failure, Pid, Role, Service, Want};
 use model::settings::{Look, Settings};
 use model::stages::Stages;
@@ -472,9 +472,12 @@ pub fn lines_and_old_logs(player: &mut dyn Player) {
         passed.extend(buffer);
         assert_eq!(passed, input);
         let logs: Vec<OldLog> = split(input).filter_map(OldLog::parse).collect();
-        let waiting = unprocessed(&logs);
+        let shelf = Shelf::default();
+        let now = Tai64n::from_unix(1_000_000_000, 0);
+        let waiting = shelf.in_order(&logs, Kind::Waiting, now);
         assert!(waiting.iter().all(|log| logs.contains(log)));
-        assert!(surplus(&logs, 0, None).is_none_or(|log| logs.contains(&log)));
+        let oldest = shelf.surplus(&logs, Kind::Any, 0, None, now);
+        assert!(oldest.is_none_or(|log| logs.contains(&log)));
         for log in logs {
             assert_eq!(OldLog::parse(log.as_bytes()), Some(log));
         }

@@ -10,6 +10,9 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
 use super::common::{Fixture, applet, debian, wait_for};
 
+mod order;
+mod streams;
+
 /// Debian's svlogd.
 fn reference() -> Command {
     Command::new(debian("svlogd"))

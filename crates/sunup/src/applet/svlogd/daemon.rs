@@ -116,8 +116,6 @@ impl Daemon<'_> {
         }
         if readable {
             self.read();
-        } else if !signalled && self.is_unsynced() {
-            self.logs.iter_mut().for_each(Log::sync);
         } else if let Input::Draining(_) = self.input
             && !self.is_held()
             && !signalled
@@ -127,15 +125,12 @@ impl Daemon<'_> {
         }
     }
 
-    fn is_unsynced(&self) -> bool {
-        self.logs.iter().any(Log::is_unsynced)
-    }
-
     fn is_held(&self) -> bool {
         self.logs.iter().any(Log::holds)
     }
 
-    /// Sleeps until an event; says whether there is input, and signals.
+    /// Sleeps until an event; says whether there is input, and signals. What was
+    /// blocked is tried again with any event.
     fn wait(&self) -> (bool, bool) {
         let reads = !matches!(self.input, Input::Ended) && !self.is_held();
         let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
@@ -143,18 +138,16 @@ impl Daemon<'_> {
         if reads {
             fds.push(PollFd::from_borrowed_fd(stdin, PollFlags::IN));
         }
+        let blocked = self.logs.iter().filter_map(Log::blocked_on);
+        fds.extend(blocked.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::OUT)));
         let drains = reads && matches!(self.input, Input::Draining(_));
-        let timeout = if drains || self.is_unsynced() {
-            Some(0)
-        } else {
-            self.patience_ns()
-        };
+        let timeout = if drains { Some(0) } else { self.patience_ns() };
         let timeout = timeout.map(clock::timespec);
         if poll(&mut fds, timeout.as_ref()).is_err() {
             return (false, false);
         }
         let event = |i: usize| fds.get(i).is_some_and(|f| !f.revents().is_empty());
-        (event(1), event(0))
+        (reads && event(1), event(0))
     }
 
     /// Nanoseconds to the next deadline.

@@ -1,8 +1,8 @@
 //! svlogd: writes what a service says into logs that it rotates.
 //!
 //! Standard input goes, line by line, into each log directory: `current` grows,
-//! and is rotated by size, by age, or on ALRM into `@LABEL.s`; with a processor
-//! into `@LABEL.u`, whose processed form becomes `@LABEL.s`. `config` in the
+//! and is rotated by size, by age, or on ALRM into `@LABEL.u`, which becomes
+//! `@LABEL.s` when it is safe on the disk and, with a processor, processed. `config` in the
 //! directory says how. HUP reopens all directories, TERM ends after what is in
 //! the pipe. Exit: 0 at the end of input or TERM, 111 (as busybox, 1) on a wrong
 //! call or when no log directory can be used.
@@ -10,9 +10,11 @@
 //! `current` has mode 0644 while it is written and 0744 once it was closed
 //! cleanly; one found otherwise was left by a crash and is set aside as `.u`.
 //!
-//! The parts: `daemon` waits for events and reads; `log` is one directory, from
-//! lines to files, with `write`; `render` is what becomes of a line; `store` are the files;
-//! `processor` feeds rotated logs to a command; `remote` sends lines by UDP.
+//! The parts, each of which uses only those behind it: `daemon` waits for events and
+//! reads; `log` is one directory; `render` is what becomes of a line, `remote` sends
+//! it by UDP; `writer` puts the result into `current`; `archive` are rotated logs, which
+//! `syncer` makes safe and `processor` feeds to a command; `store` are the files, and
+//! `current` what stands in that place; `voice` speaks.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -25,13 +27,17 @@ use model::options::{Opt, Order, Parsed, Spec};
 use super::{Applet, Call, usage_error};
 use crate::personality;
 
+mod archive;
+mod current;
 mod daemon;
 mod log;
 mod processor;
 mod remote;
 mod render;
 mod store;
-mod write;
+mod syncer;
+mod voice;
+mod writer;
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };

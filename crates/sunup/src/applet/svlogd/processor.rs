@@ -2,8 +2,8 @@
 //!
 //! The command reads `@LABEL.u` on 0 and writes `@LABEL.t` on 1; it may read
 //! what its last successful run left on 4 (`state`) and leave something on 5
-//! (`newstate`). When it succeeds, `.t` becomes `.s` and `.u` goes. When it
-//! fails, it is tried again, ever less often; at the end of svlogd `.u` stays
+//! (`newstate`). When it succeeds, `.t` is made safe on the disk, by a child too,
+//! becomes `.s`, and `.u` goes. When it fails, it is tried again, ever less often; at the end of svlogd `.u` stays
 //! for the next start.
 
 use std::collections::VecDeque;
@@ -17,11 +17,8 @@ use model::rotate::{OldLog, Stage, retry_after_ns};
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::process::WaitStatus;
 
-use super::store::{attempt, open_file};
+use super::store::{Store, attempt, make_safe, open_file};
 use crate::sys::{clock, signal, spawn};
-
-/// A healthy processor may hold the log up for so long; then old logs go unprocessed.
-const HOLD_MAX_NS: u64 = 60_000_000_000;
 
 /// The queue of one log directory.
 #[derive(Default)]
@@ -32,16 +29,19 @@ pub struct Processor {
     retry_at: u64,
 }
 
-/// A running processor.
+/// A running processor, or the child that makes its output safe.
 struct Job {
     pid: spawn::Pid,
     log: OldLog,
     dir: OwnedFd,
     since: u64,
+    syncs: bool,
 }
 
 /// What the end of a processor means.
 pub enum Outcome {
+    /// The command has succeeded; its output is not safe yet.
+    Syncing,
     /// The log is processed.
     Done(OldLog),
     /// It will be tried again; why, and after how many seconds.
@@ -78,22 +78,19 @@ impl Processor {
         self.job.is_none() && (self.queue.is_empty() || (ending && self.failures > 0))
     }
 
-    /// Whether the next rotation should wait for the processor, because one more
-    /// log would push an unprocessed one out. A processor that fails or hangs is
-    /// not waited for.
-    pub fn holds(&self, keep_max: u64) -> bool {
-        let hangs = self.hold_end().is_some_and(|end| clock::boot_ns() >= end);
-        keep_max > 0 && self.waiting() >= keep_max && self.failures == 0 && !hangs
+    /// Whether its last attempt failed.
+    pub fn fails(&self) -> bool {
+        self.failures > 0
     }
 
-    fn waiting(&self) -> u64 {
-        self.queue.len() as u64 + u64::from(self.job.is_some())
+    /// Logs that are not processed.
+    pub fn waiting(&self) -> usize {
+        self.queue.len() + usize::from(self.job.is_some())
     }
 
-    /// When waiting for the running processor ends at the latest.
-    pub fn hold_end(&self) -> Option<u64> {
-        let job = self.job.as_ref()?;
-        Some(job.since.saturating_add(HOLD_MAX_NS))
+    /// Since when the running one runs, in nanoseconds of the boot clock.
+    pub fn since(&self) -> Option<u64> {
+        self.job.as_ref().map(|job| job.since)
     }
 
     /// When the next start is due.
@@ -128,26 +125,46 @@ impl Processor {
     }
 
     /// Takes the end of a process; `None` if it is not this processor's.
-    pub fn reaped(&mut self, pid: spawn::Pid, status: WaitStatus) -> Option<Outcome> {
+    pub fn reaped(
+        &mut self,
+        pid: spawn::Pid,
+        status: WaitStatus,
+        store: Option<&mut Store>,
+    ) -> Option<Outcome> {
         let job = self.job.take_if(|j| j.pid == pid)?;
-        if status.exit_status() == Some(0) {
-            match finish(&job) {
-                Ok(()) => {
-                    self.failures = 0;
-                    self.retry_at = 0;
-                    return Some(Outcome::Done(job.log.with(Stage::Safe)));
+        let result = match (status.exit_status(), status.terminating_signal()) {
+            (Some(0), _) if !job.syncs => match sync_output(&job, store) {
+                Ok(Some(pid)) => {
+                    let (syncs, since) = (true, clock::boot_ns());
+                    self.job = Some(Job {
+                        pid,
+                        since,
+                        syncs,
+                        ..job
+                    });
+                    return Some(Outcome::Syncing);
                 }
-                Err(e) => return Some(self.failed(job.log, format!("keep its output: {e}"))),
-            }
-        }
-        let partial = job.log.with(Stage::Partial);
-        let _ = fs::unlinkat(&job.dir, partial.as_bytes(), AtFlags::empty());
-        let why = match (status.exit_status(), status.terminating_signal()) {
-            (Some(code), _) => format!("exit code {code}"),
-            (None, Some(signal)) => format!("killed by signal {signal}"),
-            (None, None) => "ended oddly".to_owned(),
+                Ok(None) => finish(&job),
+                Err(e) => Err(format!("sync its output: {e}")),
+            },
+            (Some(0), _) => finish(&job),
+            (Some(_), _) if job.syncs => Err("its output could not be synced".to_owned()),
+            (Some(code), _) => Err(format!("exit code {code}")),
+            (None, Some(signal)) => Err(format!("killed by signal {signal}")),
+            (None, None) => Err("ended oddly".to_owned()),
         };
-        Some(self.failed(job.log, why))
+        Some(match result {
+            Ok(()) => {
+                self.failures = 0;
+                self.retry_at = 0;
+                Outcome::Done(job.log.with(Stage::Safe))
+            }
+            Err(why) => {
+                let partial = job.log.with(Stage::Partial);
+                let _ = fs::unlinkat(&job.dir, partial.as_bytes(), AtFlags::empty());
+                self.failed(job.log, why)
+            }
+        })
     }
 
     fn failed(&mut self, log: OldLog, why: impl Display) -> Outcome {
@@ -202,6 +219,7 @@ fn start(dir: BorrowedFd, log: OldLog, input: &OwnedFd, command: &[u8]) -> io::R
         log,
         dir,
         since: clock::boot_ns(),
+        syncs: false,
     })
 }
 
@@ -211,17 +229,29 @@ fn out_of_the_way(file: &OwnedFd) -> io::Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(file, 10)?)
 }
 
-/// Keeps what a successful command wrote.
-fn finish(job: &Job) -> io::Result<()> {
-    let dir = job.dir.as_fd();
+/// Starts a child that makes the output safe; `None`: it was done here and now,
+/// because none could be started.
+fn sync_output(job: &Job, store: Option<&mut Store>) -> io::Result<Option<spawn::Pid>> {
     let partial = job.log.with(Stage::Partial);
-    let safe = job.log.with(Stage::Safe);
-    let output = open_file(dir, partial.as_bytes(), OFlags::RDONLY, Mode::empty())?;
-    // Only now may its input go. Not every file system can sync.
-    let _ = fs::fsync(&output);
-    fs::fchmod(&output, Mode::from_raw_mode(0o744))?;
-    fs::renameat(dir, partial.as_bytes(), dir, safe.as_bytes())?;
-    fs::unlinkat(dir, job.log.as_bytes(), AtFlags::empty())?;
-    fs::renameat(dir, "newstate", dir, "state")?;
-    Ok(())
+    let dir = job.dir.as_fd();
+    let forked = spawn::fork(|| {
+        if let Some(store) = store {
+            store.unlock();
+        }
+        u8::from(make_safe(dir, partial).is_err())
+    });
+    match forked {
+        Ok(pid) => Ok(Some(pid)),
+        Err(_) => make_safe(dir, partial).map(|()| None),
+    }
+}
+
+/// Keeps what a successful command wrote. Only now may its input go.
+fn finish(job: &Job) -> Result<(), String> {
+    let dir = job.dir.as_fd();
+    let [partial, safe] = [Stage::Partial, Stage::Safe].map(|stage| job.log.with(stage));
+    let kept = fs::renameat(dir, partial.as_bytes(), dir, safe.as_bytes())
+        .and_then(|()| fs::unlinkat(dir, job.log.as_bytes(), AtFlags::empty()))
+        .and_then(|()| fs::renameat(dir, "newstate", dir, "state"));
+    kept.map_err(|e| format!("keep its output: {}", io::Error::from(e)))
 }

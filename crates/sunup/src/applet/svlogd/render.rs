@@ -10,6 +10,7 @@ use super::remote::Remote;
 
 /// Turns lines into what is written.
 pub struct Render {
+    config: Config,
     stamp: Option<Stamp>,
     line_max: usize,
     remote: Option<Remote>,
@@ -32,12 +33,13 @@ pub struct Rendered {
 
 impl Render {
     /// For a log with this config.
-    pub fn new(stamp: Option<Stamp>, line_max: usize, config: &Config) -> Self {
+    pub fn new(stamp: Option<Stamp>, line_max: usize, config: Config) -> Self {
         Self {
             stamp,
             line_max,
             remote: config.remote.map(Remote::new),
             logging: !config.remote_only,
+            config,
             opening: Vec::new(),
             opening_of: None,
             message: Vec::new(),
@@ -52,12 +54,12 @@ impl Render {
     }
 
     /// Adds a line (its start, if it is a long one) that arrived at `time`.
-    pub fn line(&mut self, line: &[u8], time: Tai64n, config: &Config, out: &mut Rendered) {
-        self.open(time, config);
+    pub fn line(&mut self, line: &[u8], time: Tai64n, out: &mut Rendered) {
+        self.open(time);
         let whole = body(line);
         let head = whole.get(..self.line_max).unwrap_or(whole);
-        let verdict = config.selection.judge(head);
-        self.logging = verdict.log && !config.remote_only;
+        let verdict = self.config.selection.judge(head);
+        self.logging = verdict.log && !self.config.remote_only;
         if verdict.alert || (verdict.log && self.remote.is_some()) {
             self.compose(head, head.len() < whole.len());
         }
@@ -78,7 +80,7 @@ impl Render {
         }
     }
 
-    fn open(&mut self, time: Tai64n, config: &Config) {
+    fn open(&mut self, time: Tai64n) {
         if self.opening_of == Some(time) {
             return;
         }
@@ -87,7 +89,7 @@ impl Render {
         if let Some(stamp) = self.stamp {
             stamp.encode(time, &mut self.opening);
         }
-        self.opening.extend_from_slice(&config.prefix);
+        self.opening.extend_from_slice(&self.config.prefix);
     }
 
     /// The line as standard error and UDP get it: cut to `line_max`.

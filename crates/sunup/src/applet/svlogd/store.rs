@@ -15,11 +15,10 @@ use model::rotate::{OldLog, Stage};
 use rustix::fs::{self, AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::current::{Current, LIVE};
 use crate::sys::{clock, file};
 
-/// Mode of `current` while it is written.
-const LIVE: Mode = Mode::from_raw_mode(0o644);
-/// Mode of a log that was closed cleanly.
+/// Mode of a log that is whole, and safe on the disk.
 const CLOSED: Mode = Mode::from_raw_mode(0o744);
 /// A config may have so many bytes.
 const CONFIG_BYTES_MAX: usize = 1024 * 1024;
@@ -27,12 +26,10 @@ const CONFIG_BYTES_MAX: usize = 1024 * 1024;
 /// An open log directory, locked against a second svlogd.
 pub struct Store {
     dir: OwnedFd,
-    _lock: OwnedFd,
-    current: Option<OwnedFd>,
-    /// The log rotated last, until [`Store::sync`].
-    unsynced: Option<OwnedFd>,
+    lock: Option<OwnedFd>,
+    current: Option<Current>,
     size: u64,
-    last: Option<Tai64n>,
+    rotates: bool,
 }
 
 /// Adds to an error what was attempted.
@@ -43,9 +40,36 @@ pub fn attempt<T>(what: &str, result: Result<T, impl Into<io::Error>>) -> io::Re
     })
 }
 
-/// Opens a file of a log directory, as [`file::open_at`] does.
+/// Opens a file of a log directory, as [`file::open_at`] does. A link is not
+/// followed: who may make one could have root write to any file.
 pub fn open_file(dir: BorrowedFd, name: &[u8], flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
-    file::open_at(dir, Path::new(OsStr::from_bytes(name)), flags, mode)
+    let path = Path::new(OsStr::from_bytes(name));
+    file::open_at(dir, path, flags | OFlags::NOFOLLOW, mode).map_err(
+        |e| match Errno::from_io_error(&e) {
+            Some(Errno::LOOP) => io::Error::other("a link; not followed"),
+            _ => e,
+        },
+    )
+}
+
+/// Waits until a log is safe on the disk, and marks it as whole.
+///
+/// # Errors
+/// It is not safe, or not there any more.
+pub fn make_safe(dir: BorrowedFd, log: OldLog) -> io::Result<()> {
+    let file = open_file(dir, log.as_bytes(), OFlags::RDONLY, Mode::empty())?;
+    seal(&file)
+}
+
+fn seal(file: impl AsFd) -> io::Result<()> {
+    match fs::fsync(&file) {
+        // Not every file system can do it; there is no remedy.
+        Ok(()) | Err(Errno::INVAL | Errno::NOSYS | Errno::ROFS | Errno::OPNOTSUPP) => {}
+        Err(e) => return Err(e.into()),
+    }
+    // Somebody else's file can be logged to, but not marked.
+    let _ = fs::fchmod(&file, CLOSED);
+    Ok(())
 }
 
 impl Store {
@@ -60,12 +84,16 @@ impl Store {
         attempt("lock (is another svlogd running here?)", locked)?;
         Ok(Self {
             dir,
-            _lock: lock,
+            lock: Some(lock),
             current: None,
-            unsynced: None,
             size: 0,
-            last: None,
+            rotates: true,
         })
+    }
+
+    /// Closes the lock: for a child, which may outlive this svlogd.
+    pub fn unlock(&mut self) {
+        self.lock = None;
     }
 
     /// The directory.
@@ -73,14 +101,29 @@ impl Store {
         self.dir.as_fd()
     }
 
-    /// Bytes in `current`.
+    /// Bytes in `current`; 0 where it is no file.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The text of `config`; empty without one.
+    /// Whether `current` is a file, and not a pipe or a terminal.
+    pub fn rotates(&self) -> bool {
+        self.rotates
+    }
+
+    /// What must have room before more can be written.
+    pub fn outlet(&self) -> Option<BorrowedFd<'_>> {
+        self.current.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The text of `config`, which may be a link; empty without one.
     pub fn config(&self) -> io::Result<Vec<u8>> {
-        match open_file(self.dir(), b"config", OFlags::RDONLY, Mode::empty()) {
+        match file::open_at(
+            &self.dir,
+            Path::new("config"),
+            OFlags::RDONLY,
+            Mode::empty(),
+        ) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             opened => file::all_of(File::from(opened?), CONFIG_BYTES_MAX),
         }
@@ -96,48 +139,57 @@ impl Store {
                 self.remove(log)?;
             }
         }
-        let crashed = match fs::statat(&self.dir, "current", AtFlags::empty()) {
-            Ok(stat) => {
-                is_file(FileType::from_raw_mode(stat.st_mode))
-                    && stat.st_size > 0
-                    && !Mode::from_raw_mode(stat.st_mode).contains(Mode::XUSR)
-            }
-            Err(_) => false,
-        };
+        let found = fs::statat(&self.dir, "current", AtFlags::SYMLINK_NOFOLLOW);
+        let crashed = found.is_ok_and(|stat| {
+            is_file(FileType::from_raw_mode(stat.st_mode))
+                && stat.st_size > 0
+                && !Mode::from_raw_mode(stat.st_mode).contains(Mode::XUSR)
+        });
         let leftover = if crashed {
-            let name = self.free_name(Stage::Unprocessed);
+            let name = self.free_name();
             let moved = fs::renameat(&self.dir, "current", &self.dir, name.as_bytes());
             attempt("set aside current", moved)?;
             Some(name)
         } else {
             None
         };
-        attempt("open current", self.open_current())?;
+        match self.open_current() {
+            // Perhaps somebody will.
+            Err(e) if is_unread(&e) => self.rotates = false,
+            opened => attempt("open current", opened)?,
+        }
         Ok(leftover)
     }
 
     fn open_current(&mut self) -> io::Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
-        let file = open_file(self.dir(), b"current", flags, LIVE)?;
-        set_mode(&file, LIVE);
-        self.size = u64::try_from(fs::fstat(&file)?.st_size).unwrap_or(0);
-        self.current = Some(file);
+        let current = Current::open(self.dir())?;
+        if let Current::File(file) = &current {
+            let _ = fs::fchmod(file, LIVE);
+            self.size = u64::try_from(fs::fstat(file)?.st_size).unwrap_or(0);
+        }
+        self.rotates = matches!(current, Current::File(_));
+        self.current = Some(current);
         Ok(())
     }
 
     /// Appends to `current`; says how many bytes were written, at least one.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.current.is_none() {
-            attempt("open current", self.open_current())?;
+            let opened = self.open_current().map_err(|e| match e {
+                e if is_unread(&e) => io::Error::other("nobody reads the pipe"),
+                e => e,
+            });
+            attempt("open current", opened)?;
         }
-        let Some(file) = &self.current else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        let written = loop {
-            match rustix::io::write(file, bytes) {
-                Err(Errno::INTR) => {}
-                result => break result?,
-            }
+        let written = match &self.current {
+            Some(Current::File(file)) => loop {
+                match rustix::io::write(file, bytes) {
+                    Err(Errno::INTR) => {}
+                    result => break result?,
+                }
+            },
+            Some(Current::Stream(outlet)) => return Ok(outlet.write(bytes)?),
+            None => return Err(io::ErrorKind::NotFound.into()),
         };
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
@@ -146,66 +198,49 @@ impl Store {
         Ok(written)
     }
 
-    /// Makes `current` an old log and begins a new one; `None` if somebody has
-    /// removed `current`, so that there is none to keep.
-    pub fn rotate(&mut self, stage: Stage) -> io::Result<Option<OldLog>> {
-        let name = self.free_name(stage);
-        self.mark(CLOSED);
+    /// Makes `current` an old log, which is to be made safe, and begins a new one;
+    /// `None` if somebody has removed `current`, so that there is none to keep.
+    pub fn rotate(&mut self) -> io::Result<Option<OldLog>> {
+        let name = self.free_name();
         let moved = fs::renameat(&self.dir, "current", &self.dir, name.as_bytes());
         if moved.is_err_and(|e| e != Errno::NOENT) {
-            self.mark(LIVE);
             attempt("rotate current", moved)?;
         }
-        self.unsynced = self.current.take();
+        self.current = None;
         self.size = 0;
         // If this fails, the next write tries again and reports it.
         drop(self.open_current());
         Ok(moved.is_ok().then_some(name))
     }
 
-    /// Makes sure that `current` is safe on the disk, and marks it as complete.
-    pub fn seal(&mut self) {
-        self.sync();
-        self.mark(CLOSED);
-        self.unsynced = self.current.take();
-        self.sync();
-    }
-
-    fn mark(&self, mode: Mode) {
-        if let Some(file) = &self.current {
-            set_mode(file, mode);
+    /// Gives a log that is safe, and needs no processor, its last name.
+    pub fn finish(&self, log: OldLog) -> io::Result<()> {
+        let safe = log.with(Stage::Safe);
+        match fs::renameat(&self.dir, log.as_bytes(), &self.dir, safe.as_bytes()) {
+            // It was removed meanwhile.
+            Err(Errno::NOENT) => Ok(()),
+            moved => attempt(&format!("rename {}", log.as_str()), moved),
         }
     }
 
-    /// Whether [`Store::sync`] has something to do.
-    pub fn is_unsynced(&self) -> bool {
-        self.unsynced.is_some()
-    }
-
-    /// Waits until the log that was rotated last is safe on the disk. This takes
-    /// long, so it is left for a moment when there is nothing to read.
-    pub fn sync(&mut self) {
-        if let Some(file) = self.unsynced.take() {
-            // Not every file system can do it; there is no remedy.
-            let _ = fs::fsync(&file);
+    /// Makes sure that `current` is safe on the disk, and marks it as whole.
+    pub fn seal(&mut self) -> io::Result<()> {
+        match self.current.take() {
+            Some(Current::File(file)) => attempt("sync current", seal(&file)),
+            _ => Ok(()),
         }
     }
 
-    /// A name that is not taken and sorts behind those given before, even if the
-    /// clock was set back.
-    fn free_name(&mut self, stage: Stage) -> OldLog {
+    /// A name that is not taken.
+    fn free_name(&self) -> OldLog {
         let mut label = clock::wall();
-        if let Some(last) = self.last.filter(|last| *last >= label) {
-            label = successor(last);
-        }
         while [Stage::Unprocessed, Stage::Safe]
             .into_iter()
             .any(|s| self.exists(OldLog::new(label, s)))
         {
             label = successor(label);
         }
-        self.last = Some(label);
-        OldLog::new(label, stage)
+        OldLog::new(label, Stage::Unprocessed)
     }
 
     fn exists(&self, log: OldLog) -> bool {
@@ -242,12 +277,8 @@ impl Store {
     }
 }
 
-/// Somebody else's file can be logged to, but not marked, and where `current` is
-/// a link to /dev/null, that must stay as it is.
-fn set_mode(file: &OwnedFd, mode: Mode) {
-    if fs::fstat(file).is_ok_and(|stat| is_file(FileType::from_raw_mode(stat.st_mode))) {
-        let _ = fs::fchmod(file, mode);
-    }
+fn is_unread(e: &io::Error) -> bool {
+    Errno::from_io_error(e) == Some(Errno::NXIO)
 }
 
 fn is_file(kind: FileType) -> bool {
