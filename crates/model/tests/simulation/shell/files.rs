@@ -1,0 +1,295 @@
+//! What is done in a service directory, and to its process.
+
+use super::super::kernel::{Place, TICK_NS, identity};
+use super::super::wishes::Wishes;
+use super::super::world::World;
+use super::{Half, Shell, Stop, Unit};
+use model::adoption::{Evidence, Inheritance, Seen};
+use model::command::Sig;
+use model::facts::{Facts, Files};
+use model::scan::Identity;
+use model::service::{Exit, Pid, Role, Want};
+use model::settings::{Look, Settings};
+use model::supervisor::{Id, Input, Log, Opened, UnitId};
+
+impl Shell {
+    pub(super) fn signal(
+        &mut self,
+        world: &mut World,
+        id: Id,
+        pid: Pid,
+        sig: Sig,
+    ) -> Result<(), Stop> {
+        let Some((half, place)) = self.half_mut(id).cloned().zip(self.place(id)) else {
+            return Ok(());
+        };
+        let target = match half.pidfd {
+            Some(serial) => world.kernel.pid_of(serial),
+            None => Some(pid),
+        };
+        let Some(target) = target else { return Ok(()) };
+        let owner = world.kernel.processes.get(&target).map(|p| p.serial);
+        if owner != half.truth {
+            return Err(Stop::Wrong(format!(
+                "{sig:?} for {place:?} is sent to {target}, which is somebody else"
+            )));
+        }
+        if !world.touched.contains(&place.0) {
+            return Err(Stop::Wrong(format!(
+                "nobody asked for {sig:?} to {place:?}"
+            )));
+        }
+        world.kernel.signal(target, sig);
+        Ok(())
+    }
+
+    /// What is written before the status.
+    pub(super) fn show_early(&self, world: &mut World, id: Id, facts: &Facts, files: Files) {
+        let Some(place) = self.place(id) else {
+            return;
+        };
+        let shown = world.kernel.files(place);
+        if let Some(record) = shown.record.as_mut().filter(|_| files.mark) {
+            record.stopping = facts.stopping;
+        }
+        if files.crash_loop {
+            shown.crash_loop = facts.crash_loop;
+        }
+    }
+
+    pub(super) fn show(
+        &mut self,
+        world: &mut World,
+        id: Id,
+        facts: Facts,
+        files: Files,
+    ) -> Result<Option<Input>, Stop> {
+        self.show_early(world, id, &facts, files);
+        let (place, status) = (self.place(id), facts.status());
+        let Some((half, place)) = self.half_mut(id).zip(place) else {
+            return Ok(None);
+        };
+        half.unwritten = world.is_foul(3);
+        if half.unwritten {
+            return Ok(Some(Input::NotWritten(id)));
+        }
+        let shown = half.truth.and_then(|serial| world.kernel.pid_of(serial));
+        if status.pid != 0 && shown.is_some_and(|pid| pid != status.pid) {
+            return Err(Stop::Wrong(format!(
+                "{place:?}: the status names {}",
+                status.pid
+            )));
+        }
+        half.furnished = true;
+        let files = world.kernel.files(place);
+        files.status = Some(status);
+        files.readers.insert(self.boss);
+        world.wishes(place).written();
+        Ok(None)
+    }
+
+    pub(super) fn open(
+        &mut self,
+        world: &mut World,
+        unit: UnitId,
+        name: Vec<u8>,
+        wanted: Identity,
+    ) -> Result<Input, Stop> {
+        let found = world.kernel.scan.get(&name).copied();
+        let Some(dir) = found.filter(|dir| identity(*dir) == wanted) else {
+            return Ok(Input::NotOpened(wanted, None));
+        };
+        let kind = world.kernel.kinds.get(&dir).copied().unwrap_or_default();
+        let roles = [Some(Role::Main), kind.log.then_some(Role::Log)];
+        let roles: Vec<Role> = roles.into_iter().flatten().collect();
+        if roles
+            .iter()
+            .any(|role| world.kernel.is_locked((dir, *role)))
+        {
+            return Ok(Input::NotOpened(wanted, Some("locked".into())));
+        }
+        for (other, open) in self.units.iter().filter(|(_, open)| open.removed) {
+            if self.core.name(*other) == Some(&name) {
+                let who = format!(
+                    "{dir} is opened as {name:?} before {} has stopped",
+                    open.dir
+                );
+                return Err(Stop::Wrong(who));
+            }
+        }
+        let short = world.is_foul(4);
+        if short && !world.rules.takes_shortage_for_absence {
+            return Ok(Input::NotOpened(wanted, Some("too many open files".into())));
+        }
+        let mut open = Unit {
+            dir,
+            removed: false,
+            piped: true,
+            sheds: false,
+            called: false,
+            main: Half::default(),
+            log: kind.log.then(Half::default),
+        };
+        let main = self.open_half(world, &mut open.main, (dir, Role::Main), short)?;
+        let log = match &mut open.log {
+            Some(log) => Some(self.open_half(world, log, (dir, Role::Log), short)?),
+            None => None,
+        };
+        self.units.insert(unit, open);
+        Ok(Input::Opened(Opened {
+            unit,
+            name,
+            identity: wanted,
+            main,
+            log,
+        }))
+    }
+
+    /// Locks one of the two and looks for its process. `short`: of descriptors.
+    pub(super) fn open_half(
+        &self,
+        world: &mut World,
+        half: &mut Half,
+        place: Place,
+        short: bool,
+    ) -> Result<Inheritance, Stop> {
+        let is_down = world.is_down_by_default(place);
+        world.kernel.files(place).crash_loop = None;
+        let files = world.kernel.files(place).clone();
+        let record = files.record.as_ref().filter(|_| !short);
+        let process = record.and_then(|r| world.kernel.processes.get(&r.pid));
+        // Whoever inherits orphans reaps them at once.
+        let process = process.filter(|p| p.zombie.is_none());
+        let here = world.kernel.world();
+        let evidence = Evidence {
+            role: place.1,
+            default: if is_down { Want::Down } else { Want::Up },
+            world: Some(&here),
+            record,
+            status: files.status.as_ref(),
+            seen: process.map(|p| Seen {
+                started: p.started,
+                grain_ns: TICK_NS,
+                is_above: false,
+            }),
+            exit: Exit::Unknown,
+        };
+        let found = (world.rules.judge)(&evidence, world.kernel.moment());
+        if process.is_some_and(|p| found.adopted && p.runs.place() != Some(place)) {
+            return Err(Stop::Wrong(format!("{place:?} adopts {process:?}")));
+        }
+        half.pidfd = process.filter(|_| found.adopted).map(|p| p.serial);
+        half.truth = half.pidfd;
+        if files.record.is_some_and(|r| r.world == here) {
+            world.wishes(place).taken_over(files.status.is_some());
+        } else {
+            *world.wishes(place) = Wishes::none();
+            world.kernel.files(place).status = None;
+        }
+        world.kernel.files(place).lock.insert(self.boss);
+        Ok(found)
+    }
+
+    /// Looks what is in a directory. Every other service asks for delays that grow.
+    pub(super) fn look(
+        &mut self,
+        world: &mut World,
+        id: Id,
+        look: Look,
+        log: bool,
+    ) -> Result<Input, Stop> {
+        let dir = self.place(id).map(|(dir, _)| dir);
+        let kind = dir.and_then(|dir| world.kernel.kinds.get(&dir).copied());
+        let kind = kind.unwrap_or_default();
+        let scripts = look.letters().filter(|letter| match letter {
+            b'u' => kind.script_u,
+            b't' => kind.script_t,
+            b'd' | b'x' => kind.script_d,
+            _ => false,
+        });
+        let grows = matches!(look, Look::End { grows: true, .. });
+        let asks = dir.is_some_and(|dir| dir % 2 == 0);
+        let found = Settings {
+            finish: kind.finish,
+            scripts: scripts.collect(),
+            backoff: (grows && asks).then_some(8),
+        };
+        let log = if log && !found.scripts.has(b'u') {
+            Some(self.look_at_log(world, id.unit, look)?)
+        } else {
+            None
+        };
+        Ok(Input::Looked {
+            id,
+            look,
+            found,
+            log,
+        })
+    }
+
+    pub(super) fn look_at_log(
+        &mut self,
+        world: &mut World,
+        unit_id: UnitId,
+        look: Look,
+    ) -> Result<Log, Stop> {
+        let Some(unit) = self.units.get_mut(&unit_id) else {
+            return Ok(Log::Same);
+        };
+        let place = (unit.dir, Role::Log);
+        let is_there = world
+            .kernel
+            .kinds
+            .get(&unit.dir)
+            .is_some_and(|kind| kind.log);
+        Ok(match (is_there, unit.log.is_some()) {
+            (false, true) => {
+                unit.sheds = true;
+                world.touched.insert(unit.dir);
+                Log::Gone
+            }
+            (false, false) => Log::Same,
+            (true, true) => {
+                // Before a start, what was to be shed is.
+                unit.sheds = !unit.piped || unit.sheds && look.is_start();
+                Log::Same
+            }
+            (true, false) if world.kernel.is_locked(place) || world.is_foul(4) => {
+                Log::NotOpened("in the way".into())
+            }
+            (true, false) => {
+                let mut half = Half::default();
+                let found = self.open_half(world, &mut half, place, false)?;
+                if let Some(unit) = self.units.get_mut(&unit_id) {
+                    unit.log = Some(half);
+                    unit.piped = true;
+                }
+                Log::Opened(found)
+            }
+        })
+    }
+
+    pub(super) fn release(&mut self, world: &mut World, unit: UnitId, for_good: bool) {
+        for id in self.ids().into_iter().filter(|id| id.unit == unit) {
+            self.let_go(world, id, for_good);
+        }
+        self.units.remove(&unit);
+    }
+
+    /// Closes a supervise directory. `for_good`: nothing is left to adopt.
+    pub(super) fn let_go(&self, world: &mut World, id: Id, for_good: bool) {
+        let Some(place) = self.place(id) else {
+            return;
+        };
+        let files = world.kernel.files(place);
+        files.lock.remove(&self.boss);
+        if files.readers.remove(&self.boss) && files.readers.is_empty() {
+            files.fifo.clear();
+        }
+        if for_good {
+            files.record = None;
+            files.crash_loop = None;
+            *world.wishes(place) = Wishes::none();
+        }
+    }
+}
