@@ -284,6 +284,13 @@ fn a_wait_goes_on_while_somebody_is_there() {
     child.wait().unwrap();
 }
 
+/// Waits until nobody holds the lock of a file.
+pub fn until_unlocked(path: &Path) {
+    use rustix::fs::{FlockOperation, flock};
+    let file = fs::File::open(path).unwrap();
+    yield_until(|| flock(&file, FlockOperation::NonBlockingLockExclusive).ok());
+}
+
 /// Waits for a child's end, with patience.
 pub fn wait_exit(child: &mut std::process::Child) -> std::process::ExitStatus {
     assert!(ends(child.id()), "process {} did not end", child.id());

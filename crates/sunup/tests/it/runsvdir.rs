@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use super::common::{
     Fixture, SLEEP, applet, debian, down, ends, group_and_session, is_sunup, kill, lives,
-    read_status, running, until_ready, wait_exit, wait_for, yield_until,
+    read_status, running, until_ready, until_unlocked, wait_exit, wait_for, yield_until,
 };
 
 /// A runsvdir over `scan` of a fixture; its services end with it.
@@ -656,8 +656,7 @@ pub fn lock_holder(dir: &Path) -> Option<u32> {
 
 /// Waits until nobody holds the service's lock.
 fn wait_until_unsupervised(dir: &Path) {
-    let lock = fs::File::open(dir.join("supervise/lock")).unwrap();
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    until_unlocked(&dir.join("supervise/lock"));
 }
 
 /// The log argument, beside Debian's runsvdir: what services say is in the title.

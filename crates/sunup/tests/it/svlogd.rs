@@ -7,8 +7,9 @@ use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::thread;
 
-use super::common::{Fixture, applet, debian, wait_for};
+use super::common::{Fixture, applet, debian, ends, patience, wait_for};
 
 mod order;
 mod streams;
@@ -63,10 +64,19 @@ impl Logger {
 
     /// Waits for its end, with its input open.
     fn wait(mut self) -> (ExitStatus, String) {
-        let mut said = String::new();
         let mut stderr = self.child.stderr.take().unwrap();
-        stderr.read_to_string(&mut said).unwrap();
-        (self.child.wait().unwrap(), said)
+        let reader = thread::spawn(move || {
+            let mut said = String::new();
+            stderr.read_to_string(&mut said).unwrap();
+            said
+        });
+        let ended = ends(self.child.id());
+        if !ended {
+            self.child.kill().unwrap();
+        }
+        let status = self.child.wait().unwrap();
+        assert!(ended, "it did not end");
+        (status, reader.join().unwrap())
     }
 }
 
@@ -596,6 +606,7 @@ fn a_second_term_ends_the_processor_too() {
 fn lines_go_by_udp() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let receiver = UdpSocket::bind(address).unwrap();
+        receiver.set_read_timeout(Some(patience())).unwrap();
         let to = receiver.local_addr().unwrap();
         let fixture = Fixture::new(&[("log/config", &format!("u{to}\npP: \n-*x*\n"))]);
         let mut logger = Logger::on(&fixture, &["-l8", "-b30"]);

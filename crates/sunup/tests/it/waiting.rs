@@ -9,8 +9,8 @@ use model::format::status::Status;
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, down, ends, kill, lives, read_status, running, until_ready, wait_exit,
-    wait_for, yield_until,
+    Fixture, SLEEP, down, ends, kill, lives, read_status, running, until_ready, until_unlocked,
+    wait_exit, wait_for, yield_until,
 };
 
 const IGNORES_TERM: &str = "#!/bin/sh\ntrap '' TERM\n: >ready\nexec sleep 1000\n";
@@ -131,8 +131,7 @@ fn a_second_hang_up_is_not_waited_for() {
 
 /// Waits until nobody holds the service's lock.
 fn until_unsupervised(dir: &Path) {
-    let lock = fs::File::open(dir.join("supervise/lock")).unwrap();
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    until_unlocked(&dir.join("supervise/lock"));
 }
 
 /// As process 1 it is told once to stop all, and then not to wait; what ran is killed.
