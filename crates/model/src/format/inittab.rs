@@ -242,23 +242,28 @@ pub fn encode(entries: &[Entry]) -> Vec<u8> {
     text
 }
 
-/// What runs when there is no file: busybox's defaults.
-pub fn defaults() -> Vec<Entry> {
+/// What runs without a usable inittab: a boot script, and shells. `is_own` says
+/// whether the mounts are this machine's: those of a container share their
+/// superblocks with its host, which `umount -r` would make read-only for both, and
+/// swap is always the host's. Then the last two entries are left out.
+pub fn defaults(is_own: bool) -> Vec<Entry> {
     let on = |tty: &[u8]| Entry {
         tty: tty.to_vec(),
         ..Entry::on_console(Action::Askfirst, b"-/bin/sh")
     };
-    alloc::vec![
+    let mut entries = alloc::vec![
         Entry::on_console(Action::Sysinit, b"/etc/init.d/rcS"),
         on(b""),
         on(b"tty2"),
         on(b"tty3"),
         on(b"tty4"),
         Entry::on_console(Action::Ctrlaltdel, b"reboot"),
+        Entry::on_console(Action::Restart, b"init"),
         Entry::on_console(Action::Shutdown, b"umount -a -r"),
         Entry::on_console(Action::Shutdown, b"swapoff -a"),
-        Entry::on_console(Action::Restart, b"init"),
-    ]
+    ];
+    entries.retain(|entry| is_own || entry.action != Action::Shutdown);
+    entries
 }
 
 /// What runs when the kernel was told `single`: a shell on the console.
@@ -451,7 +456,7 @@ mod tests {
         let all: Vec<Entry> = ACTIONS
             .iter()
             .map(|(name, action)| entry("tty1", *action, name))
-            .chain(defaults())
+            .chain(defaults(true))
             .collect();
         assert_eq!(decode(&encode(&all)), (all, vec![]));
     }

@@ -14,6 +14,7 @@ pub mod upgrade;
 pub mod world;
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use crate::sys::signal::{self, SignalFd};
@@ -37,6 +38,19 @@ pub fn begin(voice: Voice, signals: &[signal::Signal]) -> SignalFd {
     match signals {
         Ok(signals) => signals,
         Err(e) => lifeline::rescue(&format!("signals cannot be read: {e}")),
+    }
+}
+
+/// Whether this is the first PID 1 of the kernel, and not that of a container: then
+/// what is mounted belongs to this machine alone. Its pid namespace has a number of
+/// its own (include/linux/proc_ns.h), which /proc tells. While /proc is not mounted
+/// yet, as at the first moment of a real machine, it is believed to be the first
+/// unless the variable `container` says otherwise (container managers set it).
+pub fn is_the_first() -> bool {
+    const FIRST_PID_NAMESPACE: u64 = 0xefff_fffc;
+    match std::fs::metadata("/proc/self/ns/pid") {
+        Ok(namespace) => namespace.ino() == FIRST_PID_NAMESPACE,
+        Err(_) => std::env::var_os("container").is_none(),
     }
 }
 

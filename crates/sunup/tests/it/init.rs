@@ -133,6 +133,34 @@ fn comes_up_without_an_inittab() {
     }
 }
 
+/// A machine in a machine, as a container is: what both have mounted stays writable
+/// when the inner one ends, although somebody in there is at work in it.
+#[test]
+fn a_container_without_an_inittab_leaves_its_hosts_mounts_alone() {
+    let set_up = "
+        mkdir -p shared; mount -t tmpfs tmpfs shared
+        unshare --mount --pid --fork --kill-child sh -c \
+            'mount -t proc proc proc; exec chroot . /sbin/init' || :
+        grep ' /.*/shared ' /proc/self/mountinfo | sed 's/.* - //' > options
+        echo ended >> events
+        exit";
+    let busy = "#!/bin/sh\n(cd /shared; echo busy >> /events; exec sleep 1000) &\n\
+                until grep -q busy /events; do sleep 0.05; done\nkill -USR2 1\n";
+    let machine = Machine::boot(&Boot {
+        files: &[("etc/init.d/rcS", busy)],
+        set_up,
+        ..Boot::default()
+    });
+    machine.until_event("ended");
+    let options = machine.text("options");
+    assert!(options.starts_with("tmpfs tmpfs rw"), "{options}");
+    assert!(
+        machine
+            .said(|l| l.contains("umount") || l.contains("swapoff"))
+            .is_empty()
+    );
+}
+
 #[test]
 fn single_user_is_a_shell_and_nothing_else() {
     for word in ["single", "-s", "1"] {

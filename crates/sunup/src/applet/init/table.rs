@@ -4,7 +4,7 @@ use std::path::Path;
 
 use model::format::inittab::{self, Entry};
 
-use crate::machine::console;
+use crate::machine::{self, console};
 use crate::sys::{file, heap};
 
 const PATH: &str = "/etc/inittab";
@@ -20,7 +20,7 @@ const BYTES_FOR_A_BYTE: usize = 8;
 pub fn read_or_defaults() -> Vec<Entry> {
     read().unwrap_or_else(|reason| {
         console::say(&format!("{PATH}: {reason}; the defaults are used"));
-        inittab::defaults()
+        inittab::defaults(machine::is_the_first())
     })
 }
 
