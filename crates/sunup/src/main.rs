@@ -8,11 +8,11 @@
 mod applet;
 mod called;
 mod engine;
-mod entries;
 mod machine;
 mod outlet;
 mod personality;
 mod say;
+mod service_entries;
 mod sys;
 
 use std::ffi::{CString, OsString};

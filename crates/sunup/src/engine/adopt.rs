@@ -15,10 +15,10 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::supervise::{self, Supervise};
-use super::{exits, foreign};
+use super::{foreign, late_exit};
 use crate::machine::world::above;
-use crate::sys::aside::aside;
 use crate::sys::clock;
+use crate::sys::descriptors::aside;
 use crate::sys::shortage::{look, unless_short};
 
 /// A process that goes on, with its record.
@@ -55,7 +55,7 @@ pub fn inherit(
     let gone = record
         .as_ref()
         .filter(|r| seen.is_none_or(|seen| !adoption::is_it(r, seen)));
-    let exit = gone.and_then(|r| exits::told(exits::sighting(r), world?));
+    let exit = gone.and_then(|r| late_exit::told(late_exit::sighting(r), world?));
     let evidence = Evidence {
         role,
         default,

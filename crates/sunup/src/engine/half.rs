@@ -10,10 +10,10 @@ use model::format::exits::Sighting;
 use model::service::Pid;
 use model::supervisor::Job;
 
-use super::home::Home;
+use super::directory::Directory;
 use super::supervise::{self, Supervise};
 use crate::say;
-use crate::sys::aside::move_aside;
+use crate::sys::descriptors::move_aside;
 
 /// What a complaint is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +46,7 @@ impl About {
 /// What is held open for one supervised process.
 pub struct Half {
     /// The directory that holds `run`.
-    place: Home,
+    place: Directory,
     /// Its lock, fifos and files.
     pub supervise: Supervise,
     /// Watches a process that is no child of ours.
@@ -65,11 +65,11 @@ pub struct Half {
 impl Half {
     /// Nothing was complained of yet.
     pub const fn new(home: OwnedFd, supervise: Supervise, pidfd: Option<OwnedFd>) -> Self {
-        Self::again(Home::Held(home), supervise, pidfd)
+        Self::again(Directory::Held(home), supervise, pidfd)
     }
 
     /// As a predecessor in this process left it.
-    pub const fn again(place: Home, supervise: Supervise, pidfd: Option<OwnedFd>) -> Self {
+    pub const fn again(place: Directory, supervise: Supervise, pidfd: Option<OwnedFd>) -> Self {
         Self {
             place,
             supervise,
@@ -87,7 +87,7 @@ impl Half {
     }
 
     /// The directory, or what it is found by.
-    pub const fn place(&self) -> &Home {
+    pub const fn place(&self) -> &Directory {
         &self.place
     }
 

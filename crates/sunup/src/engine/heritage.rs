@@ -22,11 +22,11 @@ use model::supervisor::{Id, UnitId};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
 
 use super::adopt::LogPipe;
-use super::exits::sighting;
+use super::directory::Directory;
 use super::half::Half;
-use super::home::Home;
+use super::late_exit::sighting;
+use super::open_unit::OpenUnit;
 use super::supervise::Supervise;
-use super::unit::Unit;
 use crate::machine::lifeline;
 use crate::say;
 use crate::sys::clock;
@@ -69,14 +69,14 @@ impl<'e> Will<'e> {
     }
 
     /// Adds a unit's descriptors.
-    pub fn unit(&mut self, id: UnitId, unit: &'e Unit) {
+    pub fn unit(&mut self, id: UnitId, unit: &'e OpenUnit) {
         for (kind, half) in [
             ("main-fds", Some(&unit.main)),
             ("log-fds", unit.log.as_deref()),
         ] {
             let Some(half) = half else { continue };
             let _ = write!(self.text, "{kind} {id}");
-            if let Home::Away(identity) = half.place() {
+            if let Directory::Away(identity) = half.place() {
                 let _ = write!(self.text, " away={}:{}", identity.dev, identity.ino);
             }
             let own = [
@@ -184,7 +184,7 @@ impl Heritage {
     }
 
     /// The units of which everything that was described is there.
-    pub fn units(&mut self) -> BTreeMap<UnitId, Unit> {
+    pub fn units(&mut self) -> BTreeMap<UnitId, OpenUnit> {
         let lines = std::mem::take(&mut self.text);
         let mut logs: BTreeMap<_, _> = numbered(&lines, "log-fds ").collect();
         let mut pipes: BTreeMap<_, _> = numbered(&lines, "pipe ").collect();
@@ -198,7 +198,7 @@ impl Heritage {
                 (log, pipe) => (Some(log??), Some(pipe??)),
             };
             let watch = None;
-            let unit = Unit {
+            let unit = OpenUnit {
                 main,
                 log: log.map(Box::new),
                 pipe,
@@ -216,8 +216,11 @@ impl Heritage {
         if !self.is_whole(words) {
             return None;
         }
-        let away = || value(words, "away").and_then(identity).map(Home::Away);
-        let home = self.take(words, "home").map(Home::Held).or_else(away)?;
+        let away = || value(words, "away").and_then(identity).map(Directory::Away);
+        let home = self
+            .take(words, "home")
+            .map(Directory::Held)
+            .or_else(away)?;
         let lock = self.take(words, "lock")?;
         let (control, ok) = (self.take(words, "control"), self.take(words, "ok"));
         let pidfd = self.take(words, "pidfd");

@@ -18,8 +18,8 @@ use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::{Engine, Token};
 use crate::say;
-use crate::sys::aside::aside;
 use crate::sys::clock;
+use crate::sys::descriptors::aside;
 use crate::sys::guarded;
 use crate::sys::signal::SignalFd;
 use crate::sys::spawn;

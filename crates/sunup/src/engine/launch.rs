@@ -12,7 +12,7 @@ use model::supervisor::Job;
 use rustix::io::Errno;
 
 use super::half::Half;
-use super::unit::Unit;
+use super::open_unit::OpenUnit;
 use crate::machine::world::world;
 use crate::personality;
 use crate::sys::spawn::Pid;
@@ -74,7 +74,7 @@ impl Launcher {
     /// for messages.
     pub fn launch(
         &mut self,
-        unit: &Unit,
+        unit: &OpenUnit,
         job: Job,
         dir: impl FnOnce() -> PathBuf,
     ) -> Result<Start, Refusal> {
@@ -143,7 +143,13 @@ impl Launcher {
         self.spawner.wait();
     }
 
-    fn plan(&self, unit: &Unit, role: Role, half: &Half, program: &Program) -> io::Result<Plan> {
+    fn plan(
+        &self,
+        unit: &OpenUnit,
+        role: Role,
+        half: &Half,
+        program: &Program,
+    ) -> io::Result<Plan> {
         let path = CString::new(program.path())?;
         let mut argv = vec![path.clone()];
         for arg in program.arguments() {

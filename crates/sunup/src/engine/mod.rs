@@ -11,24 +11,24 @@
 //! `runsvdir DIR` with those of a scan directory ([`Engine::supervise_all`]).
 
 mod adopt;
-mod exits;
+mod budget;
+mod directory;
 mod foreign;
 mod half;
 mod heritage;
-mod home;
 mod keeper;
+mod late_exit;
 mod launch;
 mod living;
 mod look;
-mod notice;
+mod open_unit;
 mod perform;
 mod reap;
 mod scandir;
+mod signal_script;
 mod starting;
 mod supervise;
 mod title;
-mod turn;
-mod unit;
 mod upgrade;
 
 use std::collections::BTreeMap;
@@ -46,21 +46,21 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use crate::say;
-use crate::sys::aside::Table;
 use crate::sys::clock;
+use crate::sys::descriptors::Table;
 use crate::sys::memory;
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::spawner::Session;
-use exits::Late;
+use budget::Budget;
 use heritage::Heritage;
+use late_exit::Late;
 use launch::Launcher;
-use notice::Notice;
+use open_unit::{OpenUnit, Place};
 use reap::Zombies;
 use scandir::{News, ScanDir};
+use signal_script::SignalScript;
 use starting::Starting;
 use title::Title;
-use turn::Budget;
-use unit::{Place, Unit};
 use upgrade::{Called, Upgrade};
 
 /// Ready descriptors taken from the kernel in one turn.
@@ -130,11 +130,11 @@ pub struct Engine {
     signals: SignalFd,
     launcher: Launcher,
     core: Supervisor,
-    units: BTreeMap<UnitId, Box<Unit>>,
+    units: BTreeMap<UnitId, Box<OpenUnit>>,
     starting: Starting,
     scan_dir: Option<ScanDir>,
     title: Option<Title>,
-    notice: Option<Notice>,
+    signal_script: Option<SignalScript>,
     /// Adopted processes whose exit status is still to come.
     late: Late,
     called: Called,
@@ -174,7 +174,7 @@ impl Engine {
             starting: Starting::default(),
             scan_dir: None,
             title: None,
-            notice: None,
+            signal_script: None,
             late: Late::default(),
             called: Called::now(),
             upgrade: None,

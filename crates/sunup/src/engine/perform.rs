@@ -17,9 +17,9 @@ use rustix::io::Errno;
 
 use super::adopt::LogPipe;
 use super::half::About;
+use super::open_unit::{OpenUnit, Opened, Place};
 use super::scandir::ScanDir;
 use super::supervise::OpenError;
-use super::unit::{Opened, Place, Unit};
 use super::{Engine, Token, keeper, supervise};
 use crate::say;
 use crate::sys::signal;
@@ -219,7 +219,7 @@ impl Engine {
         watched.map_err(|e| ("watch supervise/control", e))
     }
 
-    fn remove(&mut self, unit: UnitId) -> Option<Box<Unit>> {
+    fn remove(&mut self, unit: UnitId) -> Option<Box<OpenUnit>> {
         self.launcher.wait();
         let unit = self.units.remove(&unit)?;
         if let (Some(scan_dir), Some(watch)) = (&mut self.scan_dir, unit.watch) {
@@ -302,7 +302,7 @@ impl Engine {
             self.launcher.wait();
             self.table.double(&place.home);
         }
-        let opened = Unit::open(place, self.launcher.world.as_ref(), self.turn);
+        let opened = OpenUnit::open(place, self.launcher.world.as_ref(), self.turn);
         if let Err(OpenError::Failed(_, e)) = &opened {
             self.makes_room(e);
         }

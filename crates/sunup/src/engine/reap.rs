@@ -66,13 +66,13 @@ impl Engine {
     pub(super) fn reap(&mut self) {
         self.budget = super::Budget::new();
         while self.zombies.are_left && self.may_go_on() {
-            let Ok(Some((pid, status))) = machine::exits::next() else {
+            let Ok(Some((pid, status))) = machine::last_word::next() else {
                 self.zombies.are_left = false;
                 return;
             };
             // If its start failed, that has taken it.
             if self.may_be_taken(pid)
-                && let Ok(Some(ended)) = machine::exits::take(pid, status)
+                && let Ok(Some(ended)) = machine::last_word::take(pid, status)
             {
                 self.child_ended(ended);
             }
@@ -99,7 +99,7 @@ impl Engine {
         let exit = Exit::of_status(status.as_raw());
         // First, for what follows from the others may start a child with this pid.
         self.feed(Input::ChildEnded(pid, exit, self.zombies.first_seen));
-        self.notice_ended(pid);
+        self.signal_script_ended(pid);
         self.trial_ended(pid, status.as_raw());
     }
 }

@@ -28,7 +28,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::sys::aside::aside;
+use crate::sys::descriptors::aside;
 use crate::sys::guarded;
 use crate::sys::shortage::unless_short;
 

@@ -2,7 +2,7 @@
 
 use model::process::{Exit, Pid};
 
-use super::exits;
+use super::last_word;
 
 /// So many ended children are looked at before signals have their turn again.
 pub const BATCH: usize = 64;
@@ -11,7 +11,7 @@ pub const BATCH: usize = 64;
 /// is left at all.
 pub fn reap(mut ended: impl FnMut(Pid, Exit)) -> bool {
     for _ in 0..BATCH {
-        match exits::wait_next() {
+        match last_word::wait_next() {
             Ok(Some((pid, status))) => {
                 ended(pid.as_raw_pid() as Pid, Exit::of_status(status.as_raw()));
             }

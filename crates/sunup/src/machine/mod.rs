@@ -6,7 +6,7 @@
 
 pub mod children;
 pub mod console;
-pub mod exits;
+pub mod last_word;
 pub mod lifeline;
 pub mod requests;
 pub mod turn;

@@ -1,9 +1,9 @@
 //! The only home of `unsafe`: what neither std nor rustix offers safely.
 
-pub mod aside;
 pub mod child;
 pub mod clock;
 pub mod credentials;
+pub mod descriptors;
 pub mod dnotify;
 pub mod env;
 pub mod file;

@@ -13,7 +13,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, epoll, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 
-use crate::entries;
+use crate::service_entries;
 use crate::sys::clock::timespec;
 use crate::sys::dnotify;
 use crate::sys::signal::{self, SIGCHLD, SIGIO, SignalFd};
@@ -87,7 +87,7 @@ impl Events {
         if self.inotify.is_none()
             && self.signals.is_some()
             && self.dirs.len() < self.dirs_max
-            && let Ok(dir) = entries::open(home, Path::new("supervise"))
+            && let Ok(dir) = service_entries::open(home, Path::new("supervise"))
             && dnotify::tell(dir.as_fd(), signal::queued()).is_ok()
         {
             self.services.insert(dir.as_raw_fd(), service);

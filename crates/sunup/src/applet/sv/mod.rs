@@ -11,12 +11,12 @@
 //! script), the service is that name and the exit codes are LSB's.
 
 mod check;
+mod client;
 mod events;
 mod output;
 mod process;
 mod reason;
 mod report;
-mod supervise;
 pub mod svc;
 mod target;
 mod wait;
@@ -28,8 +28,8 @@ use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call, usage_error};
 use crate::personality;
+use client::{Service, Trouble};
 use output::Output;
-use supervise::{Service, Trouble};
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };

@@ -10,8 +10,8 @@ use std::io::{self, PipeReader, Read, Write};
 use model::format::status::Phase;
 use rustix::process::{Signal, WaitOptions, set_parent_process_death_signal, waitpid};
 
+use super::client::{Service, Trouble};
 use super::output::Output;
-use super::supervise::{Service, Trouble};
 use crate::sys::spawn;
 
 /// For fewer services a process is not worth its start.

@@ -7,7 +7,7 @@
 
 use model::options::{Opt, Order, Spec};
 
-use super::supervise::{Service, Trouble};
+use super::client::{Service, Trouble};
 use super::{count, usage_error};
 use crate::applet::{Applet, Call};
 use crate::{personality, say};

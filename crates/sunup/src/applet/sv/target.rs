@@ -8,10 +8,10 @@ use model::control::{Action, Verdict};
 use model::format::status::Status;
 
 use super::check::{Check, Word};
+use super::client::{Control, Service, Trouble, is_dead};
 use super::events::Events;
 use super::output::Output;
 use super::process::Sighting;
-use super::supervise::{Control, Service, Trouble, is_dead};
 use crate::sys::clock::after_ms;
 
 /// A service that has its command, if any, and is waited for.

@@ -29,9 +29,9 @@ use model::control::Action;
 use rustix::fs::inotify::WatchFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::client::{Service, Trouble, locate};
 use super::events::{Events, LOOK_NS, News};
 use super::output::Output;
-use super::supervise::{Service, Trouble, locate};
 use super::target::{Outcome, Restless, Target};
 use crate::sys::clock::{after_ms, boot_ns};
 

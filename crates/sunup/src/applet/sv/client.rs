@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use super::output::Output;
 use super::reason::reason;
-use crate::entries::{self, Entries};
+use crate::service_entries::{self, Entries};
 use crate::sys::guarded;
 use crate::{personality, sys};
 
@@ -112,7 +112,7 @@ impl Service {
             return Err(Trouble::fail(ENTER, Errno::NOENT));
         }
         let here = dir.join(".");
-        let home = entries::open(CWD, &here).map_err(|e| Trouble::fail(ENTER, e))?;
+        let home = service_entries::open(CWD, &here).map_err(|e| Trouble::fail(ENTER, e))?;
         Self::connect(dir, home)
     }
 
@@ -137,7 +137,7 @@ impl Service {
         if !entries.log {
             return Ok(None);
         }
-        match entries::open(&self.home, Path::new("log/.")) {
+        match service_entries::open(&self.home, Path::new("log/.")) {
             Err(Errno::NOENT) => Ok(None),
             Err(e) => Err(Trouble::warning("change directory", e)),
             Ok(home) => {

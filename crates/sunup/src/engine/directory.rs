@@ -15,18 +15,18 @@ use std::path::{Path, PathBuf};
 use model::scan::Identity;
 use rustix::fs::{CWD, fstat};
 
-use crate::entries;
-use crate::sys::aside::move_aside;
+use crate::service_entries;
+use crate::sys::descriptors::move_aside;
 
 /// See the module.
-pub enum Home {
+pub enum Directory {
     /// Open.
     Held(OwnedFd),
     /// It can be found again.
     Away(Identity),
 }
 
-impl Home {
+impl Directory {
     /// What is open of it.
     pub fn held(&self) -> Option<BorrowedFd<'_>> {
         match self {
@@ -87,7 +87,7 @@ fn find(lock: BorrowedFd, wanted: Identity) -> Option<OwnedFd> {
 }
 
 fn open(dir: &Path, wanted: Identity) -> Option<OwnedFd> {
-    let fd = entries::open(CWD, dir).ok()?;
+    let fd = service_entries::open(CWD, dir).ok()?;
     (identity(&fd) == Ok(wanted)).then_some(fd)
 }
 
@@ -103,7 +103,7 @@ mod tests {
         let at = |name: &str| place.path().join(name);
         fs::create_dir_all(at("web/supervise")).unwrap();
         let lock = File::create(at("web/supervise/lock")).unwrap();
-        let mut home = Home::Held(entries::open(CWD, &at("web")).unwrap());
+        let mut home = Directory::Held(service_entries::open(CWD, &at("web")).unwrap());
         let is = home.identity().unwrap();
         let mut goes_and_comes = || {
             home.go_away(lock.as_fd());
@@ -127,17 +127,17 @@ mod tests {
         fs::create_dir_all(at("run/web")).unwrap();
         symlink("../run/web", at("web/supervise")).unwrap();
         let lock = File::create(at("web/supervise/lock")).unwrap();
-        let mut home = Home::Held(entries::open(CWD, &at("web")).unwrap());
+        let mut home = Directory::Held(service_entries::open(CWD, &at("web")).unwrap());
         home.go_away(lock.as_fd());
         assert!(home.held().is_some());
     }
 
     /// A directory `web`, its lock, and what is not held of it.
-    fn away(place: &Path) -> (PathBuf, File, Home) {
+    fn away(place: &Path) -> (PathBuf, File, Directory) {
         let web = place.join("web");
         fs::create_dir_all(web.join("supervise")).unwrap();
         let lock = File::create(web.join("supervise/lock")).unwrap();
-        let mut home = Home::Held(entries::open(CWD, &web).unwrap());
+        let mut home = Directory::Held(service_entries::open(CWD, &web).unwrap());
         home.go_away(lock.as_fd());
         (web, lock, home)
     }

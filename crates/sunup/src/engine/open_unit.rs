@@ -14,15 +14,15 @@ use rustix::fs::{AtFlags, CWD, Mode, statat};
 use rustix::io::Errno;
 
 use super::adopt::{LogPipe, inherit, nothing_found};
-use super::exits::sighting;
+use super::directory::identity;
 use super::half::Half;
-use super::home::identity;
+use super::late_exit::sighting;
 use super::supervise::{self, OpenError, Supervise};
-use crate::entries::{self, Entries};
-use crate::sys::aside::aside;
+use crate::service_entries::{self, Entries};
+use crate::sys::descriptors::aside;
 
 /// A supervised service directory.
-pub struct Unit {
+pub struct OpenUnit {
     /// The service.
     pub main: Half,
     /// Its logger.
@@ -38,7 +38,7 @@ pub struct Unit {
 /// What opening a unit found.
 pub struct Opened {
     /// The unit.
-    pub unit: Unit,
+    pub unit: OpenUnit,
     /// What there is of the service.
     pub main: Inheritance,
     /// What there is of its logger.
@@ -56,13 +56,13 @@ pub struct Place {
 impl Place {
     /// Opens a directory.
     pub fn open(path: &Path) -> std::io::Result<Self> {
-        let home = aside(entries::open(CWD, path)?)?;
+        let home = aside(service_entries::open(CWD, path)?)?;
         let identity = identity(&home)?;
         Ok(Self { home, identity })
     }
 }
 
-impl Unit {
+impl OpenUnit {
     /// Locks the supervise directories and takes over what an earlier supervisor left.
     /// What was seen of its entries counts for this `turn`.
     pub fn open(place: Place, world: Option<&World>, turn: u64) -> Result<Opened, OpenError> {
@@ -136,7 +136,7 @@ impl Unit {
         }
     }
 
-    /// As [`Unit::half`].
+    /// As [`OpenUnit::half`].
     pub fn half_mut(&mut self, role: Role) -> Option<&mut Half> {
         match role {
             Role::Main => Some(&mut self.main),
@@ -224,7 +224,7 @@ fn open_half(
 
 /// The directory `log`, if there is one.
 fn open_log(home: impl AsFd) -> Result<Option<OwnedFd>, OpenError> {
-    match entries::open(home, Path::new("log")).and_then(aside) {
+    match service_entries::open(home, Path::new("log")).and_then(aside) {
         Ok(log) => Ok(Some(log)),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(e) => Err(OpenError::Failed("open log", e.into())),

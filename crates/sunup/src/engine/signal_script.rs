@@ -23,7 +23,7 @@ use crate::sys::spawn;
 const MACHINE: [Signal; 2] = [signal::SIGINT, signal::SIGUSR1];
 
 /// The script, and the signals that wait for it.
-pub struct Notice {
+pub struct SignalScript {
     script: CString,
     running: Option<(Pid, Signal)>,
     /// Signals whose turn comes when the script has ended: each number once.
@@ -45,7 +45,7 @@ impl Engine {
             epoll::delete(&self.epoll, few)?;
             self.watch(self.signals.as_fd(), Token::Signals)?;
         }
-        self.notice = Some(Notice {
+        self.signal_script = Some(SignalScript {
             script,
             running: None,
             pending: Vec::new(),
@@ -56,32 +56,38 @@ impl Engine {
     /// A signal came: the script is told first, if there is one. Told the same
     /// again, a process that may end waits for the script no longer.
     pub(super) fn signalled(&mut self, signal: Signal) {
-        let Some(notice) = self.notice.as_mut().filter(|_| !self.core.is_ending()) else {
+        let Some(hook) = self
+            .signal_script
+            .as_mut()
+            .filter(|_| !self.core.is_ending())
+        else {
             return self.act_on(signal);
         };
-        match notice.running {
+        match hook.running {
             Some((_, running)) if running == signal && !is_process_1() => self.act_on(signal),
-            Some(_) if notice.pending.contains(&signal) => {}
-            Some(_) => notice.pending.push(signal),
+            Some(_) if hook.pending.contains(&signal) => {}
+            Some(_) => hook.pending.push(signal),
             None => self.start_notice(signal),
         }
     }
 
     /// Whether the script runs, and a signal waits for it.
     pub(super) fn is_telling(&self) -> bool {
-        self.notice.as_ref().is_some_and(|n| n.running.is_some())
+        self.signal_script
+            .as_ref()
+            .is_some_and(|n| n.running.is_some())
     }
 
     fn start_notice(&mut self, signal: Signal) {
-        let Some(notice) = &mut self.notice else {
+        let Some(hook) = &mut self.signal_script else {
             return;
         };
         let Ok(number) = CString::new(signal.to_string()) else {
             return;
         };
         let (who, launcher) = (self.who, &self.launcher);
-        let argv = [notice.script.clone(), number];
-        let script = &notice.script;
+        let argv = [hook.script.clone(), number];
+        let script = &hook.script;
         let forked = spawn::fork(|| {
             launcher.give_files_limit_back();
             let e = spawn::exec_in_path(script, &argv);
@@ -90,9 +96,9 @@ impl Engine {
             127
         });
         match forked {
-            Ok(pid) => notice.running = Some((pid as Pid, signal)),
+            Ok(pid) => hook.running = Some((pid as Pid, signal)),
             Err(e) => {
-                let name = notice.script.as_bytes().escape_ascii();
+                let name = hook.script.as_bytes().escape_ascii();
                 say::offer(who, format_args!("start {name} for signal {signal}: {e}"));
                 self.act_on(signal);
             }
@@ -101,14 +107,14 @@ impl Engine {
 
     /// A child that is no service's ended: if it is the script, its signal is
     /// acted on, and those that came meanwhile have their turn.
-    pub(super) fn notice_ended(&mut self, pid: Pid) {
-        let Some(notice) = &mut self.notice else {
+    pub(super) fn signal_script_ended(&mut self, pid: Pid) {
+        let Some(hook) = &mut self.signal_script else {
             return;
         };
-        let Some((_, signal)) = notice.running.take_if(|(running, _)| *running == pid) else {
+        let Some((_, signal)) = hook.running.take_if(|(running, _)| *running == pid) else {
             return;
         };
-        let pending = std::mem::take(&mut notice.pending);
+        let pending = std::mem::take(&mut hook.pending);
         if !self.core.is_ending() {
             self.act_on(signal);
         }
@@ -119,7 +125,7 @@ impl Engine {
 
     fn act_on(&mut self, signal: Signal) {
         // The script is the end of a machine; without one this is a container's process 1.
-        let endless = is_process_1() && self.notice.is_some();
+        let endless = is_process_1() && self.signal_script.is_some();
         match signal {
             signal::SIGHUP if endless => {
                 let units: Vec<_> = self.units.keys().copied().collect();

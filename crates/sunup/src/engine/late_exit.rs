@@ -5,7 +5,7 @@
 //! it yet, and most likely nobody can say how it ended. Those who can are asked
 //! in turn: waitid(2), for as PID 1 we inherit orphans; the kernel
 //! (`PIDFD_GET_INFO`), once it is reaped; and the file in which our PID 1 leaves
-//! word before it reaps (`crate::machine::exits`). While one of the last two may
+//! word before it reaps (`crate::machine::last_word`). While one of the last two may
 //! still speak, the service waits for what comes first: a change of the file, the
 //! hang-up by which a pidfd tells that the process was reaped (Linux 6.9), or
 //! the end of [`PATIENCE_MS`]. The file is watched only as long as somebody waits,
