@@ -85,8 +85,14 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
         None => default,
     };
     let ours = status.filter(|s| s.pid == record.pid);
+    // A logger ends with its pipe, which ended with the supervisor if the service was
+    // down: however short its life was, it is no reason for a gap.
+    let since = match role {
+        Role::Main => record.at,
+        Role::Log => Instant(0),
+    };
     if evidence.seen.is_some_and(|seen| is_it(record, seen)) {
-        let service = running(role, want, record, ours, now.at);
+        let service = running(role, want, record, since, ours, now.at);
         // Its supervisor was killed while control/t ran: the stop begins again.
         let stops = record.stopping && want == Want::Down && !service.got_term();
         return Inheritance {
@@ -100,7 +106,7 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
     // The end of the run was not seen: the finish script is still due.
     if record.phase == Phase::Run && status.is_none_or(|s| s.pid != 0) {
         return Inheritance {
-            service: Service::adopt_run(role, want, record.pid, record.at, false, false),
+            service: Service::adopt_run(role, want, record.pid, since, false, false),
             missed: Some(Event::Exited(record.pid, evidence.exit)),
             ..fresh
         };
@@ -125,6 +131,7 @@ fn running(
     role: Role,
     want: Want,
     record: &Record,
+    since: Instant,
     status: Option<&Status>,
     now: Instant,
 ) -> Service {
@@ -132,7 +139,7 @@ fn running(
         return Service::adopt_finish(want, record.pid, now);
     }
     let (paused, got_term) = status.map_or((false, false), |s| (s.paused, s.got_term));
-    Service::adopt_run(role, want, record.pid, record.at, paused, got_term)
+    Service::adopt_run(role, want, record.pid, since, paused, got_term)
 }
 
 /// The wall-clock label of a past moment. This is the one place that relates

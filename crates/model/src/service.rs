@@ -308,6 +308,33 @@ impl Service {
         Self::new(self.role, want)
     }
 
+    /// The same, but not to be started by itself before the moment.
+    #[must_use]
+    pub fn rests_until(mut self, at: Instant) -> Self {
+        if let Some(not_before) = self.not_before() {
+            *not_before = at.max(*not_before);
+        }
+        self
+    }
+
+    /// The same, but due if nothing else than [`Service::rests_until`] holds it up.
+    #[must_use]
+    pub fn rests_no_longer(mut self, at: Instant, now: Instant) -> Self {
+        if let Some(not_before) = self.not_before().filter(|not_before| **not_before == at) {
+            *not_before = now;
+        }
+        self
+    }
+
+    const fn not_before(&mut self) -> Option<&mut Instant> {
+        match &mut self.state {
+            State::Down { not_before }
+            | State::EndingRun { not_before, .. }
+            | State::Finish { not_before, .. } => Some(not_before),
+            _ => None,
+        }
+    }
+
     /// What it is doing.
     pub const fn state(&self) -> State {
         self.state

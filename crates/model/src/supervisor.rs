@@ -59,6 +59,7 @@ mod alarms;
 mod crashes;
 mod ending;
 mod handover;
+mod lines;
 mod logger;
 mod roster;
 mod services;

@@ -185,6 +185,7 @@ fn resume_unit(
         log_seen_at: Instant(0),
         log_obstacle: String::new(),
         removed: has(words, "removed"),
+        lines_until: None,
     })
 }
 

@@ -229,7 +229,7 @@ impl Supervisor {
             return self.push(Action::Release(opened.unit));
         }
         let wall = self.now.wall;
-        let unit = Unit {
+        let mut unit = Unit {
             name: opened.name,
             identity: opened.identity,
             main: Half::new(&opened.main, wall),
@@ -243,7 +243,9 @@ impl Supervisor {
             log_obstacle: String::new(),
             sheds_log: false,
             removed: false,
+            lines_until: None,
         };
+        unit.lines_until = unit.lines_wait(self.now.at);
         self.next_unit = self.next_unit.max(opened.unit + 1);
         self.by_identity.insert(opened.identity, opened.unit);
         self.units.insert(opened.unit, Box::new(unit));
@@ -261,6 +263,7 @@ impl Supervisor {
         if let Some(event) = missed {
             self.drive(id, event);
         }
+        self.wait_for_logger(id);
         self.write_first(id);
         self.drive(id, Event::Tick);
     }

@@ -107,6 +107,7 @@ impl Supervisor {
             self.log_shed(id.unit);
             self.wind_up(id.unit);
         }
+        self.logger_came(id);
     }
 
     /// What is in a service's directory is known. The logger comes first; before a

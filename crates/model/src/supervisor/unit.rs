@@ -34,6 +34,8 @@ pub struct Unit {
     pub sheds_log: bool,
     /// No entry leads to it any more.
     pub removed: bool,
+    /// Until then the service waits for its logger (`super::lines`).
+    pub lines_until: Option<Instant>,
 }
 
 /// What a logger that ended left in its closed pipe.

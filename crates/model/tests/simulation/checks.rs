@@ -36,6 +36,12 @@ pub fn check_supervisor(shell: &Shell, world: &World) -> Result<(), String> {
             }
             _ => {}
         }
+        let former = shell.units.get(&id.unit).and_then(|unit| unit.former);
+        let rests = shell.core.service(id).and_then(Service::deadline);
+        let is_logger = id.role == Role::Log && believed.is_none();
+        if is_logger && former.is_some() && rests.is_some_and(|at| at > world.kernel.now) {
+            return Err(format!("{place:?} rests, and nobody reads its pipe"));
+        }
     }
     for (id, pid) in shell.core.processes() {
         let service = shell.core.service(id);

@@ -32,6 +32,7 @@ mod world;
 
 use model::adoption::{self, Evidence, Inheritance, Seen};
 use model::moment::Moment;
+use model::service::{Role, Service};
 use model::supervisor::{Action, Supervisor, UnitId};
 use model::time::Instant;
 
@@ -185,6 +186,20 @@ fn who_adopts_nobody_is_found_out() {
     fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
         let seen = None;
         adoption::judge(&Evidence { seen, ..*evidence }, now)
+    }
+    assert!(found_out(Rules { judge, ..SOUND }).is_some());
+}
+
+/// A logger that was taken over is not started late because its life was short.
+#[test]
+fn who_has_a_logger_rest_after_an_adoption_is_found_out() {
+    fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
+        let mut found = adoption::judge(evidence, now);
+        if let (Some(record), Role::Log, true) = (evidence.record, evidence.role, found.adopted) {
+            let want = found.service.want();
+            found.service = Service::adopt_run(Role::Log, want, record.pid, now.at, false, false);
+        }
+        found
     }
     assert!(found_out(Rules { judge, ..SOUND }).is_some());
 }

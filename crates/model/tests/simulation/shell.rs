@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::scan::Identity;
 use model::service::{Pid, Role};
 use model::supervisor::{Action, Id, Input, Job, Scope, Supervisor, UnitId};
+use model::time::Instant;
 
 use super::checks::{check_crash_loops, check_supervisor};
 use super::kernel::{Boss, Dir, Place, Serial};
@@ -73,6 +74,9 @@ pub struct Unit {
     pub sheds: bool,
     /// Somebody asked for a start.
     pub called: bool,
+    /// A logger that was found without its service: it came to the end of its pipe
+    /// while no supervisor lived. And until when it may take to end.
+    pub former: Option<(Serial, Instant)>,
     pub main: Half,
     pub log: Option<Half>,
 }
@@ -222,7 +226,8 @@ impl Shell {
     fn perform(&mut self, world: &mut World, action: Action) -> Result<Option<Input>, Stop> {
         match action {
             Action::Start(job) => {
-                self.check_start(job).map_err(Stop::Wrong)?;
+                let now = world.kernel.now;
+                self.check_start(job, now).map_err(Stop::Wrong)?;
                 return Ok(self.start(world, job));
             }
             Action::Signal(id, pid, sig) => self.signal(world, id, pid, sig)?,

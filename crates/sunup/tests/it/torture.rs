@@ -454,3 +454,57 @@ fn kills_and_commands_at_random() {
     torture.check_wants();
     torture.finish();
 }
+
+/// The supervisor is killed again and again, twice within a second each time. What a
+/// service of instant lives said is in the log, all of it and once, in its order.
+#[test]
+fn no_line_is_lost_when_the_supervisor_dies_twice() {
+    // Once it is to stop, no life is cut short by a signal.
+    const RUN: &str = "#!/bin/sh
+        [ -e ../../stop ] && echo >../../stopped && exec sleep 1000
+        read -r n <../../n
+        echo $((n + 1)) >../../n.new && mv ../../n.new ../../n && echo line $n\n";
+    let fixture = Fixture::new(&[
+        ("scan/web/run", RUN),
+        ("scan/web/log/run", "#!/bin/sh\nexec cat >>../lines\n"),
+        ("n", "0\n"),
+    ]);
+    let number = || -> usize {
+        let n = fs::read_to_string(fixture.path("n")).unwrap();
+        n.trim().parse().unwrap()
+    };
+    let mut supervisor = start(&fixture);
+    for round in 0..12 {
+        // After a life at least; in every second round, as soon as the next one began.
+        let before = number();
+        wait_for("a life", &[&fixture.path(".")], || {
+            (number() > before).then_some(())
+        });
+        slay(supervisor.id());
+        wait_exit(&mut supervisor);
+        if round % 2 == 0 {
+            supervisor = start(&fixture);
+            let home = fixture.path("scan/web");
+            wait_for("its own status", &[&home.join("supervise")], || {
+                rustix::fs::open(
+                    home.join("supervise/ok"),
+                    rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK,
+                    rustix::fs::Mode::empty(),
+                )
+                .ok()
+            });
+            slay(supervisor.id());
+            wait_exit(&mut supervisor);
+        }
+        supervisor = start(&fixture);
+    }
+    fs::write(fixture.path("stop"), "").unwrap();
+    wait_for("the last life", &[&fixture.path(".")], || {
+        fixture.path("stopped").exists().then_some(())
+    });
+    kill(supervisor.id(), Signal::HUP);
+    wait_exit(&mut supervisor);
+    let said: Vec<String> = (0..number()).map(|n| format!("line {n}")).collect();
+    let logged = fs::read_to_string(fixture.path("scan/web/lines")).unwrap();
+    assert_eq!(logged.lines().collect::<Vec<_>>(), said);
+}

@@ -127,6 +127,7 @@ impl Shell {
             piped: true,
             sheds: false,
             called: false,
+            former: None,
             main: Half::default(),
             log: kind.log.then(Half::default),
         };
@@ -135,6 +136,12 @@ impl Shell {
             Some(log) => Some(self.open_half(world, log, (dir, Role::Log), short)?),
             None => None,
         };
+        let logger = open.log.as_ref().and_then(|log| log.pidfd);
+        let until = world.kernel.now.plus_ms(1000);
+        open.former = logger.map(|serial| (serial, until));
+        if open.main.pidfd.is_some() {
+            open.former = None;
+        }
         self.units.insert(unit, open);
         Ok(Input::Opened(Opened {
             unit,

@@ -4,7 +4,8 @@ use super::super::kernel::{Place, Runs, Serial};
 use super::super::world::World;
 use super::{Shell, Start, Stop};
 use model::service::{Exit, Failure, Pid, Role};
-use model::supervisor::{Action, Input, Job, UnitId};
+use model::supervisor::{Action, Id, Input, Job, UnitId};
+use model::time::Instant;
 
 impl Shell {
     /// What is started may be over before its answer is handed in, or hang.
@@ -85,8 +86,14 @@ impl Shell {
     }
 
     /// A service has its logger, and none is called back when its supervisor leaves.
-    pub(super) fn check_start(&self, job: Job) -> Result<(), String> {
+    pub(super) fn check_start(&mut self, job: Job, now: Instant) -> Result<(), String> {
         let (id, leaves) = (job.id(), self.leaves);
+        let logger = Role::Log;
+        if job == Job::Run(Id { role: logger, ..id })
+            && let Some(unit) = self.units.get_mut(&id.unit)
+        {
+            unit.former = None;
+        }
         let Some(unit) = self.units.get(&id.unit).filter(|_| id.role == Role::Main) else {
             return Ok(());
         };
@@ -94,6 +101,12 @@ impl Shell {
             Job::Prepare(_) if leaves && !unit.called => Err(format!("{job:?}: nobody asked")),
             Job::Run(_) if unit.log.is_some() && !unit.piped && !unit.sheds => {
                 Err(format!("{job:?}: its log pipe is closed"))
+            }
+            Job::Run(_) if !unit.called && unit.former.is_some_and(|(_, until)| now < until) => {
+                let log = Id { role: logger, ..id };
+                let runs = self.core.service(log).is_some_and(|s| s.phase().1 != 0);
+                let text = format!("{job:?}: its lines would be in nobody else's hands");
+                if runs { Err(text) } else { Ok(()) }
             }
             _ => Ok(()),
         }
