@@ -46,6 +46,7 @@ const OWN: &[&str] = &[
     "personality",
     "pristine",
     "scale",
+    "scan_dir",
     "started",
     "tidy",
     "torture",

@@ -133,6 +133,8 @@ pub struct Engine {
     units: BTreeMap<UnitId, Box<OpenUnit>>,
     starting: Starting,
     scan_dir: Option<ScanDir>,
+    /// Service directories in whose unwatched place something changed.
+    overlooked: Vec<UnitId>,
     title: Option<Title>,
     signal_script: Option<SignalScript>,
     /// Adopted processes whose exit status is still to come.
@@ -173,6 +175,7 @@ impl Engine {
             units: BTreeMap::new(),
             starting: Starting::default(),
             scan_dir: None,
+            overlooked: Vec::new(),
             title: None,
             signal_script: None,
             late: Late::default(),
@@ -273,6 +276,7 @@ impl Engine {
     fn run(&mut self) -> u8 {
         let mut ready = Vec::with_capacity(EVENTS_MAX);
         loop {
+            self.look_where_blind();
             self.take_answers();
             self.feed(Input::RoundOver);
             if let Some(code) = self.core.exit_code(clock::now()) {
@@ -301,9 +305,19 @@ impl Engine {
         }
     }
 
+    /// Where watches are not to be had, looks take their place.
+    fn look_where_blind(&mut self) {
+        if self.scan_dir.as_ref().is_some_and(ScanDir::wants_look) {
+            self.feed(Input::ScanDue);
+        }
+        for unit in std::mem::take(&mut self.overlooked) {
+            self.feed(Input::LogChanged(unit));
+        }
+    }
+
     /// Whether something is left over from the last turn.
     fn goes_on(&self) -> bool {
-        self.zombies.are_left() || self.core.is_busy()
+        self.zombies.are_left() || self.core.is_busy() || !self.overlooked.is_empty()
     }
 
     /// When to wake at the latest.

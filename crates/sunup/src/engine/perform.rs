@@ -250,16 +250,35 @@ impl Engine {
         (is_there != unit.log.is_some()).then_some(Input::LogChanged(unit_id))
     }
 
+    /// Watches could not be set, and perhaps can be now: what changed in a service
+    /// directory that is not watched is told after this.
+    fn look_at_unwatched(&mut self) {
+        let unwatched = self.units.iter().filter(|(_, unit)| unit.watch.is_none());
+        let unwatched: Vec<UnitId> = unwatched.map(|(id, _)| *id).collect();
+        for unit in unwatched {
+            self.begin(Some(unit));
+            if self.watch_home(unit).is_some() {
+                self.overlooked.push(unit);
+            }
+        }
+    }
+
     fn scan(&mut self) -> Input {
         let Some(scan_dir) = &mut self.scan_dir else {
             return Input::NotScanned;
         };
         self.trims = true;
-        match scan_dir.entries() {
-            Ok(entries) => Input::Scanned {
-                entries,
-                next_look: scan_dir.next_look(),
-            },
+        let was_blind = scan_dir.is_blind();
+        let entries = scan_dir.entries();
+        if was_blind {
+            self.look_at_unwatched();
+        }
+        let Some(scan_dir) = &mut self.scan_dir else {
+            return Input::NotScanned;
+        };
+        let next_look = scan_dir.next_look();
+        match entries {
+            Ok(entries) => Input::Scanned { entries, next_look },
             Err(text) => {
                 if scan_dir.is_news(&text) {
                     say::offer(self.who, text);

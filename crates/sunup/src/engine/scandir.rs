@@ -2,11 +2,17 @@
 //!
 //! inotify watches the directory and, since its path and its entries may lead
 //! through symbolic links that are switched (/service -> current -> ...) or whose
-//! targets are exchanged, the place of each link and of what it leads to. A directory that is *made* there (not linked or
-//! moved in) is probably still being filled: it counts once nothing has happened
-//! in it for a moment, so that a `down` file or `log` that comes second is not
-//! missed. Without inotify the directory is looked at every five seconds, as
-//! runsvdir does.
+//! targets are exchanged, the place of each link and of what it leads to.
+//!
+//! A directory that is *made* there is probably still being filled: it counts once
+//! nothing has happened in it for a moment, so that a `down` file or `log` that comes
+//! second is not missed. So is one that appeared, or is another by now, at the end of
+//! a link that was there before and leads to the same path: a package that is
+//! installed anew. What is linked or moved in, and what a switched link leads to, is
+//! complete. As to that, what was seen to change counts, not what kind of entry it is.
+//!
+//! What cannot be watched, because there is no inotify or no watch to be had, is
+//! looked at every five seconds, as runsvdir does. That is said once.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -22,6 +28,7 @@ use model::scan::{Identity, Name, is_service_name};
 use model::supervisor::UnitId;
 use model::time::Instant;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use rustix::io::Errno;
 
 use crate::say;
 use crate::sys::clock;
@@ -66,6 +73,14 @@ pub struct ScanDir {
     /// entries lead.
     places: HashMap<PathBuf, i32>,
     settling: BTreeMap<Name, Settling>,
+    /// What the links among the entries led to.
+    links: HashMap<Name, Target>,
+    /// A watch could not be set since the last look began.
+    is_blind: bool,
+    /// That was said.
+    said_blind: bool,
+    /// The next look comes without an event.
+    polls: bool,
     /// Entries that lead nowhere, which was said.
     lost: HashSet<Name>,
     /// Why it could not be read, which was said.
@@ -77,8 +92,14 @@ enum Watch {
     Entries(HashSet<Name>),
     /// A directory in which these names matter.
     Place(HashSet<Name>),
-    /// A directory that is being filled.
-    Settling(Name),
+    /// A directory that is being filled, and the names that lead there.
+    Settling(HashSet<Name>),
+}
+
+/// What a link led to: the path at its end, and what was there.
+struct Target {
+    end: PathBuf,
+    identity: Option<Identity>,
 }
 
 /// What the events amount to.
@@ -114,16 +135,52 @@ impl ScanDir {
     }
 
     fn at(path: PathBuf) -> Self {
-        Self {
+        let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC);
+        let mut new = Self {
             path,
             watched: None,
-            inotify: inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).ok(),
+            inotify: None,
             watches: HashMap::new(),
             homes: BTreeMap::new(),
             places: HashMap::new(),
             settling: BTreeMap::new(),
+            links: HashMap::new(),
+            is_blind: false,
+            said_blind: false,
+            polls: false,
             lost: HashSet::new(),
             complaint: String::new(),
+        };
+        match inotify {
+            Ok(inotify) => new.inotify = Some(inotify),
+            Err(e) => new.go_blind(&new.path.clone(), e),
+        }
+        new
+    }
+
+    /// Whether something changes of which nothing tells.
+    pub const fn is_blind(&self) -> bool {
+        self.is_blind
+    }
+
+    /// Whether that is news: then a look has to come, and others after it.
+    pub const fn wants_look(&self) -> bool {
+        self.is_blind && !self.polls
+    }
+
+    fn go_blind(&mut self, path: &Path, e: Errno) {
+        self.is_blind = true;
+        if !mem::replace(&mut self.said_blind, true) {
+            let (path, seconds) = (path.display(), POLL_MS / 1000);
+            let hint = match e {
+                Errno::NOSPC => " (see sysctl user.max_inotify_watches)",
+                Errno::MFILE => " (see sysctl user.max_inotify_instances)",
+                _ => "",
+            };
+            say::offer(
+                WHO,
+                format_args!("watch {path}: {e}{hint}; looking every {seconds} seconds"),
+            );
         }
     }
 
@@ -189,11 +246,20 @@ impl ScanDir {
     /// The directory that an entry leads to. `said`: that it leads nowhere was.
     fn identify(&mut self, name: &[u8], is_link: bool, said: bool) -> Option<Identity> {
         let path = self.path_of(name);
-        if is_link {
+        let found = if is_link {
+            let steps = steps(&path);
+            let end = steps.last().map(|(place, name)| in_place(place, name));
             // Its own place is this directory.
-            self.watch_steps(&path, 1);
-        }
-        let e = match identity(&path) {
+            self.watch_steps(steps.into_iter().skip(1));
+            let found = identity(&path);
+            if self.is_replaced(name, end.unwrap_or_default(), found.as_ref().ok()) {
+                return None;
+            }
+            found
+        } else {
+            identity(&path)
+        };
+        let e = match found {
             Ok(identity) => return Some(identity),
             Err(e) => e,
         };
@@ -211,6 +277,18 @@ impl ScanDir {
         None
     }
 
+    /// Whether a link leads to another directory than before, though it leads to the
+    /// same path: then that settles.
+    fn is_replaced(&mut self, name: &[u8], end: PathBuf, found: Option<&Identity>) -> bool {
+        let identity = found.copied();
+        let target = Target { end, identity };
+        let is_other = self.links.get(name).is_some_and(|before| {
+            identity.is_some() && before.identity != identity && before.end == target.end
+        });
+        self.links.insert(name.to_vec(), target);
+        is_other && self.begin_settling(name.to_vec())
+    }
+
     /// Whether this reason not to have the entries was not said yet.
     pub fn is_news(&mut self, complaint: &str) -> bool {
         let is_news = complaint != self.complaint;
@@ -219,11 +297,11 @@ impl ScanDir {
     }
 
     /// When to look again without an event.
-    pub fn next_look(&self) -> Option<Instant> {
-        if self.inotify.is_none() {
-            return Some(clock::now().plus_ms(POLL_MS));
-        }
-        self.settling.values().map(|s| s.until).min()
+    pub fn next_look(&mut self) -> Option<Instant> {
+        self.polls = self.is_blind;
+        let poll = self.polls.then(|| clock::now().plus_ms(POLL_MS));
+        let settled = self.settling.values().map(|s| s.until);
+        settled.chain(poll).min()
     }
 
     /// Tells from now on when `log` comes or goes in a service directory. The
@@ -286,9 +364,11 @@ impl ScanDir {
                 true
             }
             Some(Watch::Place(steps)) => steps.contains(&name),
-            Some(Watch::Settling(name)) => {
-                if let Some(settling) = self.settling.get_mut(name) {
-                    settling.until = clock::now().plus_ms(QUIET_MS).min(settling.latest);
+            Some(Watch::Settling(names)) => {
+                for name in names {
+                    if let Some(settling) = self.settling.get_mut(name) {
+                        settling.until = clock::now().plus_ms(QUIET_MS).min(settling.latest);
+                    }
                 }
                 false
             }
@@ -299,7 +379,9 @@ impl ScanDir {
                     self.watched = None;
                 }
                 let made = flags.contains(ReadFlags::CREATE | ReadFlags::ISDIR);
-                if made && is_service_name(&name) && self.settling.len() < SETTLING_MAX {
+                // A link that is made or moved in is another one.
+                self.links.remove(&name);
+                if made && is_service_name(&name) {
                     self.begin_settling(name.clone());
                 }
                 if !names.contains(&name) && names.len() <= NAMES_MAX {
@@ -310,15 +392,24 @@ impl ScanDir {
         }
     }
 
-    fn begin_settling(&mut self, name: Name) {
+    /// The name counts when what it leads to has been quiet; false if too many do.
+    fn begin_settling(&mut self, name: Name) -> bool {
         let flags = WatchFlags::CREATE
             | WatchFlags::MOVED_TO
             | WatchFlags::CLOSE_WRITE
             | WatchFlags::ATTRIB
             | WatchFlags::ONLYDIR;
+        if self.settling.len() >= SETTLING_MAX {
+            return false;
+        }
         let watch = self.add_watch(&self.path_of(&name), flags);
         if let Some(watch) = watch {
-            self.watches.insert(watch, Watch::Settling(name.clone()));
+            let known = self.watches.entry(watch);
+            let known = known.or_insert_with(|| Watch::Settling(HashSet::new()));
+            match known {
+                Watch::Settling(names) => drop(names.insert(name.clone())),
+                other => *other = Watch::Settling(HashSet::from([name.clone()])),
+            }
         }
         let until = clock::now().plus_ms(QUIET_MS);
         let latest = clock::now().plus_ms(SETTLING_MS_MAX);
@@ -330,6 +421,7 @@ impl ScanDir {
                 watch,
             },
         );
+        true
     }
 
     /// Ends the wait for directories that have been quiet.
@@ -343,17 +435,20 @@ impl ScanDir {
 
     /// Watches the directory that the path leads to now, and the way to it.
     fn watch_path(&mut self) {
-        self.watch_steps(&self.path.clone(), 0);
+        self.watch_steps(steps(&self.path).into_iter());
         let real = fs::canonicalize(&self.path)
             .and_then(|path| identity(&path).map(|identity| (path, identity)))
             .ok();
         if self.inotify.is_none() || (real.is_some() && real == self.watched) {
             return;
         }
+        // All its entries are others.
+        self.links.clear();
         let is_entries = |(_, w): &(&i32, &Watch)| matches!(w, Watch::Entries(_));
         if let Some((old, _)) = self.watches.iter().find(is_entries) {
             self.remove_watch(*old);
         }
+        self.watched = None;
         if let Some((path, _)) = &real
             && let Some(watch) = self.add_watch(path, NAMES)
         {
@@ -362,14 +457,14 @@ impl ScanDir {
                 _ => HashSet::new(),
             };
             self.watches.insert(watch, Watch::Entries(steps));
+            self.watched = real;
         }
-        self.watched = real;
     }
 
-    /// Watches the places of the links that a path leads through, but for the
-    /// first few, and that of the end. Where there is none, it may come.
-    fn watch_steps(&mut self, path: &Path, skipped: usize) {
-        for (mut place, mut name) in steps(path).into_iter().skip(skipped) {
+    /// Watches the places of the links that a path leads through, and that of the
+    /// end. Where there is none, it may come.
+    fn watch_steps(&mut self, steps: impl Iterator<Item = (PathBuf, Name)>) {
+        for (mut place, mut name) in steps {
             while !self.watch_name(&place, &name) {
                 let (Some(above), Some(last)) = (place.parent(), place.file_name()) else {
                     break;
@@ -398,6 +493,7 @@ impl ScanDir {
     }
 
     fn begin_look(&mut self) {
+        self.is_blind = self.inotify.is_none();
         for watch in self.watches.values_mut() {
             if let Watch::Place(names) | Watch::Entries(names) = watch {
                 names.clear();
@@ -441,8 +537,16 @@ impl ScanDir {
         }
     }
 
-    fn add_watch(&self, path: &Path, flags: WatchFlags) -> Option<i32> {
-        inotify::add_watch(self.inotify.as_ref()?, path, flags).ok()
+    fn add_watch(&mut self, path: &Path, flags: WatchFlags) -> Option<i32> {
+        match inotify::add_watch(self.inotify.as_ref()?, path, flags) {
+            Ok(watch) => Some(watch),
+            // What is not there is told of by the place where it would be.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => None,
+            Err(e) => {
+                self.go_blind(path, e);
+                None
+            }
+        }
     }
 }
 
@@ -456,6 +560,10 @@ fn identity(path: &Path) -> io::Result<Identity> {
         dev: found.dev(),
         ino: found.ino(),
     })
+}
+
+fn in_place(place: &Path, name: &[u8]) -> PathBuf {
+    place.join(OsStr::from_bytes(name))
 }
 
 /// The last component of a path and of each link that it leads through, with

@@ -25,6 +25,7 @@ mod runsvchdir;
 mod runsvdir;
 mod runsvdir_script;
 mod scale;
+mod scan_dir;
 mod started;
 mod sv;
 mod svc;

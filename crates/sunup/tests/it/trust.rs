@@ -132,7 +132,12 @@ fn status(pid: u32) -> Vec<u8> {
 
 /// A service directory with a `supervise` that holds these.
 fn planted(lock: &[u8], status: &[u8]) -> Fixture {
-    let fixture = Fixture::new(&[("web/run", SLEEP), ("web/supervise/", "")]);
+    planted_in(Fixture::new(&[]), lock, status)
+}
+
+fn planted_in(fixture: Fixture, lock: &[u8], status: &[u8]) -> Fixture {
+    fixture.add("web/run", SLEEP);
+    fixture.add("web/supervise/", "");
     for (name, content) in [("lock", lock), ("status", status)] {
         fs::write(fixture.path("web/supervise").join(name), content).unwrap();
         let mode = fs::Permissions::from_mode(0o600);
@@ -229,9 +234,14 @@ fn a_status_that_others_could_have_written_names_no_process() {
 #[test]
 fn what_is_ours_is_believed() {
     for lock in [true, false] {
-        let victim = Victim::start();
+        let place = Fixture::new(&[("web/", "")]);
+        // runit's status tells times in seconds, which a busy machine may miss.
+        let web = place.path("web");
+        let sleep = Command::new("sleep").arg("1000").current_dir(&web).spawn();
+        let victim = Victim(sleep.unwrap());
         let record = record(victim.pid(), 0);
-        let fixture = planted(if lock { &record } else { b"" }, &status(victim.pid()));
+        let lines = if lock { &record[..] } else { b"" };
+        let fixture = planted_in(place, lines, &status(victim.pid()));
         let runsv = Runsv::start(&fixture);
         assert_eq!(runsv.pid(), victim.pid(), "{lock}");
         runsv.end();
