@@ -41,6 +41,7 @@ const OWN: &[&str] = &[
     "common",
     "crash_loop",
     "exits",
+    "hints",
     "manual",
     "memory",
     "personality",

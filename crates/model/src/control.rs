@@ -230,6 +230,17 @@ impl Action {
         self.goals.contains(&Goal::Up)
     }
 
+    /// The command that does the same and sends KILL in the end, if there is one and
+    /// this does not.
+    pub fn forced(&self) -> Option<&'static str> {
+        let is_forced = |verb: &Verb| match verb {
+            Verb::Act(action) => action.kills && action.bytes == self.bytes,
+            Verb::Status => false,
+        };
+        let forced = BY_WORD.iter().find(|(_, verb)| is_forced(verb));
+        forced.filter(|_| !self.kills).map(|(word, _)| *word)
+    }
+
     /// Judges the present status against the one before the command.
     pub fn verdict(&self, before: &Status, now: &Status) -> Verdict {
         let verdicts = || self.goals.iter().map(|g| g.verdict(before, now));
@@ -365,6 +376,23 @@ mod tests {
         let starting = words().filter(|(w, v)| *v != Verb::Status && act(w).starts());
         let starting: Vec<&str> = starting.map(|(w, _)| *w).collect();
         assert_eq!(starting, ["up", "start", "restart", "force-restart"]);
+    }
+
+    #[test]
+    fn who_waits_in_vain_is_told_what_kills() {
+        for (word, forced) in [
+            ("stop", Some("force-stop")),
+            ("down", Some("force-stop")),
+            ("restart", Some("force-restart")),
+            ("try-restart", Some("force-reload")),
+            ("shutdown", Some("force-shutdown")),
+            ("force-stop", None),
+            ("start", None),
+            ("term", None),
+            ("check", None),
+        ] {
+            assert_eq!(act(word).forced(), forced, "{word}");
+        }
     }
 
     #[test]

@@ -16,19 +16,28 @@ impl Supervisor {
             return;
         };
         let title = unit.name.escape_ascii();
-        let (log, advice) = match id.role {
-            Role::Main if unit.log.is_some() => ("", "; see its log"),
-            Role::Main => ("", ""),
-            Role::Log => ("/log", ""),
+        let (log, see) = match (id.role, &unit.log) {
+            (Role::Main, Some(log)) if log.service.is_crash_looping() => {
+                ("", "; its logger fails, too")
+            }
+            (Role::Main, Some(_)) => ("", "; see its log"),
+            (Role::Main, None) => ("", ""),
+            (Role::Log, _) => ("/log", ""),
         };
         let text = if half.service.is_crash_looping() {
-            let last = match half.service.streak().last() {
+            let last = half.service.streak().last();
+            // What daemonizes ends with 0, again and again.
+            let advice = match last {
+                Exit::Code(0) => "; it must stay in the foreground",
+                _ => "",
+            };
+            let last = match last {
                 Exit::Unknown => "in a way that nobody saw".into(),
                 Exit::Code(code) => format!("by exit code {code}"),
                 Exit::Signal(signal) | Exit::Dumped(signal) => format!("by signal {signal}"),
             };
             format!(
-                "{title}{log}: crash loop: ended {LOOP_LIVES} times within a second of its start, last {last}{advice}"
+                "{title}{log}: crash loop: ended {LOOP_LIVES} times within a second of its start, last {last}{advice}{see}"
             )
         } else if half.service.want() == Want::Up && !half.service.is_retired() {
             format!("{title}{log}: crash loop over: it has run for a second")

@@ -402,6 +402,9 @@ pub(super) fn path_of(scan_dir: Option<&ScanDir>, core: &Supervisor, id: Id) -> 
 pub(super) fn complaint(name: impl Display, error: &OpenError) -> String {
     match error {
         OpenError::Locked => format!("{name}: another supervisor holds supervise/lock"),
+        OpenError::Failed(attempt, e) if e.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
+            format!("{name}: {attempt}: {e}; link supervise to a writable directory")
+        }
         OpenError::Failed(attempt, e) => format!("{name}: {attempt}: {e}"),
     }
 }

@@ -267,10 +267,16 @@ impl ScanDir {
         let is_file = e.kind() == io::ErrorKind::NotADirectory && path.exists();
         if is_link && !is_file && path.is_symlink() {
             if !said {
-                say::offer(
-                    WHO,
-                    format_args!("{}: look at it: {e}", name.escape_ascii()),
-                );
+                let name = name.escape_ascii();
+                match path.read_link() {
+                    Ok(target) if e.kind() == io::ErrorKind::NotFound => {
+                        let target = target.as_os_str().as_bytes().escape_ascii();
+                        let what =
+                            format_args!("{name}: its link leads to {target}, which is not there");
+                        say::offer(WHO, what);
+                    }
+                    _ => say::offer(WHO, format_args!("{name}: look at it: {e}")),
+                }
             }
             self.lost.insert(name.to_vec());
         }

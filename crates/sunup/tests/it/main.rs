@@ -10,6 +10,7 @@ mod crash_loop;
 mod exits;
 mod getty;
 mod handover;
+mod hints;
 mod init;
 mod lease;
 mod machine;

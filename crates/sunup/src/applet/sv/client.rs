@@ -28,6 +28,8 @@ const DIR_LAST: &[u8] = b"/etc/runit/sv";
 /// The place that busybox has built in.
 const DIR_BUSYBOX: &[u8] = b"/var/service";
 
+/// What is tried before all else, and fails where there is no such service.
+const ENTER: &str = "change to service directory";
 /// What is tried first, and fails where no supervisor runs.
 const OPEN_OK: &str = "open supervise/ok";
 /// A status that is never the same twice is taken as it is after so many reads.
@@ -82,6 +84,20 @@ impl Trouble {
         }
     }
 
+    /// What to tell of it beside the line: where a service that is not there was looked for.
+    pub fn hint(&self, name: &[u8]) -> Option<String> {
+        let is_missing = matches!(self, Self::Failed(_, ENTER, Some(Errno::NOENT)));
+        if !is_missing || name.is_empty() || control::is_path(name) {
+            return None;
+        }
+        let name = name.escape_ascii();
+        let (dir, why) = match std::env::var_os("SVDIR") {
+            Some(dir) => (dir.into_vec(), "the value of SVDIR"),
+            None => (default_base().to_vec(), "the place without SVDIR"),
+        };
+        Some(format!("{name} is not in {}, {why}", dir.escape_ascii()))
+    }
+
     /// As [`Trouble::line`], after an action that may have been meant to end the supervisor.
     pub fn line_after(&self, action: &Action, name: &[u8]) -> Vec<u8> {
         if self.is_success_of(action) {
@@ -106,7 +122,6 @@ pub struct Service {
 impl Service {
     /// Finds the service of an operand and connects to its supervisor.
     pub fn named(name: &[u8]) -> Result<Self, Trouble> {
-        const ENTER: &str = "change to service directory";
         let dir = locate(name);
         if name.is_empty() || dir.as_os_str().is_empty() {
             return Err(Trouble::fail(ENTER, Errno::NOENT));
@@ -300,12 +315,16 @@ pub fn locate(name: &[u8]) -> PathBuf {
         // There is no such directory, and its services are not those of the root directory.
         Some(dir) if dir.is_empty() => return PathBuf::new(),
         Some(dir) => dir.into_vec(),
-        None if personality::is_busybox() => DIR_BUSYBOX.to_vec(),
-        None => SERVICE_DIRS
-            .into_iter()
-            .find(|dir| stat(*dir).is_ok())
-            .unwrap_or(DIR_LAST)
-            .to_vec(),
+        None => default_base().to_vec(),
     };
     PathBuf::from(OsString::from_vec([&base, &b"/"[..], name].concat()))
+}
+
+/// Where names are looked up without SVDIR.
+fn default_base() -> &'static [u8] {
+    if personality::is_busybox() {
+        return DIR_BUSYBOX;
+    }
+    let mut dirs = SERVICE_DIRS.into_iter();
+    dirs.find(|dir| stat(*dir).is_ok()).unwrap_or(DIR_LAST)
 }

@@ -159,6 +159,9 @@ fn act(action: &Action, names: &[&[u8]], wait_ms: Option<u64>) -> usize {
         if let Err(trouble) = done {
             failed += usize::from(!trouble.is_success_of(action));
             out.say(&trouble.line_after(action, name));
+            if let Some(hint) = trouble.hint(name) {
+                out.hint(&hint);
+            }
         }
     }
     failed + waiter.map_or(0, |waiter| waiter.finish(&mut out))

@@ -4,7 +4,7 @@
 
 use std::io::IsTerminal;
 
-use crate::say;
+use crate::{personality, say};
 
 /// More is not held back.
 const HELD_BYTES_MAX: usize = 16 * 1024;
@@ -15,6 +15,8 @@ pub struct Output {
     held_max: usize,
     /// Of one that is kept.
     warned: bool,
+    /// A hint was given.
+    hinted: bool,
 }
 
 impl Output {
@@ -25,6 +27,7 @@ impl Output {
             held: Vec::new(),
             held_max: if to_terminal { 0 } else { HELD_BYTES_MAX },
             warned: false,
+            hinted: false,
         }
     }
 
@@ -34,6 +37,7 @@ impl Output {
             held: Vec::new(),
             held_max: usize::MAX,
             warned: false,
+            hinted: false,
         }
     }
 
@@ -58,6 +62,20 @@ impl Output {
         } else {
             self.flush();
             say::line("warning", what);
+        }
+    }
+
+    /// What the reader of a failure may do next: on standard error, for standard output
+    /// has runit's words alone; and once, however many services failed.
+    pub fn hint(&mut self, what: &str) {
+        if std::mem::replace(&mut self.hinted, true) || personality::is_busybox() {
+            return;
+        }
+        if self.held_max == usize::MAX {
+            self.warned = true;
+        } else {
+            self.flush();
+            say::line("sv", what);
         }
     }
 

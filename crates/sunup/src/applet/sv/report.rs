@@ -135,15 +135,18 @@ fn ask_all(names: &[&[u8]], out: &mut Output) -> Reported {
         lsb_code: 4,
     };
     for name in names {
-        let (text, ok) = match report(name, out) {
+        let (text, ok, hint) = match report(name, out) {
             Ok((phase, text, log_ok)) => {
                 reported.lsb_code = if phase == Phase::Down { 3 } else { 0 };
-                (text, log_ok)
+                (text, log_ok, None)
             }
-            Err(trouble) => (trouble.line(name), false),
+            Err(trouble) => (trouble.line(name), false, trouble.hint(name)),
         };
         reported.failed += u32::from(!ok);
         out.say(&text);
+        if let Some(hint) = hint {
+            out.hint(&hint);
+        }
     }
     reported
 }

@@ -219,11 +219,20 @@ impl Waiter {
     fn give_up(&mut self, out: &mut Output) {
         let late = if self.killed { "kill: " } else { "timeout: " };
         for target in self.targets.values() {
-            let text = match target.service.status() {
-                Ok(status) => target.line(late, &status, out),
+            let status = target.service.status();
+            let text = match &status {
+                Ok(status) => target.line(late, status, out),
                 Err(trouble) => trouble.line(&target.name),
             };
             out.say(&text);
+            if let Some(word) = self.action.forced()
+                && status.is_ok_and(|status| status.got_term)
+            {
+                let name = target.name.escape_ascii();
+                out.hint(&format!(
+                    "{name} takes no notice of TERM: `sv {word} {name}` sends KILL"
+                ));
+            }
         }
         self.failed += self.targets.len();
     }

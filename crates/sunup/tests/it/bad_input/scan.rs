@@ -87,7 +87,7 @@ fn entries() {
         (Fifo, ""),
         (Socket, ""),
         (Null, ""),
-        (Dangling, "look at it: No such file or directory"),
+        (Dangling, "its link leads to "),
         (Loop, "look at it: Too many levels of symbolic links"),
     ];
     let fixture = Fixture::new(&[("services/good/run", SLEEP)]);

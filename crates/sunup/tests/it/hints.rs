@@ -1,0 +1,58 @@
+//! What is told beside runit's words, on standard error: what to do next.
+
+use std::process::{Command, Output, Stdio};
+
+use rustix::process::Signal;
+
+use super::common::{Fixture, kill, read_status, running, until_ready, wait_exit, yield_until};
+
+fn sv(fixture: &Fixture, args: &[&str]) -> Output {
+    let mut command = Command::new(fixture.applet("sv"));
+    command.args(args).env("SVDIR", fixture.path("scan"));
+    command.env_remove("SVWAIT").output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Once, however many names are wrong; a path needs no such words.
+#[test]
+fn where_a_service_was_looked_for() {
+    let fixture = Fixture::new(&[("scan/", "")]);
+    let scan = fixture.path("scan");
+    for args in [&["status", "nothere", "norhere"][..], &["start", "nothere"]] {
+        let output = sv(&fixture, args);
+        assert!(
+            output
+                .stdout
+                .starts_with(b"fail: nothere: unable to change to service dir")
+        );
+        let expected = format!(
+            "sv: nothere is not in {}, the value of SVDIR\n",
+            scan.display()
+        );
+        assert_eq!(stderr(&output), expected, "{args:?}");
+    }
+    assert_eq!(stderr(&sv(&fixture, &["status", "./nothere"])), "");
+}
+
+#[test]
+fn what_stops_a_service_that_ignores_term() {
+    let run = "#!/bin/sh\ntrap '' TERM\n: >ready\nexec sleep 1000\n";
+    let fixture = Fixture::new(&[("scan/hang/run", run)]);
+    let dir = fixture.path("scan/hang");
+    let mut runsv = Command::new(fixture.applet("runsv"))
+        .arg(&dir)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    until_ready(&dir);
+    let pid = yield_until(|| read_status(&dir).filter(running)).pid;
+    let output = sv(&fixture, &["-w1", "stop", "hang"]);
+    let expected = "sv: hang takes no notice of TERM: `sv force-stop hang` sends KILL\n";
+    assert_eq!(stderr(&output), expected);
+    kill(runsv.id(), Signal::TERM);
+    kill(pid, Signal::KILL);
+    wait_exit(&mut runsv);
+}
