@@ -85,6 +85,7 @@ pub struct Machine {
     pending: VecDeque<Event>,
     end: Option<End>,
     console_open: bool,
+    console_held: bool,
     results_open: bool,
 }
 
@@ -132,6 +133,7 @@ impl Machine {
             pending: VecDeque::new(),
             end: None,
             console_open: true,
+            console_held: false,
             results_open: true,
         }
     }
@@ -144,6 +146,11 @@ impl Machine {
     /// What it wrote on its console so far, at least the last 8 MiB.
     pub fn transcript(&self) -> &[u8] {
         &self.transcript
+    }
+
+    /// Whether to leave what it writes on its console there for now.
+    pub fn hold_console(&mut self, held: bool) {
+        self.console_held = held;
     }
 
     /// Types on its console.
@@ -207,7 +214,7 @@ impl Machine {
     fn poll(&self, also: &[BorrowedFd<'_>], left: Option<Duration>) -> Result<Vec<Who>> {
         let parts = &self.parts;
         let mut watched = vec![(Who::Reports, parts.reports.as_fd())];
-        if self.console_open {
+        if self.console_open && !self.console_held {
             watched.push((Who::Console, parts.console.as_fd()));
         }
         if self.results_open {

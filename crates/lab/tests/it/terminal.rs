@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -64,6 +65,17 @@ impl Session {
         }
     }
 
+    /// Waits until what lab says has filled the pipe that nobody reads.
+    fn until_full(&self) {
+        let path = format!("/proc/{}/fd/1", self.lab.id());
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK;
+        let pipe = rustix::fs::open(path, flags, Mode::empty()).unwrap();
+        let now = Timespec::default();
+        while poll(&mut [PollFd::new(&pipe, PollFlags::OUT)], Some(&now)) != Ok(0) {
+            std::thread::yield_now();
+        }
+    }
+
     fn raw(&self) -> bool {
         !tcgetattr(&self.terminal)
             .unwrap()
@@ -118,4 +130,26 @@ fn a_signal_leaves_no_raw_terminal() {
     kill_process(pid, Signal::TERM).unwrap();
     let (success, _) = session.end();
     assert!(!success);
+}
+
+/// Nobody reads what the machine says, which is more than any pipe takes; a signal
+/// ends lab, and with it the machine, all the same.
+#[test]
+fn a_signal_is_heard_while_nobody_reads() {
+    let rootfs = rootfs("echo up; while :; do echo more; done\n");
+    let mut session = Session::start(rootfs.path());
+    let pid = Pid::from_child(&session.lab);
+    session.until_full();
+    kill_process(pid, Signal::TERM).unwrap();
+    let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+    let patience = Timespec {
+        tv_sec: 60,
+        tv_nsec: 0,
+    };
+    let ended = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&patience));
+    if ended != Ok(1) {
+        session.lab.kill().unwrap();
+    }
+    assert_eq!(ended, Ok(1), "lab goes on");
+    assert!(!session.lab.wait().unwrap().success());
 }
