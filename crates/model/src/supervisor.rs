@@ -61,17 +61,21 @@ mod ending;
 mod handover;
 mod lines;
 mod logger;
+mod queue;
 mod roster;
 mod services;
 mod starts;
 mod unit;
+mod unshown;
 
 use alarms::{Alarm, Alarms};
 use ending::{Ending, HUNG_UP};
 pub use logger::Log;
+use queue::Queue;
 use roster::Waiting;
 use starts::Starts;
 use unit::Unit;
+use unshown::Unshown;
 
 /// Number of a unit; never used twice.
 pub type UnitId = u64;
@@ -335,18 +339,11 @@ pub struct Supervisor {
     starts: Starts,
     owners: BTreeMap<Pid, Job>,
     alarms: Alarms,
-    /// State files that are to be written at the end of the round.
-    dirty: BTreeSet<Id>,
-    /// The last of them that was written.
-    written_last: Option<Id>,
-    /// Those that could not be written.
-    unwritten: BTreeSet<Id>,
+    unshown: Unshown,
     /// Services and loggers that are neither down nor gone.
     busy: BTreeSet<Id>,
     ending: Ending,
-    queue: VecDeque<Action>,
-    /// What follows from the present input.
-    fresh: Vec<Action>,
+    queue: Queue,
 }
 
 impl Supervisor {
@@ -367,13 +364,10 @@ impl Supervisor {
             starts: Starts::default(),
             owners: BTreeMap::new(),
             alarms: Alarms::default(),
-            dirty: BTreeSet::new(),
-            written_last: None,
-            unwritten: BTreeSet::new(),
+            unshown: Unshown::default(),
             busy: BTreeSet::new(),
             ending: Ending::No,
-            queue: VecDeque::new(),
-            fresh: Vec::new(),
+            queue: Queue::default(),
         }
     }
 
@@ -381,16 +375,7 @@ impl Supervisor {
     pub fn handle(&mut self, now: Moment, input: Input) {
         self.now = now;
         self.take(input);
-        let fresh = core::mem::take(&mut self.fresh);
-        if self.queue.is_empty() {
-            // The room that a long queue had is given back with it.
-            self.queue = fresh.into();
-        } else {
-            self.queue.reserve(fresh.len());
-            for action in fresh.into_iter().rev() {
-                self.queue.push_front(action);
-            }
-        }
+        self.queue.end_input();
     }
 
     fn take(&mut self, input: Input) {
@@ -431,7 +416,7 @@ impl Supervisor {
 
     /// What [`Supervisor::next`] will be.
     pub fn peek(&self) -> Option<&Action> {
-        self.queue.front()
+        self.queue.peek()
     }
 
     /// The next thing to do.
@@ -440,7 +425,7 @@ impl Supervisor {
         reason = "the caller hands in answers between two of them"
     )]
     pub fn next(&mut self) -> Option<Action> {
-        let next = self.queue.pop_front()?;
+        let next = self.queue.pop()?;
         if let Action::Start(job) = next {
             self.starts.begin(job);
         }
@@ -522,6 +507,6 @@ impl Supervisor {
     }
 
     fn push(&mut self, action: Action) {
-        self.fresh.push(action);
+        self.queue.push(action);
     }
 }

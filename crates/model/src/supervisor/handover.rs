@@ -112,7 +112,7 @@ impl Supervisor {
             if !half.is_down() {
                 self.busy.insert(id);
             }
-            self.dirty.insert(id);
+            self.unshown.add(id);
             let deadline = half.service.deadline();
             self.alarms.set(super::Alarm::Service(id), deadline);
         }

@@ -353,8 +353,7 @@ impl Supervisor {
     pub(super) fn forget_half(&mut self, id: Id) {
         self.write_one(id);
         self.alarms.set(Alarm::Service(id), None);
-        self.unwritten.remove(&id);
-        self.dirty.remove(&id);
+        self.unshown.forget(id);
         self.busy.remove(&id);
         if let Some(half) = self.half(id) {
             let (_, pid) = half.service.phase();

@@ -1,9 +1,6 @@
 //! One service at a time: events in, what the service decides out, and the
 //! consequences: its alarm, its state files, its end.
 
-use alloc::vec::Vec;
-use core::ops::Bound;
-
 use super::{Action, Alarm, Id, Job, Log, Supervisor};
 use crate::command::Command;
 use crate::service::{self, Event, Exit, Failure, Pid, Role};
@@ -93,7 +90,7 @@ impl Supervisor {
             self.busy.insert(id);
         }
         if half.is_stale() {
-            self.dirty.insert(id);
+            self.unshown.add(id);
         }
         let deadline = half.service.deadline();
         self.alarms.set(Alarm::Service(id), deadline);
@@ -221,17 +218,8 @@ impl Supervisor {
     /// those of the last round ended. What starts is written when the answer is
     /// there, or late.
     pub(super) fn write_some(&mut self) {
-        let from = self.written_last.map_or(Bound::Unbounded, Bound::Excluded);
-        let to = self.written_last.map_or(Bound::Unbounded, Bound::Included);
-        let after = self.dirty.range((from, Bound::Unbounded));
-        // Without a last one, all were after it.
-        let before = self.dirty.range((Bound::Unbounded, to));
-        let before = before.filter(|_| self.written_last.is_some());
-        let due = after.chain(before).copied();
-        let due = due.filter(|id| !self.starts.settle_soon(*id));
-        let due: Vec<Id> = due.take(WRITES_MAX).collect();
-        let is_all = due.len() < WRITES_MAX;
-        self.written_last = due.last().copied().filter(|_| !is_all);
+        let starts = &self.starts;
+        let due = self.unshown.next(WRITES_MAX, |id| !starts.settle_soon(id));
         for id in due {
             self.write_one(id);
         }
@@ -240,12 +228,12 @@ impl Supervisor {
     /// Whether state files are due that no round has written yet.
     pub(super) fn has_unwritten(&self) -> bool {
         // Only a handful start at a time.
-        self.dirty.iter().any(|id| !self.starts.settle_soon(*id))
+        self.unshown.any(|id| !self.starts.settle_soon(id))
     }
 
     /// Writes one service's files, if they are due.
     pub(super) fn write_one(&mut self, id: Id) {
-        if !self.dirty.remove(&id) {
+        if !self.unshown.take(id) {
             return;
         }
         if let Some(half) = self.half_mut(id).filter(|half| half.is_stale()) {
@@ -258,7 +246,7 @@ impl Supervisor {
     /// fifos, and a status. All is written when it has started, or at once if it
     /// does not.
     pub(super) fn write_first(&mut self, id: Id) {
-        self.dirty.insert(id);
+        self.unshown.add(id);
         let half = self.half(id).filter(|half| half.is_about_to_start());
         match half.map(Half::facts) {
             Some(facts) => self.push(Action::Show {
@@ -273,7 +261,7 @@ impl Supervisor {
     pub(super) fn not_written(&mut self, id: Id) {
         if let Some(half) = self.half_mut(id) {
             half.not_shown();
-            self.unwritten.insert(id);
+            self.unshown.fail(id);
             self.alarms
                 .set_by(Alarm::Rewrite, self.now.at.plus_ms(REWRITE_MS));
         }
@@ -281,6 +269,6 @@ impl Supervisor {
 
     /// Files that could not be written are due again.
     pub(super) fn mark_unwritten(&mut self) {
-        self.dirty.append(&mut self.unwritten);
+        self.unshown.try_again();
     }
 }
