@@ -8,6 +8,7 @@
 mod applet;
 mod called;
 mod engine;
+mod install;
 mod machine;
 mod outlet;
 mod personality;
@@ -16,8 +17,7 @@ mod service_entries;
 mod sys;
 
 use std::ffi::{CString, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 
 use applet::{APPLETS, Applet, Call};
@@ -122,9 +122,7 @@ fn by_first_argument(args: &[Vec<u8>]) -> u8 {
             say::print(&(names.join("\n") + "\n"));
             0
         }
-        // busybox's -s asks for symbolic links; these are no others.
-        Some(b"--install") if args.get(1).is_some_and(|arg| arg == b"-s") => install(args.get(2)),
-        Some(b"--install") => install(args.get(1)),
+        Some(b"--install") => install::run(args.get(1..).unwrap_or_default()),
         Some(name) => {
             if let Some(applet) = find(name) {
                 return run(applet, name, args.get(1..).unwrap_or_default());
@@ -172,7 +170,7 @@ fn version(name: &str) -> String {
 fn overview() -> String {
     let mut text = String::from(
         "usage: sunup APPLET [ARGUMENT...]\n       \
-         sunup --list | --install DIR | --version\n\n\
+         sunup --list | --install [--force] DIR | --version\n\n\
          sunup boots a Linux machine and keeps its services up. Applets:\n\n",
     );
     for a in APPLETS {
@@ -180,49 +178,4 @@ fn overview() -> String {
     }
     text.push_str("\n`sunup APPLET --help` says more.\n");
     text
-}
-
-/// Makes a symbolic link for each applet in `dir`, replacing older links only.
-fn install(dir: Option<&Vec<u8>>) -> u8 {
-    let Some(dir) = dir else {
-        say::line("sunup", "--install needs a directory, for example /sbin");
-        return 100;
-    };
-    let dir = std::path::Path::new(std::ffi::OsStr::from_bytes(dir));
-    let binary = match link_target() {
-        Ok(path) => path,
-        Err(e) => {
-            say::line(
-                "sunup",
-                format_args!("find my own path in /proc/self/exe: {e}"),
-            );
-            return 111;
-        }
-    };
-    let mut code = 0;
-    for a in APPLETS {
-        let link = dir.join(a.spec.name);
-        if let Err(e) = make_link(&binary, &link) {
-            say::line("sunup", format_args!("link {}: {e}", link.display()));
-            code = 111;
-        }
-    }
-    code
-}
-
-/// What links lead to: this binary, or the name by which it is busybox.
-fn link_target() -> std::io::Result<PathBuf> {
-    let path = std::ffi::OsStr::from_bytes(sys::env::exec_path());
-    if personality::is_busybox() {
-        std::path::absolute(path)
-    } else {
-        std::env::current_exe()
-    }
-}
-
-fn make_link(target: &std::path::Path, link: &std::path::Path) -> std::io::Result<()> {
-    if link.is_symlink() {
-        std::fs::remove_file(link)?;
-    }
-    std::os::unix::fs::symlink(target, link)
 }

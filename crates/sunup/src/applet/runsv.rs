@@ -2,7 +2,7 @@
 //!
 //! Files: `DIR/run`, `finish`, `down`, `control/`, `log/`, `supervise/`.
 //! Signals: TERM acts as the control byte `x`, USR2 executes the program anew. Exit codes: 0 when told to exit,
-//! 111 when the directory cannot be supervised, 100 for a wrong command line (as
+//! 111 when the directory cannot be supervised, 1 for a wrong command line (as
 //! busybox, 1 for both).
 
 use model::options::{Order, Spec};
@@ -23,7 +23,7 @@ const SPEC: Spec = Spec {
     order: Order::Posix,
     notes: "DIR/run is started, and restarted when it ends; see runsv(8) for DIR/finish,\n\
             DIR/log, DIR/down and DIR/control. `sv status DIR` shows what it does.",
-    usage_code: 100,
+    usage_code: 1,
 };
 
 fn run(call: &Call) -> u8 {

@@ -7,8 +7,8 @@
 //! to a keeper, or kills it as PID 1, for which INT counts as TERM. KILL: the services go on, and the next runsvdir takes
 //! them over. USR2 executes the program anew. The script of `-s` is run before the supervisor acts on TERM,
 //! HUP and USR2; as PID 1 it is run for INT and USR1, too, and is all that TERM does.
-//! The log argument shows standard error in the process title. Exit codes: 100
-//! for a wrong command line or a missing directory (as busybox, 1).
+//! The log argument shows standard error in the process title. Exit codes: 1
+//! for a wrong command line, 100 for a missing directory (as busybox, 1).
 
 use model::options::{Opt, Order, Spec};
 
@@ -40,15 +40,21 @@ const SPEC: Spec = Spec {
             is a service; new ones are started as soon as they appear. `sv` controls them.\n\
             LOG, at least seven bytes, is a place holder: standard error is shown in its place\n\
             by ps.",
-    usage_code: 100,
+    usage_code: 1,
 };
 
 fn run(call: &Call) -> u8 {
-    let (dir, log) = match call.args.operands.as_slice() {
-        [dir] => (dir, None),
-        [dir, log] => (dir, Some(log)),
-        _ => return usage_error(&SPEC, "name one directory of services"),
+    let [dir, behind @ ..] = call.args.operands.as_slice() else {
+        return usage_error(&SPEC, "name one directory of services");
     };
+    let (log, surplus) = behind.split_first().unzip();
+    if let Some(word) = surplus.and_then(<[_]>::first) {
+        let word = word.escape_ascii();
+        say::offer(
+            SPEC.name,
+            format_args!("takes no notice of {word} and what follows; is LOG to be quoted?"),
+        );
+    }
     let session = if call.args.has(b'P') {
         Session::Detached
     } else {
@@ -64,7 +70,7 @@ fn run(call: &Call) -> u8 {
         return unprepared(&e);
     }
     match log {
-        Some(log) if log.len() < TITLE_BYTES_MIN => say::line(
+        Some(log) if log.len() < TITLE_BYTES_MIN => say::offer(
             SPEC.name,
             format_args!(
                 "the log argument needs at least {TITLE_BYTES_MIN} bytes; going on without it"

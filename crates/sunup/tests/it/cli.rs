@@ -1,5 +1,6 @@
 //! The command line as a face: `--help`, `--version`, `--list`, `--install`, mistakes.
 
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
 
 use super::common::{Fixture, sunup, yield_until};
@@ -91,4 +92,79 @@ fn a_link_by_another_name_is_the_binary() {
     fixture.add(&format!("other -> {}", sunup().display()), "");
     let other = Command::new(fixture.path("other")).arg("--list").output();
     assert!(stdout(&other.unwrap()).contains("sv\n"));
+}
+
+/// In /sbin, `init` may lead to systemd.
+#[test]
+fn links_of_others_are_left_alone_and_named() {
+    let fixture = Fixture::new(&[
+        ("bin/init -> ../lib/systemd/systemd", ""),
+        ("bin/sv -> /opt/old/sunup", ""),
+        ("bin/mdev -> ../bin/busybox", ""),
+        ("bin/halt", "a file"),
+    ]);
+    let bin = fixture.path("bin");
+    let target = |name: &str| std::fs::read_link(bin.join(name)).ok();
+    let install = |args: &[&str]| {
+        let args: Vec<&str> = args.iter().copied().chain(bin.to_str()).collect();
+        let output = run(&[&["--install"][..], &args].concat());
+        let errors = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), errors)
+    };
+    let ours = std::fs::canonicalize(sunup()).unwrap();
+    let (code, errors) = install(&[]);
+    assert_eq!(code, Some(111));
+    let lines: Vec<&str> = errors.lines().collect();
+    assert_eq!(lines.len(), 2, "{errors}");
+    assert!(lines[0].contains("bin/halt: File exists"), "{errors}");
+    assert!(lines[1].contains("bin/init: it leads to ../lib/systemd/systemd"));
+    assert_eq!(target("init"), Some("../lib/systemd/systemd".into()));
+    for name in ["sv", "mdev", "getty"] {
+        assert_eq!(target(name), Some(ours.clone()), "{name}");
+    }
+    let (code, errors) = install(&["--force"]);
+    assert_eq!((code, errors.lines().count()), (Some(111), 1), "{errors}");
+    assert_eq!(target("init"), Some(ours));
+    let output = run(&["--install"]);
+    assert_eq!(output.status.code(), Some(100));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(!errors.contains("/sbin"), "{errors}");
+}
+
+/// What the README says for a system that you have, copied as it stands: all but the build.
+#[test]
+fn the_commands_of_the_readme_work_in_a_fresh_home() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (_, section) = readme.split_once("## On a system that you have").unwrap();
+    let (_, block) = section.split_once("```sh\n").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    let (build, script) = block.split_once('\n').unwrap();
+    assert_eq!(build, "cargo build --release -p sunup");
+    let fixture = Fixture::new(&[("home/", ""), ("target/any/release/", "")]);
+    let release = fixture.path("target/any/release/sunup");
+    std::os::unix::fs::symlink(sunup(), release).unwrap();
+    let mut supervisor = Command::new("sh")
+        .args(["-ec", script])
+        .env("HOME", fixture.path("home"))
+        .current_dir(fixture.path("."))
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let status = format!("{} status {}", "~/sunup/sv", "~/service/hello");
+    assert!(readme.contains(&status));
+    let text = yield_until(|| {
+        let mut sv = Command::new("sh");
+        let sv = sv.args(["-c", &status]).env("HOME", fixture.path("home"));
+        let text = stdout(&sv.output().unwrap());
+        text.starts_with("run: ").then_some(text)
+    });
+    assert!(text.contains("/service/hello: (pid "), "{text}");
+    let pid = rustix::process::Pid::from_child(&supervisor);
+    rustix::process::kill_process_group(pid, rustix::process::Signal::HUP).unwrap();
+    supervisor.wait().unwrap();
+    // The shell waits for it, or has become it; all have ended when nobody can write any more.
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut supervisor.stdout.unwrap(), &mut rest).unwrap();
 }

@@ -1033,3 +1033,42 @@ fn nobody_has_to_listen() {
     status(&fixture.path("scan/good"), "down", down);
     runsvdir.hang_up();
 }
+
+/// `runsvdir -P DIR log: .....`, where somebody forgot to quote.
+#[test]
+fn words_behind_the_log_do_not_matter() {
+    let fixture = Fixture::new(&[("service/a/run", SLEEP)]);
+    let bin = fixture.bin(&["runsvdir", "runsv"]);
+    let path = std::env::var("PATH").unwrap();
+    let mut child = Command::new(fixture.applet("runsvdir"))
+        .args(["-P", "service", "log:", "....", "...."])
+        .current_dir(fixture.path("."))
+        .env("PATH", format!("{}:{path}", bin.display()))
+        .spawn()
+        .unwrap();
+    let service = fixture.path("service/a");
+    wait_for("supervise", &[&service], || {
+        service.join("supervise").exists().then_some(())
+    });
+    wait_for("start", &[&service.join("supervise")], || {
+        read_status(&service).filter(running)
+    });
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    assert_eq!(super::common::wait_exit(&mut child).code(), Some(111));
+}
+
+/// Wrong calls exit as runit's.
+#[test]
+fn wrong_calls_exit_with_one() {
+    for (name, args) in [("runsvdir", &[][..]), ("runsvdir", &["-P"]), ("runsv", &[])] {
+        let code = |mut command: Command| command.args(args).output().unwrap().status.code();
+        let reference = code(Command::new(super::common::debian(name)));
+        assert_eq!(
+            code(super::common::applet(name)),
+            reference,
+            "{name} {args:?}"
+        );
+        assert_eq!(reference, Some(1));
+    }
+}
