@@ -246,7 +246,7 @@ impl Supervisor {
             lines_until: None,
         };
         unit.lines_until = unit.lines_wait(self.now.at);
-        self.next_unit = self.next_unit.max(opened.unit + 1);
+        self.next_unit = self.next_unit.max(opened.unit.saturating_add(1));
         self.by_identity.insert(opened.identity, opened.unit);
         self.units.insert(opened.unit, Box::new(unit));
         let log = opened.log.map(|found| (Role::Log, found));
