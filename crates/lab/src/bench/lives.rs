@@ -59,6 +59,8 @@ pub enum Life {
     Arrivals,
     /// Its one service fails at once.
     FalseStarts,
+    /// Its one service talks, and its supervisor is killed.
+    Lines,
     /// Everything else; if it is the first round, it is idle for a while.
     Whole(bool),
 }
@@ -79,6 +81,7 @@ impl Bench<'_> {
             }
             Life::Arrivals => self.arrivals(peer, n),
             Life::FalseStarts => self.false_starts(peer),
+            Life::Lines => self.lines_lost(peer),
             Life::Whole(first) => self.whole(peer, n, first),
         }
     }

@@ -26,6 +26,8 @@ pub enum Part {
     Stop,
     /// Wake-ups of an idle tree
     Idle,
+    /// Lines lost when the supervisor is killed
+    Lines,
     /// Throughput of the logger
     Log,
 }
@@ -52,6 +54,7 @@ pub enum What {
     FalseStarts,
     StopAll,
     WakeUps,
+    LinesLost,
     LogPlain,
     LogTai64n,
     LogHuman,
@@ -93,6 +96,7 @@ impl What {
             Self::FalseStarts => "sv start says ok, it fails at once",
             Self::StopAll => "sv stop of all",
             Self::WakeUps => "wake-ups, idle",
+            Self::LinesLost => "lines lost when the supervisor is killed twice within a second",
             Self::LogPlain => "log, plain",
             Self::LogTai64n => "log, TAI64N",
             Self::LogHuman => "log, date and time",
@@ -103,7 +107,7 @@ impl What {
     pub fn unit(self) -> &'static str {
         match self {
             Self::Memory | Self::PageTables | Self::KernelMemory => "KiB",
-            Self::Processes | Self::Descriptors | Self::WakeUps => "",
+            Self::Processes | Self::Descriptors | Self::WakeUps | Self::LinesLost => "",
             Self::FalseStarts => "%",
             Self::LogPlain | Self::LogTai64n | Self::LogHuman => "MB/s",
             _ => "ms",
@@ -136,7 +140,7 @@ impl What {
             (Self::RestartOne, _) => Target::AtMost(110.0),
             (Self::Status, 1000) => Target::AtMost(10.0),
             (Self::StopAll, 1000) => Target::AtMost(60.0),
-            (Self::WakeUps | Self::FalseStarts, _) => Target::AtMost(0.0),
+            (Self::WakeUps | Self::FalseStarts | Self::LinesLost, _) => Target::AtMost(0.0),
             (Self::LogPlain, _) => Target::ShareOfBare(0.7),
             (Self::LogTai64n | Self::LogHuman, _) => Target::ShareOfBare(0.5),
             _ => return None,

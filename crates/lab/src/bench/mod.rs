@@ -8,6 +8,7 @@
 
 mod chart;
 pub mod ear;
+mod lines;
 mod lives;
 mod logs;
 mod measures;
@@ -147,7 +148,7 @@ impl Options {
             jobs.extend(others.map(|n| Job::Live(Life::Start, *n)));
             jobs.push(Job::Live(Life::StartSessions, main));
         }
-        let apart = [Part::PickUp, Part::FalseStart, Part::Log];
+        let apart = [Part::PickUp, Part::FalseStart, Part::Lines, Part::Log];
         if bench.parts.iter().any(|part| !apart.contains(part)) {
             jobs.push(Job::Live(Life::Whole(true), main));
         }
@@ -156,6 +157,9 @@ impl Options {
         }
         if bench.has(Part::FalseStart) {
             jobs.push(Job::Live(Life::FalseStarts, 0));
+        }
+        if bench.has(Part::Lines) {
+            jobs.push(Job::Live(Life::Lines, 0));
         }
         if bench.has(Part::Log) {
             jobs.push(Job::Log);
@@ -181,6 +185,7 @@ impl std::fmt::Display for Job {
             Self::Live(Life::StartSessions, n) => write!(f, "start of {n} in sessions"),
             Self::Live(Life::Arrivals, n) => write!(f, "new services among {n}"),
             Self::Live(Life::FalseStarts, _) => write!(f, "starts of what fails"),
+            Self::Live(Life::Lines, _) => write!(f, "lines under kills"),
             Self::Live(Life::Whole(_), n) => write!(f, "life of {n}"),
             Self::Log => write!(f, "logs"),
         }
