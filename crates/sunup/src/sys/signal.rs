@@ -185,3 +185,19 @@ pub fn check(result: libc::c_int) -> io::Result<libc::c_int> {
         Ok(result)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No signal is sent by this (0), if the number were taken for all, or for a group.
+    #[test]
+    fn what_is_no_process_is_neither_a_group_nor_all() {
+        for pid in [0, u32::MAX, 1 << 31] {
+            for sent in [kill(pid, 0), kill_group(pid, 0)] {
+                assert_eq!(sent.unwrap_err().raw_os_error(), Some(libc::ESRCH), "{pid}");
+            }
+        }
+        assert!(kill(std::process::id(), 0).is_ok());
+    }
+}
