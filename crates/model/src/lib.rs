@@ -19,6 +19,7 @@ pub mod facts;
 pub mod format;
 pub mod getty;
 pub mod lines;
+pub mod losses;
 pub mod moment;
 pub mod options;
 pub mod pid1;

@@ -3,6 +3,11 @@
 
 use std::fmt::Display;
 use std::io::Write;
+use std::sync::Mutex;
+
+use model::losses::Losses;
+
+use crate::outlet::Outlet;
 
 /// A message of more bytes is cut: the longest path, each byte of it escaped, fits.
 const LINE_BYTES_MAX: usize = 20_000;
@@ -13,15 +18,30 @@ pub fn line(who: &str, what: impl Display) {
     drop(std::io::stderr().write_all(message(who, what).as_bytes()));
 }
 
-/// As [`line`], for a supervisor: says nothing if standard error takes no more
-/// at the moment, for example a pipe that nobody reads.
+/// What standard error did not take.
+static LOSSES: Mutex<Losses> = Mutex::new(Losses::new());
+
+/// As [`line`], for a supervisor, which never waits: what standard error does not take
+/// at the moment, for example a pipe that nobody reads, is counted, and the count is
+/// said before the next line for which there is room.
 pub fn offer(who: &str, what: impl Display) {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let stderr = rustix::stdio::stderr();
-    let mut fds = [PollFd::from_borrowed_fd(stderr, PollFlags::OUT)];
-    if poll(&mut fds, Some(&Timespec::default())) != Ok(0) {
-        line(who, what);
+    // There is one thread; a lock that is taken means a panic, and silence.
+    let Ok(mut losses) = LOSSES.try_lock() else {
+        return;
+    };
+    let text = message(who, what);
+    let opening = losses.opening(who);
+    let all = [opening.as_bytes(), text.as_bytes()].concat();
+    let stderr = Outlet::of(rustix::stdio::stderr());
+    let mut written = 0;
+    while let Some(rest) = all.get(written..).filter(|rest| !rest.is_empty()) {
+        match stderr.write(rest) {
+            Ok(n @ 1..) => written += n,
+            // The rest is lost; there is nobody to tell why.
+            _ => break,
+        }
     }
+    losses.written(&opening, text.as_bytes(), written);
 }
 
 /// The line that [`line`] writes: one line whatever a path in it holds, and

@@ -29,7 +29,7 @@ impl Voice {
 
     /// Says what somebody should know.
     pub fn say(&self, what: impl Display) {
-        say::line(SPEC.name, format_args!("{}: {what}", self.path.display()));
+        say::offer(SPEC.name, format_args!("{}: {what}", self.path.display()));
     }
 
     /// Says what is done, if that is wanted.

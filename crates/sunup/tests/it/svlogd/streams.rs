@@ -225,3 +225,21 @@ fn a_blocked_pipe_does_not_stop_other_logs() {
     drop(out);
     assert!(super::content(&fixture.path("other")) == numbers(200_000, 9));
 }
+
+/// What svlogd has to say does not stop it either, however long it is.
+#[test]
+fn a_full_pipe_on_standard_error_does_not_stop_the_service() {
+    let fixture = Fixture::new(&[("log/", "")]);
+    let (unread, pipe) = std::io::pipe().unwrap();
+    let mut command = tested();
+    // Each name that cannot be opened is told.
+    command.args(std::iter::repeat_n("n".repeat(5000), 40));
+    command.arg(fixture.path("log"));
+    let mut child = command.stdin(Stdio::piped()).stderr(pipe).spawn().unwrap();
+    drop(command);
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"1\n").unwrap();
+    let status = super::super::common::wait_exit(&mut child);
+    assert!(status.success());
+    assert_eq!(fs::read(fixture.path("log/current")).unwrap(), b"1\n");
+    drop(unread);
+}
