@@ -61,7 +61,7 @@ use scandir::{News, ScanDir};
 use signal_script::SignalScript;
 use starting::Starting;
 use title::Title;
-use upgrade::{Called, Upgrade};
+use upgrade::Upgrade;
 
 /// Ready descriptors taken from the kernel in one turn.
 const EVENTS_MAX: usize = 64;
@@ -139,8 +139,7 @@ pub struct Engine {
     signal_script: Option<SignalScript>,
     /// Adopted processes whose exit status is still to come.
     late: Late,
-    called: Called,
-    upgrade: Option<Upgrade>,
+    upgrade: Upgrade,
     heritage: Option<Heritage>,
     /// There were too few descriptors.
     is_short: bool,
@@ -179,8 +178,7 @@ impl Engine {
             title: None,
             signal_script: None,
             late: Late::default(),
-            called: Called::now(),
-            upgrade: None,
+            upgrade: Upgrade::new(),
             heritage,
             is_short: false,
             table: Table::new(),

@@ -33,24 +33,39 @@ const SETTLING_MS: u64 = 5000;
 /// Exit code of a trial that has said itself what is wrong.
 const SAID: u8 = 127;
 
+/// Executing the program anew: by what words, and how far it is.
+pub struct Upgrade {
+    called: Called,
+    stage: Option<Stage>,
+}
+
 /// How this program was called.
-pub struct Called {
+struct Called {
     path: Option<CString>,
     argv: Vec<CString>,
 }
 
 /// How far an upgrade is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Upgrade {
+enum Stage {
     /// The program tells its version, until the moment at most.
     Trial(Pid, Instant),
     /// It is executed as soon as nothing is in the way, or at the moment.
     Due(Instant),
 }
 
+impl Upgrade {
+    /// None is under way. To be made before the arguments are written over.
+    pub fn new() -> Self {
+        Self {
+            called: Called::now(),
+            stage: None,
+        }
+    }
+}
+
 impl Called {
-    /// To be asked for before the arguments are written over.
-    pub fn now() -> Self {
+    fn now() -> Self {
         let argv = std::env::args_os().filter_map(|arg| CString::new(arg.into_vec()).ok());
         Self {
             path: path().and_then(|path| CString::new(path.into_vec()).ok()),
@@ -78,15 +93,15 @@ fn path() -> Option<OsString> {
 impl Engine {
     /// USR2: tries the program, unless the supervision ends.
     pub(super) fn begin_upgrade(&mut self) {
-        if self.core.is_ending() || self.upgrade.is_some() {
+        if self.core.is_ending() || self.upgrade.stage.is_some() {
             return;
         }
         match self.try_program() {
             Ok(pid) => {
                 let until = clock::now().plus_ms(TRIAL_MS);
-                self.upgrade = Some(Upgrade::Trial(pid as Pid, until));
+                self.upgrade.stage = Some(Stage::Trial(pid as Pid, until));
             }
-            Err(e) => self.no_upgrade(&format!("start {}: {e}", self.called.shown())),
+            Err(e) => self.no_upgrade(&format!("start {}: {e}", self.upgrade.called.shown())),
         }
     }
 
@@ -98,8 +113,8 @@ impl Engine {
     }
 
     fn try_program(&self) -> io::Result<spawn::Pid> {
-        let name = self.called.argv.first();
-        let (Some(path), Some(name)) = (&self.called.path, name) else {
+        let name = self.upgrade.called.argv.first();
+        let (Some(path), Some(name)) = (&self.upgrade.called.path, name) else {
             return Err(io::Error::other("its path is not known"));
         };
         let argv = [name.clone(), c"--version".to_owned()];
@@ -109,32 +124,32 @@ impl Engine {
             // Without it, the version is seen by somebody.
             let _ = null.and_then(rustix::stdio::dup2_stdout);
             let e = spawn::exec(path, &argv, None);
-            self.no_upgrade(&format!("start {}: {e}", self.called.shown()));
+            self.no_upgrade(&format!("start {}: {e}", self.upgrade.called.shown()));
             SAID
         })
     }
 
     /// A child that is no service's ended; perhaps the trial.
     pub(super) fn trial_ended(&mut self, pid: Pid, status: i32) {
-        if !matches!(self.upgrade, Some(Upgrade::Trial(trial, _)) if trial == pid) {
+        if !matches!(self.upgrade.stage, Some(Stage::Trial(trial, _)) if trial == pid) {
             return;
         }
-        self.upgrade = (status == 0).then(|| Upgrade::Due(clock::now().plus_ms(SETTLING_MS)));
+        self.upgrade.stage = (status == 0).then(|| Stage::Due(clock::now().plus_ms(SETTLING_MS)));
         if status != 0 && status != i32::from(SAID) << 8 {
             let how = match status & 0x7f {
                 0 => format!("exit code {}", status >> 8),
                 signal => format!("ended by signal {signal}"),
             };
-            self.no_upgrade(&format!("{} --version: {how}", self.called.shown()));
+            self.no_upgrade(&format!("{} --version: {how}", self.upgrade.called.shown()));
         }
     }
 
     /// When [`Engine::upgrade_if_due`] is to be called at the latest.
     pub(super) fn upgrade_deadline(&self) -> Option<Instant> {
-        match self.upgrade? {
-            Upgrade::Trial(_, until) => Some(until),
+        match self.upgrade.stage? {
+            Stage::Trial(_, until) => Some(until),
             // A script's end comes by itself.
-            Upgrade::Due(latest) => (!self.is_telling()).then_some(latest),
+            Stage::Due(latest) => (!self.is_telling()).then_some(latest),
         }
     }
 
@@ -142,24 +157,24 @@ impl Engine {
     /// action is done, and the state files are written.
     pub(super) fn upgrade_if_due(&mut self) {
         let now = clock::now();
-        match self.upgrade {
-            Some(Upgrade::Trial(pid, until)) if until <= now => {
+        match self.upgrade.stage {
+            Some(Stage::Trial(pid, until)) if until <= now => {
                 // Its end says so; once is enough.
                 drop(signal::kill(pid, signal::SIGKILL));
-                self.upgrade = Some(Upgrade::Trial(pid, Instant(u64::MAX)));
+                self.upgrade.stage = Some(Stage::Trial(pid, Instant(u64::MAX)));
             }
-            None | Some(Upgrade::Trial(..)) => {}
-            Some(Upgrade::Due(_)) if self.core.is_ending() => self.upgrade = None,
-            Some(Upgrade::Due(latest)) => {
+            None | Some(Stage::Trial(..)) => {}
+            Some(Stage::Due(_)) if self.core.is_ending() => self.upgrade.stage = None,
+            Some(Stage::Due(latest)) => {
                 let settles = self.scan_dir.as_ref().is_some_and(ScanDir::is_settling);
                 if !self.is_telling() && (!settles || latest <= now) {
-                    self.upgrade = None;
+                    self.upgrade.stage = None;
                     while !self.starting.is_empty() {
                         self.take_all_answers(None);
                         self.act();
                     }
                     if let Err(e) = self.exec_program() {
-                        self.no_upgrade(&format!("start {}: {e}", self.called.shown()));
+                        self.no_upgrade(&format!("start {}: {e}", self.upgrade.called.shown()));
                     }
                 }
             }
@@ -167,7 +182,7 @@ impl Engine {
     }
 
     fn exec_program(&self) -> io::Result<()> {
-        let Some(path) = &self.called.path else {
+        let Some(path) = &self.upgrade.called.path else {
             return Ok(());
         };
         let mut will = Will::new();
@@ -183,7 +198,7 @@ impl Engine {
         }
         let description = will.seal()?;
         will.kept.push(description.as_fd());
-        let mut argv = self.called.argv.clone();
+        let mut argv = self.upgrade.called.argv.clone();
         // The title goes on with what it shows.
         if let (Some(last), Some(title)) = (argv.last_mut(), &self.title) {
             *last = CString::new(Title::text(title))?;
