@@ -372,3 +372,18 @@ fn a_supervisor_that_ends_shows_no_loop() {
     assert_eq!(world.shown.last(), Some(&None));
     assert_eq!(world.said.len(), 1);
 }
+
+/// A zombie that waits to be reaped does not live.
+#[test]
+fn a_life_ends_when_it_ended() {
+    let mut world = World::new();
+    for _ in 0..5 {
+        let pid = world.core.service(MAIN).unwrap().phase().1;
+        let ended = world.now.plus_ms(10);
+        world.now = world.now.plus_ms(5000);
+        world.feed(Input::ChildEnded(pid, FAILED, ended));
+        world.feed(Input::Command(MAIN, Command::Up));
+    }
+    assert_eq!(world.said.len(), 1, "{:?}", world.said);
+    assert!(world.said[0].contains("crash loop"));
+}

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use model::adoption::{self, Evidence, Inheritance, Seen};
 use model::format::adopt::{Record, World};
@@ -110,8 +110,9 @@ fn look_at(record: &Record) -> io::Result<Option<(OwnedFd, Seen)>> {
 
 /// The pipe from a service to its logger.
 pub struct LogPipe {
-    /// The logger's standard input.
-    pub read: OwnedFd,
+    /// The logger's standard input. Where descriptors are short it is opened only when
+    /// the logger starts, or the other end is closed.
+    read: Option<OwnedFd>,
     /// The service's standard output, open for reading too (where /proc is), so
     /// that a service whose logger and supervisor are both dead meets a full pipe
     /// at worst, not SIGPIPE. Closed to end the logger.
@@ -132,12 +133,45 @@ impl LogPipe {
         let read = aside(read)?;
         let both = reopen(&format!("/proc/self/fd/{}", read.as_raw_fd()), OFlags::RDWR)?;
         let write = Some(both.map_or_else(|| aside(write), Ok)?);
-        Ok(Self { read, write })
+        Ok(Self::again(Some(read), write))
+    }
+
+    /// As a predecessor in this process left it.
+    pub const fn again(read: Option<OwnedFd>, write: Option<OwnedFd>) -> Self {
+        Self { read, write }
     }
 
     /// The pipe's inode, for the records; 0 if the kernel will not say.
     pub fn inode(&self) -> u64 {
-        rustix::fs::fstat(&self.read).map_or(0, |s| s.st_ino)
+        let found = self.any().map(rustix::fs::fstat);
+        found.map_or(0, |found| found.map_or(0, |found| found.st_ino))
+    }
+
+    /// One of its ends.
+    pub fn any(&self) -> Option<BorrowedFd<'_>> {
+        self.read().or(self.write.as_ref().map(AsFd::as_fd))
+    }
+
+    /// The logger's end, if it is open.
+    pub fn read(&self) -> Option<BorrowedFd<'_>> {
+        self.read.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Before the logger starts, or the other end is closed: its end is to be open.
+    pub fn begin(&mut self) {
+        if let (None, Some(write)) = (&self.read, &self.write) {
+            let path = format!("/proc/self/fd/{}", write.as_raw_fd());
+            // Without it the logger is not started now, but later.
+            self.read = reopen(&path, OFlags::RDONLY).ok().flatten();
+        }
+    }
+
+    /// Nothing is done for now, and descriptors are short: the other end is enough to
+    /// open this one again, by /proc.
+    pub fn rest(&mut self) {
+        if self.write.is_some() {
+            self.read = None;
+        }
     }
 
     fn open(record: &Record, fd: u32) -> io::Result<Option<Self>> {
@@ -148,10 +182,7 @@ impl LogPipe {
             return Ok(None);
         }
         let ends = reopen(&path, OFlags::RDONLY)?.zip(reopen(&path, OFlags::RDWR)?);
-        Ok(ends.map(|(read, write)| Self {
-            read,
-            write: Some(write),
-        }))
+        Ok(ends.map(|(read, write)| Self::again(Some(read), Some(write))))
     }
 }
 

@@ -1,9 +1,9 @@
 //! The directory of a service or logger, held open: whatever its path becomes,
 //! this is it.
 //!
-//! A process that is no child of ours is watched by a descriptor. Where descriptors
-//! run short it takes the place of this one, so that as many services as were
-//! started can be taken over. While it is away, the directory is found by the path
+//! Where descriptors run short it is closed while nothing is done in it, so that more
+//! services can be supervised, and those that were started can be taken over: then
+//! each process is watched by a descriptor. While it is away, the directory is found by the path
 //! of the lock in it, which the kernel knows, or by its own name, and must be the
 //! same. A directory that cannot be found again holds its service up: that is why
 //! it stays open where it can.

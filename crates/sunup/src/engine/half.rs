@@ -96,12 +96,10 @@ impl Half {
         self.place.come_back(self.supervise.record_fd(), path);
     }
 
-    /// Nothing is done for now, and descriptors are short: that of the process has
-    /// the directory's place, or what was opened for the moment has its own.
+    /// Nothing is done for now, and descriptors are short: the directory is closed if
+    /// it can be found again, else what was opened for the moment has its own place.
     pub fn rest(&mut self) {
-        if self.pidfd.is_some() {
-            self.place.go_away(self.supervise.record_fd());
-        }
+        self.place.go_away(self.supervise.record_fd());
         self.place.settle();
     }
 

@@ -88,7 +88,7 @@ impl<'e> Will<'e> {
         if let Some(pipe) = &unit.pipe {
             let _ = write!(self.text, "pipe {id}");
             let write = pipe.write.as_ref().map(AsFd::as_fd);
-            self.descriptors([("read", Some(pipe.read.as_fd())), ("write", write)].into_iter());
+            self.descriptors([("read", pipe.read()), ("write", write)].into_iter());
         }
     }
 
@@ -235,9 +235,10 @@ impl Heritage {
         if !self.is_whole(words) {
             return None;
         }
-        let read = self.take(words, "read")?;
+        let read = self.take(words, "read");
         let write = self.take(words, "write");
-        Some(LogPipe { read, write })
+        let is_there = read.is_some() || write.is_some();
+        is_there.then(|| LogPipe::again(read, write))
     }
 
     /// The pipe that feeds the title, if there was one.

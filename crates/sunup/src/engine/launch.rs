@@ -160,7 +160,12 @@ impl Launcher {
             Role::Main => pipe
                 .and_then(|p| p.write.as_ref())
                 .map(|write| (write.as_raw_fd(), 1)),
-            Role::Log => pipe.map(|p| (p.read.as_raw_fd(), 0)),
+            Role::Log => match pipe.map(super::adopt::LogPipe::read) {
+                None => None,
+                Some(Some(read)) => Some((read.as_raw_fd(), 0)),
+                // It cannot be opened again for now.
+                Some(None) => return Err(Errno::MFILE.into()),
+            },
         };
         let phase = match program {
             Program::Run => Some(Phase::Run),

@@ -122,6 +122,15 @@ impl OpenUnit {
         Ok(Log::Opened(found))
     }
 
+    /// Nothing is done for now, and descriptors are short: a service with its logger
+    /// keeps five.
+    pub fn rest(&mut self) {
+        self.halves_mut().for_each(|(_, half)| half.rest());
+        if let Some(pipe) = &mut self.pipe {
+            pipe.rest();
+        }
+    }
+
     /// The service, and the logger if there is one.
     pub fn halves_mut(&mut self) -> impl Iterator<Item = (Role, &mut Half)> {
         let log = self.log.as_deref_mut().map(|log| (Role::Log, log));

@@ -14,6 +14,7 @@ use model::service::{Pid, Role};
 use model::supervisor::{self, Action, Id, Input, Supervisor, UnitId};
 use rustix::fs::{AtFlags, statat};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
 use super::adopt::LogPipe;
 use super::half::About;
@@ -22,7 +23,12 @@ use super::scandir::ScanDir;
 use super::supervise::OpenError;
 use super::{Engine, Token, keeper, supervise};
 use crate::say;
+use crate::sys::descriptors::FLEETING;
 use crate::sys::signal;
+
+/// What is open besides while a service and its logger are opened: their directories
+/// and the other end of the pipe.
+const OPENING: usize = 4;
 
 impl Engine {
     /// Does one action; the result is its answer.
@@ -35,7 +41,7 @@ impl Engine {
             self.launcher.wait();
         }
         if let Some(unit) = unit.and_then(|unit| self.units.get_mut(&unit)) {
-            unit.halves_mut().for_each(|(_, half)| half.rest());
+            unit.rest();
         }
         answer
     }
@@ -49,8 +55,7 @@ impl Engine {
         }
         self.is_short = true;
         self.launcher.wait();
-        let halves = self.units.values_mut().flat_map(|unit| unit.halves_mut());
-        halves.for_each(|(_, half)| half.rest());
+        self.units.values_mut().for_each(|unit| unit.rest());
         true
     }
 
@@ -63,6 +68,9 @@ impl Engine {
         for (role, half) in unit.halves_mut() {
             let id = Id { unit: id, role };
             half.begin(|| path_of(self.scan_dir.as_ref(), &self.core, id));
+        }
+        if let Some(pipe) = &mut unit.pipe {
+            pipe.begin();
         }
     }
 
@@ -101,6 +109,7 @@ impl Engine {
             }
             Action::ClosePipe(unit) => {
                 if let Some(pipe) = self.units.get_mut(&unit).and_then(|u| u.pipe.as_mut()) {
+                    pipe.begin();
                     pipe.write = None;
                 }
             }
@@ -231,7 +240,7 @@ impl Engine {
     /// How much its logger left. What cannot be told is taken for nothing.
     fn look_at_pipe(&self, unit: UnitId) -> Input {
         let pipe = self.units.get(&unit).and_then(|unit| unit.pipe.as_ref());
-        let bytes = pipe.and_then(|pipe| rustix::io::ioctl_fionread(&pipe.read).ok());
+        let bytes = pipe.and_then(|pipe| rustix::io::ioctl_fionread(pipe.any()?).ok());
         let bytes = bytes.unwrap_or(0).try_into().unwrap_or(u32::MAX);
         Input::PipeSeen(unit, bytes)
     }
@@ -295,7 +304,12 @@ impl Engine {
         };
         let obstacle = match Place::open(&scan_dir.path_of(name)) {
             Ok(place) if place.identity == identity => match self.open_unit(unit, name, place) {
-                Ok(opened) => return opened,
+                Ok(opened) if self.is_for_good(&opened) => return opened,
+                Ok(_) => {
+                    drop(self.remove(unit));
+                    let e = std::io::Error::from(Errno::MFILE);
+                    Some(format!("{}: open: {e}", name.escape_ascii()))
+                }
                 Err(text) => Some(text),
             },
             Ok(_) => None,
@@ -307,6 +321,28 @@ impl Engine {
             }
         };
         Input::NotOpened(identity, obstacle)
+    }
+
+    /// Whether a unit that was opened stays so. Where descriptors are short nothing is
+    /// begun that a successor could not take over: it needs one for each process, too.
+    fn is_for_good(&self, opened: &Input) -> bool {
+        let Input::Opened(found) = opened else {
+            return true;
+        };
+        let lives = found.main.adopted || found.log.as_ref().is_some_and(|log| log.adopted);
+        !self.is_short || lives || self.leaves_room()
+    }
+
+    fn leaves_room(&self) -> bool {
+        let limit = getrlimit(Resource::Nofile).current;
+        let open = std::fs::read_dir("/proc/self/fd").map(Iterator::count);
+        let (Some(limit), Ok(open)) = (limit, open) else {
+            return true;
+        };
+        let units = self.units.values();
+        let halves = units.flat_map(|unit| [Some(&unit.main), unit.log.as_deref()]);
+        let unwatched = halves.flatten().filter(|half| half.pidfd.is_none()).count();
+        ((open + unwatched + OPENING) as u64) < limit.saturating_sub(FLEETING as u64)
     }
 
     /// Opens a service directory, or says what is in the way.

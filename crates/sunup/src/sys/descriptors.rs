@@ -11,7 +11,7 @@ const COPIED: RawFd = 64;
 
 /// So many of those numbers are never kept: where descriptors run short, those
 /// that are needed for a moment are still to be had, and what goes on can be dealt with.
-const FLEETING: RawFd = 8;
+pub const FLEETING: RawFd = 8;
 
 /// Moves a descriptor that is kept for long out of the way of starts: else it is
 /// among those that each child copies and closes. Without room there it stays.

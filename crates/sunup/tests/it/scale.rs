@@ -83,6 +83,52 @@ fn what_was_started_is_taken_over_with_as_few_descriptors() {
     });
 }
 
+/// With too few descriptors for all, those that run are taken over before others start.
+#[test]
+fn what_runs_is_taken_over_before_anything_is_started() {
+    const SERVICES: usize = 60;
+    thread::scope(|all| {
+        for limit in [64, 100, 200] {
+            all.spawn(move || {
+                let fixture = Fixture::new(&[]);
+                let home = |n: usize| format!("scan/{n}");
+                for home in (0..SERVICES).map(home) {
+                    fixture.add(&format!("{home}/run"), SLEEP);
+                    fixture.add(&format!("{home}/log/run"), SLEEP);
+                }
+                let mut first = Runsvdir::start_limited(&fixture, limit);
+                wait_for("complaint", &[&fixture.path("")], || {
+                    first.said().contains("Too many open files").then_some(())
+                });
+                kill(first.child.id(), Signal::KILL);
+                wait_exit(&mut first.child);
+                std::mem::forget(first);
+                let dirs = (0..SERVICES).flat_map(|n| [home(n), format!("{}/log", home(n))]);
+                let dirs: Vec<_> = dirs.map(|dir| fixture.path(&dir)).collect();
+                let pid = |dir: &std::path::PathBuf| Some((dir.clone(), recorded(dir)?));
+                let living: Vec<_> = dirs.iter().filter_map(pid).collect();
+                assert!(living.len() >= 4, "{limit}: {}", living.len());
+                let second = Runsvdir::start_limited(&fixture, limit);
+                for (dir, pid) in &living {
+                    status(dir, "run", |s| running(s) && s.pid == *pid);
+                    wait_for("successor", &[&dir.join("supervise")], || {
+                        (lock_holder(dir) == Some(second.child.id())).then_some(())
+                    });
+                }
+                second.hang_up();
+                assert!(living.iter().all(|(_, pid)| !lives(*pid)), "{limit}");
+            });
+        }
+    });
+}
+
+/// The process that the record in `supervise/lock` names, if it lives.
+fn recorded(dir: &std::path::Path) -> Option<u32> {
+    let record = fs::read(dir.join("supervise/lock")).ok()?;
+    let record = model::format::adopt::decode(&record)?;
+    Some(record.pid).filter(|pid| lives(*pid))
+}
+
 /// A second supervisor has `spare` descriptors more than the first had in use.
 fn take_over(services: usize, programs: &[&str], spare: usize) {
     let fixture = Fixture::new(&[("scan/", "")]);

@@ -187,3 +187,22 @@ fn state_files_do_not_wait_for_the_last_of_many() {
     // The test may be slow where the supervisor is not; the other way round it is never in time.
     assert!((0..TRIES).any(|_| is_shown_in_time()));
 }
+
+/// Whoever ends at once, and how many they are, others are heard.
+#[test]
+fn two_thousand_that_end_at_once_make_nobody_deaf() {
+    let fixture = Fixture::new(&[("scan/good/run", SLEEP)]);
+    for n in 0..2000 {
+        fixture.add(&format!("scan/{n}/run"), "#!/bin/sh\nexit 1\n");
+    }
+    let runsvdir = Runsvdir::start(&fixture);
+    let good = fixture.path("scan/good");
+    wait_for("crash loop", &[&fixture.path("")], || {
+        runsvdir.said().contains("crash loop").then_some(())
+    });
+    let before = status(&good, "run", running).pid;
+    let restarted = sv(&["restart"]).arg(&good).status().unwrap();
+    assert!(restarted.success());
+    assert_ne!(status(&good, "run", running).pid, before);
+    runsvdir.hang_up();
+}
