@@ -68,7 +68,7 @@ impl List {
     /// What is wrong with the list of the references marked `letter` in the table,
     /// given docs/compatibility.md and the names of the tests that there are.
     pub fn mistakes(&self, letter: char, document: &str, tests: &[String]) -> Vec<String> {
-        let rows = rows(document);
+        let (rows, items) = (rows(document), items(document));
         let mut mistakes = Vec::new();
         for (test, reasons) in &self.fails {
             if !tests.contains(test) {
@@ -79,9 +79,7 @@ impl List {
                     Reason::Defect(number) => rows
                         .get(number)
                         .is_some_and(|row| row.is_of(letter) && row.tests.contains(test)),
-                    Reason::Difference(words) => document
-                        .lines()
-                        .any(|line| line.starts_with("- ") && line.contains(words)),
+                    Reason::Difference(words) => items.iter().any(|item| item.contains(words)),
                 };
                 if !stands {
                     mistakes.push(format!("{test}: docs/compatibility.md lacks {reason:?}"));
@@ -156,6 +154,22 @@ impl Row {
     fn says(&self, words: &[&str]) -> bool {
         words.iter().any(|word| self.shown_by.contains(word))
     }
+}
+
+/// The items of the document's lists, each as one line.
+fn items(document: &str) -> Vec<String> {
+    let mut items: Vec<String> = Vec::new();
+    let mut inside = false;
+    for line in document.lines() {
+        if line.starts_with("- ") {
+            items.push(line.to_owned());
+        } else if inside && line.starts_with("  ") {
+            let item = items.last_mut().into_iter();
+            item.for_each(|item| item.extend([" ", line.trim()]));
+        }
+        inside = line.starts_with("- ") || inside && line.starts_with("  ");
+    }
+    items
 }
 
 /// Rows look like `| D1 | R, B: what is wrong | shown by |`.

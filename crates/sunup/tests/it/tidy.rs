@@ -299,6 +299,19 @@ fn links_in_documents_lead_somewhere() {
     assert!(count > 10, "only {count} links were found");
 }
 
+/// Tables apart, which have one line for a row.
+#[test]
+fn lines_of_documents_fit_a_window() {
+    let is_document = |s: &Source| s.is_markdown() || s.path.starts_with("man/");
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|s| is_document(s)) {
+        let lines = source.text.lines().zip(1..);
+        let long = lines.filter(|(line, _)| line.chars().count() > 120 && !line.starts_with('|'));
+        found.extend(long.map(|(_, number)| format!("{}:{number}", source.path)));
+    }
+    assert_none("a line of a document has 120 characters at most", &found);
+}
+
 /// Words in backticks, outside of code blocks.
 fn quoted(text: &str) -> Vec<String> {
     let prose = text.split("```").step_by(2).collect::<String>();
