@@ -163,7 +163,7 @@ impl Bench<'_> {
         let cost = processes::cost(&tree.supervisors()?)?;
         let kernel_kib = processes::kernel_memory_kib()?.saturating_sub(kernel_before_kib);
         let per_service = |sum: u32| f64::from(sum) / f64::from(tree.n() as u32);
-        self.add(What::Memory, tree, per_service(cost.pss_kib));
+        self.add(What::Memory, tree, per_service(cost.anonymous_kib));
         self.add(What::PageTables, tree, per_service(cost.page_tables_kib));
         self.add(What::KernelMemory, tree, per_service(kernel_kib));
         self.add(What::Processes, tree, f64::from(cost.processes));

@@ -103,8 +103,9 @@ pub struct Cost {
     pub processes: u32,
     /// Open descriptors of all of them.
     pub descriptors: u32,
-    /// Their proportional share of memory in KiB (`Pss` of proc(5)).
-    pub pss_kib: u32,
+    /// Memory of their own in KiB (`Pss_Anon` of proc(5)): what a program's file holds
+    /// as well is not counted, for the kernel may drop it, and all share it.
+    pub anonymous_kib: u32,
     /// Their page tables in KiB (`VmPTE`).
     pub page_tables_kib: u32,
 }
@@ -120,7 +121,7 @@ pub fn cost(pids: &[Pid]) -> Result<Cost> {
         };
         cost.processes += 1;
         cost.descriptors += fs::read_dir(format!("{dir}/fd"))?.count() as u32;
-        cost.pss_kib += field(&read("smaps_rollup")?, "Pss:");
+        cost.anonymous_kib += field(&read("smaps_rollup")?, "Pss_Anon:");
         cost.page_tables_kib += field(&read("status")?, "VmPTE:");
     }
     Ok(cost)

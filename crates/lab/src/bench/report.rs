@@ -185,14 +185,23 @@ fn notes(results: &Results) -> String {
 
 /// How it was done, for those who read the figures.
 const METHOD: &str = "\
-- The service is a static program of 200 bytes that writes its pid and the time to a pipe as its first act and then pauses; it is `run` itself, there is no shell. \"Up\" is the service's own word.
-- `bare` is the limit: a loop of vfork and exec that supervises nothing, and that waits for a service which it has killed and starts another; for logs, `cat` into a file.
-- The peers take turns within each round, each with fresh directories on a tmpfs. Cells are medians of all samples. The machine and what else it does changes the times; ratios of one run hold.
-- Memory is the share (Pss) of all processes of the supervisor, kernel memory the growth of slab, kernel stacks and page tables of the whole machine, with the services' own.
-- Restarts kill one service after another, each more than a second old, for supervisors hold younger ones back. A new service comes by a rename or as a link; s6 does not look by itself and is told to.
-- `sv status` of s6 is a process for each service, and so is its stop; daemontools' commands do not wait, so what counts is when the service is up, or all are gone.
-- `sv restart` of sunup ends when the new process has lived for 100 ms, for a start of what fails at once is none; runit and busybox look every 420 ms. What the supervisor needs is the row with the time at which the service is up.
-- What fails at once is started a hundred times at the same time, while twice as many processes as there are processors keep the machine busy.
+- The service is a static program of 200 bytes that writes its pid and the time to a pipe as its first act and
+  then pauses; it is `run` itself, there is no shell. \"Up\" is the service's own word.
+- `bare` is the limit: a loop of vfork and exec that supervises nothing, and that waits for a service which it
+  has killed and starts another; for logs, `cat` into a file.
+- The peers take turns within each round, each with fresh directories on a tmpfs. Cells are medians of all
+  samples. The machine and what else it does changes the times; ratios of one run hold.
+- Memory is that of all processes of the supervisor without their programs' files (Pss_Anon), kernel memory the
+  growth of slab, kernel stacks and page tables of the whole machine, with the services' own.
+- Restarts kill one service after another, each more than a second old, for supervisors hold younger ones back.
+  A new service comes by a rename or as a link; s6 does not look by itself and is told to.
+- `sv status` of s6 is a process for each service, and so is its stop; daemontools' commands do not wait, so
+  what counts is when the service is up, or all are gone.
+- `sv restart` of sunup ends when the new process has lived for 100 ms, for a start of what fails at once is
+  none; runit and busybox look every 420 ms. What the supervisor needs is the row with the time at which the
+  service is up.
+- What fails at once is started a hundred times at the same time, while twice as many processes as there are
+  processors keep the machine busy.
 - Logs are lines of 100 bytes through a pipe, files of 10 MB, 10 kept.
 - dinit is not in Debian 12 and is not measured.
 ";
