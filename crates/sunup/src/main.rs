@@ -25,6 +25,7 @@ use called::{base_name, is_link_to};
 use model::options::{self, Asked};
 
 fn main() -> ExitCode {
+    sys::arguments::remember();
     #[cfg(debug_assertions)]
     sys::heap::refusal::by_environment();
     let args: Vec<Vec<u8>> = std::env::args_os().map(OsString::into_vec).collect();

@@ -1,5 +1,6 @@
 //! The only home of `unsafe`: what neither std nor rustix offers safely.
 
+pub mod arguments;
 pub mod child;
 pub mod clock;
 pub mod credentials;
