@@ -1,4 +1,4 @@
-//! The bytes of `supervise/control` (runsv(8), CONTROL), one table both ways.
+//! The bytes of `supervise/control` (service-directory(5)), one table both ways.
 
 /// A signal that a control byte sends, by its name there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -106,7 +106,7 @@ pub const SETTINGS: [Setting; 1] = [Setting {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Scripts(u16);
 
-/// Every letter that a script may have (runsv(8)).
+/// Every letter that a script may have (service-directory(5)).
 const LETTERS: &[u8; 13] = b"utdxpchaiqk12";
 
 impl Scripts {

@@ -197,7 +197,8 @@ impl OpenUnit {
         found.err() != Some(Errno::NOENT)
     }
 
-    /// Whether a script `control/LETTER` exists and is executable (runsv(8)).
+    /// Whether a script `control/LETTER` exists and is executable
+    /// (service-directory(5)).
     fn has_script(&self, letter: u8) -> bool {
         let name = ["control/", &char::from(letter).to_string()].concat();
         statat(self.main.home(), name, AtFlags::empty())

@@ -1,5 +1,5 @@
 //! The directory `supervise`: lock, fifos and state files of one service or
-//! logger, byte for byte as runit's runsv keeps them (runsv(8)). The lock, which
+//! logger, byte for byte as runit's runsv keeps them (service-directory(5)). The lock, which
 //! is empty there, holds the record of the process ([`adopt`]): each child writes
 //! it by the descriptor that its supervisor has anyway, which costs a start a
 //! fifth of what a file of its own would.

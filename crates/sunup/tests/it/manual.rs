@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process;
+
+use model::command::Command;
+use model::settings::Scripts;
 
 use super::common::sunup;
 
@@ -16,7 +19,7 @@ fn man() -> PathBuf {
 }
 
 fn stdout(args: &[&str]) -> String {
-    let output = Command::new(sunup()).args(args).output().unwrap();
+    let output = process::Command::new(sunup()).args(args).output().unwrap();
     assert!(output.status.success(), "{args:?}");
     String::from_utf8(output.stdout).unwrap()
 }
@@ -232,7 +235,7 @@ fn every_page_renders_without_a_warning() {
             assert!(man().join(other).exists(), "{}", path.display());
             continue;
         }
-        let lint = Command::new("mandoc")
+        let lint = process::Command::new("mandoc")
             .args(["-T", "lint", "-W", "warning"])
             .arg(&path)
             .output()
@@ -252,30 +255,39 @@ fn item(page: &str, name: &str) -> Option<String> {
     Some(lines.collect::<Vec<_>>().join(" "))
 }
 
-/// The pages that list what a service directory holds.
-fn service_directory_pages() -> Vec<(&'static str, String)> {
-    let pages = ["runsv.8", "service-directory.5"].into_iter();
-    let pages = pages.filter_map(|page| Some((page, fs::read_to_string(man().join(page)).ok()?)));
-    pages.collect()
+/// The page that lists what a service directory holds.
+fn service_directory() -> String {
+    fs::read_to_string(man().join("service-directory.5")).unwrap()
 }
 
 #[test]
 fn each_file_of_our_own_is_in_the_manual() {
-    let pages = service_directory_pages();
+    let page = service_directory();
     for setting in model::settings::SETTINGS {
-        let told: Vec<&str> = pages
-            .iter()
-            .filter(|(_, text)| {
-                item(text, setting.name).is_some_and(|item| item.contains(setting.manual))
-            })
-            .map(|(page, _)| *page)
-            .collect();
         assert!(
-            !told.is_empty(),
-            "{}: no page has an item `{}` that says: {}",
-            setting.name,
+            item(&page, setting.name).is_some_and(|item| item.contains(setting.manual)),
+            "{}: service-directory(5) has no item of that name that says: {}",
             setting.name,
             setting.manual
         );
+    }
+}
+
+#[test]
+fn each_command_and_script_is_in_the_manual() {
+    let page = service_directory();
+    for byte in 33..=126 {
+        let letter = char::from(byte);
+        let is_told = page.contains(&format!("\n.It Cm {letter}\n"));
+        let is_command = Command::from_byte(byte).is_some();
+        assert_eq!(
+            is_told, is_command,
+            "{letter}: a command in supervise/control"
+        );
+        let scripts: Scripts = [byte].into_iter().collect();
+        let is_told = page
+            .split_whitespace()
+            .any(|word| word == format!("control/{letter}"));
+        assert_eq!(is_told, scripts.has(byte), "control/{letter}: a script");
     }
 }
