@@ -23,7 +23,8 @@ pub struct Launcher {
     spawner: Spawner,
     session: Session,
     files: Option<FilesLimit>,
-    /// Where pids count; without it no process can be adopted later.
+    /// The boot and pid namespace of our pids; without it no process can be adopted
+    /// later.
     pub world: Option<World>,
 }
 
@@ -37,18 +38,17 @@ enum Program {
     Script(u8, Option<u32>),
 }
 
-/// Why nothing was started, for the state machine and for the user.
+/// Why nothing was started.
 pub struct Refusal {
     /// For the state machine.
     pub failure: Failure,
-    /// For the user; `None` if that is no problem.
+    /// For the user; `None` if there is nothing to report.
     pub complaint: Option<String>,
 }
 
 impl Launcher {
-    /// Reads the pid namespace and lifts the limit of open files, which
-    /// children get back.
-    /// `lifted`: it was done, and that is what they get.
+    /// Reads the pid namespace and raises the limit of open files; children get the old
+    /// limit. `lifted`: a predecessor raised it already, and this was the old limit.
     pub fn new(session: Session, lifted: Option<FilesLimit>) -> io::Result<Self> {
         Ok(Self {
             spawner: Spawner::new()?,
@@ -58,14 +58,14 @@ impl Launcher {
         })
     }
 
-    /// Undoes the lift of the limit of open files, in a forked child.
+    /// Restores the old limit of open files, in a forked child.
     pub fn give_files_limit_back(&self) {
         if let Some(limit) = &self.files {
             limit.set_again();
         }
     }
 
-    /// What children get back, if it was lifted.
+    /// The limit that children get, if ours was raised.
     pub const fn files_limit(&self) -> Option<&FilesLimit> {
         self.files.as_ref()
     }
@@ -107,7 +107,7 @@ impl Launcher {
         finished.map_err(|error| refuse(&dir(), &Program::of(job).path(), error))
     }
 
-    /// Waits for the outcome no longer: the child is taken for started.
+    /// Stops waiting for the outcome: the child counts as started.
     pub fn abandon(
         &self,
         start: Start,
@@ -222,7 +222,7 @@ impl Program {
     }
 }
 
-/// The directory was let go of, and cannot be found again for now.
+/// The directory was closed, and cannot be opened again at present.
 fn lost(program: &Program, dir: &Path) -> Refusal {
     let (failure, hint) = match program {
         Program::Run => (Failure::Resources, "; trying again later"),
@@ -281,13 +281,13 @@ fn is_executable(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o111 != 0)
 }
 
-/// The hard limit of open files that the kernel starts process 1 with: nobody
-/// chose it (INR_OPEN_MAX in its sources).
+/// The hard limit of open files that process 1 has from the kernel (INR_OPEN_MAX in its
+/// sources). If it is still this number, no administrator has chosen it.
 const FILES_UNCHOSEN: u64 = 4096;
 
-/// Lifts the limit of open files, since each service costs three: the soft one
-/// to the hard one, and that as far as the kernel allows, if it is permitted and
-/// the hard one is nobody's choice. Returns the old one if that changed anything.
+/// Raises the limit of open files, because each service needs three. The soft limit
+/// becomes the hard limit. If no administrator chose the hard limit, and we may, the hard
+/// limit becomes the kernel's maximum first. Returns the old limit if anything changed.
 fn raise_files_limit() -> Option<FilesLimit> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let old = FilesLimit::now();

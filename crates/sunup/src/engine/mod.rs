@@ -1,11 +1,10 @@
 //! The supervisor: one loop for any number of services.
 //!
-//! wait -> inputs -> [`model::supervisor`] decides -> actions. What there is to
-//! decide is decided there; here are the descriptors, by the numbers of units
-//! and services, and the system calls. There is no thread and no polling:
-//! control fifos, child deaths, processes of an earlier supervisor and changes
-//! of the scan directory are all descriptors in one epoll set, and its timeout
-//! is the next deadline.
+//! wait -> inputs -> [`model::supervisor`] decides -> actions. All decisions are made
+//! there; this module has the descriptors, by the numbers of units and services, and
+//! makes the system calls. There is no thread and no polling: control fifos, child
+//! deaths, processes of an earlier supervisor and changes of the scan directory are all
+//! descriptors in one epoll set, and its timeout is the next deadline.
 //!
 //! `runsv DIR` is this engine with one service ([`Engine::supervise_one`]),
 //! `runsvdir DIR` with those of a scan directory ([`Engine::supervise_all`]).
@@ -141,15 +140,16 @@ pub struct Engine {
     late: Late,
     upgrade: Upgrade,
     heritage: Option<Heritage>,
-    /// There were too few descriptors.
+    /// Descriptors have run short.
     is_short: bool,
     table: Table,
-    /// Number of the input that is being dealt with: all in one turn is one moment.
+    /// Number of the present input; everything within one counts as one moment.
     turn: u64,
     /// What may still be done of one kind before others have their turn.
     budget: Budget,
     zombies: Zombies,
-    /// It starts, or all entries were looked at: much was needed for that, for once.
+    /// Memory to give back is likely: the engine has just started, or looked at all
+    /// entries.
     trims: bool,
 }
 
@@ -161,7 +161,8 @@ impl Engine {
         let heritage = Heritage::receive(who);
         signal::reset_actions();
         signal::ignore_pipe();
-        // What waits from before an exec is to be heard, not obeyed by the kernel.
+        // Signals that are pending from before an exec must reach the loop; unblocked,
+        // the kernel would act on them.
         signal::block_only(signals());
         let signals = SignalFd::new(signals())?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -286,7 +287,7 @@ impl Engine {
                 self.trims = false;
                 memory::trim();
             }
-            // An answer that is about to come is worth a nap, if there is nothing else.
+            // If there is nothing else to do, sleep for the next answer of a start.
             let timeout = if goes_on && self.starting.has_room() || self.nap() {
                 Some(Timespec::default())
             } else {
@@ -303,7 +304,7 @@ impl Engine {
         }
     }
 
-    /// Where watches are not to be had, looks take their place.
+    /// If watches cannot be set, regular looks replace them.
     fn look_where_blind(&mut self) {
         if self.scan_dir.as_ref().is_some_and(ScanDir::wants_look) {
             self.feed(Input::ScanDue);
@@ -327,8 +328,8 @@ impl Engine {
         self.core.deadline().into_iter().chain(others).min()
     }
 
-    /// Waits, and takes some of what is ready; the kernel tells of the rest again, and
-    /// of that first which waited longest.
+    /// Waits, and handles a bounded number of ready descriptors. The kernel reports the
+    /// others again, the one that has waited longest first.
     fn take_events(
         &mut self,
         ready: &mut Vec<epoll::Event>,
@@ -349,12 +350,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether there is time for more of the same, and a place for what it starts.
+    /// Whether this turn has time for more of the same kind, and a seat for a start that
+    /// follows from it.
     fn may_go_on(&self) -> bool {
         self.budget.is_left() && self.starting.has_room()
     }
 
-    /// Deals with some of what was put aside.
+    /// Handles some of what the model has put aside.
     fn take_more(&mut self) {
         self.budget = Budget::new();
         while self.core.has_more() && self.may_go_on() {
@@ -362,14 +364,15 @@ impl Engine {
         }
     }
 
-    /// Hands in what happened, and does what follows, answers included.
+    /// Hands an input to the model, and performs all actions that follow, including those
+    /// that follow from answers.
     fn feed(&mut self, input: Input) {
         self.turn += 1;
         self.core.handle(clock::moment(), input);
         self.act();
     }
 
-    /// Does what is to be done; starts may be under way after that.
+    /// Performs all waiting actions; starts may still be under way afterwards.
     fn act(&mut self) {
         while let Some(next) = self.core.peek() {
             if next.needs_all_answers() && !self.starting.is_empty() {
@@ -418,7 +421,7 @@ impl Engine {
                     title.take();
                 }
             }
-            // They stay in the fifo, and the kernel tells again.
+            // The commands stay in the fifo, and epoll reports it again.
             Token::Control(id) if self.core.holds_back(id.unit) => {}
             Token::Control(id) => {
                 self.obey(id);
@@ -450,8 +453,8 @@ impl Engine {
         }
     }
 
-    /// Does what is said by control bytes, up to one that starts something: what is
-    /// said after that is for what is started. Whether there are any.
+    /// Obeys control bytes, up to one that starts something: the bytes after that are
+    /// meant for what it starts. Returns whether there were any.
     fn obey(&mut self, id: Id) -> bool {
         let (mut said, mut release) = (0, false);
         while said < CONTROL_BYTES {

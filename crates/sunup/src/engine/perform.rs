@@ -1,5 +1,4 @@
-//! What the supervisor decided is done: the descriptors and system calls behind
-//! each [`Action`].
+//! Performs what the supervisor decided: the system calls behind each [`Action`].
 
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -26,12 +25,12 @@ use crate::say;
 use crate::sys::descriptors::FLEETING;
 use crate::sys::signal;
 
-/// What is open besides while a service and its logger are opened: their directories
-/// and the other end of the pipe.
+/// How many further descriptors are open while a service and its logger are opened: their
+/// directories and the other end of the pipe.
 const OPENING: usize = 4;
 
 impl Engine {
-    /// Does one action; the result is its answer.
+    /// Performs one action; returns its answer.
     pub(super) fn perform(&mut self, action: Action) -> Option<Input> {
         let unit = action.unit();
         self.begin(unit);
@@ -46,8 +45,8 @@ impl Engine {
         answer
     }
 
-    /// If too few descriptors were the reason, those that can be done without are
-    /// closed from now on, and what failed is worth another try; whether it is.
+    /// After a failure: returns whether another try makes sense, because descriptors were
+    /// short. From then on, the engine closes descriptors that it can open again.
     pub(super) fn makes_room(&mut self, e: &std::io::Error) -> bool {
         let errno = Errno::from_io_error(e);
         if self.is_short || !matches!(errno, Some(Errno::MFILE | Errno::NFILE)) {
@@ -59,7 +58,7 @@ impl Engine {
         true
     }
 
-    /// The directories of a unit are to be open.
+    /// Makes sure that the directories of a unit are open.
     fn begin(&mut self, unit_id: Option<UnitId>) {
         let unit = unit_id.and_then(|unit| self.units.get_mut(&unit));
         let Some((unit, id)) = unit.zip(unit_id) else {
@@ -99,7 +98,7 @@ impl Engine {
         }
     }
 
-    /// Does one of the actions that have no answer.
+    /// Performs an action that has no answer.
     fn carry_out(&mut self, action: Action) {
         match action {
             Action::Ask(name) => {
@@ -147,7 +146,7 @@ impl Engine {
         }
     }
 
-    /// The logger that still reads the former pipe has descriptors of its own.
+    /// The logger that still reads the old pipe has its own descriptors.
     fn open_pipe(&mut self, unit: UnitId) {
         let make = || LogPipe::take_over(&[]);
         let pipe = make().or_else(|e| {
@@ -169,7 +168,7 @@ impl Engine {
         let number = number(sig);
         let held = self.half(id).and_then(|half| half.pidfd.as_ref());
         let sent = held.map(|fd| send_by_pidfd(fd.as_fd(), number));
-        // A process that has just ended is about to be reaped: nothing to say.
+        // The process has just ended and will be reaped: nothing to report.
         drop(sent.unwrap_or_else(|| signal::kill(pid, number)));
         None
     }
@@ -189,8 +188,8 @@ impl Engine {
     /// The state files that runit writes, too, and the fifos.
     fn show_state(&mut self, id: Id, facts: &Facts, files: Files) -> Option<Input> {
         let half = self.half(id)?;
-        // In this order: who finds a fifo open finds a status, too, unless there is
-        // no place for one. A service that shows nothing obeys all the same.
+        // Write the status before the fifos are made: a client that can open a fifo can
+        // then read a status, unless it cannot be written. Commands work even then.
         let shown = half
             .show(facts, files)
             .map_err(|e| ("write supervise/status", e));
@@ -202,7 +201,7 @@ impl Engine {
         };
         let Err((attempt, e)) = shown.and(watched) else {
             self.half(id)?.is_well(About::Files);
-            // What is about to start does not wait for that.
+            // A start does not wait for the rest of the files.
             let late = id.role == Role::Main && files.stat;
             return late.then(|| self.watch_home(id.unit))?;
         };
@@ -237,7 +236,7 @@ impl Engine {
         Some(unit)
     }
 
-    /// How much its logger left. What cannot be told is taken for nothing.
+    /// How many bytes the logger left in the pipe; 0 if the kernel does not tell.
     fn look_at_pipe(&self, unit: UnitId) -> Input {
         let pipe = self.units.get(&unit).and_then(|unit| unit.pipe.as_ref());
         let bytes = pipe.and_then(|pipe| rustix::io::ioctl_fionread(pipe.any()?).ok());
@@ -245,7 +244,8 @@ impl Engine {
         Input::PipeSeen(unit, bytes)
     }
 
-    /// From now on, a change of `log` is told; one that came before is, too.
+    /// Watches for changes of `log`. A change that came before the watch is reported,
+    /// too.
     fn watch_home(&mut self, unit_id: UnitId) -> Option<Input> {
         let unit = self.units.get_mut(&unit_id).filter(|u| u.watch.is_none())?;
         let id = Id {
@@ -259,8 +259,8 @@ impl Engine {
         (is_there != unit.log.is_some()).then_some(Input::LogChanged(unit_id))
     }
 
-    /// Watches could not be set, and perhaps can be now: what changed in a service
-    /// directory that is not watched is told after this.
+    /// If watches could not be set before, tries again. Then reports the service
+    /// directories that may have changed while they were not watched.
     fn look_at_unwatched(&mut self) {
         let unwatched = self.units.iter().filter(|(_, unit)| unit.watch.is_none());
         let unwatched: Vec<UnitId> = unwatched.map(|(id, _)| *id).collect();
@@ -315,7 +315,7 @@ impl Engine {
             Ok(_) => None,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
             Err(e) => {
-                // It is tried again in any case.
+                // The model tries again in any case.
                 self.makes_room(&e);
                 Some(format!("{}: open: {e}", name.escape_ascii()))
             }
@@ -323,8 +323,9 @@ impl Engine {
         Input::NotOpened(identity, obstacle)
     }
 
-    /// Whether a unit that was opened stays so. Where descriptors are short nothing is
-    /// begun that a successor could not take over: it needs one for each process, too.
+    /// Whether a unit that was just opened may stay open. If descriptors are short, no
+    /// unit is begun that a successor could not take over: a successor needs one more for
+    /// each process.
     fn is_for_good(&self, opened: &Input) -> bool {
         let Input::Opened(found) = opened else {
             return true;
@@ -345,7 +346,7 @@ impl Engine {
         ((open + unwatched + OPENING) as u64) < limit.saturating_sub(FLEETING as u64)
     }
 
-    /// Opens a service directory, or says what is in the way.
+    /// Opens a service directory, or returns why that failed.
     pub(super) fn open_unit(
         &mut self,
         unit_id: UnitId,
@@ -381,8 +382,8 @@ impl Engine {
         }))
     }
 
-    /// Says that a process may run of which there was a record: a second copy is
-    /// nothing to keep silent about.
+    /// Reports that a recorded process may still run: if a second copy of a service may
+    /// start, the administrator must know.
     pub(super) fn tell_of_distrust(&self, id: Id, title: &str) {
         let half = self.units.get(&id.unit).and_then(|unit| unit.half(id.role));
         if half.is_some_and(|half| half.supervise.is_distrusted) {
@@ -396,7 +397,7 @@ impl Engine {
         }
     }
 
-    /// Watches a process that is no child, if there is a descriptor of it.
+    /// Watches a process that is not our child, if it has a pidfd.
     pub(super) fn watch_process(&mut self, id: Id) {
         let is_short = self.is_short;
         if let Some(half) = self.half(id) {

@@ -1,10 +1,10 @@
 //! Children that have ended: a bounded number of them in each turn.
 //!
-//! A zombie that has to wait for its turn does not live meanwhile. When each has
-//! ended nobody says; but as long as none is left over, the kernel wakes the
-//! supervisor at the end of each. So a child that is found while some are left over
-//! has ended, as far as is known, when the first of these was seen. A life is then
-//! taken for shorter than it was, if it is wrong, which costs a gap.
+//! A zombie that waits for its turn is not alive, so this time must not count as life.
+//! Nobody says when exactly a child ended. But while no zombie is left over, the kernel
+//! wakes the supervisor at each end. So a child that is found while zombies are left over
+//! counts as ended when the first of them was seen. If this is wrong, its life counts as
+//! too short, which costs one restart gap.
 
 use model::service::{Exit, Pid};
 use model::supervisor::Input;
@@ -21,7 +21,7 @@ pub struct Zombies {
 }
 
 impl Zombies {
-    /// Nobody has looked yet.
+    /// No look so far: children may have ended.
     pub const fn new() -> Self {
         Self {
             are_left: false,
@@ -48,9 +48,9 @@ impl Zombies {
 }
 
 impl Engine {
-    /// Takes the child that a signal names. The kernel looks for any other among
-    /// all, and takes longest where there is none: so this one is started again
-    /// first, and that look comes once for many signals.
+    /// Reaps the child that a signal names. To find any other ended child the kernel
+    /// searches all children, and takes longest if there is none. So this child is reaped
+    /// first, and that search is made once for many signals.
     pub(super) fn reap_named(&mut self, pid: u32) {
         // PID 1 leaves word before it reaps.
         if std::process::id() != 1
@@ -62,7 +62,7 @@ impl Engine {
         }
     }
 
-    /// Takes some dead children, whoever's they are.
+    /// Reaps a bounded number of dead children, known or not.
     pub(super) fn reap(&mut self) {
         self.budget = super::Budget::new();
         while self.zombies.are_left && self.may_go_on() {
@@ -70,7 +70,7 @@ impl Engine {
                 self.zombies.are_left = false;
                 return;
             };
-            // If its start failed, that has taken it.
+            // If its start failed, handling that has reaped it.
             if self.may_be_taken(pid)
                 && let Ok(Some(ended)) = machine::last_word::take(pid, status)
             {
@@ -79,16 +79,18 @@ impl Engine {
         }
     }
 
-    /// Before a child is reaped: whether it is there, when all is done that comes first.
+    /// Finishes what must precede reaping a child; returns whether the zombie still
+    /// exists.
     fn may_be_taken(&mut self, pid: rustix::process::Pid) -> bool {
-        // Only when its start is answered is it certain whose it is; and what it was
-        // told may start others.
+        // Only the answer of its start tells whose it is. And commands that it was sent
+        // may start other children.
         self.may_be_reaped(pid) && (!self.hear_last_words(pid) || self.may_be_reaped(pid))
     }
 
-    /// What a service was told before it ended, by itself perhaps, counts before its
-    /// end: it may be that it is not to start again. While it is a zombie, a signal
-    /// that follows from that reaches nobody else. Whether there was anything.
+    /// Obeys the commands that were sent to a service before it ended, perhaps by itself,
+    /// before its end is handled: one of them may say not to start it again. While it is
+    /// a zombie, a signal that follows from such a command cannot hit another process.
+    /// Returns whether there was a command.
     fn hear_last_words(&mut self, pid: rustix::process::Pid) -> bool {
         let id = self.core.whose(pid.as_raw_pid() as Pid);
         id.is_some_and(|id| self.obey(id))
@@ -97,7 +99,7 @@ impl Engine {
     fn child_ended(&mut self, (pid, status): (rustix::process::Pid, WaitStatus)) {
         let pid = pid.as_raw_pid() as Pid;
         let exit = Exit::of_status(status.as_raw());
-        // First, for what follows from the others may start a child with this pid.
+        // This comes first: what follows from the others may start a child with this pid.
         self.feed(Input::ChildEnded(pid, exit, self.zombies.first_seen));
         self.signal_script_ended(pid);
         self.trial_ended(pid, status.as_raw());

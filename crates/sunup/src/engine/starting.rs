@@ -1,11 +1,11 @@
 //! Starts under way. The supervisor goes on while a child loads its program, and
 //! takes the answers as they come; [`model::supervisor`] says what that means.
 //!
-//! The kernel wakes who sleeps for such an answer, and for nothing else at the same
-//! time. So while there is nothing else to do it is waited for, but no longer than
-//! [`NAP_NS`], after which signals and commands are heard; and after [`LATE_NS`] it is
-//! late. From then on it is asked for at longer and longer times: a program that
-//! hangs wakes the supervisor once in a second.
+//! The kernel can wake the supervisor for such an answer, but not for an answer and for
+//! other events at the same time. So while there is nothing else to do, the supervisor
+//! sleeps for an answer, but no longer than [`NAP_NS`]; then it takes signals and
+//! commands again. After [`LATE_NS`] an answer is late. From then on the supervisor asks
+//! for it at growing intervals: a program that hangs wakes it once in a second.
 
 use model::service::{Failure, Pid};
 use model::supervisor::{Id, Input, Job, UnitId};
@@ -20,12 +20,12 @@ use crate::sys::clock;
 use crate::sys::spawn;
 use crate::sys::spawner::{SEATS, Start};
 
-/// How long (ns) the supervisor hears nothing because an answer is about to come.
+/// How long (ns) the supervisor may sleep for an answer only, without taking events.
 const NAP_NS: u64 = 2_000_000;
 /// An answer that takes longer (ns) is late.
 const LATE_NS: u64 = 100_000_000;
-/// A late answer is asked for again after as long as it has taken so far, and at
-/// the latest after so long (ns).
+/// The longest time (ns) between two looks for a late answer; below that, each look comes
+/// after as long as the start has taken so far.
 const ASK_NS_MAX: u64 = 1_000_000_000;
 
 /// A start whose outcome is not known yet.
@@ -33,21 +33,21 @@ struct UnderWay {
     job: Job,
     start: Start,
     since: Instant,
-    /// It is late, and when it is asked for again.
+    /// If it is late: when to look for it again.
     ask_at: Option<Instant>,
 }
 
-/// Those whose outcome is not known yet, in their order.
+/// The starts whose outcome is not known yet, in order.
 #[derive(Default)]
 pub struct Starting(Vec<UnderWay>);
 
 impl Starting {
-    /// Whether one more makes good use of the machine.
+    /// Whether one more start now would use the machine well.
     pub fn has_room(&self) -> bool {
         self.0.iter().filter(|way| way.ask_at.is_none()).count() < SEATS
     }
 
-    /// Whether there is none.
+    /// Whether no start is under way.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -59,7 +59,7 @@ impl Starting {
 }
 
 impl Engine {
-    /// Starts a child; a refusal is an answer at once.
+    /// Starts a child; if that is refused, the answer comes at once.
     pub(super) fn start(&mut self, job: Job) -> Option<Input> {
         let id = job.id();
         let Some(unit) = self.units.get(&id.unit) else {
@@ -80,7 +80,7 @@ impl Engine {
         }
     }
 
-    /// Hands in the answers that are there, and tells of those that are late.
+    /// Hands in the answers that have come, and reports starts that are late.
     pub(super) fn take_answers(&mut self) {
         let mut at = 0;
         while let Some(way) = self.starting.0.get(at) {
@@ -119,8 +119,8 @@ impl Engine {
         }
     }
 
-    /// Sleeps until an answer is there that is about to come, or for a moment;
-    /// whether there is one to wait for.
+    /// Sleeps until an expected answer comes, for [`NAP_NS`] at most. Returns whether
+    /// there was one to wait for.
     pub(super) fn nap(&self) -> bool {
         let mut starts = self.starting.0.iter();
         let next = starts.find(|way| way.ask_at.is_none());
@@ -130,8 +130,8 @@ impl Engine {
         .is_some()
     }
 
-    /// Hands in all answers, or those of a unit, for what follows to be done. What is
-    /// late, or in a moment would be, is taken for started.
+    /// Waits for all answers, or those of one unit, and hands them in. A start that is
+    /// late, or becomes late, counts as started.
     pub(super) fn take_all_answers(&mut self, of: Option<UnitId>) {
         let now = clock::now();
         let is_of = |way: &mut UnderWay| of.is_none_or(|unit| way.job.id().unit == unit);
@@ -153,16 +153,17 @@ impl Engine {
         }
     }
 
-    /// Before descriptors of a service or logger are replaced: no child needs them.
+    /// To be called before descriptors of a service or logger are replaced: waits until
+    /// no child needs them.
     pub(super) fn let_go(&self, id: Id) {
         if self.starting.0.iter().any(|way| way.job.id() == id) {
             self.launcher.wait();
         }
     }
 
-    /// Before a child is reaped that has ended: whether it is still there, once the
-    /// answer of its own start is handed in, which comes first. What follows from that
-    /// may start others, but none with its pid.
+    /// Hands in the answer of a dead child's own start, which must come before the child
+    /// is reaped. Returns whether the zombie still exists. Starts that follow from the
+    /// answer cannot get its pid.
     pub(super) fn may_be_reaped(&mut self, pid: rustix::process::Pid) -> bool {
         let raw = pid.as_raw_pid();
         if self.launcher.take_leader(raw) {
@@ -180,7 +181,7 @@ impl Engine {
         child::has_ended(pid) == Ok(true)
     }
 
-    /// Hands in the answer of a start that is over, and does what follows.
+    /// Hands in the answer of a finished start, and performs the actions that follow.
     fn finish(&mut self, at: usize) {
         let UnderWay { job, start, .. } = self.starting.0.remove(at);
         let dir = || path_of(self.scan_dir.as_ref(), &self.core, job.id());
