@@ -73,7 +73,7 @@ pub fn inherit(
     Ok((found, process.zip(record)))
 }
 
-/// What there is where no earlier supervisor was.
+/// The state without an earlier supervisor.
 pub fn nothing_found(world: Option<&World>, role: Role, default: Want) -> Inheritance {
     let evidence = Evidence {
         role,
@@ -120,9 +120,9 @@ pub struct LogPipe {
 }
 
 impl LogPipe {
-    /// The pipe that one of the adopted processes (logger first) still holds,
-    /// else a new one. Bytes that were written while no supervisor lived are in
-    /// the old one, which is not given up because descriptors are short.
+    /// The pipe that one of the adopted processes (logger first) still holds, else a new
+    /// one. Bytes that were written while no supervisor lived are in the old pipe; so a
+    /// lack of descriptors is no reason to give it up.
     pub fn take_over(records: &[Record]) -> io::Result<Self> {
         for (record, fd) in records.iter().flat_map(|r| [(r, 0), (r, 1), (r, 2)]) {
             if let Some(pipe) = Self::open(record, fd)? {
@@ -141,7 +141,7 @@ impl LogPipe {
         Self { read, write }
     }
 
-    /// The pipe's inode, for the records; 0 if the kernel will not say.
+    /// The pipe's inode, for the records; 0 if the kernel does not tell.
     pub fn inode(&self) -> u64 {
         let found = self.any().map(rustix::fs::fstat);
         found.map_or(0, |found| found.map_or(0, |found| found.st_ino))
@@ -157,17 +157,17 @@ impl LogPipe {
         self.read.as_ref().map(AsFd::as_fd)
     }
 
-    /// Before the logger starts, or the other end is closed: its end is to be open.
+    /// Opens the logger's end, before the logger starts or the other end is closed.
     pub fn begin(&mut self) {
         if let (None, Some(write)) = (&self.read, &self.write) {
             let path = format!("/proc/self/fd/{}", write.as_raw_fd());
-            // Without it the logger is not started now, but later.
+            // Without it the logger cannot start now; it is tried again later.
             self.read = reopen(&path, OFlags::RDONLY).ok().flatten();
         }
     }
 
-    /// Nothing is done for now, and descriptors are short: the other end is enough to
-    /// open this one again, by /proc.
+    /// Descriptors are short, and this end is not in use: closes it, because the other
+    /// end is enough to open it again by /proc.
     pub fn rest(&mut self) {
         if self.write.is_some() {
             self.read = None;
@@ -176,7 +176,7 @@ impl LogPipe {
 
     fn open(record: &Record, fd: u32) -> io::Result<Option<Self>> {
         let path = format!("/proc/{}/fd/{fd}", record.pid);
-        // A process may have any pipe there by now; only the recorded one is ours.
+        // By now the process may have another pipe there; only the recorded one is ours.
         let ours = format!("pipe:[{}]", record.pipe);
         if look(fs::read_link(&path))?.is_none_or(|link| link.as_os_str() != ours.as_str()) {
             return Ok(None);
@@ -186,8 +186,8 @@ impl LogPipe {
     }
 }
 
-/// Opens a pipe anew by its link in /proc. Non-blocking is for the opening
-/// alone: it must not wait for the other end. Fails as [`unless_short`] does.
+/// Opens a pipe anew by its link in /proc. Non-blocking is only for the open, which must
+/// not wait for the other end. Fails as [`unless_short`] does.
 fn reopen(path: &str, access: OFlags) -> io::Result<Option<OwnedFd>> {
     let open = || {
         let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC;

@@ -1,12 +1,11 @@
-//! The directory of a service or logger, held open: whatever its path becomes,
-//! this is it.
+//! The directory of a service or logger, held open, so that it stays the same directory
+//! even if its path changes.
 //!
-//! Where descriptors run short it is closed while nothing is done in it, so that more
-//! services can be supervised, and those that were started can be taken over: then
-//! each process is watched by a descriptor. While it is away, the directory is found by the path
-//! of the lock in it, which the kernel knows, or by its own name, and must be the
-//! same. A directory that cannot be found again holds its service up: that is why
-//! it stays open where it can.
+//! If descriptors run short, it is closed while it is not in use. So more services can be
+//! supervised, and all of them can be taken over, which takes one pidfd for each process.
+//! A closed directory is opened again by the path of the lock in it, which the kernel
+//! knows, or by its own name, and must be the same directory. If it cannot be found
+//! again, its service has to wait: so it stays open if there are enough descriptors.
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -22,7 +21,7 @@ use crate::sys::descriptors::move_aside;
 pub enum Directory {
     /// Open.
     Held(OwnedFd),
-    /// It can be found again.
+    /// Closed, and it can be found again.
     Away(Identity),
 }
 
@@ -43,8 +42,7 @@ impl Directory {
         }
     }
 
-    /// Opens it again, if it is away and can be found.
-    /// `path` is that by its name.
+    /// Opens it again, if it is closed and can be found. `path` is its path by name.
     pub fn come_back(&mut self, lock: BorrowedFd, path: impl FnOnce() -> PathBuf) {
         let Self::Away(identity) = *self else { return };
         let found = find(lock, identity).or_else(|| open(&path(), identity));
@@ -53,14 +51,15 @@ impl Directory {
         }
     }
 
-    /// Moves what is open out of the way, where there is room.
+    /// Moves the descriptor to a high number, if there is room.
     pub fn settle(&mut self) {
         if let Self::Held(fd) = self {
             move_aside(fd);
         }
     }
 
-    /// Closes it, if it can be found again: `supervise` may be a link to elsewhere.
+    /// Closes it if it can be found again, which may fail where `supervise` is a link to
+    /// elsewhere.
     pub fn go_away(&mut self, lock: BorrowedFd) {
         if self.held().is_none() {
             return;
@@ -114,7 +113,7 @@ mod tests {
         goes_and_comes();
         fs::rename(at("web"), at("other")).unwrap();
         goes_and_comes();
-        // Somebody removes the lock with its directory.
+        // Removes the lock with its directory.
         fs::remove_dir_all(at("other/supervise")).unwrap();
         goes_and_comes();
     }

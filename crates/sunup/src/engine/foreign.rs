@@ -1,13 +1,13 @@
 //! Processes that runit's runsv left: it keeps no record, but its status names
 //! the pid and when it was started.
 //!
-//! The lock is ours, so whoever wrote the status is gone. A process with that
-//! pid is the service if it became an orphan (was handed to an ancestor of ours)
-//! and either was started at that time or still works in the service's
-//! directory: the wall clock may have been set since, and a machine without a
-//! clock of its own may have the same times and pids after each boot. The caller
-//! sees to it that nobody else wrote the status (`sys::guarded`), and the process must
-//! be one that we may signal, and none of those above us.
+//! We hold the lock, so the writer of the status is gone. A process with that pid is the
+//! service if it became an orphan (was handed to an ancestor of ours) and either was
+//! started at that time or still works in the service's directory: the wall clock may
+//! have been set since, and a machine without a clock of its own may have the same times
+//! and pids after each boot. The caller makes sure that nobody else wrote the status
+//! (`sys::guarded`). We must be allowed to signal the process, and it must not be one of
+//! our ancestors.
 
 use std::fs;
 use std::io;
@@ -25,8 +25,8 @@ use crate::machine::world::above;
 use crate::sys::clock;
 use crate::sys::shortage::look;
 
-/// How far the time of the status and that of the process may be apart (s): the
-/// one is read just after the fork, on a busy machine.
+/// How far the time of the status and that of the process may be apart (s): on a busy
+/// machine runsv reads its clock some time after the fork.
 const APART_S_MAX: u64 = 2;
 
 /// The record that a supervisor of ours would have left, if the status names a
@@ -53,7 +53,7 @@ pub fn record(
     {
         return Ok(None);
     }
-    // A logger reads its pipe; what a service has for output may be its own.
+    // A logger reads its pipe; a service may have replaced its output.
     let fds: &[u32] = match role {
         Role::Log => &[0],
         Role::Main => &[1, 2],
@@ -74,14 +74,14 @@ fn process(pid: u32) -> io::Result<Option<ProcStat>> {
     Ok(stat.as_deref().and_then(proc_stat::decode))
 }
 
-/// Whether a process is PID 1 or an ancestor of this one: orphans are handed to
-/// such, and our own children have us for a parent.
+/// Whether a process is PID 1 or an ancestor of this one: only these inherit orphans, and
+/// we are the parent of our own children.
 fn is_above_us(parent: u32) -> io::Result<bool> {
     let is_ancestor = above()?.get(1..).unwrap_or_default().contains(&parent);
     Ok(parent != std::process::id() && (parent == 1 || parent > 1 && is_ancestor))
 }
 
-/// Whether we may signal a process: a service of ours we could.
+/// Whether we may signal a process: our own service we could.
 fn may_signal(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     pid.is_some_and(|pid| test_kill_process(pid).is_ok())

@@ -1,5 +1,5 @@
-//! A service or its logger: its directory, its `supervise`, and what was
-//! complained of.
+//! A service or its logger: its directory, its `supervise`, and which complaints were
+//! reported.
 
 use std::collections::BTreeMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -51,7 +51,7 @@ pub struct Half {
     pub supervise: Supervise,
     /// Watches a process that is no child of ours.
     pub pidfd: Option<OwnedFd>,
-    /// When that certainly had its pid.
+    /// A moment when that process certainly had its pid.
     pub sighting: Option<Sighting>,
     /// What `supervise/pid` and `stat` show, if that is known.
     shown: Option<(Pid, Stat)>,
@@ -63,7 +63,7 @@ pub struct Half {
 }
 
 impl Half {
-    /// Nothing was complained of yet.
+    /// One without complaints.
     pub const fn new(home: OwnedFd, supervise: Supervise, pidfd: Option<OwnedFd>) -> Self {
         Self::again(Directory::Held(home), supervise, pidfd)
     }
@@ -80,31 +80,31 @@ impl Half {
         }
     }
 
-    /// The directory that holds `run`. While it is away this is no directory, and
-    /// all that is tried in it fails.
+    /// The directory that holds `run`. While it is closed this is no directory, and
+    /// everything that is tried in it fails.
     pub fn home(&self) -> BorrowedFd<'_> {
         self.place.held().unwrap_or(self.supervise.record_fd())
     }
 
-    /// The directory, or what it is found by.
+    /// The open directory, or how to open it again.
     pub const fn place(&self) -> &Directory {
         &self.place
     }
 
-    /// Before something is done: the directory is to be open. `path` is its own.
+    /// Opens the directory if it is closed, before it is used. `path` is its own path.
     pub fn begin(&mut self, path: impl FnOnce() -> PathBuf) {
         self.place.come_back(self.supervise.record_fd(), path);
     }
 
-    /// Nothing is done for now, and descriptors are short: the directory is closed if
-    /// it can be found again, else what was opened for the moment has its own place.
+    /// Descriptors are short, and the directory is not in use: closes it if it can be
+    /// opened again, else moves it to its lasting number.
     pub fn rest(&mut self) {
         self.place.go_away(self.supervise.record_fd());
         self.place.settle();
     }
 
-    /// The descriptor of the process has its place: from now on it does not move, for
-    /// epoll knows it by its number.
+    /// Gives the pidfd its lasting number: from now on it must not move, because epoll
+    /// knows it by number.
     pub fn settle(&mut self) {
         if let Some(pidfd) = &mut self.pidfd {
             move_aside(pidfd);
@@ -115,7 +115,7 @@ impl Half {
     /// had to be made anew.
     pub fn show(&mut self, facts: &Facts, files: Files) -> std::io::Result<bool> {
         let stat = files.stat.then(|| facts.stat());
-        // Until all is written, nothing of it counts as known.
+        // Until all is written, the content of the files is not known.
         let shown = self.shown.take();
         let anew = supervise::show(self.home(), &facts.status(), stat, shown)?;
         self.shown = stat.map(|stat| (facts.pid, stat));
@@ -130,8 +130,8 @@ impl Half {
         }
     }
 
-    /// Says what is wrong, once: the same complaint is not repeated until its
-    /// cause is over.
+    /// Reports a problem once: the same complaint is not repeated until its cause is
+    /// over.
     pub fn complain(&mut self, who: &str, about: About, complaint: String) {
         let complaints = self.complaints.get_or_insert_default();
         if complaints.get(&about) != Some(&complaint) {
@@ -140,14 +140,14 @@ impl Half {
         }
     }
 
-    /// What was complained of is over.
+    /// The cause of a complaint is over.
     pub fn is_well(&mut self, about: About) {
         if let Some(complaints) = &mut self.complaints {
             complaints.remove(&about);
         }
     }
 
-    /// A job was started; a process of our own is in the former one's place.
+    /// A job was started: our own child replaces the adopted process.
     pub fn started(&mut self, job: Job) {
         self.is_well(About::job(job));
         if job.is_process() {

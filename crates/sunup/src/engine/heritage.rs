@@ -3,10 +3,10 @@
 //! and a description of what they are and of the services' states
 //! (`docs/decisions/0014-upgrade.md`).
 //!
-//! The description is a sealed memfd, whose number is in an environment variable.
-//! Its first line names version and process, the others what there is. A
-//! descriptor is written `@NUMBER:DEV:INO`, in any version: what is not claimed is
-//! closed, and what it belonged to is opened like anything else.
+//! The description is a sealed memfd, whose number is in an environment variable. Its
+//! first line names version and process, the others what there is. Every version writes a
+//! descriptor as `@NUMBER:DEV:INO`. A descriptor that nobody claims is closed, and its
+//! unit is opened like any other.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -44,7 +44,7 @@ const BYTES_MAX: usize = 64 << 20;
 #[derive(Default)]
 pub struct Will<'e> {
     text: String,
-    /// What has to stay open.
+    /// The descriptors that must stay open.
     pub kept: Vec<BorrowedFd<'e>>,
 }
 
@@ -119,7 +119,7 @@ impl<'e> Will<'e> {
     /// The finished description.
     ///
     /// # Errors
-    /// No descriptor or memory is to be had, or there is too much to tell.
+    /// There is no descriptor or no memory, or the description is too long.
     pub fn seal(&self) -> io::Result<OwnedFd> {
         if self.text.len() > BYTES_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());
@@ -138,11 +138,11 @@ impl<'e> Will<'e> {
 }
 
 impl Heritage {
-    /// What a predecessor in this process left, if there was one. To be asked for
-    /// before anything is opened.
+    /// What a predecessor in this process left, if there was one. Call this before
+    /// anything is opened.
     pub fn receive(who: &str) -> Option<Self> {
         let number = std::env::var(VARIABLE).ok()?;
-        // It is of no concern to services.
+        // Services must not inherit it.
         env::remove(VARIABLE);
         let received = Self::read(&number);
         if received.is_none() {
@@ -192,7 +192,7 @@ impl Heritage {
             let main = self.half(words)?;
             let log = logs.remove(&id).map(|words| self.half(words));
             let pipe = pipes.remove(&id).map(|words| self.pipe(words));
-            // One without the other is none.
+            // One end without the other is useless.
             let (log, pipe) = match (log, pipe) {
                 (None, None) => (None, None),
                 (log, pipe) => (Some(log??), Some(pipe??)),
@@ -271,8 +271,8 @@ impl Heritage {
 }
 
 impl super::Engine {
-    /// Takes over what the predecessor in this process left, and goes on where
-    /// it was; false if there was none.
+    /// Takes over what the predecessor in this process left, and continues its work;
+    /// false if there was none.
     pub(super) fn take_over(&mut self, scope: model::supervisor::Scope) -> bool {
         let Some(mut heritage) = self.heritage.take() else {
             return false;
@@ -301,7 +301,7 @@ impl super::Engine {
                 ));
             }
         }
-        // Their signal may have been taken before.
+        // The predecessor may have taken their CHLD signal.
         self.zombies.may_be_left();
         true
     }
@@ -315,8 +315,9 @@ impl super::Engine {
         }
         self.watch_process(id);
         if let Some(half) = self.half(id) {
-            // It may have ended since, and its pid have been given away: what is
-            // certain is what it wrote itself. What runit started wrote nothing.
+            // It may have ended since, and its pid may belong to another process. Only
+            // the moment in its own record is certain; a process that runit started has
+            // no record.
             let record = half.supervise.record().ok().flatten();
             let written = record.filter(|record| Some(record.pid) == process);
             let at = clock::now();

@@ -1,11 +1,11 @@
-//! What runsvdir leaves behind when it is told to go while services run.
+//! The process that runsvdir leaves behind when it is told to exit while services run.
 //!
-//! runit's runsvdir exits on TERM at once, and each service's runsv stays: stage
-//! 3 then stops the services with `sv`. Here the supervisor is one process, so
-//! it forks when it leaves: the *keeper* goes on supervising what runs, by the
-//! same means by which the processes of a killed supervisor are adopted, starts
-//! nothing anew, and ends when all is down. A successor asks it for a service
-//! with a control byte of its own, and the keeper lets go of the lock.
+//! runit's runsvdir exits on TERM at once, and each service's runsv stays: stage 3 then
+//! stops the services with `sv`. Here the supervisor is one process, so it forks when it
+//! leaves: the *keeper* goes on supervising what runs, in the same way as a supervisor
+//! adopts processes of a killed one, starts nothing by itself, and ends when everything
+//! is down. A successor asks it for a service with a control byte of its own, and the
+//! keeper lets go of the lock.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -24,14 +24,14 @@ use crate::sys::guarded;
 use crate::sys::signal::SignalFd;
 use crate::sys::spawn;
 
-/// The control byte that asks a keeper to let go; every other supervisor, and
-/// runit's, takes no notice of it.
+/// The control byte that asks a keeper to let go; every other supervisor, runit's too,
+/// ignores it.
 pub const RELEASE: u8 = b'!';
 
-/// Asks whoever keeps the service directory to let go of it.
+/// Asks the keeper of a service directory, if there is one, to let go of it.
 pub fn ask_for(home: &Path) {
     for dir in [home.to_owned(), home.join("log")] {
-        // Nobody reads where nobody supervises: ENXIO, or no fifo at all.
+        // Without a supervisor there is no reader (ENXIO), or no fifo at all.
         if let Ok(fifo) = guarded::fifo(CWD, dir.join("supervise/control"), OFlags::WRONLY) {
             let _unread = rustix::io::write(fifo, &[RELEASE]);
         }
@@ -39,8 +39,8 @@ pub fn ask_for(home: &Path) {
 }
 
 impl Engine {
-    /// Leaves what runs to a keeper. The keeper is not the parent of what runs:
-    /// each process gets a descriptor, as long as its pid is certainly its own.
+    /// Leaves what runs to a keeper. The keeper is not the parent of these processes. So
+    /// each process gets a pidfd now, while its pid is certainly its own.
     pub(super) fn leave(&mut self) -> Input {
         let processes: Vec<(Id, Pid)> = self.core.processes().collect();
         let held: Vec<Id> = processes
@@ -54,7 +54,7 @@ impl Engine {
                     self.who,
                     format_args!("fork a keeper for the running services: {e}; trying again"),
                 );
-                // They are still children, of whose ends is told as such.
+                // They are still our children, and their ends arrive as such.
                 for id in held {
                     if let Some(half) = self.half(id) {
                         half.pidfd = None;
@@ -66,7 +66,8 @@ impl Engine {
         }
     }
 
-    /// Watches a process by descriptor, unless that is done already; who is watched now.
+    /// Watches a process by pidfd, unless that is done already; returns the process that
+    /// is watched now.
     fn hold(&mut self, id: Id, pid: Pid) -> Option<Id> {
         if self.half(id)?.pidfd.is_some() {
             return None;
@@ -75,7 +76,8 @@ impl Engine {
         let open = || pidfd_open(raw, PidfdFlags::empty());
         let opened = open().and_then(aside).or_else(|e| {
             self.makes_room(&e.into());
-            // Then it has the place of the directory in a moment.
+            // Descriptors are short: the directory is closed soon, and then its number is
+            // free for this one.
             if self.is_short { open() } else { Err(e) }
         });
         match opened {
@@ -109,7 +111,7 @@ impl Engine {
         let _gone = rustix::event::epoll::delete(&self.epoll, signals);
         drop(self.watch(self.signals.as_fd(), Token::Signals));
         self.launcher.forget();
-        // It was the title of the process that left.
+        // The title belongs to the process that left.
         self.title = None;
         self.feed(Input::Kept);
         self.run()

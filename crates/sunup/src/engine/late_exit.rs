@@ -1,15 +1,15 @@
-//! How a process ended that is not our child: an earlier supervisor's, or one of
-//! a keeper's (`docs/decisions/0015-exit-statuses.md`).
+//! How a process ended that is not our child, but an earlier supervisor's or a keeper's
+//! (`docs/decisions/0015-exit-statuses.md`).
 //!
-//! Its pidfd is readable as soon as it has ended; then its parent has not reaped
-//! it yet, and most likely nobody can say how it ended. Those who can are asked
-//! in turn: waitid(2), for as PID 1 we inherit orphans; the kernel
-//! (`PIDFD_GET_INFO`), once it is reaped; and the file in which our PID 1 leaves
-//! word before it reaps (`crate::machine::last_word`). While one of the last two may
-//! still speak, the service waits for what comes first: a change of the file, the
-//! hang-up by which a pidfd tells that the process was reaped (Linux 6.9), or
-//! the end of [`PATIENCE_MS`]. The file is watched only as long as somebody waits,
-//! so that PID 1's other children wake nobody.
+//! Its pidfd is readable as soon as it has ended. At that moment its parent has not
+//! reaped it yet, and most likely nobody knows how it ended. There are three sources,
+//! asked in turn: waitid(2), because as PID 1 we inherit orphans; the kernel
+//! (`PIDFD_GET_INFO`), once the process is reaped; and the file that our PID 1 writes
+//! before it reaps (`crate::machine::last_word`). While one of the last two may still
+//! answer, the service waits for the first of these: a change of the file, the hang-up by
+//! which a pidfd shows that the process was reaped (Linux 6.9), or the end of
+//! [`PATIENCE_MS`]. The file is watched only while somebody waits, so that PID 1's other
+//! children do not wake us.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -27,29 +27,29 @@ use super::{Engine, Token};
 use crate::sys::clock;
 use crate::sys::{guarded, pidfd};
 
-/// How long an exit status may be late (ms). Who inherits orphans and does not
-/// reap them costs so much.
+/// How long to wait for an exit status (ms). The full time passes only if the heir of
+/// orphans does not reap them.
 const PATIENCE_MS: u64 = 1000;
 
 /// Ended processes whose exit status is still to come.
 #[derive(Default)]
 pub struct Late {
     until: BTreeMap<Id, Instant>,
-    /// Tells of changes of PID 1's file.
+    /// Watches PID 1's file for changes.
     watch: Option<OwnedFd>,
 }
 
 impl Late {
-    /// When the first of them is given up.
+    /// When to give up the first of them.
     pub fn deadline(&self) -> Option<Instant> {
         self.until.values().min().copied()
     }
 }
 
-/// What can be said about a process that has ended.
+/// What is known about the end of a process.
 enum Answer {
     Told(i32),
-    /// The kernel will say it once the process is reaped.
+    /// The kernel will know it once the process is reaped.
     NotYet,
     Unknown,
 }
@@ -65,7 +65,7 @@ impl Engine {
     /// PID 1's file has changed.
     pub(super) fn ask_again(&mut self) {
         if let Some(watch) = &self.late.watch {
-            // What it says is known; which record it was, it does not say.
+            // The event itself does not say which record changed.
             let _told = rustix::io::read(watch, &mut [0_u8; 4096]);
         }
         let late: Vec<Id> = self.late.until.keys().copied().collect();
@@ -74,7 +74,7 @@ impl Engine {
         }
     }
 
-    /// Nobody has said how these ended, and their time is over.
+    /// Gives up those whose time is over: nobody knows how they ended.
     pub(super) fn give_up_late(&mut self, now: Instant) {
         let due = self.late.until.iter().filter(|(_, until)| **until <= now);
         let due: Vec<Id> = due.map(|(id, _)| *id).collect();
@@ -83,13 +83,14 @@ impl Engine {
         }
     }
 
-    /// `at_last`: what is not known now will not be known later.
+    /// `at_last`: this is the last attempt; do not wait further.
     fn look_for_exit(&mut self, id: Id, at_last: bool) {
         let exit = match self.ask(id) {
-            // Something else runs in its place.
+            // Another process has taken its place.
             None => return self.not_late(id),
             Some(Answer::Told(status)) => Exit::of_status(status),
-            // No program is told how a logger ended, but its pipe waits for the next.
+            // No finish script needs a logger's exit status, and its pipe needs the next
+            // logger soon.
             Some(_) if at_last || id.role == Role::Log => Exit::Unknown,
             Some(answer) => match self.wait_for_exit(id, &answer) {
                 None => return,
@@ -120,8 +121,8 @@ impl Engine {
         Some(by_kernel.map_or(Answer::Unknown, |_| Answer::NotYet))
     }
 
-    /// Waits for an answer, if one may come; else, or if it has come in this
-    /// moment, that is the result.
+    /// Waits for an answer if one may still come; returns the answer if none can come, or
+    /// if it came meanwhile.
     fn wait_for_exit(&mut self, id: Id, answer: &Answer) -> Option<Exit> {
         if self.late.until.contains_key(&id) {
             return None;
@@ -130,7 +131,7 @@ impl Engine {
         if !is_written && matches!(answer, Answer::Unknown) || !self.expect_hang_up(id) {
             return Some(Exit::Unknown);
         }
-        // Watch first, then look: what was written in between is not missed.
+        // Watch first, then look, so that nothing written in between is missed.
         if let Some(Answer::Told(status)) = self.ask(id) {
             return Some(Exit::of_status(status));
         }
@@ -139,8 +140,8 @@ impl Engine {
         None
     }
 
-    /// Whether PID 1 leaves word. If its file cannot be watched, it is looked at
-    /// when the descriptor hangs up, or at last.
+    /// Whether PID 1 writes such a file. If it cannot be watched, it is read when the
+    /// pidfd hangs up, or at the end of the time.
     fn watch_exits(&mut self) -> bool {
         let is_there = open().is_some();
         if is_there && self.late.watch.is_none() {
@@ -158,8 +159,8 @@ impl Engine {
         Ok(watch)
     }
 
-    /// The descriptor stays readable; from here on only its hang-up counts, which
-    /// epoll tells of unasked.
+    /// The pidfd stays readable; from here on we wait only for its hang-up, which epoll
+    /// always reports.
     fn expect_hang_up(&self, id: Id) -> bool {
         let half = self.units.get(&id.unit).and_then(|u| u.half(id.role));
         let data = epoll::EventData::new_u64(Token::Pidfd(id).encode());
@@ -195,7 +196,7 @@ pub const fn sighting(record: &Record) -> Sighting {
     }
 }
 
-/// The raw wait status of a process of which our PID 1 left word.
+/// The raw wait status that our PID 1 recorded for a process.
 pub fn told(seen: Sighting, world: &World) -> Option<i32> {
     let mut bytes = [0; exits::BYTES];
     let n = rustix::io::pread(open()?, &mut bytes, exits::offset(seen.pid)).ok()?;
@@ -203,7 +204,7 @@ pub fn told(seen: Sighting, world: &World) -> Option<i32> {
     Some(ended.status)
 }
 
-/// PID 1's file. It is believed if only root, or who we are, can write to it.
+/// PID 1's file. We believe it if only root, or our own user, can write to it.
 fn open() -> Option<OwnedFd> {
     let found = guarded::to_read(CWD, exits::PATH).ok()?;
     found.is_ours.then_some(found.file)

@@ -1,7 +1,7 @@
-//! Looks at a service directory: which programs are there, and what our own files
-//! say ([`model::settings`]). Nothing is held open and nothing remembered, so a
-//! change counts from the next look on. Most services have none of it, and one look
-//! at the whole directory says so for all.
+//! Looks at a service directory: which programs are there, and what our own files say
+//! ([`model::settings`]). Nothing is held open and nothing is remembered, so a change
+//! counts from the next look on. Most services have no such files, and one look at the
+//! whole directory is enough to know that.
 
 use std::fs::File;
 use std::io;
@@ -42,8 +42,8 @@ impl Engine {
         }
     }
 
-    /// What cannot be understood is said, once, and something holds instead:
-    /// somebody wants the setting.
+    /// If a file cannot be understood, this is reported once, and a default replaces it,
+    /// because somebody wants the setting.
     fn read_setting(&mut self, id: Id, setting: &Setting, found: &mut Settings) {
         let turn = self.turn;
         let unit = self.units.get_mut(&id.unit);
@@ -96,7 +96,7 @@ impl Engine {
     }
 }
 
-/// Takes a file over, if it is there; an error says what is wrong with it.
+/// Reads a file into the settings, if it exists; an error says what is wrong with it.
 fn read(home: BorrowedFd, setting: &Setting, found: &mut Settings) -> Result<(), String> {
     let path = Path::new(setting.name);
     let content = match file::open_at(home, path, OFlags::RDONLY, Mode::empty()) {

@@ -31,7 +31,7 @@ pub struct OpenUnit {
     pub pipe: Option<LogPipe>,
     /// The number of the directory's watch in [`super::scandir`].
     pub watch: Option<i32>,
-    /// What its directory was seen to hold, and in which turn of the engine.
+    /// The last look at its directory, and in which turn of the engine it was.
     pub seen: Option<(u64, Entries)>,
 }
 
@@ -39,9 +39,9 @@ pub struct OpenUnit {
 pub struct Opened {
     /// The unit.
     pub unit: OpenUnit,
-    /// What there is of the service.
+    /// The state of the service.
     pub main: Inheritance,
-    /// What there is of its logger.
+    /// The state of its logger.
     pub log: Option<Inheritance>,
 }
 
@@ -100,7 +100,7 @@ impl OpenUnit {
     /// Looks at the entry `log`, and opens it if it is new.
     pub fn look_at_log(&mut self, world: Option<&World>, turn: u64) -> Result<Log, OpenError> {
         if self.main.place().held().is_none() {
-            // Nobody can say.
+            // The kernel does not tell.
             return Ok(Log::Same);
         }
         let open = || open_log(self.main.home()).transpose();
@@ -122,8 +122,8 @@ impl OpenUnit {
         Ok(Log::Opened(found))
     }
 
-    /// Nothing is done for now, and descriptors are short: a service with its logger
-    /// keeps five.
+    /// Descriptors are short, and the unit is not in use: a service with its logger keeps
+    /// five descriptors.
     pub fn rest(&mut self) {
         self.halves_mut().for_each(|(_, half)| half.rest());
         if let Some(pipe) = &mut self.pipe {
@@ -153,7 +153,7 @@ impl OpenUnit {
         }
     }
 
-    /// Looks what programs there are besides `run`, as far as they matter.
+    /// Looks which programs there are besides `run`, as far as they matter.
     pub fn programs(&mut self, look: Look, turn: u64) -> Settings {
         let mut found = Settings::default();
         let ends = matches!(look, Look::End { .. });
@@ -174,12 +174,12 @@ impl OpenUnit {
         setting: &Setting,
         turn: u64,
     ) -> Option<BorrowedFd<'_>> {
-        // A logger's directory is seldom looked at; then one look for one file is least.
+        // A logger's directory is seldom looked at; a look for this one file is cheapest.
         let may = role == Role::Log || self.look(turn).may_hold(setting.name);
         self.half(role).filter(|_| may).map(Half::home)
     }
 
-    /// Looks what there is, once in a turn.
+    /// Looks at the entries, once in a turn.
     fn look(&mut self, turn: u64) -> Entries {
         match self.seen {
             Some((at, seen)) if at == turn => seen,
@@ -191,7 +191,8 @@ impl OpenUnit {
         }
     }
 
-    /// Whether `finish` exists. One that cannot be started is told.
+    /// Whether `finish` exists. One that cannot be executed counts, so that this is
+    /// reported.
     fn has_finish(&self) -> bool {
         let found = statat(self.main.home(), c"finish", AtFlags::empty());
         found.err() != Some(Errno::NOENT)
@@ -220,7 +221,7 @@ fn open_half(
     let (found, process) = if opened.is_new {
         (nothing_found(world, role, default), None)
     } else {
-        // The count begins anew.
+        // The count of short lives starts again.
         supervise::show_crash_loop(home.as_fd(), None);
         inherit(home.as_fd(), &opened, world, role, default)
             .map_err(|e| OpenError::Failed("look for an earlier supervisor's process", e))?

@@ -4,15 +4,17 @@
 //! through symbolic links that are switched (/service -> current -> ...) or whose
 //! targets are exchanged, the place of each link and of what it leads to.
 //!
-//! A directory that is *made* there is probably still being filled: it counts once
-//! nothing has happened in it for a moment, so that a `down` file or `log` that comes
-//! second is not missed. So is one that appeared, or is another by now, at the end of
-//! a link that was there before and leads to the same path: a package that is
-//! installed anew. What is linked or moved in, and what a switched link leads to, is
-//! complete. As to that, what was seen to change counts, not what kind of entry it is.
+//! A directory that is *made* there is probably still being filled: it counts as a
+//! service once nothing has happened in it for a moment, so that a `down` file or `log`
+//! that comes second is not missed. The same holds for a directory that appeared, or was
+//! replaced by another, at the end of a link that stayed and leads to the same path: a
+//! package is being reinstalled. A directory that is linked or moved in, or that a
+//! switched link leads to, is complete. The observed change decides, not the kind of
+//! entry.
 //!
-//! What cannot be watched, because there is no inotify or no watch to be had, is
-//! looked at every five seconds, as runsvdir does. That is said once.
+//! If something cannot be watched, because there is no inotify or no watch is left,
+//! everything is looked at every five seconds, as runit's runsvdir does. That is reported
+//! once.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -40,13 +42,13 @@ const WHO: &str = "runsvdir";
 const QUIET_MS: u64 = 100;
 /// It counts after this time (ms) in any case.
 const SETTLING_MS_MAX: u64 = 5000;
-/// Time between two looks where inotify is not to be had (ms).
+/// Time between two looks if inotify cannot be used (ms).
 const POLL_MS: u64 = 5000;
 /// Longest chain of symbolic links, as in the kernel.
 const LINKS_MAX: usize = 40;
 /// Directories that may be settling at a time; further ones count at once.
 const SETTLING_MAX: usize = 1024;
-/// Names that are looked at one by one; if more are told of, all are.
+/// So many changed names are looked at one by one; if there are more, all entries are.
 const NAMES_MAX: usize = 16;
 
 /// What changes which directory a name leads to.
@@ -77,13 +79,13 @@ pub struct ScanDir {
     links: HashMap<Name, Target>,
     /// A watch could not be set since the last look began.
     is_blind: bool,
-    /// That was said.
+    /// That was reported.
     said_blind: bool,
     /// The next look comes without an event.
     polls: bool,
-    /// Entries that lead nowhere, which was said.
+    /// Entries that lead nowhere, and were reported as such.
     lost: HashSet<Name>,
-    /// Why it could not be read, which was said.
+    /// Why it could not be read, as it was reported.
     complaint: String,
 }
 
@@ -115,7 +117,7 @@ pub struct News {
 
 struct Settling {
     until: Instant,
-    /// A directory that is written to all the time counts at last.
+    /// The moment when the directory counts even if it is still being written to.
     latest: Instant,
     watch: Option<i32>,
 }
@@ -128,7 +130,7 @@ impl ScanDir {
         Ok(Self::at(path))
     }
 
-    /// As [`ScanDir::new`], for who goes on: the directory may be away for now.
+    /// As [`ScanDir::new`], after an upgrade: the directory may be absent at present.
     pub fn again(dir: &[u8]) -> Self {
         let dir = Path::new(OsStr::from_bytes(dir));
         Self::at(std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()))
@@ -158,12 +160,12 @@ impl ScanDir {
         new
     }
 
-    /// Whether something changes of which nothing tells.
+    /// Whether there may be changes that no event reports.
     pub const fn is_blind(&self) -> bool {
         self.is_blind
     }
 
-    /// Whether that is news: then a look has to come, and others after it.
+    /// Whether this is new: then a look must follow, and regular looks after it.
     pub const fn wants_look(&self) -> bool {
         self.is_blind && !self.polls
     }
@@ -243,7 +245,8 @@ impl ScanDir {
         is_service_name(name) && !self.settling.contains_key(name)
     }
 
-    /// The directory that an entry leads to. `said`: that it leads nowhere was.
+    /// The directory that an entry leads to. `said`: it was reported already that it
+    /// leads nowhere.
     fn identify(&mut self, name: &[u8], is_link: bool, said: bool) -> Option<Identity> {
         let path = self.path_of(name);
         let found = if is_link {
@@ -283,8 +286,8 @@ impl ScanDir {
         None
     }
 
-    /// Whether a link leads to another directory than before, though it leads to the
-    /// same path: then that settles.
+    /// Whether a link leads to the same path as before, but to another directory: then
+    /// that directory settles.
     fn is_replaced(&mut self, name: &[u8], end: PathBuf, found: Option<&Identity>) -> bool {
         let identity = found.copied();
         let target = Target { end, identity };
@@ -295,7 +298,7 @@ impl ScanDir {
         is_other && self.begin_settling(name.to_vec())
     }
 
-    /// Whether this reason not to have the entries was not said yet.
+    /// Whether this reason why the entries cannot be read was not reported yet.
     pub fn is_news(&mut self, complaint: &str) -> bool {
         let is_news = complaint != self.complaint;
         complaint.clone_into(&mut self.complaint);
@@ -310,10 +313,10 @@ impl ScanDir {
         settled.chain(poll).min()
     }
 
-    /// Tells from now on when `log` comes or goes in a service directory. The
-    /// number ends the watch; `None`: it cannot be had.
+    /// Watches a service directory for `log` to come or go. The returned number ends the
+    /// watch; `None`: no watch could be set.
     pub fn watch_home(&mut self, unit: UnitId, home: BorrowedFd, path: &Path) -> Option<i32> {
-        // Whatever its path is by now, where /proc is mounted.
+        // By /proc, where it is mounted: the path may have changed.
         let home = format!("/proc/self/fd/{}", home.as_raw_fd());
         let watch = self.add_watch(Path::new(&home), NAMES);
         let watch = watch.or_else(|| self.add_watch(path, NAMES))?;
@@ -398,7 +401,8 @@ impl ScanDir {
         }
     }
 
-    /// The name counts when what it leads to has been quiet; false if too many do.
+    /// Lets the name count when the directory that it leads to has been quiet; false if
+    /// too many are settling.
     fn begin_settling(&mut self, name: Name) -> bool {
         let flags = WatchFlags::CREATE
             | WatchFlags::MOVED_TO
@@ -448,7 +452,7 @@ impl ScanDir {
         if self.inotify.is_none() || (real.is_some() && real == self.watched) {
             return;
         }
-        // All its entries are others.
+        // All its entries may have changed.
         self.links.clear();
         let is_entries = |(_, w): &(&i32, &Watch)| matches!(w, Watch::Entries(_));
         if let Some((old, _)) = self.watches.iter().find(is_entries) {
@@ -467,8 +471,8 @@ impl ScanDir {
         }
     }
 
-    /// Watches the places of the links that a path leads through, and that of the
-    /// end. Where there is none, it may come.
+    /// Watches the directories that hold the links of a path, and the one that holds its
+    /// end. What does not exist yet may appear there.
     fn watch_steps(&mut self, steps: impl Iterator<Item = (PathBuf, Name)>) {
         for (mut place, mut name) in steps {
             while !self.watch_name(&place, &name) {
@@ -520,7 +524,7 @@ impl ScanDir {
         }
     }
 
-    /// Tells of this service directory no more.
+    /// Ends the watch of this service directory.
     pub fn leave_home(&mut self, watch: i32) {
         self.homes.remove(&watch);
         if !self.watches.contains_key(&watch) {
@@ -546,7 +550,7 @@ impl ScanDir {
     fn add_watch(&mut self, path: &Path, flags: WatchFlags) -> Option<i32> {
         match inotify::add_watch(self.inotify.as_ref()?, path, flags) {
             Ok(watch) => Some(watch),
-            // What is not there is told of by the place where it would be.
+            // A target that does not exist is reported by the watch of its parent.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => None,
             Err(e) => {
                 self.go_blind(path, e);

@@ -4,14 +4,13 @@
 //! it by the descriptor that its supervisor has anyway, which costs a start a
 //! fifth of what a file of its own would.
 //!
-//! Opening it takes two steps: [`Supervise::open`] takes the lock, without which
-//! nothing may be done here, and [`Supervise::furnish`] makes the fifos, after
-//! the first status is written: who finds a fifo open finds a status, too.
-//! Whatever is opened here is opened by the rules of [`guarded`], for the directory
-//! may belong to the service's user: no link misleads, and what somebody else could
-//! have written is replaced, not written to, and not believed.
-//! `supervise` may be a dangling symbolic link (read-only service trees); its
-//! target is made then.
+//! Opening it takes two steps: [`Supervise::open`] takes the lock, without which nothing
+//! may be done here, and [`Supervise::furnish`] makes the fifos, after the first status
+//! is written, so that a client that can open a fifo can read a status. Everything here
+//! is opened by the rules of [`guarded`], because the directory may belong to the
+//! service's user: no link is followed, and a file that somebody else could have written
+//! is replaced and not believed. `supervise` may be a dangling symbolic link (read-only
+//! service trees); its target is made then.
 
 use std::ffi::CStr;
 use std::io;
@@ -52,7 +51,7 @@ struct Fifos {
     ok: Option<OwnedFd>,
 }
 
-/// Why a directory could not be opened.
+/// Why a supervise directory could not be opened.
 #[derive(Debug)]
 pub enum OpenError {
     /// Another supervisor holds the lock.
@@ -88,7 +87,7 @@ impl Supervise {
         }
     }
 
-    /// What is held open, by name.
+    /// The open descriptors, by name.
     pub fn descriptors(&self) -> [(&'static str, Option<BorrowedFd<'_>>); 3] {
         let ok = self.fifos.as_ref().and_then(|f| f.ok.as_ref());
         [
@@ -99,13 +98,13 @@ impl Supervise {
     }
 
     /// Makes and opens the fifos `control` and `ok`, again if somebody removed or
-    /// replaced them; true when `control` is new and is to be watched. `ok` is
-    /// another name of `control`: it only has to have a reader, and so one
-    /// descriptor does for both. That it does is proved by opening it: on overlayfs
-    /// two names of one inode may be two fifos.
+    /// replaced them; true when `control` is new and is to be watched. `ok` is another
+    /// name of `control`: it only has to have a reader, and so one descriptor does for
+    /// both. Opening it proves that: on overlayfs two names of one inode may be two
+    /// fifos.
     ///
-    /// `anew`: so was the directory. Else their links are counted, which tells of
-    /// a removal as well as looking for each by name, and costs a sixth.
+    /// `anew`: the directory was just made. Otherwise the links of the fifo are counted:
+    /// this shows a removal as well as a look for each name does, at a sixth of the cost.
     pub fn furnish(
         &mut self,
         home: BorrowedFd,
@@ -122,8 +121,9 @@ impl Supervise {
         Ok(true)
     }
 
-    /// Takes the lock anew when somebody removed its file, for a second supervisor
-    /// would make and lock another. One that did so already cannot be helped.
+    /// Takes the lock again if somebody removed its file: otherwise a second supervisor
+    /// would make and lock another file. If that has happened already, nothing can be
+    /// done.
     fn lock_again(&mut self, home: BorrowedFd) {
         if let Ok((lock, _)) = take_lock(home) {
             let mut record = [0; adopt::BYTES];
@@ -147,8 +147,8 @@ impl Supervise {
         Ok(bytes.and_then(|n| buffer.get(..n)).and_then(adopt::decode))
     }
 
-    /// Notes in the child's record whether a stop is under way. What cannot be noted
-    /// costs no more than that the next supervisor does not go on with it.
+    /// Notes in the child's record whether a stop is under way. If that fails, the only
+    /// loss is that the next supervisor does not continue the stop.
     pub fn mark(&self, stopping: bool) {
         if fstat(&self.lock).is_ok_and(|found| found.st_size == adopt::BYTES as i64) {
             let at = adopt::MARK_AT as u64;
@@ -158,7 +158,7 @@ impl Supervise {
 
     /// Ends the supervision: nothing is left to adopt.
     pub fn release(&self, home: BorrowedFd) {
-        // What stays is of a process that ended, which a successor would notice.
+        // If this fails, the record is about an ended process, which a successor notices.
         let _emptied = ftruncate(&self.lock, 0);
         show_crash_loop(home, None);
     }
@@ -216,12 +216,12 @@ impl Fifos {
     }
 }
 
-/// Whether who opens `ok` finds the reader that `control` has.
+/// Whether opening `ok` reaches the reader of `control`.
 fn is_heard(home: BorrowedFd) -> bool {
     guarded::fifo(home, c"supervise/ok", OFlags::WRONLY).is_ok()
 }
 
-/// The lock, held, and whether a record was in one that had to be replaced.
+/// The held lock, and whether a lock file that had to be replaced held a record.
 fn take_lock(home: BorrowedFd) -> Result<(OwnedFd, bool), OpenError> {
     const OPEN: &str = "open supervise/lock";
     let failed = |e: Errno| match e {
@@ -233,7 +233,7 @@ fn take_lock(home: BorrowedFd) -> Result<(OwnedFd, bool), OpenError> {
     let flags = OFlags::RDWR | OFlags::CREATE;
     let found = guarded::file(home, LOCK, flags, LOCK_MODE).map_err(failed)?;
     hold(&found.file)?;
-    // Again, now that nobody else replaces it.
+    // Check again, now that nobody else replaces it.
     let found = guarded::regular(found.file).map_err(failed)?;
     let (lock, is_distrusted) = if found.is_ours {
         (found.file, false)
@@ -245,7 +245,7 @@ fn take_lock(home: BorrowedFd) -> Result<(OwnedFd, bool), OpenError> {
     Ok((aside(lock).map_err(failed)?, is_distrusted))
 }
 
-/// While the former one is held, nobody else does this.
+/// Only the holder of the old lock does this.
 fn replace_lock(home: BorrowedFd, former: guarded::Regular) -> Result<(OwnedFd, bool), OpenError> {
     const NEW: &CStr = c"supervise/lock.new";
     let failed = |e: Errno| OpenError::Failed("replace supervise/lock", e.into());
@@ -313,11 +313,12 @@ fn show_in(
     status_put
 }
 
-/// Writes what there is to tell of a crash loop, or removes it.
+/// Writes the file `crash-loop`, or removes it.
 pub fn show_crash_loop(home: BorrowedFd, crash_loop: Option<&CrashLoop>) {
     const NAME: &CStr = c"supervise/crash-loop";
     match crash_loop {
-        // Without it sv leaves out a remark; the state files tell of what is in the way.
+        // Without it sv only omits a remark; writing the state files reports the same
+        // problem.
         Some(shown) => drop(put(home, NAME, shown.encode().as_bytes())),
         // Absent but after a crash loop.
         None => drop(unlinkat(home, NAME, AtFlags::empty())),
@@ -327,8 +328,8 @@ pub fn show_crash_loop(home: BorrowedFd, crash_loop: Option<&CrashLoop>) {
 /// The status that an earlier supervisor left, and whether it is ours (see
 /// [`guarded`]). Fails as [`unless_short`] does.
 ///
-/// Of one that is not, what is wanted may be believed: who can write there can
-/// command the service as well. What is not is which process the service is.
+/// If it is not ours, we still believe what is wanted: whoever can write there can also
+/// command the service. We do not believe which process the service is.
 pub fn status(home: BorrowedFd) -> io::Result<Option<(Status, bool)>> {
     let Some(found) = unless_short(guarded::to_read(home, c"supervise/status"))? else {
         return Ok(None);
@@ -340,9 +341,9 @@ pub fn status(home: BorrowedFd) -> io::Result<Option<(Status, bool)>> {
     Ok(status.map(|status| (status, found.is_ours)))
 }
 
-/// Nothing was left to take over: what another boot or an earlier supervision
-/// wanted must not be taken for this one's by a successor that comes before the
-/// first status is written.
+/// Nothing was left to take over, so the old status is removed. It says what was wanted
+/// in another boot or an earlier supervision; a successor that comes before our first
+/// status must not believe it.
 pub fn begin_anew(home: BorrowedFd) {
     // Absent where nothing was ever supervised.
     let _absent = unlinkat(home, c"supervise/status", AtFlags::empty());
@@ -371,8 +372,9 @@ fn make_dir(home: BorrowedFd) -> io::Result<bool> {
     }
 }
 
-/// Opens a fifo, and makes it first unless it is there. What stands in its place,
-/// such as the file that a command makes that is sent when there is none, gives way.
+/// Opens a fifo, and makes it first unless it exists. Anything else of that name is
+/// replaced, such as the regular file that `echo d >control` makes where there is no
+/// fifo.
 fn fifo(home: BorrowedFd, name: &CStr, access: OFlags) -> io::Result<OwnedFd> {
     let make = || mkfifoat(home, name, Mode::RUSR | Mode::WUSR);
     let is_there = make() == Err(Errno::EXIST);
@@ -417,10 +419,9 @@ fn link_ok(home: BorrowedFd, control: &OwnedFd) -> io::Result<()> {
     Ok(renameat(home, c"supervise/ok.new", home, c"supervise/ok")?)
 }
 
-/// Writes a small file over what it held: in place, because a rename costs a
-/// new file each time (on ext4 even a write to the disk, and room that may be
-/// lacking). A reader that comes between sees both versions' bytes at worst for
-/// the moment, as `sv` knows.
+/// Writes a small file over what it held: in place, because a rename costs a new file
+/// each time (on ext4 even a write to the disk, and room that may be lacking). A reader
+/// at the same moment may see bytes of both versions; `sv` allows for that.
 fn put(home: BorrowedFd, name: &CStr, content: &[u8]) -> io::Result<()> {
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
     let Some(found) = guarded::to_write(home, name, mode)? else {
@@ -429,7 +430,8 @@ fn put(home: BorrowedFd, name: &CStr, content: &[u8]) -> io::Result<()> {
     if !content.is_empty() && rustix::io::pwrite(&found.file, content, 0)? != content.len() {
         return Err(Errno::NOSPC.into());
     }
-    // Nobody else writes here: what was no longer is as long as the content now.
+    // Nobody else writes here: a file that was not longer now has the length of the
+    // content.
     if found.bytes > content.len() as i64 {
         ftruncate(&found.file, content.len() as u64)?;
     }

@@ -1,10 +1,10 @@
 //! USR2: another program goes on in this process, and no service notices
 //! (`docs/decisions/0014-upgrade.md`).
 //!
-//! The program is looked for by the path that this one was started by. It is
-//! tried first, as a child that is asked for its version: what cannot even do
-//! that would be the end of the supervision. Then it is executed in place, and
-//! whatever is held open for the services stays so ([`super::heritage`]).
+//! The program is looked for by the path that this one was started by. It is tested
+//! first, as a child that is asked for its version: a program that cannot even do that
+//! would end the supervision. Then it is executed in place, and everything that is open
+//! for the services stays open ([`super::heritage`]).
 
 use std::ffi::{CString, OsString};
 use std::fs;
@@ -28,12 +28,12 @@ use crate::sys::{env, signal, spawn};
 
 /// How long the program may take to tell its version (ms).
 const TRIAL_MS: u64 = 5000;
-/// How long directories that are being filled are waited for (ms).
+/// How long to wait for directories that are being filled (ms).
 const SETTLING_MS: u64 = 5000;
-/// Exit code of a trial that has said itself what is wrong.
+/// Exit code of a test that has itself reported the problem.
 const SAID: u8 = 127;
 
-/// Executing the program anew: by what words, and how far it is.
+/// The upgrade: how to execute the program, and how far it is.
 pub struct Upgrade {
     called: Called,
     stage: Option<Stage>,
@@ -48,14 +48,14 @@ struct Called {
 /// How far an upgrade is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// The program tells its version, until the moment at most.
+    /// The program is being tested, until this moment at most.
     Trial(Pid, Instant),
-    /// It is executed as soon as nothing is in the way, or at the moment.
+    /// It will be executed as soon as nothing prevents it, or at this moment.
     Due(Instant),
 }
 
 impl Upgrade {
-    /// None is under way. To be made before the arguments are written over.
+    /// No upgrade is under way. Call this before the title overwrites the arguments.
     pub fn new() -> Self {
         Self {
             called: Called::now(),
@@ -79,8 +79,8 @@ impl Called {
     }
 }
 
-/// The path by which the kernel found this program. It may be a link, whose name
-/// matters (`personality`); where it is none that lasts, the kernel knows the file's.
+/// The path by which the kernel found this program. It may be a link, whose name matters
+/// (`personality`). If this path does not stay valid, the kernel knows that of the file.
 fn path() -> Option<OsString> {
     let told = Path::new(std::ffi::OsStr::from_bytes(env::exec_path()));
     let fleeting = ["/proc", "/dev/fd"].iter().any(|dir| told.starts_with(dir));
@@ -91,7 +91,7 @@ fn path() -> Option<OsString> {
 }
 
 impl Engine {
-    /// USR2: tries the program, unless the supervision ends.
+    /// On USR2: tests the program, unless the supervision ends.
     pub(super) fn begin_upgrade(&mut self) {
         if self.core.is_ending() || self.upgrade.stage.is_some() {
             return;
@@ -129,7 +129,7 @@ impl Engine {
         })
     }
 
-    /// A child that is no service's ended; perhaps the trial.
+    /// A child that belongs to no service ended; perhaps it was the test.
     pub(super) fn trial_ended(&mut self, pid: Pid, status: i32) {
         if !matches!(self.upgrade.stage, Some(Stage::Trial(trial, _)) if trial == pid) {
             return;
@@ -148,18 +148,18 @@ impl Engine {
     pub(super) fn upgrade_deadline(&self) -> Option<Instant> {
         match self.upgrade.stage? {
             Stage::Trial(_, until) => Some(until),
-            // A script's end comes by itself.
+            // The end of a script wakes the loop by itself.
             Stage::Due(latest) => (!self.is_telling()).then_some(latest),
         }
     }
 
-    /// Executes the program, if it is time; comes back if it cannot be. Every
-    /// action is done, and the state files are written.
+    /// Executes the program, if it is time; returns if that fails. Every action is done,
+    /// and the state files are written.
     pub(super) fn upgrade_if_due(&mut self) {
         let now = clock::now();
         match self.upgrade.stage {
             Some(Stage::Trial(pid, until)) if until <= now => {
-                // Its end says so; once is enough.
+                // Its end reports that; once is enough.
                 drop(signal::kill(pid, signal::SIGKILL));
                 self.upgrade.stage = Some(Stage::Trial(pid, Instant(u64::MAX)));
             }
@@ -199,7 +199,7 @@ impl Engine {
         let description = will.seal()?;
         will.kept.push(description.as_fd());
         let mut argv = self.upgrade.called.argv.clone();
-        // The title goes on with what it shows.
+        // The title keeps its present text.
         if let (Some(last), Some(title)) = (argv.last_mut(), &self.title) {
             *last = CString::new(Title::text(title))?;
         }

@@ -4,7 +4,7 @@ use model::process::{Exit, Pid};
 
 use super::last_word;
 
-/// So many ended children are looked at before signals have their turn again.
+/// How many ended children are looked at before signals have their turn again.
 pub const BATCH: usize = 64;
 
 /// Passes a batch of children that have ended to `ended`; returns whether no child

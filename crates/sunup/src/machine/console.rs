@@ -1,10 +1,9 @@
 //! What PID 1 says, and where: on the console for people who watch, in the
 //! kernel's log (dmesg) for those who come later.
 //!
-//! PID 1 must not hang on a console whose flow is stopped. It writes through a
-//! descriptor of its own that does not block, and a line that finds no room
-//! within [`PATIENCE`], while nothing of what waits there is sent, is lost. The
-//! kernel bounds the rate of what goes to /dev/kmsg.
+//! PID 1 must not hang on a console whose flow is stopped. It writes through a descriptor
+//! of its own that does not block, and if the console takes nothing within [`PATIENCE`],
+//! the line is lost. The kernel bounds the rate of what goes to /dev/kmsg.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -20,10 +19,12 @@ use crate::sys::{power, tty};
 
 /// How long a stopped console may hold up one line (ns).
 const PATIENCE: u64 = 100_000_000;
-/// How long one that is only slow may (ns), as after all that stage 3 had to say.
+/// How long a console that is only slow may hold up one line (ns), for example after much
+/// output of stage 3.
 const PATIENCE_MAX: u64 = 2_000_000_000;
-/// While another process writes, the console is not ours, though it has room (`EAGAIN`
-/// after a poll that said so), and nothing tells when it is: so long between two tries (ns).
+/// The time between two tries (ns). While another process writes, the console refuses our
+/// line (`EAGAIN`) although poll says that it has room, and no event says when that is
+/// over.
 const MOMENT: u64 = 1_000_000;
 
 /// Who speaks.
@@ -37,7 +38,7 @@ pub struct Voice {
 
 static VOICE: OnceLock<Voice> = OnceLock::new();
 static CONSOLE: OnceLock<OwnedFd> = OnceLock::new();
-/// Opened when it is first of use: /dev may be mounted as late as in sysinit.
+/// Opened when it is first needed: /dev may be mounted as late as in sysinit.
 static KERNEL_LOG: OnceLock<OwnedFd> = OnceLock::new();
 
 /// Puts the console on 0-2: the one that `CONSOLE` or `console` names; else

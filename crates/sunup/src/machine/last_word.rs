@@ -2,15 +2,15 @@
 //! were not (`docs/decisions/0015-exit-statuses.md`).
 //!
 //! Of each child that has ended, orphans included, it writes a record into
-//! /run/sunup/exits (`model::format::exits`), and reaps it only then. So whoever
-//! sees by a pidfd that a process has been reaped, or that the file has changed,
-//! finds the record, if its slot was not taken again; nobody waits for an answer
-//! and PID 1 does not wait for anybody.
+//! /run/sunup/exits (`model::format::exits`), and reaps it only then. So a supervisor
+//! that sees by a pidfd that a process has been reaped, or that the file has changed,
+//! finds the record, unless its slot was used again. Nobody waits for an answer, and PID
+//! 1 does not wait for anybody.
 //!
-//! The file is made where /run is a tmpfs, and only there: it must cost no disk
-//! and end with the boot. Whatever else stands in its place is left alone, and
-//! then there are no records. Nothing is kept between two ends, so the file may
-//! be removed, or /run mounted over it, at any time.
+//! The file is made where /run is a tmpfs, and only there: it must cost no disk and end
+//! with the boot. Anything else of that name is left alone, and then there are no
+//! records. Nothing is kept between two ends, so the file may be removed, or /run mounted
+//! over it, at any time.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -53,7 +53,7 @@ pub fn next() -> rustix::io::Result<Option<(Pid, i32)>> {
     Ok(ended.and_then(|(pid, status)| Some((Pid::from_raw(pid)?, status))))
 }
 
-/// Takes a child that [`next`] has told of. PID 1 leaves word of it first.
+/// Reaps a child that [`next`] returned. PID 1 writes its record first.
 ///
 /// # Errors
 /// Somebody took it meanwhile (`ECHILD`).
@@ -64,7 +64,7 @@ pub fn take(pid: Pid, status: i32) -> rustix::io::Result<Option<(Pid, WaitStatus
     waitpid(Some(pid), WaitOptions::NOHANG)
 }
 
-/// Without a place for it, or without /proc, nobody is told.
+/// Without a place for the file, or without /proc, no record is written.
 fn leave_word(pid: i32, status: i32) -> Option<()> {
     let file = open()?;
     let world = world()?;

@@ -1,4 +1,4 @@
-//! Should PID 1 itself fail: it must not end, for the kernel would panic.
+//! What happens if PID 1 itself fails: it must not end, because the kernel would panic.
 //!
 //! A panic of Rust, or an allocation that fails ([`heap`]), says what happened and
 //! execs PID 1 anew, which takes over the running processes: it left a line for its
@@ -6,8 +6,8 @@
 //! this does not help; then there is only a shell on the console, started again and
 //! again.
 //!
-//! Nothing here changes the environment: that asks libc for memory, and where there
-//! is none std panics. The successor's is made beside it.
+//! Nothing here changes our own environment: that needs memory from libc, and std panics
+//! if there is none. The successor's environment is made as a copy.
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -20,7 +20,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, wait, waitid};
 use super::console;
 use crate::sys::{clock, env, heap, spawn, tty};
 
-/// What the successor is told, in its environment.
+/// The variable that holds the line for the successor.
 const HANDOVER: &str = "SUNUP_INIT_HANDOVER";
 /// When the last failure was, in seconds since boot.
 const FAILED: &str = "SUNUP_INIT_PANICKED";
@@ -31,7 +31,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 static LINE: Mutex<String> = Mutex::new(String::new());
 
-/// Arranges for the worst; a child that panics just ends.
+/// Installs what happens on a panic and on a lack of memory; a child that panics just
+/// ends.
 pub fn install() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -47,8 +48,8 @@ pub fn install() {
     });
 }
 
-/// Whether PID 1 lives on the reserve of its heap and had better start over. Where
-/// it has done so shortly before, it goes on as long as the reserve lasts.
+/// Whether PID 1 uses the reserve of its heap and should execute itself again. If it has
+/// just done so, it goes on as long as the reserve lasts.
 pub fn is_due() -> bool {
     heap::is_short() && !failed_shortly_before()
 }
@@ -60,7 +61,7 @@ pub fn remember(told: String) {
     }
 }
 
-/// What a predecessor said, if this is a successor.
+/// The line of a predecessor, if this is a successor.
 pub fn predecessor() -> Option<String> {
     let line = std::env::var(HANDOVER).ok()?;
     env::remove(HANDOVER);
@@ -97,7 +98,7 @@ fn boot_s() -> u64 {
     clock::boot_ns() / 1_000_000_000
 }
 
-/// PID 1 executes itself anew, as what it is cannot go on.
+/// PID 1 executes itself again, because it cannot go on in its present state.
 pub fn start_over(why: &str) -> ! {
     if failed_shortly_before() {
         rescue(why);
@@ -126,7 +127,7 @@ pub fn rescue(why: &str) -> ! {
             spawn::exec_in_path(c"/bin/sh", &[c"-sh".to_owned()]);
             127
         });
-        // No child at all, or the shell: both are the time for the next one.
+        // There is no child at all, or the shell has ended: start the next shell.
         while let Ok(Some((pid, _))) = wait(WaitOptions::empty()) {
             if shell.as_ref().is_ok_and(|shell| *shell == pid.as_raw_pid()) {
                 break;

@@ -74,7 +74,8 @@ pub fn grace(usual_s: u64) -> Duration {
     Duration::from_secs(seconds.min(GRACE_S_MAX))
 }
 
-/// Asks the kernel for the end once the console has shown everything. `Ok`: the end is near.
+/// Asks the kernel to end the machine, once the console has shown everything. `Ok`: the
+/// kernel will do it.
 pub fn end(end: power::End) -> io::Result<()> {
     console::drain();
     power::end_by_child(end)

@@ -1,10 +1,10 @@
 //! runit's files whose execute bit is a message to PID 1: `stopit` (go down) and
 //! `reboot` (and start again).
 //!
-//! Their place is /etc/runit; that may be read-only, so /run is another, where
-//! Debian has them. Either may be a link, also to a file that is not there yet.
-//! A message in either place counts. What is there is changed; what is nowhere
-//! is made in the first place that can be written.
+//! Their place is /etc/runit; that may be read-only, so /run is another, where Debian has
+//! them. Either file may be a link, also to a file that does not exist yet. A message in
+//! either place counts. Existing files are changed; if there is none, it is made in the
+//! first place that can be written.
 
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -62,7 +62,7 @@ impl Request {
         Ok(())
     }
 
-    /// The usual place, for what is said of it.
+    /// The usual place, for messages.
     pub fn name(&self) -> &'static str {
         self.places[0]
     }
@@ -72,7 +72,7 @@ fn chmod(path: &str, mode: u32) -> io::Result<()> {
     std::fs::set_permissions(path, PermissionsExt::from_mode(mode))
 }
 
-/// The file's mode counts, not its content: it is opened only to exist.
+/// Only the file's mode matters: it is opened just to create it.
 fn create(path: &str) -> io::Result<()> {
     let made = std::fs::OpenOptions::new()
         .write(true)

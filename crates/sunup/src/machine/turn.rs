@@ -1,5 +1,5 @@
-//! The loop of every PID 1: news go into the life that decides ([`Life`]), what it
-//! wants done is done, and the outcome goes into it again.
+//! The loop of every PID 1: it hands news to the [`Life`], which decides, performs the
+//! actions that come back, and hands in their outcome.
 //!
 //! A turn takes a bounded amount of everything that comes from outside: one signal,
 //! and [`children::BATCH`] ended children. The other signals wait in the kernel,
@@ -13,11 +13,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{children, lifeline, now, upgrade};
 use crate::sys::signal::{self, SignalFd};
 
-/// What became of an action.
+/// The outcome of an action.
 pub enum Outcome<E> {
     /// It is done, and that is all.
     Done,
-    /// It is done, or not, and that is an event.
+    /// The event that says whether it worked.
     Answer(E),
     /// PID 1 is to exit.
     Exit,

@@ -1,10 +1,10 @@
 //! Process 1 goes on in a new program: as PID 1 it executes its file anew when a
 //! signal asks for it, and as `init u` it tries that file and sends the signal.
 //!
-//! The running processes stay its children, and what it knows of them goes the
-//! way it goes after a failure (`super::lifeline`). Signals stay blocked
-//! meanwhile, so none is lost. Only a machine that is up can be taken over: what
-//! a boot or a shutdown has still to do is not handed over.
+//! The running processes stay its children, and PID 1 hands over what it knows of them as
+//! after a failure (`super::lifeline`). Signals stay blocked meanwhile, so none is lost.
+//! This works only while the machine is up: the rest of a boot or a shutdown cannot be
+//! handed over.
 
 use std::ffi::{CString, OsString};
 use std::fs;
@@ -16,13 +16,13 @@ use super::{console, lifeline};
 use crate::sys::signal::{self, Signal};
 use crate::sys::spawn;
 
-/// The signal: `SIGRTMIN+25` of glibc, by which systemd executes itself anew.
+/// The signal: glibc's `SIGRTMIN+25`, which makes systemd execute itself again, too.
 pub const UPGRADE: Signal = 59;
 
-/// What /proc says of a file that another has taken the place of.
+/// The suffix that /proc shows for a file that was replaced.
 const REPLACED: &[u8] = b" (deleted)";
 
-/// Executes the program anew; comes back, having said why, if that fails.
+/// Executes the program again; if that fails, reports why and returns.
 pub fn go_on_in_a_new_program(is_up: bool) {
     if !is_up {
         return console::say(
@@ -55,7 +55,7 @@ pub fn ask() -> Result<(), String> {
     let program =
         program_of("1").map_err(|e| format!("find the program of PID 1: {e}; only root may"))?;
     let shown = program.as_bytes().escape_ascii();
-    // Called by the name that PID 1 would have, it says its version all the same.
+    // Called by the name that PID 1 would have, it still prints its version.
     let tried = Command::new(&program)
         .arg0("init")
         .arg("--version")

@@ -1,5 +1,5 @@
-//! Where this process is: in which boot and which pid namespace the pids count that
-//! it sees, and whose descendant it is.
+//! Where this process is: the boot and the pid namespace of the pids that it sees, and
+//! its ancestors.
 
 use std::fs;
 use std::io;
