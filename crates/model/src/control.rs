@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 
 use crate::format::status::{Phase, Status};
 use crate::format::tai64n::Tai64n;
+use crate::guess::nearest;
 
 pub mod life;
 
@@ -151,9 +152,6 @@ const LETTERS: &[(&str, &str)] = &[
 /// Shortest beginning that counts for the whole word.
 const PREFIX_LEN_MIN: usize = 3;
 
-/// Most slips (letters missing, wrong, extra or swapped) for a guess at what was meant.
-const SLIPS_MAX: usize = 2;
-
 impl Verb {
     /// The command of a word.
     ///
@@ -190,32 +188,9 @@ fn abbreviated(text: &str) -> Option<Verb> {
 
 fn mistaken(text: &str) -> String {
     let shown = text.as_bytes().escape_ascii();
-    let nearest = words()
-        .filter_map(|(word, _)| Some((slips(text.as_bytes(), word.as_bytes(), SLIPS_MAX)?, *word)))
-        .filter(|(n, word)| *n < word.len().min(text.len()))
-        .min_by_key(|(n, _)| *n);
-    match nearest {
-        Some((_, word)) => format!("unknown command {shown}, did you mean {word}?"),
+    match nearest(text.as_bytes(), words().map(|(word, _)| *word)) {
+        Some(word) => format!("unknown command {shown}, did you mean {word}?"),
         None => format!("unknown command {shown}"),
-    }
-}
-
-/// How many letters are missing, wrong, extra or swapped between `a` and `b`;
-/// `None` if that is more than `most`, beyond which it is not looked for: the
-/// ways to look grow with its power.
-fn slips(a: &[u8], b: &[u8], most: usize) -> Option<usize> {
-    if a.len().abs_diff(b.len()) > most {
-        return None;
-    }
-    let more = |a, b| Some(slips(a, b, most.checked_sub(1)?)? + 1);
-    match (a, b) {
-        ([], rest) | (rest, []) => Some(rest.len()),
-        ([x, a1 @ ..], [y, b1 @ ..]) if x == y => slips(a1, b1, most),
-        ([x1, x2, a2 @ ..], [y1, y2, b2 @ ..]) if x1 == y2 && x2 == y1 => more(a2, b2),
-        ([_, a1 @ ..], [_, b1 @ ..]) => [more(a1, b1), more(a, b1), more(a1, b)]
-            .into_iter()
-            .flatten()
-            .min(),
     }
 }
 
@@ -435,8 +410,6 @@ mod tests {
         // As long as the longest command, and nothing like it.
         let unlike = "z".repeat("force-try-restart".len());
         assert!(Verb::parse(unlike.as_bytes()).is_err());
-        assert_eq!(slips(b"abcdefgh", b"badcfehg", 4), Some(4));
-        assert_eq!(slips(b"abcdefgh", b"badcfehg", 3), None);
     }
 
     const BEFORE: Status = Status {

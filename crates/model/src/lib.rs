@@ -18,6 +18,7 @@ pub mod device;
 pub mod facts;
 pub mod format;
 pub mod getty;
+pub mod guess;
 pub mod lines;
 pub mod losses;
 pub mod moment;

@@ -14,6 +14,8 @@
 use alloc::vec::Vec;
 use core::fmt::{self, Display};
 
+use crate::guess::nearest;
+
 /// Longest line, in bytes, without its newline.
 pub const LINE_BYTES_MAX: usize = 4096;
 /// Most entries of one file.
@@ -129,7 +131,16 @@ impl Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Short => f.write_str("not TTY:IGNORED:ACTION:COMMAND"),
-            Self::Action(word) => write!(f, "unknown action '{}'", word.escape_ascii()),
+            Self::Action(word) => {
+                write!(f, "unknown action '{}'", word.escape_ascii())?;
+                let mut names = ACTIONS.iter().map(|(name, _)| *name);
+                if let Some(name) = nearest(word, names.clone()) {
+                    return write!(f, ", did you mean {name}?");
+                }
+                f.write_str("; the actions are ")?;
+                f.write_str(names.next().unwrap_or_default())?;
+                names.try_for_each(|name| write!(f, ", {name}"))
+            }
             Self::NoCommand => f.write_str("no command"),
             Self::Nul => f.write_str("a NUL byte"),
             Self::Long => write!(f, "longer than {LINE_BYTES_MAX} bytes"),
@@ -410,12 +421,24 @@ mod tests {
         let expect = [
             (1, "not TTY:IGNORED:ACTION:COMMAND"),
             (2, "not TTY:IGNORED:ACTION:COMMAND"),
-            (3, "unknown action 'frob'"),
+            (
+                3,
+                "unknown action 'frob'; the actions are sysinit, wait, once, respawn, \
+                 askfirst, ctrlaltdel, shutdown, restart",
+            ),
             (4, "no command"),
             (5, "a NUL byte"),
             (6, "longer than 4096 bytes"),
         ];
         assert_eq!(told, expect.map(|(n, s)| (n, s.to_string())));
+    }
+
+    #[test]
+    fn the_action_that_was_meant_is_guessed() {
+        let (_, mistakes) = decode(b"::respwan:x\n");
+        let reason = mistakes.first().map(|m| m.reason.to_string());
+        let expect = "unknown action 'respwan', did you mean respawn?";
+        assert_eq!(reason.as_deref(), Some(expect));
     }
 
     #[test]

@@ -81,7 +81,12 @@ fn run(call: &Call) -> u8 {
         };
     }
     if !call.args.has(b'q') {
-        say::line("init", "must be run as PID 1");
+        let hint = match call.args.operands.first().copied() {
+            Some(b"6") => "; to restart the machine: reboot",
+            Some(b"0") => "; to switch the machine off: poweroff",
+            _ => "",
+        };
+        say::line("init", format_args!("must be run as PID 1{hint}"));
         return 1;
     }
     match signal::kill(1, signal::SIGHUP) {

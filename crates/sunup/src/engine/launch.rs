@@ -9,14 +9,19 @@ use model::format::adopt::{World, prefix};
 use model::format::status::Phase;
 use model::service::{Exit, Failure, Role};
 use model::supervisor::Job;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::half::Half;
 use super::open_unit::OpenUnit;
 use crate::machine::world::world;
 use crate::personality;
+use crate::sys::file;
 use crate::sys::spawn::Pid;
 use crate::sys::spawner::{FilesLimit, Plan, Record, Session, SpawnError, Spawner, Start};
+
+/// The kernel reads no more of a script (BINPRM_BUF_SIZE).
+const FIRST_LINE_BYTES: usize = 256;
 
 /// What all starts have in common.
 pub struct Launcher {
@@ -259,6 +264,10 @@ fn refuse(dir: &Path, program: &str, error: SpawnError) -> Refusal {
     }
     let hint = match (failure, errno) {
         (Failure::Resources, _) => "; trying again later",
+        (Failure::Exec, Some(Errno::NOENT)) if step == "start" && names_a_cr(&path) => {
+            "; the interpreter that its first line names does not exist: the line ends in CR \
+             (an editor of DOS); remove it"
+        }
         (Failure::Exec, Some(Errno::NOENT)) if step == "start" => {
             "; the interpreter that its first line names does not exist"
         }
@@ -274,6 +283,17 @@ fn refuse(dir: &Path, program: &str, error: SpawnError) -> Refusal {
         failure,
         complaint: Some(format!("{step} {}: {e}{hint}", path.display())),
     }
+}
+
+/// Whether the interpreter's name in the first line ends in CR, as DOS ends lines.
+fn names_a_cr(script: &Path) -> bool {
+    let start = file::open(script, OFlags::RDONLY).and_then(|f| file::head(f, FIRST_LINE_BYTES));
+    start.is_ok_and(|start| {
+        let mut lines = start.split(|b| *b == b'\n');
+        let line = lines.next().and_then(|line| line.strip_prefix(b"#!"));
+        let name = line.map(<[u8]>::trim_ascii_start);
+        name.is_some_and(|name| name.ends_with(b"\r") && !name.contains(&b' '))
+    })
 }
 
 fn is_executable(path: &Path) -> bool {

@@ -1,7 +1,9 @@
 //! What is told beside runit's words, on standard error: what to do next.
 
+use std::fs::File;
 use std::process::{Command, Output, Stdio};
 
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
 use super::common::{Fixture, kill, read_status, running, until_ready, wait_exit, yield_until};
@@ -55,4 +57,20 @@ fn what_stops_a_service_that_ignores_term() {
     kill(runsv.id(), Signal::TERM);
     kill(pid, Signal::KILL);
     wait_exit(&mut runsv);
+}
+
+/// What the kernel calls it, `Resource temporarily unavailable`, is no help.
+#[test]
+fn a_lock_that_another_process_holds() {
+    let fixture = Fixture::new(&[("lock", "")]);
+    let held = File::open(fixture.path("lock")).unwrap();
+    flock(&held, FlockOperation::NonBlockingLockExclusive).unwrap();
+    let output = Command::new(fixture.applet("chpst"))
+        .args(["-L", "lock", "true"])
+        .current_dir(fixture.path(""))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(111));
+    let expected = "chpst: lock: lock: another process holds it\n";
+    assert_eq!(stderr(&output), expected);
 }

@@ -112,7 +112,8 @@ fn names_bad_lines_and_goes_on() {
     let bad = machine.said(|l| l.contains("Bad inittab"));
     let expect = [
         "\rBad inittab entry at line 1: not TTY:IGNORED:ACTION:COMMAND",
-        "\rBad inittab entry at line 3: unknown action 'frob'",
+        "\rBad inittab entry at line 3: unknown action 'frob'; the actions are \
+         sysinit, wait, once, respawn, askfirst, ctrlaltdel, shutdown, restart",
     ];
     assert_eq!(bad, expect);
 }
@@ -483,10 +484,18 @@ fn mistakes_of_the_caller_are_named() {
     // Neither call reaches the point where PID 1 is signalled.
     for (args, mistake) in [
         (
-            &["reboot", "-d", "soon"],
+            &["reboot", "-d", "soon"][..],
             "reboot: -d soon: not a number of seconds\n",
         ),
         (&["init", "3", "x"], "init: must be run as PID 1\n"),
+        (
+            &["init", "6"],
+            "init: must be run as PID 1; to restart the machine: reboot\n",
+        ),
+        (
+            &["init", "0"],
+            "init: must be run as PID 1; to switch the machine off: poweroff\n",
+        ),
     ] {
         let output = applet(args[0]).args(&args[1..]).output().unwrap();
         assert_eq!(output.status.code(), Some(1));

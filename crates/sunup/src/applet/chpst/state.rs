@@ -1,14 +1,14 @@
 //! The state that is asked for, and how it is brought about.
 
 use std::ffi::CString;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::fd::{BorrowedFd, IntoRawFd};
 use std::path::Path;
 
 use model::chpst::{Account, Identity, Limit};
 use model::format::account::{self, Fault, User};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Resource, Rlimit, chdir, chroot, getrlimit, setrlimit, setsid};
 use rustix::stdio::{stderr, stdin, stdout};
 
@@ -273,7 +273,7 @@ fn read(path: &str) -> Result<Vec<u8>, Wrong> {
 impl Lock<'_> {
     /// Takes the lock, which the program then holds as long as it lives.
     fn take(&self) -> Result<(), Stop> {
-        let stop = |attempt, error: rustix::io::Errno| {
+        let stop = |attempt, error: io::Error| {
             if self.silent {
                 return Stop::NotOurTurn;
             }
@@ -281,13 +281,19 @@ impl Lock<'_> {
         };
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NONBLOCK;
         let fd = rustix::fs::open(path(self.path), flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|e| stop("open the lock", e))?;
+            .map_err(|e| stop("open the lock", e.into()))?;
         let operation = if self.wait {
             FlockOperation::LockExclusive
         } else {
             FlockOperation::NonBlockingLockExclusive
         };
-        rustix::io::retry_on_intr(|| flock(&fd, operation)).map_err(|e| stop("lock", e))?;
+        rustix::io::retry_on_intr(|| flock(&fd, operation)).map_err(|e| {
+            let reason = match e {
+                Errno::WOULDBLOCK => io::Error::other("another process holds it"),
+                e => e.into(),
+            };
+            stop("lock", reason)
+        })?;
         // Left open for the program.
         let _ = fd.into_raw_fd();
         Ok(())

@@ -52,6 +52,18 @@ pub fn open_file(dir: BorrowedFd, name: &[u8], flags: OFlags, mode: Mode) -> io:
     )
 }
 
+/// Why a directory cannot be opened, and what to do if it is missing.
+fn none_made(path: &Path, e: Errno) -> io::Error {
+    // A link that leads nowhere is in the way of mkdir.
+    let is_missing = e == Errno::NOENT && fs::lstat(path).is_err();
+    if !is_missing || path.as_os_str().is_empty() {
+        return e.into();
+    }
+    let name = path.as_os_str().as_bytes().escape_ascii();
+    let reason = format!("{e}; svlogd makes none: mkdir -p {name}");
+    io::Error::new(io::Error::from(e).kind(), reason)
+}
+
 /// Waits until a log is safe on the disk, and marks it as whole.
 ///
 /// # Errors
@@ -76,7 +88,8 @@ impl Store {
     /// Opens and locks the directory; `current` is opened by [`Store::start`].
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = attempt("open the directory", fs::open(path, flags, Mode::empty()))?;
+        let dir = fs::open(path, flags, Mode::empty()).map_err(|e| none_made(path, e));
+        let dir = attempt("open the directory", dir)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
         let lock = open_file(dir.as_fd(), b"lock", flags, Mode::from_raw_mode(0o600));
         let lock = attempt("open lock", lock)?;

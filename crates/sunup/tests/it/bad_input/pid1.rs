@@ -64,7 +64,11 @@ fn lines_of_inittab() {
     machine.until_event("good");
     for (line, reason) in [
         (1, "a NUL byte"),
-        (2, r"unknown action '\x07'"),
+        (
+            2,
+            "unknown action '\\x07'; the actions are sysinit, wait, once, respawn, askfirst, \
+             ctrlaltdel, shutdown, restart",
+        ),
         (3, "longer than 4096 bytes"),
         (4, "not TTY:IGNORED:ACTION:COMMAND"),
         (5, "no command"),
