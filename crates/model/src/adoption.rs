@@ -17,7 +17,7 @@ pub struct Seen {
     pub started: Instant,
     /// How exact that is (ns): the clock tick.
     pub grain_ns: u64,
-    /// It is this supervisor, or above it: no service of its own.
+    /// It is this supervisor or one of its ancestors: no service of its own.
     pub is_above: bool,
 }
 
@@ -28,25 +28,25 @@ pub struct Evidence<'a> {
     pub role: Role,
     /// What is wanted of a service that no earlier supervisor held.
     pub default: Want,
-    /// Where this supervisor's pids count; `None`: nobody knows.
+    /// The boot and pid namespace of this supervisor; `None`: not known.
     pub world: Option<&'a World>,
     /// The child's record.
     pub record: Option<&'a Record>,
     /// The last status that was written.
     pub status: Option<&'a Status>,
-    /// The process that has the recorded pid now. One that has ended and waits to
-    /// be reaped counts: its descriptor tells of the end like that of any other.
+    /// The process that has the recorded pid now. A zombie counts, too: its pidfd reports
+    /// its end like that of any other.
     pub seen: Option<Seen>,
     /// How the recorded process ended, as far as anybody can say, if it is gone.
     pub exit: Exit,
 }
 
-/// What follows from it.
+/// The conclusion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inheritance {
     /// The service in the state it is in.
     pub service: Service,
-    /// It has a process, which is to be watched by descriptor.
+    /// It has a process, which must be watched by pidfd.
     pub adopted: bool,
     /// When it came into that state, if that is known.
     pub changed: Option<Tai64n>,
@@ -56,8 +56,8 @@ pub struct Inheritance {
     pub missed: Option<Event>,
 }
 
-/// Whether a record is about a process that this supervisor could see. One from the
-/// future was written by no child: any process would have started before it.
+/// Whether a record is about a process that this supervisor could see. A child cannot
+/// have written one from the future: any process would have started before it.
 pub fn counts(record: &Record, world: Option<&World>, now: Instant) -> bool {
     world == Some(&record.world) && record.at <= now
 }
@@ -85,15 +85,15 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
         None => default,
     };
     let ours = status.filter(|s| s.pid == record.pid);
-    // A logger ends with its pipe, which ended with the supervisor if the service was
-    // down: however short its life was, it is no reason for a gap.
+    // A logger ends with its pipe, and the pipe ended with the supervisor if the service
+    // was down. So a short life of this logger is no reason for a gap.
     let since = match role {
         Role::Main => record.at,
         Role::Log => Instant(0),
     };
     if evidence.seen.is_some_and(|seen| is_it(record, seen)) {
         let service = running(role, want, record, since, ours, now.at);
-        // Its supervisor was killed while control/t ran: the stop begins again.
+        // The supervisor was killed while control/t ran: the stop starts again.
         let stops = record.stopping && want == Want::Down && !service.got_term();
         return Inheritance {
             service,
@@ -103,7 +103,7 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
             missed: stops.then_some(Event::Command(Command::Down)),
         };
     }
-    // The end of the run was not seen: the finish script is still due.
+    // Nobody saw the end of the run: the finish script is still due.
     if record.phase == Phase::Run && status.is_none_or(|s| s.pid != 0) {
         return Inheritance {
             service: Service::adopt_run(role, want, record.pid, since, false, false),
@@ -118,10 +118,11 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
     }
 }
 
-/// Whether the process that has the pid is the one that wrote the record: it
-/// did not start after that. This supervisor and what it descends from are no service
-/// of its own, whatever is written. Within the record's tick the two cannot be told
-/// apart; but the kernel gives pids in turn, and none comes back so soon.
+/// Whether the process with this pid is the one that wrote the record: it must not have
+/// started after that. This supervisor and its ancestors are never a service of its own,
+/// whatever the record says. A process that started within the clock tick of the record
+/// cannot be told apart; but the kernel assigns pids in turn, and none comes back so
+/// soon.
 pub fn is_it(record: &Record, seen: Seen) -> bool {
     let grain = seen.grain_ns.max(1);
     !seen.is_above && seen.started.0 / grain <= record.at.0 / grain

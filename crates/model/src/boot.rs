@@ -5,20 +5,19 @@
 //! The machine holds one slot for each inittab entry. A slot is idle, ready to
 //! be started, being started, running, or resting until it may be tried again.
 //!
-//! It *boots*: the sysinit entries run one after another, then the wait entries
-//! likewise. A failed entry is told and the boot goes on. Then it *runs*: the
-//! once entries start together, and the respawn and askfirst entries are kept
-//! running. A command that lived less than [`SHORT_LIFE`] rests for
-//! [`rest`] before it is started again, and so does one for which the kernel
-//! had no process; a command that lived longer starts again at once. A slot that
-//! keeps failing says so once and is then quiet until it lives again.
+//! It *boots*: the sysinit entries run one after another, then the wait entries likewise.
+//! A failed entry is reported and the boot continues. Then it *runs*: the once entries
+//! start together, and the respawn and askfirst entries are kept running. A command that
+//! lived less than [`SHORT_LIFE`] rests for [`rest`] before it is started again, and so
+//! does one for which the kernel had no process; a command that lived longer starts again
+//! at once. A slot that keeps failing is reported once, and then no more until it has
+//! lived longer again.
 //!
-//! Signals are answered in every state, at once, also while a sysinit entry
-//! hangs: INT runs the ctrlaltdel entries one after another, TSTP stops
-//! respawning until CONT, HUP reads the inittab again, and USR1 or PWR (halt),
-//! TERM (reboot), USR2 (poweroff) and QUIT (become the restart entry, if there
-//! is one) take the machine *down*. The first wish to go down stands; from
-//! there on no signal changes anything.
+//! Signals are answered in every state, at once, also while a sysinit entry hangs: INT
+//! runs the ctrlaltdel entries one after another, TSTP stops respawning until CONT, HUP
+//! reads the inittab again, and USR1 or PWR (halt), TERM (reboot), USR2 (poweroff) and
+//! QUIT (become the restart entry, if there is one) take the machine *down*. The first
+//! request wins; after it no signal changes anything.
 //!
 //! Down: [`STAGE3`] and then the shutdown entries run one after another, each
 //! for a bounded time, after which its process group is killed. Then every

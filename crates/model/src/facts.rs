@@ -31,7 +31,7 @@ pub struct Facts {
     pub got_term: bool,
     /// What is wanted of its process, if it has one.
     pub want: Option<Want>,
-    /// A supervisor that takes over is to want it up.
+    /// A supervisor that takes over shall want it up.
     pub want_up: bool,
     /// It is being stopped and was not sent TERM yet.
     pub stopping: bool,

@@ -1,9 +1,8 @@
-//! What every PID 1 is told, and what its loop has to know of it.
+//! The events of every PID 1, and what its loop must know.
 //!
-//! `init` ([`crate::boot`]) and `runit` ([`crate::stages`]) are two lives of a
-//! machine. One loop drives both: it hands in what happened, does what comes back,
-//! and waits for the next [`News`] or for [`Life::deadline`]. Times are durations
-//! since boot.
+//! `init` ([`crate::boot`]) and `runit` ([`crate::stages`]) are two lives of a machine.
+//! One loop drives both: it hands in events, performs the actions that come back, and
+//! waits for the next [`News`] or for [`Life::deadline`]. Times are durations since boot.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -65,7 +64,7 @@ pub trait Life: Sized {
     /// [`Life::handover`] says all that there is to say.
     fn is_up(&self) -> bool;
 
-    /// Whether [`News::NoChildren`] would be news: only then need it be sent.
+    /// Whether [`News::NoChildren`] would change anything; otherwise it need not be sent.
     fn waits_for_the_last_process(&self) -> bool;
 
     /// The line for a successor.

@@ -1,6 +1,6 @@
-//! Short lives: how many runs of a service in a row ended within a second of
-//! their start, how long it rests before the next one, and from when on that is
-//! a crash loop (`docs/decisions/0016-restart-policy.md`).
+//! Short lives: how many runs of a service in a row ended within a second of their start,
+//! how long the gap before the next start is, and when this counts as a crash loop
+//! (`docs/decisions/0016-restart-policy.md`).
 
 use crate::process::Exit;
 
@@ -8,10 +8,10 @@ use crate::process::Exit;
 pub const GAP_MS: u64 = 1000;
 /// So many short lives in a row are a crash loop.
 pub const LOOP_LIVES: u32 = 5;
-/// The longest delay (s) of a service that wants one and does not say which.
+/// The longest delay (s) of a service that asks for growing delays and gives no number.
 pub const LONGEST_S_DEFAULT: u32 = 60;
-/// The longest delay (s) that may be asked for: a day. Beyond that a service is
-/// not backed off, but off.
+/// The longest delay (s) that may be asked for: a day. A service with a longer delay
+/// would be off, rather than delayed.
 pub const LONGEST_S_MAX: u32 = 86_400;
 
 /// The short lives since the last long one.
@@ -23,7 +23,7 @@ pub struct Streak {
 }
 
 impl Streak {
-    /// Nothing to complain of.
+    /// No short lives.
     pub const NONE: Self = Self {
         lives: 0,
         last: Exit::Unknown,

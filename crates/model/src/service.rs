@@ -29,14 +29,13 @@
 //! ([`crate::settings`]): `Look` is answered by `Looked`, before anything else is
 //! done, and only programs that are there are started.
 //!
-//! Effects are answered by events: `StartRun` and `StartFinish` by `Started` or
-//! `NotStarted`; `Prepare` by `Prepared`; `Script` (run `./control/LETTER PID`) by
-//! `ScriptEnded`, at once with `handled: false` if it cannot be started. A start may
-//! hang, for its program lies on a disk that does not answer: then `Late` names the
-//! process, which gets signals from then on (a stop ends it), and the answer comes
-//! some time. Scripts never block: the service can be signalled while one runs. Each effect's answer names
-//! what it belongs to (letter and pid), so that a late answer about an earlier process
-//! changes nothing.
+//! Events answer the effects: `StartRun` and `StartFinish` by `Started` or `NotStarted`;
+//! `Prepare` by `Prepared`; `Script` (run `./control/LETTER PID`) by `ScriptEnded`, at
+//! once with `handled: false` if it cannot be started. A start may hang, if its program
+//! is on a disk that does not answer: then `Late` names the process, which gets signals
+//! from then on (a stop ends it); the answer follows later. Scripts never block: the
+//! service can be signalled while one runs. Each answer names its effect (letter and
+//! pid), so that a late answer about an earlier process changes nothing.
 //!
 //! The rules are runsv(8)'s. Differences from runit's runsv that matter: `kill`
 //! leaves the state to what really happens to the process, `./finish` can be
@@ -64,7 +63,7 @@ pub const LOG_TERM_MS: u64 = 30_000;
 /// Cap of the growing delay between attempts to get a process from the kernel (ms).
 pub const FORK_RETRY_MS_MAX: u64 = 16_000;
 
-/// Whether the service has a logger's short life or a main service's full one.
+/// A logger has fewer states than a main service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// `./run` and `./finish`, customized by `./control`.
@@ -91,11 +90,12 @@ pub struct Running {
     pub pid: Pid,
     /// When it started.
     pub since: Instant,
-    /// STOP was sent, and CONT was not.
+    /// STOP was sent, and no CONT after it.
     pub paused: bool,
     /// TERM was sent.
     pub got_term: bool,
-    /// `control/t` runs because of a stop (d, x), whose further steps follow it.
+    /// `control/t` runs because of a stop (d, x); the further steps of the stop follow
+    /// it.
     stopping: bool,
     /// Scripts that run now.
     scripts: Scripts,
@@ -130,11 +130,12 @@ pub enum State {
     },
     /// Its directory is looked at, or `control/u` runs; `./run` is started after it.
     Preparing,
-    /// `./run` was asked for. A stop that came meanwhile is kept for the answer.
+    /// The start of `./run` was requested. A stop that comes meanwhile waits for the
+    /// answer.
     Starting {
         /// Stop it as soon as it runs.
         stop: bool,
-        /// The answer is late: the process that does not have its program yet.
+        /// If the answer is late: the process that has not loaded its program yet.
         child: Option<Pid>,
     },
     /// `./run` runs.
@@ -167,10 +168,10 @@ pub struct Service {
     state: State,
     /// The supervisor ends: nothing is started any more.
     retired: bool,
-    /// Logger only: it ends with its pipe, and a supervisor that takes over
-    /// meanwhile, and so makes a new pipe, is to want it up.
+    /// Logger only: it ends with its pipe. A supervisor that takes over meanwhile makes a
+    /// new pipe, and shall want the logger up.
     resumes: bool,
-    /// Attempts in a row for which the kernel had no process.
+    /// How many attempts in a row failed because the kernel had no process.
     fork_failures: u8,
     /// Short lives in a row, while it is wanted up.
     streak: Streak,
@@ -192,7 +193,7 @@ pub enum Failure {
 pub enum Event {
     /// A control byte, or its like.
     Command(Command),
-    /// The deadline came, or nothing in particular: look again.
+    /// The deadline came; also sent without a reason: check what is due.
     Tick,
     /// Answer to `StartRun` or `StartFinish`.
     Started(Pid),
@@ -216,8 +217,8 @@ pub enum Event {
     },
     /// Answer to `Look`.
     Looked(Look, Settings),
-    /// The supervisor ends: what runs goes on; what ends stays down, but is
-    /// still wanted up by the status that the next supervisor reads.
+    /// The supervisor ends: running processes continue; a service that ends stays down,
+    /// but its status says that it is wanted up, for the next supervisor.
     Retire,
     /// Logger only: its service is gone, or down as the supervisor ends, and the
     /// supervisor closed its pipe.
@@ -251,8 +252,7 @@ pub type Actions = Vec<Action>;
 pub const ACTIONS_MAX: usize = 3;
 
 impl Service {
-    /// A service that nothing is known of: without a process, and to be started
-    /// (by the first `Tick`) if `want` says so.
+    /// A service without a known process; the first `Tick` starts it if `want` says so.
     pub const fn new(role: Role, want: Want) -> Self {
         let state = State::Down {
             not_before: Instant(0),
@@ -317,7 +317,8 @@ impl Service {
         self
     }
 
-    /// The same, but due if nothing else than [`Service::rests_until`] holds it up.
+    /// The same, and due `now` if only the gap that ends `at` ([`Service::rests_until`])
+    /// delays it.
     #[must_use]
     pub fn rests_no_longer(mut self, at: Instant, now: Instant) -> Self {
         if let Some(not_before) = self.not_before().filter(|not_before| **not_before == at) {
@@ -370,13 +371,13 @@ impl Service {
         self.retired
     }
 
-    /// Whether it ends and is started again all the time.
+    /// Whether it is in a crash loop.
     pub const fn is_crash_looping(&self) -> bool {
         self.streak.is_loop() && !self.retired
     }
 
-    /// What is shown of a crash loop. Of a service that does not ask for delays
-    /// that grow nothing is: its files are as runit's.
+    /// What is shown of a crash loop: nothing if the service does not ask for growing
+    /// delays, because then its files are as runit's.
     pub fn crash_loop(&self) -> Option<CrashLoop> {
         let shows = self.is_crash_looping() && self.streak.backs_off();
         let next = match self.state {
@@ -469,13 +470,13 @@ impl Service {
         }
         self.settle(now, &mut actions);
         if self.want != Want::Up {
-            // It is not started again: there is no loop.
+            // It will not be started again, so there is no loop.
             self.streak = Streak::NONE;
         }
         (self, actions)
     }
 
-    /// Down is where the want decides.
+    /// When the service is down, the want decides what follows.
     fn settle(&mut self, now: Instant, actions: &mut Actions) {
         let State::Down { not_before } = self.state else {
             return;
@@ -487,7 +488,7 @@ impl Service {
         }
     }
 
-    /// What is in the directory is known.
+    /// Handles what a look found in the directory.
     fn looked(&mut self, look: Look, found: Settings, now: Instant, actions: &mut Actions) {
         match look {
             Look::Start | Look::Run if self.state != State::Preparing => {}

@@ -7,12 +7,11 @@
 //! 111, what is left of its process group is killed, and it is started again
 //! after [`PAUSE`]. However else it ends, stage 3 follows, and then the end.
 //!
-//! Stage 2 is asked to end by CONT when [`STOPIT`] is executable, and by PWR;
-//! [`REBOOT`] then says whether the machine starts again or is powered off. USR1
-//! (halt), USR2 (poweroff) and TERM (reboot) say it themselves; they work in
-//! stage 1, too, for a hung boot. The first wish stands. INT runs [`CTRLALTDEL`]
-//! in stage 2; its end counts as a CONT. The stage that is to end gets TERM, and
-//! KILL after [`STOP_GRACE`].
+//! Stage 2 is asked to end by CONT when [`STOPIT`] is executable, and by PWR; [`REBOOT`]
+//! then says whether the machine starts again or is powered off. USR1 (halt), USR2
+//! (poweroff) and TERM (reboot) say it themselves; they work in stage 1, too, for a hung
+//! boot. The first request wins. INT runs [`CTRLALTDEL`] in stage 2; its end counts as a
+//! CONT. The stage that is to end gets TERM, and KILL after [`STOP_GRACE`].
 //!
 //! Stage 3 may take [`STAGE3_LIMIT`]; then its process group is killed. Then
 //! every process gets TERM; as soon as none is left, or when the grace is over,
@@ -56,7 +55,7 @@ pub const STOP_GRACE: Duration = Duration::from_secs(5);
 pub const PAUSE: Duration = Duration::from_secs(5);
 /// How long stage 3 may take. (Debian's alone waits up to 196 s for services.)
 pub const STAGE3_LIMIT: Duration = Duration::from_mins(10);
-/// Executable by its owner: CONT takes the machine down.
+/// If its owner may execute it, CONT shuts the machine down.
 pub const STOPIT: &str = "/etc/runit/stopit";
 /// Executable by its owner: the machine starts again.
 pub const REBOOT: &str = "/etc/runit/reboot";

@@ -1,40 +1,40 @@
 //! The supervisor of any number of services, as a pure state machine.
 //!
-//! It owns what there is to decide about: which units (service directories)
-//! there are, whose child each process is, when to look again, what the state
-//! files have to show, and how the supervision ends. It has no descriptor and
-//! no clock. What happened goes in as an [`Input`] with the moment; what is to
-//! be done comes out as [`Action`]s, which name units and services by number.
+//! It makes all decisions: which units (service directories) there are, whose child each
+//! process is, when to look again, what the state files show, and how the supervision
+//! ends. It has no descriptor and no clock. The caller hands in what happened as an
+//! [`Input`] with the moment, and gets back what to do as [`Action`]s, which name units
+//! and services by number.
 //!
 //! ```text
 //! handle(moment, input) --> next() -> action --> done by the caller --> its answer --> handle ...
 //! ```
 //!
-//! The rule for the caller: after each `handle` do all actions, one after the
-//! other, and hand in the answer of each before the next is taken. `next` gives
-//! the actions that follow from an answer before those that waited already, so
-//! one service is dealt with to its end before the next one, as if the answers
-//! had been there at once. Between any two actions the supervisor may be killed;
-//! `tests/simulation` does that.
+//! The rule for the caller: after each `handle` perform all actions, one after the other,
+//! and hand in the answer of each before taking the next. `next` returns the actions that
+//! follow from an answer before those that waited already. So one service is finished
+//! before the next one, as if all answers came at once. Between any two actions the
+//! supervisor may be killed; `tests/simulation` does that.
 //!
-//! One answer may come later, for a program takes its time to load, or hangs: that
-//! of [`Action::Start`]. A start without an answer is a state of its service, and
-//! everything else goes on (`starts.rs`).
+//! Only the answer of [`Action::Start`] may come later, because a program takes time to
+//! load, or hangs. A start without an answer is a state of its service, and everything
+//! else goes on (`starts.rs`).
 //!
-//! Nobody waits until all is done. What one input makes is bounded, but for orders
-//! to all; what a look at the scan directory finds is put aside, and dealt with one
-//! by one when the caller has time for it ([`Supervisor::has_more`], [`Input::More`]).
-//! So it is with deadlines. The caller takes a bounded amount of that, writes
-//! ([`Input::RoundOver`]), and hears signals and commands before it goes on.
+//! Work is done in bounded steps. One input causes a bounded number of actions, except
+//! orders to all services. What a look at the scan directory finds is put aside, and
+//! handled one by one when the caller has time ([`Supervisor::has_more`],
+//! [`Input::More`]); so are deadlines. The caller takes a bounded amount of this work,
+//! writes state files ([`Input::RoundOver`]), and takes signals and commands before it
+//! continues.
 //!
-//! When a supervisor begins, services whose processes live on from an earlier one
-//! come before those that are to be started ([`Action::LookForLiving`]): where
-//! descriptors are short, who runs is supervised rather than who does not.
+//! When a supervisor begins, services whose processes live on from an earlier one come
+//! before those that are to be started ([`Action::LookForLiving`]): if descriptors are
+//! short, running services come first.
 //!
-//! A service has its fifos and a first status before it starts, because its run
-//! script may command it at once. The rest and later states are written when the
-//! caller says that a round is over, but not while the answer of a start is about
-//! to come; and after the commands of one service, because `sv` waits for that.
+//! A service has its fifos and a first status before it starts, because its run script
+//! may command it at once. The rest and later states are written at the end of a round,
+//! but not while the answer of a start is expected soon; and also after the commands of
+//! one service, because `sv` waits for that.
 //!
 //! Cost: one input about one service takes time logarithmic in the number of
 //! services, a look at the scan directory linear. The queue of actions holds a
@@ -126,14 +126,14 @@ impl Job {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The moment of [`Supervisor::deadline`] came. To be repeated while that
-    /// lies in the past: one deadline is dealt with at a time.
+    /// The moment of [`Supervisor::deadline`] came. Repeat this while that lies in the
+    /// past: each input handles one deadline.
     Due,
-    /// Some of what was ready was handed in: state files are written now.
+    /// A round of inputs is over: state files are written now.
     RoundOver,
-    /// Deal with the next of what was put aside.
+    /// Handle the next thing that was put aside.
     More,
-    /// Answer to [`Action::LookForLiving`]: those of which a process seems to live.
+    /// Answer to [`Action::LookForLiving`]: the services whose process seems to live.
     Living(Vec<Identity>),
     /// The scan directory may have changed.
     ScanDue,
@@ -141,22 +141,22 @@ pub enum Input {
     Scanned {
         /// Names that lead to directories.
         entries: Vec<(Name, Identity)>,
-        /// When to look again, if no event will tell.
+        /// When to look again, if no event reports changes.
         next_look: Option<Instant>,
     },
     /// Something happened to a few entries of the scan directory: what they lead to now.
     Noticed {
         /// Names, with the directory that each leads to, if it does.
         found: Vec<(Name, Option<Identity>)>,
-        /// When to look at all, if no event will tell.
+        /// When to look at all entries, if no event reports changes.
         next_look: Option<Instant>,
     },
     /// Answer to [`Action::Scan`]: it cannot be read.
     NotScanned,
     /// Answer to [`Action::Open`]. As the first input, the one service of runsv.
     Opened(Opened),
-    /// Answer to [`Action::Open`]: the directory changed meanwhile (`None`), or
-    /// what is in the way.
+    /// Answer to [`Action::Open`]: why it failed, or `None` if the directory changed
+    /// meanwhile.
     NotOpened(Identity, Option<String>),
     /// Answer to [`Action::Start`].
     Started(Job, Pid),
@@ -173,7 +173,7 @@ pub enum Input {
         look: Look,
         /// What is there.
         found: Settings,
-        /// What the entry `log` is, if that was looked at.
+        /// What the entry `log` is, if it was looked at.
         log: Option<Log>,
     },
     /// Answer to [`Action::Show`], if it failed.
@@ -184,16 +184,16 @@ pub enum Input {
     PipeSeen(UnitId, u32),
     /// A command was read from the control fifo.
     Command(Id, Command),
-    /// All commands that were read have been handed in. `release`: and a
-    /// successor asks for the unit; its starts are answered then.
+    /// All commands that were read have been handed in. `release`: a successor also asks
+    /// for the unit; then its starts have been answered.
     Obeyed {
         /// Whose fifo it was.
         id: Id,
         /// See above.
         release: bool,
     },
-    /// A child ended and was reaped, whoever's it was. It had ended by that moment,
-    /// as far as is known: what it waited to be reaped is no life.
+    /// A child, known or not, ended and was reaped. The moment is the best estimate of
+    /// its end: the time that it waited to be reaped is not part of its life.
     ChildEnded(Pid, Exit, Instant),
     /// A process that is watched by descriptor ended.
     AdoptedEnded(Id, Exit),
@@ -272,9 +272,9 @@ pub enum Action {
     CloseLog(UnitId),
     /// Make a new log pipe: the service is started although its logger was to end.
     OpenPipe(UnitId),
-    /// The supervision is over: remove the records, and let go.
+    /// The supervision is over: remove the records, and close the unit.
     Dismiss(UnitId),
-    /// Let go of the unit as it is; a successor takes it over.
+    /// Close the unit as it is; a successor takes it over.
     Release(UnitId),
     /// Look at the scan directory; answered by `Scanned` or `NotScanned`.
     Scan,
@@ -326,12 +326,12 @@ pub enum Scope {
 pub struct Supervisor {
     scope: Scope,
     now: Moment,
-    /// Boxed, for the map is half empty when it was filled in order.
+    /// Boxed, because a map that was filled in order is half empty.
     units: BTreeMap<UnitId, Box<Unit>>,
     next_unit: UnitId,
     by_identity: BTreeMap<Identity, UnitId>,
     waiting: BTreeMap<Identity, Waiting>,
-    /// Those of them that are to be opened next, in this order.
+    /// The candidates to open next, in this order.
     arrivals: VecDeque<Identity>,
     /// It has not looked at the scan directory yet.
     is_first_look: bool,
@@ -347,7 +347,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor of nothing yet.
+    /// A supervisor that has no services yet.
     pub fn new(scope: Scope) -> Self {
         Self {
             scope,
@@ -414,7 +414,7 @@ impl Supervisor {
         }
     }
 
-    /// What [`Supervisor::next`] will be.
+    /// What [`Supervisor::next`] will return.
     pub fn peek(&self) -> Option<&Action> {
         self.queue.peek()
     }
@@ -437,8 +437,8 @@ impl Supervisor {
         !self.arrivals.is_empty()
     }
 
-    /// Whether the caller is not to sleep now: something is left over, for
-    /// [`Input::More`] or [`Input::RoundOver`].
+    /// Whether the caller must not sleep now, because work is left for [`Input::More`] or
+    /// [`Input::RoundOver`].
     pub fn is_busy(&self) -> bool {
         self.has_more() || self.has_unwritten()
     }
@@ -456,7 +456,7 @@ impl Supervisor {
             Ending::Retire => self.busy.is_empty(),
             Ending::Keep(until) => until <= now && self.busy.is_empty(),
         };
-        // The last states are for readers of the files.
+        // Clients that read the files see the last states.
         let over = over && !self.has_unwritten();
         over.then_some(match self.ending {
             Ending::Exit(code) => code,

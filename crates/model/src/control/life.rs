@@ -1,18 +1,18 @@
 //! When a start counts: the process must have lived for a while, or the service
 //! must say that it is available, and in no case may it have ended meanwhile.
 //!
-//! A service that fails at once runs for a millisecond before it does, and who is
-//! told of its start by the kernel sees it run. So a sighting alone proves nothing.
-//! What does is that the same process has been seen for [`LIVED_MS`], or that it is
-//! as old as that: the kernel knows when it began, by the boot clock. The label in
-//! the status is by the wall clock, which may be set; it only shows that the process
-//! of that number is the service's, and not another's in another pid namespace.
+//! A service that fails at once still runs for a millisecond, and sv, which the kernel
+//! wakes at its start, sees it run. So to see it once proves nothing. A start counts if
+//! the same process has been seen for [`LIVED_MS`], or is as old as that: the kernel
+//! knows when it began, by the boot clock. The label in the status is by the wall clock,
+//! which may be set; it only shows that the process of that number is the service's, and
+//! not another's in another pid namespace.
 //!
-//! A supervisor may be late to tell that a process has ended. The kernel is asked,
-//! too: a zombie that began when the label says is the service, and has ended. A
-//! number that nobody has is either that of a service which its supervisor has just
-//! reaped, and will tell of in a moment, or belongs to a pid namespace that we do not
-//! see: if the status is still the same after [`UNSEEN_MS`], it is believed.
+//! A supervisor may be late to report that a process has ended. So the kernel is asked,
+//! too: a zombie that began at the time of the label is the service, and it has ended. A
+//! pid that does not exist has two explanations: the supervisor has just reaped the
+//! service and will report that in a moment, or the pid belongs to a pid namespace that
+//! we do not see. If the status is still the same after [`UNSEEN_MS`], it is believed.
 
 /// How long a process must have lived to count as started (ms), if the service does
 /// not say itself that it is available, and unless less time than this is waited.
@@ -61,8 +61,8 @@ impl Life {
     }
 }
 
-/// How long a process must have lived (ms). `is_available`: the service itself said
-/// so. `wait_ms`: what the user gives it.
+/// How long a process must have lived (ms). `is_available`: the service's `check` said
+/// so. `wait_ms`: how long the user is willing to wait.
 pub fn needed_ms(is_available: bool, wait_ms: u64) -> u64 {
     if is_available {
         return 0;

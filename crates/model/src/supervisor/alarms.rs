@@ -1,4 +1,4 @@
-//! The deadlines of a supervisor: each thing has one at most.
+//! The deadlines of a supervisor: at most one for each purpose.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -21,9 +21,9 @@ pub enum Alarm {
     Scan,
     /// What still runs is left to a keeper.
     Leave,
-    /// Who is waited for is said.
+    /// Report who is waited for.
     Remind,
-    /// The keeper need not wait for further commands.
+    /// The keeper stops waiting for further commands.
     Linger,
 }
 

@@ -1,4 +1,4 @@
-//! A crash loop is told once, and its end, too, unless a command ended it.
+//! Reports a crash loop once, and its end, too, unless a command ended it.
 
 use alloc::format;
 
@@ -26,7 +26,7 @@ impl Supervisor {
         };
         let text = if half.service.is_crash_looping() {
             let last = half.service.streak().last();
-            // What daemonizes ends with 0, again and again.
+            // A program that goes to the background ends with 0, again and again.
             let advice = match last {
                 Exit::Code(0) => "; it must stay in the foreground",
                 _ => "",

@@ -1,9 +1,10 @@
 //! How the supervision ends: everything is told to exit, or what runs is left
 //! to a keeper (`docs/decisions/0006-keeper.md`).
 //!
-//! A service may take its time, or ignore TERM. Who is waited for is said every few
-//! seconds; told the same again, the supervisor waits no longer. It leaves what runs
-//! to a keeper then, or as PID 1, which nobody outlives, sends KILL.
+//! A service may take its time, or ignore TERM. The supervisor reports every few seconds
+//! which services it waits for. If it gets the same signal again, it stops waiting: it
+//! leaves running services to a keeper, or as PID 1, whose end is the end of all, sends
+//! KILL.
 //!
 //! ```text
 //!        TERM             TERM                 TERM
@@ -29,9 +30,9 @@ const LEAVE_MS: u64 = 200;
 const LINGER_MS: u64 = 2000;
 /// Delay before a keeper that could not be made is tried again (ms).
 const LEAVE_AGAIN_MS: u64 = 2000;
-/// How often it is said who is waited for (ms).
+/// How often to report who is waited for (ms).
 const REMIND_MS: u64 = 5000;
-/// So many of them are named.
+/// At most so many of them are named.
 const NAMED_MAX: usize = 4;
 /// Exit code after HUP, and of one that waited no longer.
 pub(super) const HUNG_UP: u8 = 111;
@@ -47,14 +48,14 @@ pub enum Ending {
     Keep(Instant),
     /// When everything is gone: all was told to exit. The code is the exit code.
     Exit(u8),
-    /// At once: as `Exit`, but it was told again, and waits no longer.
+    /// At once: as `Exit`, but the signal came again, so there is no more waiting.
     Abandon,
 }
 
 impl Supervisor {
-    /// TERM: runsv acts as on `x`; runsvdir starts nothing more and leaves. As
-    /// PID 1, or when told twice, it stops everything first; told once more, it waits
-    /// for nothing.
+    /// TERM: runsv acts as on `x`; runsvdir starts nothing more and leaves. As PID 1, or
+    /// at the second TERM, it stops everything first; at the next one it waits for
+    /// nothing.
     pub(super) fn terminate(&mut self) {
         match (self.scope, self.ending) {
             (Scope::One, _) => self.drive_all(Event::Command(Command::Exit)),
@@ -64,7 +65,7 @@ impl Supervisor {
         }
     }
 
-    /// HUP: runsvdir(8); runsv takes no notice.
+    /// HUP: see runsvdir(8); runsv ignores it.
     pub(super) fn hang_up(&mut self) {
         match (self.scope, self.ending) {
             (Scope::One, _) => {}
@@ -84,7 +85,7 @@ impl Supervisor {
         self.drive_all(Event::Command(Command::Exit));
     }
 
-    /// Waits no longer for what was told to exit.
+    /// Stops waiting for services that were told to exit.
     fn abandon(&mut self) {
         self.ending = Ending::Abandon;
         if self.scope != (Scope::All { init: true }) {
@@ -97,7 +98,7 @@ impl Supervisor {
         self.left();
     }
 
-    /// Says who is waited for, and how not to wait.
+    /// Reports who is waited for, and how to stop waiting.
     pub(super) fn remind(&mut self) {
         let Ending::Exit(code) = self.ending else {
             return;
@@ -164,7 +165,7 @@ impl Supervisor {
     pub(super) fn is_retiring(&self) -> bool {
         match self.ending {
             Ending::Retire => true,
-            // A restart may be under way: its second half wants the logger.
+            // A restart may be under way; then its second half needs the logger.
             Ending::Keep(until) => until <= self.now.at,
             Ending::No | Ending::Exit(_) | Ending::Abandon => false,
         }
@@ -191,9 +192,8 @@ impl Supervisor {
         self.alarms.set(Alarm::Leave, Some(at));
     }
 
-    /// The keeper's life begins. It is not the parent of what runs: processes
-    /// are watched by descriptor, and scripts are waited for no longer, so their
-    /// signals are sent.
+    /// The keeper's life begins. It is not the parent of running processes: it watches
+    /// them by pidfd. It does not wait for control scripts, so their signals are sent.
     pub(super) fn kept(&mut self) {
         self.ending = Ending::Keep(self.now.at);
         let (processes, scripts): (Vec<_>, Vec<(Pid, Job)>) = core::mem::take(&mut self.owners)

@@ -1,16 +1,14 @@
-//! What a supervisor that is replaced in place (the same process, another
-//! program) tells its successor, and how that goes on
-//! (`docs/decisions/0014-upgrade.md`).
+//! What a supervisor that is replaced in place (the same process, another program) tells
+//! its successor, and how the successor continues (`docs/decisions/0014-upgrade.md`).
 //!
-//! One line for each thing: `unit NUMBER WORDS`, `main NUMBER WORDS`,
-//! `log NUMBER WORDS`, and `script PID WORDS` for each control script that runs.
-//! Words are those of [`crate::service::handover`]. Other lines are not ours.
-//! What a look at the scan directory tells as well is left out.
+//! One line for each thing: `unit NUMBER WORDS`, `main NUMBER WORDS`, `log NUMBER WORDS`,
+//! and `script PID WORDS` for each control script that runs. Words are those of
+//! [`crate::service::handover`]. Other lines are not ours. What a look at the scan
+//! directory also shows is left out.
 //!
-//! A pid may be told of twice: that of an adopted process that has ended, while
-//! its descriptor has not told so yet, may be a child's by now. So a child, whose
-//! pid is certainly its own until it is reaped, goes before what is watched by
-//! descriptor.
+//! A pid may occur twice: an adopted process may have ended, its pidfd not yet handled,
+//! and its pid may belong to a new child. So a child, whose pid is certainly its own
+//! until it is reaped, goes before processes that are watched by pidfd.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -29,7 +27,7 @@ use crate::service::{Pid, Role, Service};
 use crate::time::Instant;
 
 impl Supervisor {
-    /// The lines for a successor; to be asked for when every action is done.
+    /// The lines for a successor; call this when all actions are done.
     pub fn handover(&self) -> String {
         let mut text = String::new();
         for (number, unit) in &self.units {
@@ -55,7 +53,7 @@ impl Supervisor {
                 let _ = writeln!(text, "log {number} {}", log.handover());
             }
         }
-        // The end of a script whose unit was let go is nobody's business.
+        // Nobody needs the end of a script whose unit was closed.
         let scripts = self.owners.iter();
         for (pid, job) in scripts.filter(|(_, job)| self.half(job.id()).is_some()) {
             if let Some(words) = script(*job) {
@@ -65,9 +63,9 @@ impl Supervisor {
         text
     }
 
-    /// The supervisor that the lines tell of, at `now`. `is_open` says whether
-    /// what belongs to a service or logger is still open; a unit of which that is
-    /// not so is left out, to be opened like any other. State files are due.
+    /// The supervisor that the lines tell of, at `now`. `is_open` says whether the
+    /// descriptors of a service or logger are still open; if not, its unit is left out,
+    /// and is opened like any other. All state files are due.
     pub fn resume(scope: Scope, text: &str, now: Moment, is_open: impl Fn(Id) -> bool) -> Self {
         let mut new = Self::new(scope);
         new.now = now;
@@ -153,7 +151,7 @@ fn resume_unit(
     logs: &Lines,
     is_open: impl Fn(Id) -> bool,
 ) -> Option<Unit> {
-    // Units are told of in order.
+    // Units come in order.
     let find = |lines: &Lines, role| {
         let at = lines.binary_search_by_key(&number_of, |(n, _)| *n).ok()?;
         let (_, words) = lines.get(at)?;

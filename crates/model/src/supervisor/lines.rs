@@ -1,11 +1,11 @@
-//! After an adoption the logger comes first, so that no line is lost if this
-//! supervisor is killed, too.
+//! After an adoption the logger starts first, so that no line is lost if this supervisor
+//! is killed, too.
 //!
-//! What is in the log pipe lasts as long as somebody holds it: a supervisor, the
-//! service, or the logger. A service that had no process when its supervisor was
-//! killed left its logger at the end of the input. That logger may look alive, yet it
-//! is about to end; what the service then writes is in nobody's hands but ours until
-//! the next logger runs. So:
+//! What is in the log pipe lasts as long as somebody holds it: a supervisor, the service,
+//! or the logger. A service that had no process when its supervisor was killed left its
+//! logger at the end of the input. That logger may look alive, but it is about to end.
+//! What the service writes then is held by this supervisor alone, until the next logger
+//! runs. So:
 //!
 //! - An adopted logger that ends is started again without a gap, however short its
 //!   life was ([`crate::adoption`]): it did what it should.
@@ -19,8 +19,8 @@ use super::{Id, Supervisor};
 use crate::service::{Event, State};
 use crate::time::Instant;
 
-/// How long an adopted logger may take to end (ms): no longer than a service rests
-/// that ended soon after its start.
+/// How long an adopted logger may take to end (ms): no longer than the restart gap of a
+/// service that ended soon after its start.
 const WAIT_MS: u64 = 1000;
 
 impl Unit {
@@ -30,7 +30,7 @@ impl Unit {
         is_orphan.then(|| now.plus_ms(WAIT_MS))
     }
 
-    /// Whether the former logger is not gone yet, or the next one not there.
+    /// Whether the former logger still runs, or the next one does not run yet.
     fn logger_changes(&self) -> bool {
         let is_starting = |state| matches!(state, State::Starting { .. });
         let log = self.log.as_ref();
@@ -39,7 +39,7 @@ impl Unit {
 }
 
 impl Supervisor {
-    /// A service that was found is not started yet, if its lines would be lost.
+    /// Delays the start of a service that was found, if its lines might be lost.
     pub(super) fn wait_for_logger(&mut self, id: Id) {
         let wall = self.now.wall;
         let unit = self.units.get_mut(&id.unit).filter(|_| id == main(id.unit));
@@ -51,7 +51,7 @@ impl Supervisor {
         }
     }
 
-    /// The logger's state has changed: with the next one there, the service starts.
+    /// The logger's state has changed: if the next one runs, the service starts.
     pub(super) fn logger_came(&mut self, id: Id) {
         let (now, wall) = (self.now.at, self.now.wall);
         let unit = self.units.get_mut(&id.unit).filter(|_| id == log(id.unit));

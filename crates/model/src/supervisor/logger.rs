@@ -1,7 +1,7 @@
 //! A logger that comes or goes while its service is supervised.
 //!
-//! When something happened to the entry `log` and it has been quiet for a
-//! moment, and before each start of the service, it is looked at:
+//! The supervisor looks at the entry `log` before each start of the service, and when
+//! something happened to the entry and it has been quiet for a moment:
 //!
 //! - It came: the logger is opened and started. A running service cannot be
 //!   given another standard output; it writes to its logger from its next start on.
@@ -10,11 +10,11 @@
 //!   again, or at once if it is down, the pipe is closed, and the logger ends as
 //!   it does when a supervision ends. Then the entry is looked at once more.
 //!
-//! A logger whose pipe is closed reads to the end and exits. It may have ended
-//! before it read all: it crashed, or it had come to the end of the pipe when its
-//! former supervisor was killed and this one opened the pipe anew. So the caller
-//! looks what is left, and the logger is started for that, as often as it takes
-//! some of it. One that was told to end (TERM), by us or by `sv`, is not.
+//! A logger whose pipe is closed reads to the end and exits. It may have ended before it
+//! read all: it crashed, or it had come to the end of the pipe when its former supervisor
+//! was killed and this one opened the pipe anew. So the caller looks how much is left,
+//! and the logger is started again to read it, as long as it reads some of it each time.
+//! A logger that was told to end (TERM), by us or by `sv`, is not started again.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -41,7 +41,7 @@ pub enum Log {
     Gone,
     /// There: opened, locked, and this was found.
     Opened(Inheritance),
-    /// There, but what is in the way.
+    /// It exists, but could not be opened, for this reason.
     NotOpened(String),
 }
 
@@ -54,7 +54,8 @@ impl Supervisor {
         }
     }
 
-    /// Before a start: whether the entry is looked at, too. It is not if it was just now.
+    /// Whether a look before a start includes the entry. It does not if the last look was
+    /// just now.
     pub(super) fn looks_at_log(&self, unit: UnitId) -> bool {
         let unit = self.units.get(&unit);
         self.ending == Ending::No && unit.is_some_and(|unit| unit.log_seen_at != self.now.at)
@@ -62,7 +63,7 @@ impl Supervisor {
 
     pub(super) fn look_at_log(&mut self, unit: UnitId) {
         if self.starts.has_begun(unit) {
-            // Whether it has the pipe is certain when the answer is there.
+            // Only the answer of the start says whether it has the pipe.
             return self.log_changed(unit);
         }
         if self.ending == Ending::No && self.units.contains_key(&unit) {
@@ -114,7 +115,7 @@ impl Supervisor {
         }
     }
 
-    /// The service has no process: a logger whose directory went is ended.
+    /// The service has no process now: ends a logger whose directory has gone.
     pub(super) fn shed_log(&mut self, unit_id: UnitId) {
         let unit = self.units.get_mut(&unit_id).filter(|u| u.sheds_log);
         if unit.is_some_and(|unit| core::mem::replace(&mut unit.piped, false)) {
@@ -123,8 +124,8 @@ impl Supervisor {
         }
     }
 
-    /// A logger's process is about to be taken for ended: one that was told to end
-    /// is not started for what it left.
+    /// Called before the end of a logger's process is handled: a logger that was told to
+    /// end is not started again for what it left.
     pub(super) fn note_hurry(&mut self, id: Id) {
         if let Some(unit) = self.units.get_mut(&id.unit).filter(|u| !u.piped)
             && id.role == Role::Log
@@ -134,7 +135,7 @@ impl Supervisor {
         }
     }
 
-    /// The logger ended with its pipe: whether it is to be found out what it left there.
+    /// The logger ended with its pipe: returns whether to look what it left there.
     pub(super) fn asks_for_rest(&mut self, unit_id: UnitId) -> bool {
         let ended = |log: &Half| log.service.is_gone() && log.service.shows_want_up();
         let Some(unit) = self.units.get_mut(&unit_id).filter(|unit| !unit.piped) else {

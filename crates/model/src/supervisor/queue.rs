@@ -1,5 +1,5 @@
-//! The actions that are to be done, in their order: what follows from the present
-//! input comes before what waited already.
+//! The actions to perform, in order: those that follow from the present input come before
+//! those that waited already.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -15,16 +15,16 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// One more follows from the present input.
+    /// Adds an action that follows from the present input.
     pub fn push(&mut self, action: Action) {
         self.fresh.push(action);
     }
 
-    /// The input is dealt with: what follows from it comes first.
+    /// The input has been handled: its actions go to the front.
     pub fn end_input(&mut self) {
         let fresh = core::mem::take(&mut self.fresh);
         if self.waiting.is_empty() {
-            // The room that a long queue had is given back with it.
+            // This also frees the memory of a long queue.
             self.waiting = fresh.into();
         } else {
             self.waiting.reserve(fresh.len());
@@ -34,7 +34,7 @@ impl Queue {
         }
     }
 
-    /// What [`Queue::pop`] will be.
+    /// What [`Queue::pop`] will return.
     pub fn peek(&self) -> Option<&Action> {
         self.waiting.front()
     }
@@ -44,7 +44,7 @@ impl Queue {
         self.waiting.pop_front()
     }
 
-    /// Nothing of what waited is done any more.
+    /// Drops all waiting actions.
     pub fn clear(&mut self) {
         self.waiting.clear();
     }

@@ -1,5 +1,4 @@
-//! Which services there are: admitting them, letting them go, and the scan of
-//! their directory.
+//! Which services there are: opening them, closing them, and the scan of their directory.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -18,7 +17,8 @@ use crate::time::Instant;
 /// First and longest delay before a directory that could not be opened is tried again (ms).
 const ADMIT_MS: u64 = 10;
 const ADMIT_MS_MAX: u64 = 5000;
-/// After this delay (ms) the reason is said: a lock may be a dying supervisor's.
+/// After this delay (ms) the reason is reported: before that, a dying supervisor may
+/// still hold the lock.
 const ADMIT_SAY_MS: u64 = 100;
 /// Delay before a scan directory that could not be read is looked at again (ms).
 const RESCAN_MS: u64 = 5000;
@@ -73,7 +73,7 @@ impl Supervisor {
         }
     }
 
-    /// Who runs is opened before who is to be started.
+    /// Running services are opened before those that are to be started.
     pub(super) fn living_first(&mut self, living: &[Identity]) {
         let living: BTreeSet<&Identity> = living.iter().collect();
         let arrivals = core::mem::take(&mut self.arrivals).into_iter();
@@ -81,15 +81,15 @@ impl Supervisor {
         self.arrivals = first.into_iter().chain(then).collect();
     }
 
-    /// Opens the next that was put aside, unless it is gone by now.
+    /// Opens the next candidate, unless it has gone.
     pub(super) fn arrive(&mut self) {
         if let Some(identity) = self.arrivals.pop_front() {
             self.admit(identity);
         }
     }
 
-    /// Admits what is new among a few entries. All are looked at if one is gone
-    /// or another by now, for the service may have a further name.
+    /// Admits the new ones of a few entries. If one of them has gone or changed, all
+    /// entries are looked at, because its service may have another name, too.
     pub(super) fn noticed(
         &mut self,
         found: &[(Name, Option<Identity>)],
@@ -132,8 +132,8 @@ impl Supervisor {
                     leaving.extend(self.remove(unit));
                 }
             }
-            // A directory that takes another's place waits for a look after its
-            // predecessor has stopped.
+            // A directory that replaces another waits until that one has stopped, and a
+            // look follows.
             Change::Rename(identity, name) | Change::Add(identity, name)
                 if leaving.contains(&name) && !self.by_identity.contains_key(&identity) =>
             {
@@ -187,10 +187,10 @@ impl Supervisor {
     }
 
     pub(super) fn not_opened(&mut self, identity: Identity, obstacle: Option<String>) {
-        // What changed meanwhile is told by an event of its own.
+        // A change in the meantime has its own event.
         let Some(text) = obstacle else {
             self.stop_waiting(identity);
-            // Another name may lead there, of which no event will tell.
+            // Another name may lead there, and no event would report that.
             return self.scan_by(self.now.at.plus_ms(REVIVE_MS));
         };
         let Some(waiting) = self.waiting.get_mut(&identity) else {
@@ -213,7 +213,7 @@ impl Supervisor {
         self.alarms.set(Alarm::Admit(identity), None);
     }
 
-    /// Nothing further is opened.
+    /// Opens nothing more.
     pub(super) fn stop_admitting(&mut self) {
         let waiting: Vec<Identity> = self.waiting.keys().copied().collect();
         self.arrivals.clear();
@@ -222,7 +222,7 @@ impl Supervisor {
         }
     }
 
-    /// A unit is there: what it missed comes first, then a look at itself.
+    /// A unit was opened: first it gets the events that it missed, then a tick.
     pub(super) fn opened(&mut self, opened: Opened) {
         self.stop_waiting(opened.identity);
         if self.ending != Ending::No {
@@ -268,7 +268,7 @@ impl Supervisor {
         self.drive(id, Event::Tick);
     }
 
-    /// Notes whose the process is that a service was found or handed over with.
+    /// Notes the owner of the process with which a service was found or handed over.
     pub(super) fn own(&mut self, id: Id) {
         let Some((phase, pid)) = self.half(id).map(|half| half.service.phase()) else {
             return;
@@ -282,8 +282,8 @@ impl Supervisor {
         }
     }
 
-    /// A service that has no process and gets none any more ends its logger,
-    /// and a unit of which nothing is left is let go.
+    /// If a service has no process and will get none, its logger is ended; if nothing of
+    /// a unit is left, it is closed.
     pub(super) fn wind_up(&mut self, unit_id: UnitId) {
         self.revive_logger(unit_id);
         let retiring = self.is_retiring();
@@ -305,8 +305,8 @@ impl Supervisor {
         }
     }
 
-    /// A service that is started after its logger was told to end needs a new
-    /// pipe. So it is under a keeper that had wound up what was down.
+    /// A service that is started after its logger was told to end needs a new pipe. This
+    /// happens under a keeper, which ends the loggers of services that are down.
     pub(super) fn need_pipe(&mut self, unit_id: UnitId) {
         let is_mute = |unit: &&mut Box<Unit>| unit.log.is_some() && !unit.piped && !unit.sheds_log;
         if let Some(unit) = self.units.get_mut(&unit_id).filter(is_mute) {
@@ -329,7 +329,7 @@ impl Supervisor {
     }
 
     fn dismiss(&mut self, unit_id: UnitId) {
-        // The last state is for readers of the files.
+        // Clients that read the files see the last state.
         let Some(unit) = self.forget(unit_id) else {
             return;
         };
@@ -338,7 +338,7 @@ impl Supervisor {
         self.scan_by(self.now.at.plus_ms(delay));
     }
 
-    /// Writes the last state of a unit and knows it no more.
+    /// Writes the last state of a unit and forgets it.
     pub(super) fn forget(&mut self, unit_id: UnitId) -> Option<Box<Unit>> {
         for id in [main(unit_id), log(unit_id)] {
             self.forget_half(id);
@@ -349,7 +349,7 @@ impl Supervisor {
         Some(unit)
     }
 
-    /// Writes the last state of a service or logger and expects nothing of it.
+    /// Writes the last state of a service or logger and drops its deadlines.
     pub(super) fn forget_half(&mut self, id: Id) {
         self.write_one(id);
         self.alarms.set(Alarm::Service(id), None);
@@ -371,7 +371,7 @@ impl Supervisor {
         }
     }
 
-    /// What is down is let go.
+    /// Closes units that are down.
     pub(super) fn wind_up_all(&mut self) {
         let units: Vec<UnitId> = self.units.keys().copied().collect();
         for unit in units {

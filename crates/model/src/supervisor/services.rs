@@ -1,4 +1,4 @@
-//! One service at a time: events in, what the service decides out, and the
+//! Drives one service: hands in its events, passes on its actions, and sees to the
 //! consequences: its alarm, its state files, its end.
 
 use super::{Action, Alarm, Id, Job, Log, Supervisor};
@@ -11,7 +11,7 @@ use super::unit::{FIRST, Half};
 
 /// Delay before state files that could not be written are tried again (ms).
 const REWRITE_MS: u64 = 1000;
-/// So many services' state files are written in one round.
+/// For how many services one round writes state files.
 const WRITES_MAX: usize = 64;
 
 impl Supervisor {
@@ -28,7 +28,7 @@ impl Supervisor {
         self.drive_at(id, self.now.at, event);
     }
 
-    /// As [`Supervisor::drive`], for what happened at an earlier moment.
+    /// As [`Supervisor::drive`], for an event of an earlier moment.
     fn drive_at(&mut self, id: Id, at: Instant, event: Event) {
         let now = self.now;
         let Some(half) = self.half_mut(id) else {
@@ -64,7 +64,8 @@ impl Supervisor {
             }
             service::Action::Signal(pid, sig) => return self.push(Action::Signal(id, pid, sig)),
             service::Action::Epilogue(letter, pid) => {
-                // A second one would follow from a second stop of the same process.
+                // A second script could only follow from a second stop of the same
+                // process.
                 let half = self.half_mut(id);
                 if half.is_none_or(|half| core::mem::replace(&mut half.epilogue, true)) {
                     return;
@@ -107,8 +108,8 @@ impl Supervisor {
         self.logger_came(id);
     }
 
-    /// What is in a service's directory is known. The logger comes first; before a
-    /// start, one whose directory went once is ended, whatever is there by now.
+    /// Handles a look at a service's directory. The logger comes first. Before a start, a
+    /// logger whose directory had gone is ended, even if there is a directory again.
     pub(super) fn looked(&mut self, id: Id, look: Look, found: Settings, log: Option<Log>) {
         if let Some(log) = log {
             if look.is_start() {
@@ -125,7 +126,7 @@ impl Supervisor {
         self.starts.end(job);
         self.owners.insert(pid, job);
         if job.is_process() {
-            // The child wrote its record anew.
+            // The child has written a new record.
             if let Some(half) = self.half_mut(job.id()) {
                 half.marked = false;
             }
@@ -150,8 +151,8 @@ impl Supervisor {
         }
     }
 
-    /// A process of an earlier supervisor ended. As PID 1 its end may have been
-    /// told before, for PID 1 inherits orphans.
+    /// A process of an earlier supervisor ended. As PID 1 we may have seen its end
+    /// already, because PID 1 inherits orphans.
     pub(super) fn adopted_ended(&mut self, id: Id, exit: Exit) {
         let Some(half) = self.half(id).filter(|half| half.held) else {
             return;
@@ -207,16 +208,16 @@ impl Supervisor {
 
     pub(super) fn obeyed(&mut self, id: Id, release: bool) {
         self.keep_on();
-        // sv waits for this: it is not put off to the end of the round.
+        // sv waits for this, so it does not wait for the end of the round.
         self.write_one(id);
         if release {
             self.release(id.unit);
         }
     }
 
-    /// Writes what has changed, of a bounded number of services, which go on where
-    /// those of the last round ended. What starts is written when the answer is
-    /// there, or late.
+    /// Writes the changed state files of a bounded number of services, and continues
+    /// after the last one of the previous round. The files of a service that is starting
+    /// are written when the answer has come, or is late.
     pub(super) fn write_some(&mut self) {
         let starts = &self.starts;
         let due = self.unshown.next(WRITES_MAX, |id| !starts.settle_soon(id));
@@ -242,9 +243,9 @@ impl Supervisor {
         }
     }
 
-    /// Makes what a run script needs that commands its own service at once: the
-    /// fifos, and a status. All is written when it has started, or at once if it
-    /// does not.
+    /// Makes the fifos and a first status, because a run script may command its own
+    /// service at once. The rest is written when it has started, or at once if it does
+    /// not start.
     pub(super) fn write_first(&mut self, id: Id) {
         self.unshown.add(id);
         let half = self.half(id).filter(|half| half.is_about_to_start());
@@ -267,7 +268,7 @@ impl Supervisor {
         }
     }
 
-    /// Files that could not be written are due again.
+    /// Tries again to write the files that could not be written.
     pub(super) fn mark_unwritten(&mut self) {
         self.unshown.try_again();
     }

@@ -1,7 +1,7 @@
 //! Starts that have no answer yet.
 //!
-//! A program takes its time to load, or hangs: its disk does not answer. The start
-//! is then a state of its own service, and nobody else waits for it:
+//! A program takes time to load, or hangs because its disk does not answer. The start is
+//! then a state of its own service, and no other service waits for it:
 //!
 //! - A start that was handed out is under way. Its service's state files are not
 //!   written before the answer, and its commands stay in the fifo
@@ -30,7 +30,7 @@ impl Starts {
         self.0.push((job, false));
     }
 
-    /// The answer is there; a job that was handed out twice is answered twice.
+    /// The answer came; a job that was handed out twice has two answers.
     pub fn end(&mut self, job: Job) {
         if let Some(at) = self.0.iter().position(|(of, _)| *of == job) {
             self.0.remove(at);
@@ -43,7 +43,7 @@ impl Starts {
         }
     }
 
-    /// Nobody waits for an answer.
+    /// Forgets all starts.
     pub fn clear(&mut self) {
         self.0.clear();
     }
@@ -53,12 +53,13 @@ impl Starts {
         starts.map(|(job, _)| *job)
     }
 
-    /// Whether the answer for a service's or logger's process is to come, and not late.
+    /// Whether the answer for a service's or logger's process is still to come, and not
+    /// late.
     pub fn settle_soon(&self, id: super::Id) -> bool {
         self.in_time().any(|job| job.is_process() && job.id() == id)
     }
 
-    /// Whether a process of the service is on its way, with what it was given.
+    /// Whether a process of the service is being started with its present descriptors.
     pub fn has_begun(&self, unit: UnitId) -> bool {
         let role = Role::Main;
         let id = super::Id { unit, role };
@@ -68,7 +69,7 @@ impl Starts {
 }
 
 impl Action {
-    /// Whether it is done only after the answers of all starts.
+    /// Whether this action must wait for the answers of all starts.
     pub const fn needs_all_answers(&self) -> bool {
         matches!(self, Self::Leave)
     }

@@ -1,4 +1,4 @@
-//! One service directory, and what the world was told of it.
+//! One service directory, and which of its state the files show.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -24,11 +24,11 @@ pub struct Unit {
     pub log: Option<Box<Half>>,
     /// The writing end of the log pipe is open.
     pub piped: bool,
-    /// What the logger left in its closed pipe.
+    /// How much the logger left in its closed pipe, as far as is known.
     pub rest: Rest,
     /// When the entry `log` was last looked at.
     pub log_seen_at: Instant,
-    /// What was last in the way of opening `log`; empty if nothing was.
+    /// Why `log` could last not be opened; empty if it could.
     pub log_obstacle: String,
     /// The logger's directory went: the logger is to end.
     pub sheds_log: bool,
@@ -44,15 +44,16 @@ pub enum Rest {
     /// Nobody has looked.
     #[default]
     Unknown,
-    /// The caller looks. So many bytes were there when it last did.
+    /// The caller is looking. So many bytes were there at its last look.
     Asked(Option<u32>),
     /// So many bytes: the logger was started once more, to read them.
     Left(u32),
-    /// Nothing, or nothing that the logger takes.
+    /// Nothing, or nothing that the logger reads.
     Over,
 }
 
-/// What no service shows: the file of a predecessor is written, or removed.
+/// A value that no service shows, so that a predecessor's file is written again, or
+/// removed.
 const UNKNOWN_LOOP: Option<CrashLoop> = Some(CrashLoop {
     lives: 0,
     ended: (0, 0),
@@ -72,12 +73,13 @@ pub struct Half {
     pub marked: bool,
     /// When phase or pid last changed.
     changed: Tai64n,
-    /// What the files show, if they could be written.
+    /// What the files show; `None` if they could not be written.
     shown: Option<Facts>,
     shown_loop: Option<CrashLoop>,
 }
 
-/// What is shown of a service that is about to start. The rest follows when it has.
+/// What is shown of a service that is about to start. The rest follows when it has
+/// started.
 pub const FIRST: Files = Files {
     mark: false,
     crash_loop: false,
@@ -142,7 +144,7 @@ impl Half {
         self.service = next;
     }
 
-    /// Whether it has no process, and none is under way.
+    /// Whether it has no process, and none is being started.
     pub fn is_down(&self) -> bool {
         self.service.is_idle() || self.service.is_gone()
     }

@@ -1,4 +1,5 @@
-//! Whose state files lag behind, and in what order they are written.
+//! The services whose state files are out of date, and the order in which they are
+//! written.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -37,7 +38,7 @@ impl Unshown {
         self.due.append(&mut self.failed);
     }
 
-    /// Nothing is expected of these any more.
+    /// Forgets this service or logger.
     pub fn forget(&mut self, id: Id) {
         self.failed.remove(&id);
         self.due.remove(&id);
@@ -48,8 +49,8 @@ impl Unshown {
         self.due.iter().any(|id| ready(*id))
     }
 
-    /// A bounded number of those that are due and `ready`. They go on where the last
-    /// round ended, so that everybody has a turn.
+    /// A bounded number of those that are due and `ready`. Each round continues where the
+    /// last one ended, so that every service has a turn.
     pub fn next(&mut self, count_max: usize, ready: impl Fn(Id) -> bool) -> Vec<Id> {
         let from = self.last.map_or(Bound::Unbounded, Bound::Excluded);
         let to = self.last.map_or(Bound::Unbounded, Bound::Included);
