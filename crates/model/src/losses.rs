@@ -4,6 +4,8 @@
 use alloc::format;
 use alloc::string::String;
 
+use crate::lines::count;
+
 /// The account of one outlet, such as standard error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
@@ -30,13 +32,18 @@ impl Losses {
         }
     }
 
-    /// Of an opening and a line, so many bytes were written. What lacks nothing but its
-    /// newline is there: it gets one before the next line.
-    pub fn written(&mut self, opening: &str, line: &[u8], bytes: usize) {
+    /// Whether nothing is lost that was not told.
+    pub fn are_told(&self) -> bool {
+        self.lines == 0
+    }
+
+    /// Of an opening and some lines, so many bytes were written. What lacks nothing but
+    /// its newline is there: it gets one before the next line.
+    pub fn written(&mut self, opening: &str, lines: &[u8], bytes: usize) {
         let opening = opening.as_bytes();
         let said = bytes.saturating_sub(opening.len());
         let part = if said > 0 {
-            line.get(..said)
+            lines.get(..said)
         } else {
             opening.get(..bytes)
         };
@@ -46,9 +53,10 @@ impl Losses {
         if bytes.saturating_add(1) >= opening.len() {
             self.lines = 0;
         }
-        if said.saturating_add(1) < line.len() {
-            self.lines = self.lines.saturating_add(1);
-        }
+        let rest = lines.get(said..).unwrap_or_default();
+        let is_there = said > 0 && self.inside_line && rest.starts_with(b"\n");
+        let lost = count(rest).saturating_sub(u64::from(is_there));
+        self.lines = self.lines.saturating_add(lost);
     }
 }
 
@@ -64,11 +72,16 @@ mod tests {
     /// an end, and counts; together they are as many as there were.
     #[test]
     fn every_line_is_there_or_counted() {
-        for history in 0..60_usize.pow(3) {
+        for history in 0..2 * 60_usize.pow(3) {
+            // One by one, or two at a time.
+            let together = 1 + history % 2;
+            let history = history / 2;
             let mut losses = Losses::new();
             let mut arrived = Vec::new();
-            let rooms = [history % 60, history / 60 % 60, history / 3600, 1000, 1000];
-            for (line, room) in LINES.iter().chain([&"a: end\n"]).zip(rooms) {
+            let third = if together == 1 { history / 3600 } else { 1000 };
+            let rooms = [history % 60, history / 60 % 60, third, 1000, 1000];
+            let pieces = LINES.chunks(together).map(<[_]>::concat);
+            for (line, room) in pieces.chain(["a: end\n".to_string()]).zip(rooms) {
                 let opening = losses.opening("a");
                 let all = [opening.as_bytes(), line.as_bytes()].concat();
                 let n = all.len().min(room);

@@ -6,8 +6,10 @@ use std::io::Write;
 use std::sync::Mutex;
 
 use model::losses::Losses;
+use rustix::io::Errno;
 
 use crate::outlet::Outlet;
+use crate::sys::clock::boot_ns;
 
 /// A message of more bytes is cut: the longest path, each byte of it escaped, fits.
 const LINE_BYTES_MAX: usize = 20_000;
@@ -25,23 +27,37 @@ static LOSSES: Mutex<Losses> = Mutex::new(Losses::new());
 /// at the moment, for example a pipe that nobody reads, is counted, and the count is
 /// said before the next line for which there is room.
 pub fn offer(who: &str, what: impl Display) {
+    offer_lines(who, message(who, what).as_bytes(), 0);
+}
+
+/// As [`offer`], for lines as they are. So long (ns) standard error is waited for while
+/// it takes nothing, unless it was waited for in vain and has not taken the count since.
+pub fn offer_lines(who: &str, lines: &[u8], patience: u64) {
     // There is one thread; a lock that is taken means a panic, and silence.
     let Ok(mut losses) = LOSSES.try_lock() else {
         return;
     };
-    let text = message(who, what);
     let opening = losses.opening(who);
-    let all = [opening.as_bytes(), text.as_bytes()].concat();
+    let all = [opening.as_bytes(), lines].concat();
     let stderr = Outlet::of(rustix::stdio::stderr());
+    let patience = if losses.are_told() { patience } else { 0 };
+    let after = |ns| boot_ns().saturating_add(ns);
+    let mut until = after(patience);
     let mut written = 0;
     while let Some(rest) = all.get(written..).filter(|rest| !rest.is_empty()) {
         match stderr.write(rest) {
-            Ok(n @ 1..) => written += n,
+            Ok(n @ 1..) => {
+                written += n;
+                until = after(patience);
+            }
+            Err(Errno::AGAIN) if boot_ns() < until => {
+                let _room = stderr.has_room(until.saturating_sub(boot_ns()));
+            }
             // The rest is lost; there is nobody to tell why.
             _ => break,
         }
     }
-    losses.written(&opening, text.as_bytes(), written);
+    losses.written(&opening, lines, written);
 }
 
 /// The line that [`line`] writes: one line whatever a path in it holds, and
@@ -93,11 +109,6 @@ pub fn print(text: &str) {
 pub fn print_bytes(bytes: &[u8]) {
     let mut out = std::io::stdout();
     drop(out.write_all(bytes).and_then(|()| out.flush()));
-}
-
-/// Writes bytes to standard error as they are.
-pub fn raw(bytes: &[u8]) {
-    drop(std::io::stderr().write_all(bytes));
 }
 
 #[cfg(test)]

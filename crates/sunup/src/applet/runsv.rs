@@ -36,7 +36,7 @@ fn run(call: &Call) -> u8 {
             code => personality::failure(SPEC.name, code),
         },
         Err(e) => {
-            say::line(SPEC.name, format_args!("prepare to wait for events: {e}"));
+            say::offer(SPEC.name, format_args!("prepare to wait for events: {e}"));
             personality::failure(SPEC.name, 111)
         }
     }

@@ -87,6 +87,6 @@ fn run(call: &Call) -> u8 {
 }
 
 fn unprepared(e: &std::io::Error) -> u8 {
-    say::line(SPEC.name, format_args!("prepare to wait for events: {e}"));
+    say::offer(SPEC.name, format_args!("prepare to wait for events: {e}"));
     personality::failure(SPEC.name, 111)
 }

@@ -2,17 +2,23 @@
 //! kernel's log (dmesg) for those who come later.
 //!
 //! PID 1 must not hang on a console whose flow is stopped. It writes through a descriptor
-//! of its own that does not block, and if the console takes nothing within [`PATIENCE`],
-//! the line is lost. The kernel bounds the rate of what goes to /dev/kmsg.
+//! of its own that does not block. A file never blocks, and is written through the
+//! descriptor that others write through, so that nobody overwrites a line. If the console
+//! takes nothing within [`PATIENCE`], the line is lost; PID 1 counts such lines, and says
+//! how many they were before the next line. The kernel bounds the rate of what goes to
+//! /dev/kmsg.
 
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use model::losses::Losses;
+use rustix::event::poll;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
+use crate::outlet::Outlet;
 use crate::say::plain;
 use crate::sys::clock::{boot_ns, timespec};
 use crate::sys::{power, tty};
@@ -37,7 +43,10 @@ pub struct Voice {
 }
 
 static VOICE: OnceLock<Voice> = OnceLock::new();
-static CONSOLE: OnceLock<OwnedFd> = OnceLock::new();
+static CONSOLE: OnceLock<Outlet> = OnceLock::new();
+/// What was standard error at first; a child may put another terminal there.
+static INHERITED: OnceLock<OwnedFd> = OnceLock::new();
+static LOSSES: Mutex<Losses> = Mutex::new(Losses::new());
 /// Opened when it is first needed: /dev may be mounted as late as in sysinit.
 static KERNEL_LOG: OnceLock<OwnedFd> = OnceLock::new();
 
@@ -47,14 +56,26 @@ pub fn open(voice: Voice) {
     let _ = VOICE.set(voice);
     let named = std::env::var_os("CONSOLE").or_else(|| std::env::var_os("console"));
     let trouble = named.as_ref().and_then(|name| use_console(name).err());
-    let console = open_to_write("/proc/self/fd/2")
-        .or_else(|| open_to_write("/dev/console"))
-        .or_else(|| rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 3).ok());
-    if let Some(console) = console {
+    if let Some(console) = outlet() {
         drop(CONSOLE.set(console));
     }
     if let (Some(name), Some(e)) = (named, trouble) {
         say(&format!("open console {}: {e}", name.display()));
+    }
+}
+
+/// Standard error; or /dev/console, if standard error cannot be opened anew and may
+/// block, for example before /proc is mounted.
+fn outlet() -> Option<Outlet> {
+    if let Ok(inherited) = rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 3) {
+        drop(INHERITED.set(inherited));
+    }
+    let inherited = INHERITED.get().map(|fd| Outlet::of(fd.as_fd()));
+    match inherited {
+        Some(Outlet::Shared(_)) | None => {
+            open_to_write("/dev/console").map(Outlet::Own).or(inherited)
+        }
+        known => known,
     }
 }
 
@@ -94,39 +115,55 @@ fn on_console(text: &str) {
     };
     let opening = VOICE.get().map_or("", |voice| voice.opening);
     let line = format!("\r{opening}{text}\n");
-    let mut rest = line.as_bytes();
+    // There is one thread; a lock that is taken means a panic, and then no account.
+    let mut losses = LOSSES.try_lock().ok();
+    let untold = losses
+        .as_ref()
+        .map_or_else(String::new, |l| l.opening(name()));
+    let written = write_patiently(console, &[untold.as_bytes(), line.as_bytes()].concat());
+    if let Some(losses) = &mut losses {
+        losses.written(&untold, line.as_bytes(), written);
+    }
+}
+
+/// Writes what finds room in time; the result is how many bytes that were.
+fn write_patiently(console: &Outlet, bytes: &[u8]) -> usize {
     let after = |ns| boot_ns().saturating_add(ns);
     let (mut until, last) = (after(PATIENCE), after(PATIENCE_MAX));
     let mut unsent = tty::unsent(console);
-    while !rest.is_empty() {
+    let mut written = 0;
+    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
         let left = until.saturating_sub(boot_ns());
-        let mut fds = [PollFd::new(console, PollFlags::OUT)];
-        if poll(&mut fds, Some(&timespec(left))) == Ok(0) || left == 0 {
+        if left == 0 || !console.has_room(left) {
             let before = std::mem::replace(&mut unsent, tty::unsent(console));
             if unsent >= before || boot_ns() > last {
-                return;
+                break;
             }
             until = after(PATIENCE);
             continue;
         }
-        match rustix::io::write(console, rest) {
-            Ok(n) if n > 0 => {
-                rest = rest.get(n..).unwrap_or_default();
+        match console.write(rest) {
+            Ok(n @ 1..) => {
+                written += n;
                 until = after(PATIENCE);
             }
-            Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::AGAIN) => {
+            Err(Errno::AGAIN) => {
                 let _nothing = poll(&mut [], Some(&timespec(MOMENT)));
             }
-            _ => return,
+            _ => break,
         }
     }
+    written
+}
+
+/// Who speaks.
+fn name() -> &'static str {
+    VOICE.get().map_or("init", |voice| voice.name)
 }
 
 fn in_kernel_log(text: &str) -> bool {
     // Facility daemon (3), level debug (7): kept by the kernel, not shown on the console again.
-    let name = VOICE.get().map_or("init", |voice| voice.name);
-    let line = format!("<31>{name}: {text}\n");
+    let line = format!("<31>{}: {text}\n", name());
     if KERNEL_LOG.get().is_none()
         && let Some(log) = open_to_write("/dev/kmsg")
     {

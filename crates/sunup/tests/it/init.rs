@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
-use super::common::{applet, patience};
+use super::common::{applet, patience, yield_until};
 use super::machine::{Boot, HUP, INT, Machine};
 
 /// A command that tells that it runs, and its pid, and waits at a fifo.
@@ -562,4 +562,54 @@ fn askfirst_asks_on_a_terminal_of_its_own() {
     );
     keyboard.write_all(b"exit\n").unwrap();
     read_until(&master, "\nPlease press Enter to activate this console. ");
+}
+
+/// What a console did not take, whose flow is stopped, is counted, and the count told
+/// when there is room.
+#[test]
+fn what_the_console_did_not_take_is_counted() {
+    let machine = Machine::boot(&Boot {
+        inittab: "nonsense\n::sysinit:echo up >> /events\n",
+        set_up: "mkfifo dev/full
+            exec 2<>dev/full
+            dd if=/dev/zero of=dev/full bs=4096 count=1000 oflag=nonblock 2>/dev/null || :",
+        ..Boot::default()
+    });
+    machine.until_event("up");
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
+    let path = machine.root.path("dev/full");
+    let console = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).unwrap();
+    let mut got = Vec::new();
+    let mut read = || {
+        let mut buffer = [0; 4096];
+        while let Ok(n @ 1..) = rustix::io::read(&console, &mut buffer) {
+            got.extend(buffer[..n].iter().filter(|b| **b != 0));
+        }
+        String::from_utf8(got.clone()).unwrap()
+    };
+    machine.signal(Signal::HUP);
+    let text = yield_until(|| Some(read()).filter(|text| text.contains("Bad inittab")));
+    let count = text.strip_prefix("init: ").unwrap();
+    let (count, _) = count
+        .split_once(" lines were lost here, for nobody read them\n\r")
+        .unwrap();
+    assert!(count.parse::<u32>().unwrap() >= 1, "{text}");
+}
+
+/// A file as the console is written by PID 1 and by commands in turns.
+#[test]
+fn a_file_as_the_console_loses_nothing() {
+    let machine = Machine::boot(&Boot {
+        inittab: "nonsense\n\
+                  ::sysinit:echo a command >&2\n\
+                  ::sysinit:echo up >> /events\n",
+        set_up: "exec 2>log",
+        ..Boot::default()
+    });
+    machine.until_event("up");
+    let log = machine.text("log").to_lowercase();
+    assert!(
+        log.contains("bad inittab") && log.contains("\na command\n"),
+        "{log}"
+    );
 }

@@ -1051,15 +1051,17 @@ fn nothing_is_called_back_after_hup() {
     assert!(!lives(deaf.pid));
 }
 
-/// A full pipe as standard error holds nothing up.
+/// A full pipe as standard error holds nothing up. Who reads it later is told how much
+/// is missing.
 #[test]
 fn nobody_has_to_listen() {
     let fixture = Fixture::new(&[
         ("scan/bad/finish", "#!/bin/sh\n: >told\n"),
         ("scan/good/run", SLEEP),
+        ("worse/finish", "#!/bin/sh\nexit 1\n"),
     ]);
-    let (_unread, full) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
-    while rustix::io::write(&full, &[0; 4096]).is_ok() {}
+    let (reader, full) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+    while rustix::io::write(&full, &[b'.'; 4096]).is_ok() {}
     rustix::fs::fcntl_setfl(&full, rustix::fs::OFlags::WRONLY).unwrap();
     let runsvdir = Runsvdir::start_with(&fixture, full);
     // What comes after the complaint.
@@ -1070,6 +1072,22 @@ fn nobody_has_to_listen() {
     status(&fixture.path("scan/good"), "run", running);
     fs::write(fixture.path("scan/good/supervise/control"), "d").unwrap();
     status(&fixture.path("scan/good"), "down", down);
+    let mut got = Vec::new();
+    let mut read = || {
+        let mut buffer = [0; 4096];
+        while let Ok(n @ 1..) = rustix::io::read(&reader, &mut buffer) {
+            got.extend_from_slice(&buffer[..n]);
+        }
+        String::from_utf8(got.clone()).unwrap()
+    };
+    assert!(!read().contains("bad"));
+    fs::rename(fixture.path("worse"), fixture.path("scan/worse")).unwrap();
+    let text = yield_until(|| Some(read()).filter(|text| text.contains("worse")));
+    let mut lines = text.trim_start_matches('.').lines();
+    let count = lines.next().unwrap().strip_prefix("runsvdir: ").unwrap();
+    let count = count.strip_suffix(" lines were lost here, for nobody read them");
+    assert!(count.unwrap().parse::<u32>().unwrap() >= 1, "{text}");
+    assert!(lines.next().unwrap().contains("worse"), "{text}");
     runsvdir.hang_up();
 }
 

@@ -50,7 +50,7 @@ pub fn run<'p>(settings: &Settings, paths: impl Iterator<Item = &'p Path>) -> u8
     let signals = match SignalFd::new(&[SIGTERM, SIGHUP, SIGALRM, SIGCHLD]) {
         Ok(signals) => signals,
         Err(e) => {
-            say::line(SPEC.name, format_args!("receive signals: {e}"));
+            say::offer(SPEC.name, format_args!("receive signals: {e}"));
             return fatal();
         }
     };
@@ -93,7 +93,7 @@ impl Daemon<'_> {
             log.open(self.settings);
         }
         if !self.logs.iter().any(Log::is_open) {
-            say::line(SPEC.name, "no log directory can be used");
+            say::offer(SPEC.name, "no log directory can be used");
             self.code = fatal();
         }
     }
@@ -212,7 +212,7 @@ impl Daemon<'_> {
             }
             Err(Errno::INTR | Errno::AGAIN) => {}
             Err(e) => {
-                say::line(SPEC.name, format_args!("read standard input: {e}"));
+                say::offer(SPEC.name, format_args!("read standard input: {e}"));
                 self.code = fatal();
                 self.end_input();
             }

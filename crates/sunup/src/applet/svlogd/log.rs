@@ -10,11 +10,12 @@ use model::format::tai64n::Tai64n;
 use model::lines::split;
 use rustix::process::WaitStatus;
 
+use super::SPEC;
 use super::Settings;
 use super::render::{Render, Rendered};
 use super::store::Store;
 use super::voice::Voice;
-use super::writer::Writer;
+use super::writer::{PIPE_PATIENCE_NS, Writer};
 use crate::sys::spawn;
 use crate::{personality, say};
 
@@ -169,7 +170,9 @@ impl Log {
 }
 
 fn put_out(writer: &mut Writer, out: &mut Rendered) {
-    say::raw(&out.alerts);
+    if !out.alerts.is_empty() {
+        say::offer_lines(SPEC.name, &out.alerts, PIPE_PATIENCE_NS);
+    }
     writer.write(&out.log);
     out.alerts.clear();
     out.log.clear();

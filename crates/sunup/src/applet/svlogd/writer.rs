@@ -27,7 +27,7 @@ const BACKLOG_BYTES_MAX: usize = 1024 * 1024;
 /// After a failed write, the next one is tried so much later.
 const RETRY_NS: u64 = 1_000_000_000;
 /// So long a pipe that takes nothing is waited for before lines are dropped.
-const PIPE_PATIENCE_NS: u64 = 1_000_000_000;
+pub const PIPE_PATIENCE_NS: u64 = 1_000_000_000;
 
 /// The files of one directory, while it is open and in between.
 pub struct Writer {

@@ -243,3 +243,39 @@ fn a_full_pipe_on_standard_error_does_not_stop_the_service() {
     assert_eq!(fs::read(fixture.path("log/current")).unwrap(), b"1\n");
     drop(unread);
 }
+
+/// Nor do lines that are to be shown there; those that were not are counted.
+#[test]
+fn alerts_that_nobody_reads_do_not_stop_the_service() {
+    let fixture = Fixture::new(&[("log/config", "s10000000\ne*\n")]);
+    let (mut unread, pipe) = std::io::pipe().unwrap();
+    let mut command = tested();
+    command.arg(fixture.path("log"));
+    let mut child = command.stdin(Stdio::piped()).stderr(pipe).spawn().unwrap();
+    drop(command);
+    let mut stdin = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut stdin, &numbers(100_000, 9)).unwrap();
+    let log = fixture.path("log");
+    super::super::common::wait_for("all lines", &[&log], || {
+        let all = fs::metadata(log.join("current")).is_ok_and(|file| file.len() == 1_000_000);
+        all.then_some(())
+    });
+    // Somebody reads at last.
+    let mut got = Vec::new();
+    rustix::io::ioctl_fionbio(&unread, true).unwrap();
+    assert!(unread.read_to_end(&mut got).is_err());
+    rustix::io::ioctl_fionbio(&unread, false).unwrap();
+    std::io::Write::write_all(&mut stdin, b"more\n").unwrap();
+    drop(stdin);
+    unread.read_to_end(&mut got).unwrap();
+    assert!(super::super::common::wait_exit(&mut child).success());
+    let text = String::from_utf8(got).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let [shown @ .., note, "more"] = lines.as_slice() else {
+        panic!("{text}");
+    };
+    let lost = note.strip_prefix("svlogd: ").unwrap();
+    let lost = lost.strip_suffix(" lines were lost here, for nobody read them");
+    let lost: usize = lost.unwrap().parse().unwrap();
+    assert_eq!(shown.len() + lost, 100_000);
+}
