@@ -1,5 +1,5 @@
-//! The last way of a machine: TERM for every process, KILL for every process, and
-//! then the kernel is asked for the end.
+//! The last steps of a machine: TERM for every process, KILL for every process, and then
+//! the request to the kernel to end the machine.
 //!
 //! Every process has got TERM when a descent begins. As soon as none is left, or
 //! when the grace is over, KILL is due; once more it waits until none is left, for

@@ -1,5 +1,5 @@
-//! What could not be said, because nobody reads: counted, and told in the place where
-//! it is missing as soon as there is room.
+//! Lines that could not be written because nobody reads: counted, and reported in their
+//! place as soon as there is room.
 
 use alloc::format;
 use alloc::string::String;

@@ -78,9 +78,9 @@ pub struct Setting {
     pub is_read: fn(Look) -> bool,
     /// No more of it is read (bytes).
     pub bytes_max: usize,
-    /// Takes its content over.
+    /// Decodes its content into the settings.
     pub decode: fn(&[u8], &mut Settings) -> Result<(), Mistake>,
-    /// What holds instead if it cannot be read or understood.
+    /// The value that is used if it cannot be read or understood.
     pub instead: fn(&mut Settings),
     /// That in words, for "taken for ...".
     pub instead_is: &'static str,

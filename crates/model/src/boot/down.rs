@@ -1,5 +1,5 @@
-//! The machine on its way down: the commands of the shutdown, and then the
-//! descent that every PID 1 has ([`crate::descent`]).
+//! The shutdown of the machine: its commands, and then the descent that every PID 1 has
+//! ([`crate::descent`]).
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -37,7 +37,7 @@ impl Down {
 }
 
 impl Machine {
-    /// Begins; the first wish stands, so this happens once.
+    /// Begins; the first request wins, so this happens once.
     pub(super) fn go_down(&mut self, fate: Fate) {
         self.phase = Phase::Down(fate, Down::Commands { current: None });
         self.ask_for(inittab::Action::Shutdown);
@@ -49,8 +49,8 @@ impl Machine {
         }
     }
 
-    /// A restart that cannot be becomes a reboot: a device without a hand must
-    /// come up again. Any other end that cannot be leaves nothing to do.
+    /// If the restart is impossible, the machine reboots: a device without an operator
+    /// must come up again. If any other end is impossible, there is nothing left to do.
     pub(super) fn refused(&mut self, reason: String, out: &mut Vec<Action>) {
         let Phase::Down(fate, Down::Last(descent)) = &mut self.phase else {
             return;
@@ -71,7 +71,7 @@ impl Machine {
         }
     }
 
-    /// One step down after another, until one must wait.
+    /// Takes one step of the shutdown after another, until one must wait.
     pub(super) fn settle_down(&mut self, now: Duration, out: &mut Vec<Action>) {
         while let Phase::Down(fate, down) = &self.phase {
             let (fate, down) = (fate.clone(), down.clone());
@@ -130,7 +130,7 @@ impl Machine {
         }
     }
 
-    /// What becomes of the current command; `None`: wait on.
+    /// What happens to the current command; `None`: continue to wait.
     fn command_goes_on(
         &mut self,
         current: Current,

@@ -41,7 +41,7 @@ impl Machine {
         Slot::new(id, entry, job)
     }
 
-    /// What an entry that appears now is to do.
+    /// Whether an entry that appears now starts.
     fn first_job(&self, action: inittab::Action) -> Job {
         use inittab::Action as A;
         let ready = match action {

@@ -2,14 +2,13 @@
 //!
 //! What it decides is in `model::boot`; here it acts.
 //!
-//! Files: /etc/inittab; /etc/runit/3, run first on the way down; /dev/console
-//! and /dev/kmsg for what it says.
-//! Environment: CONSOLE or console names the console, `SUNUP_GRACE` the seconds
-//! between TERM and KILL at the end. Both may stand on the kernel command line.
-//! Signals: see `model::boot`. They are blocked before anything else is done,
-//! so that none is lost, and stay blocked; children get the default actions.
-//! Exit codes, when not PID 1: 0, or 1 on failure. As PID 1 it exits (0) only
-//! when the kernel refuses the end, as in a container without the right to it.
+//! Files: /etc/inittab; /etc/runit/3, run first at shutdown; /dev/console and /dev/kmsg
+//! for messages. Environment: CONSOLE or console names the console, `SUNUP_GRACE` the
+//! seconds between TERM and KILL at the end. Both may stand on the kernel command line.
+//! Signals: see `model::boot`. They are blocked before anything else is done, so that
+//! none is lost, and stay blocked; children get the default actions. Exit codes, when not
+//! PID 1: 0, or 1 on failure. As PID 1 it exits (0) only when the kernel refuses the end,
+//! as in a container without the right to it.
 //!
 //! The files below: `table` reads the inittab, `child` is what a child does
 //! before it becomes its command, `act` does what the model decides. The loop, and
@@ -47,7 +46,7 @@ const SPEC: Spec = Spec {
     usage_code: 1,
 };
 
-/// Everything the loop wants to hear of.
+/// The signals that the loop handles.
 const SIGNALS: [signal::Signal; 11] = [
     signal::SIGINT,
     signal::SIGTSTP,
@@ -101,8 +100,8 @@ fn run(call: &Call) -> u8 {
     }
 }
 
-/// Runs as PID 1; `args` are the words of the kernel command line that the
-/// kernel did not understand, of which only the first means anything.
+/// Runs as PID 1; `args` are the words of the kernel command line that the kernel did not
+/// understand, of which only the first has a meaning.
 pub fn boot(args: &[Vec<u8>]) -> u8 {
     let signals = machine::begin(VOICE, &SIGNALS);
     let level = args.first().map(Vec::as_slice);
@@ -145,7 +144,7 @@ fn set_up_process(level: Option<&[u8]>) {
     tty::make_sane(std::io::stdin().as_fd());
 }
 
-/// The kernel says `linux` whatever the console is; a serial line is no such thing.
+/// The kernel sets `linux` for any console, but a serial line is not such a terminal.
 fn set_terminal_type() {
     let term = std::env::var_os("TERM");
     if tty::is_virtual(std::io::stdin().as_fd()) {

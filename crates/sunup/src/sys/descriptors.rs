@@ -1,5 +1,5 @@
-//! Where descriptors go that are kept for long: above those that each child copies,
-//! and never into the last room that there is.
+//! Descriptors that stay open get high numbers, above those that each child copies, and
+//! never the last free ones.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
@@ -9,15 +9,15 @@ use rustix::process::{Resource, getrlimit};
 /// What is copied is counted in words of the kernel's bitmap of descriptors.
 const COPIED: RawFd = 64;
 
-/// So many of those numbers are never kept: where descriptors run short, those
-/// that are needed for a moment are still to be had, and what goes on can be dealt with.
+/// How many low numbers are never used for long: if descriptors run short, there are
+/// still some for short uses, so that the program can go on.
 pub const FLEETING: RawFd = 8;
 
-/// Moves a descriptor that is kept for long out of the way of starts: else it is
-/// among those that each child copies and closes. Without room there it stays.
+/// Moves a descriptor that stays open to a high number; otherwise each child would copy
+/// and close it. If there is no room, it keeps its number.
 ///
 /// # Errors
-/// MFILE: no number is left but those for what is needed for a moment.
+/// MFILE: only the numbers for short uses are left.
 pub fn aside(mut fd: OwnedFd) -> rustix::io::Result<OwnedFd> {
     move_aside(&mut fd);
     if fd.as_raw_fd() >= COPIED {

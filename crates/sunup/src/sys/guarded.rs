@@ -1,14 +1,13 @@
-//! Files and fifos in `supervise`, a directory that may belong to somebody who may
-//! do less than we may: a service's user, or whoever unpacked the tree.
+//! Files and fifos in `supervise`, a directory that may belong to somebody with fewer
+//! rights than ours: a service's user, or the user who unpacked the tree.
 //!
-//! The rule, for all who open something there: the last name is not followed if it
-//! is a link, nothing waits (`O_NONBLOCK`), and what was opened is looked at before
-//! a byte is read or written. A fifo is a fifo, or nothing. A file is a regular
-//! one. What stands in it is believed, and it is written over in place, if it is
-//! *ours*: its owner is root or who we are, nobody else may write to it, and it has
-//! no other name, for through that it would be another file that we write. What is
-//! not ours is replaced. The directories on the way may be links (`supervise`
-//! leads to /run on Void, `log` to a shared directory).
+//! The rule for every open there: the last name must not be a link, the open does not
+//! wait (`O_NONBLOCK`), and we check what was opened before we read or write a byte. A
+//! fifo must be a fifo, and a file a regular file. We believe a file, and write over it
+//! in place, only if it is *ours*: its owner is root or our user, nobody else may write
+//! to it, and it has no other name, because then we might write to somebody's other file.
+//! A file that is not ours is replaced. The directories on the way may be links
+//! (`supervise` leads to /run on Void, `log` to a shared directory).
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -21,7 +20,7 @@ use rustix::process::geteuid;
 
 /// Permission to write for group and others.
 const WRITABLE: u32 = 0o022;
-/// What every opening has in common.
+/// The flags of every open.
 const GUARDED: OFlags = OFlags::NONBLOCK
     .union(OFlags::CLOEXEC)
     .union(OFlags::NOFOLLOW)
@@ -37,8 +36,8 @@ pub struct Regular {
     pub is_ours: bool,
 }
 
-/// Opens a fifo. Its owner and mode are not looked at: to give it to a user is how
-/// that user is permitted to command the service (runit's FAQ).
+/// Opens a fifo. Its owner and mode do not matter: an administrator gives it to a user to
+/// let that user command the service (runit's FAQ).
 ///
 /// # Errors
 /// `NXIO`: nobody reads it, or it is no fifo. `LOOP`: a link.
@@ -48,7 +47,7 @@ pub fn fifo(at: impl AsFd, name: impl Arg, access: OFlags) -> rustix::io::Result
     is_fifo.then_some(fifo).ok_or(Errno::NXIO)
 }
 
-/// Opens a file; what is to be made if there is none says `flags`.
+/// Opens a file; `flags` says whether to make it if there is none.
 ///
 /// # Errors
 /// `SPIPE` or `ISDIR`: it is no regular file. `LOOP`: a link.
@@ -69,8 +68,8 @@ pub fn to_read(at: impl AsFd, name: impl Arg) -> rustix::io::Result<Regular> {
     file(at, name, OFlags::RDONLY, Mode::empty())
 }
 
-/// Opens a file of ours for writing, with what it holds, and makes it if there is
-/// none. `None`: what is there is not ours, or no file, and is to be replaced.
+/// Opens our file for writing, and keeps its content; makes it if there is none. `None`:
+/// it is not ours, or not a file, and must be replaced.
 ///
 /// # Errors
 /// It can be neither opened nor replaced, as a directory.
@@ -81,7 +80,7 @@ pub fn to_write(at: impl AsFd, name: impl Arg, mode: Mode) -> rustix::io::Result
     }
 }
 
-/// Puts a new file in the place of whatever is there, at once and whole.
+/// Replaces whatever has that name by a new file, at once and complete.
 ///
 /// # Errors
 /// It cannot be made or written, or what is there is a directory.
@@ -96,13 +95,13 @@ pub fn replace(at: impl AsFd, name: &CStr, mode: Mode, content: &[u8]) -> io::Re
     Ok(renameat(&at, &new, &at, name)?)
 }
 
-/// Whether opening failed because of what stands there, which another may replace.
+/// Whether the open failed because of the kind of file, so that replacing it helps.
 pub fn stands_in_the_way(e: Errno) -> bool {
     matches!(
         e,
         // No file or fifo, a link, a device that is not there.
         Errno::NXIO | Errno::SPIPE | Errno::LOOP | Errno::NODEV
-        // Somebody else's, a program that runs, under a lease.
+        // It belongs to somebody else, is a running program, or is under a lease.
         | Errno::ACCESS | Errno::PERM | Errno::TXTBSY | Errno::AGAIN
     )
 }
@@ -126,9 +125,9 @@ pub fn regular(file: OwnedFd) -> rustix::io::Result<Regular> {
     })
 }
 
-/// Whether two open files belong to the same user, and to nobody else: on a file
-/// system that gives what we make to somebody (NFS with `root_squash`), what
-/// belongs to them is ours.
+/// Whether two open files belong to the same user, and nobody else may write to them. If
+/// a file system gives our new files to another user (NFS with `root_squash`), that
+/// user's files count as ours.
 pub fn is_as_private_as(file: &OwnedFd, made: &OwnedFd) -> bool {
     matches!((fstat(file), fstat(made)), (Ok(a), Ok(b)) if a.st_uid == b.st_uid && is_private(&a))
 }

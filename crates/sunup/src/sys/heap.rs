@@ -1,7 +1,7 @@
 //! The heap, and what happens when the kernel gives no more memory.
 //!
-//! Rust ends such a program by SIGABRT: a PID 1, and with it the machine; or a
-//! supervisor, whose parent cannot tell that from a defect. Here it is so:
+//! Rust ends such a program by SIGABRT. For PID 1 this ends the machine; for a
+//! supervisor, its parent cannot tell it from a defect. So here:
 //!
 //! - A program says one line and exits 111, so that its parent starts a successor.
 //!   It does not wait for whoever reads that line.
@@ -11,8 +11,8 @@
 //!   for calls the given function at once. For that function the reserve has more
 //!   room, which is for nothing else.
 //!
-//! The reserve is used once: what is freed does not come back, for a new program
-//! follows soon, with a reserve that is whole. Until then it costs no memory.
+//! The reserve is used once: freed memory does not return to it, because a new program
+//! with a full reserve follows soon. Until then it costs no memory.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -21,7 +21,7 @@ use std::ptr::null_mut;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// The reserve for whatever comes (bytes).
+/// The part of the reserve for any allocation (bytes).
 const ORDINARY_BYTES: usize = 64 * 1024;
 /// The whole reserve (bytes). Starting over copies the environment twice, and in it
 /// the line for a successor, of which the kernel takes up to 128 KiB.
@@ -54,16 +54,16 @@ struct Reserve {
     room: AtomicUsize,
 }
 
-/// From here on a reserve helps where there is no memory; `last_resort` is called
-/// when that does not help either. It must not return, nor wait for what its caller
-/// may hold.
+/// From here on the reserve is used if there is no memory; `last_resort` is called if the
+/// reserve is not enough. It must not return, and must not wait for a lock that its
+/// caller may hold.
 pub fn survive(last_resort: fn(usize) -> !) {
     if LAST_RESORT.set(last_resort).is_ok() {
         RESERVE.room.store(ORDINARY_BYTES, Ordering::Relaxed);
     }
 }
 
-/// Whether the reserve had to help: it will not do so for long.
+/// Whether the reserve is in use: it will not last long.
 pub fn is_short() -> bool {
     RESERVE.used.load(Ordering::Relaxed) > 0
 }
@@ -159,7 +159,7 @@ impl Reserve {
     }
 }
 
-/// The system has no memory: it comes from the reserve, or this is the end.
+/// The system has no memory: takes it from the reserve, or ends the program.
 fn without(layout: Layout) -> *mut u8 {
     static LAST: AtomicBool = AtomicBool::new(false);
     let given = RESERVE.give(layout);

@@ -36,8 +36,8 @@ pub struct Delivered {
 
 impl SignalFd {
     /// Blocks `signals` and opens the descriptor (non-blocking, close-on-exec). Their
-    /// actions are the default ones then: of a signal that whoever started us had
-    /// ignored nothing is told, nor does a child leave word of its end.
+    /// actions are the default ones then: otherwise a signal that our parent had ignored
+    /// would not arrive, and children would leave no exit status.
     pub fn new(signals: &[Signal]) -> io::Result<Self> {
         let set = set_of(signals);
         // SAFETY: `set` is initialised and outlives both calls; signalfd returns a new descriptor.
@@ -154,7 +154,8 @@ pub fn kill_all(signal: Signal) -> io::Result<()> {
     send(-1, signal)
 }
 
-/// As the kernel wants it; what is no process must not become a group, or all.
+/// The pid as the kernel wants it; 0 and negative numbers must not become a group, or all
+/// processes.
 fn number(pid: Pid) -> io::Result<i32> {
     let number = i32::try_from(pid).ok().filter(|pid| *pid > 0);
     number.ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))

@@ -3,9 +3,9 @@
 //! needs, so its cost does not grow with the supervisor, and a failed exec is
 //! known, with the step that failed.
 //!
-//! The supervisor goes on meanwhile: while one processor loads a program, the
-//! other prepares the next. So a child has a [`Seat`] of its own with all that it
-//! needs, touches nothing else, and the kernel tells when it is done with it
+//! The supervisor continues meanwhile: while one processor loads a program, the other
+//! prepares the next. So each child has its own [`Seat`] with everything that it needs,
+//! and touches nothing else. The kernel reports when the child no longer needs the seat
 //! (`CLONE_CHILD_CLEARTID`). [`Spawner::start`] takes a seat, and [`Spawner::finish`]
 //! gives it back with the outcome. A child that hangs in its exec keeps its seat, and
 //! others are made, up to a bound; nobody has to wait for it.
@@ -36,9 +36,9 @@ use super::spawn::{Pid, pointers};
 pub enum Session {
     /// That of the supervisor.
     Inherit,
-    /// A new one, whose leader does nothing but end. So it is
-    /// under `runsvdir -P` of runit, where runsv leads: the program itself is no
-    /// leader, and `exec setsid ...` in a run script does not fork.
+    /// A new one, whose leader ends at once. As under runit's `runsvdir -P`, where runsv
+    /// is the leader, the program itself is not the leader, and `exec setsid ...` in a
+    /// run script does not fork.
     Detached,
 }
 
@@ -98,8 +98,8 @@ impl FilesLimit {
         })
     }
 
-    /// Makes them this process' limits. Lowering is always permitted; a child
-    /// of which that was not expected lives with what it has.
+    /// Makes them this process' limits. Lowering is always permitted; if anything else
+    /// fails, the child keeps its limits.
     pub fn set_again(&self) {
         let _expected = setrlimit(Resource::Nofile, self.0);
     }
@@ -114,16 +114,16 @@ pub enum SpawnError {
     Step(&'static str, io::Error),
 }
 
-/// So many children on their way make good use of a machine's processors.
+/// How many simultaneous starts use a machine's processors well.
 pub const SEATS: usize = 8;
-/// So many may be on their way at once, those that hang included. What is to be
-/// started beyond that is tried again later.
+/// How many starts may be under way at once, including those that hang. Further ones are
+/// tried again later.
 pub const SEATS_MAX: usize = 128;
 
-/// After this (ns) it is asked whether a child ended of which nothing was told: kernels
-/// before 4.9 do not tell of one that was killed.
+/// After this time (ns) we ask whether the child has ended: kernels before 4.9 do not
+/// report one that was killed.
 const ASK_AGAIN_NS: u64 = 1_000_000_000;
-/// So often (ns) it is asked whether a child has descriptors of its own.
+/// The time (ns) between two checks whether a child has its own descriptors.
 const LOOK_NS: u64 = 1_000_000;
 
 const STDIO: &str = "set up standard input and output";
@@ -132,13 +132,13 @@ const FORK: &str = "fork";
 
 /// What a child shares with the supervisor.
 const SHARED: c_int = libc::CLONE_VM | libc::CLONE_FILES;
-/// Where a child disturbs `errno` its parent sleeps.
+/// If a child would change `errno`, its parent must sleep.
 const SLEEP: c_int = if raw::LEAVES_ERRNO_ALONE {
     0
 } else {
     libc::CLONE_VFORK
 };
-/// Who slept knows. (musl's clone refuses the flag.)
+/// With CLONE_VFORK the parent has already waited. (musl's clone refuses the flag.)
 const CLEARTID: c_int = if SLEEP == 0 {
     libc::CLONE_CHILD_CLEARTID
 } else {
@@ -278,10 +278,10 @@ impl Spawner {
         seat.inspect(|seat| seat.take_leader()).is_some()
     }
 
-    /// Waits until it is certain whether the program was started; its pid.
+    /// Waits until it is known whether the program was started; returns its pid.
     ///
     /// # Errors
-    /// It was not; there is nothing to wait for.
+    /// It was not started; there is no child to wait for.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "it is over, and cannot be finished again"
@@ -306,8 +306,8 @@ impl Spawner {
         }
     }
 
-    /// Waits no longer for a start: its process is taken for the program's. If that
-    /// fails, it ends.
+    /// Stops waiting for a start: its process counts as the program's. If the start still
+    /// fails, the process ends.
     ///
     /// # Errors
     /// There is no process.
@@ -348,7 +348,7 @@ impl Spawner {
         }
     }
 
-    /// Gives a seat back once its child is done with it; what failed there.
+    /// Frees a seat once its child no longer needs it; returns what failed in the child.
     fn leave(&self, seat: &Seat) -> Option<(&'static str, c_int)> {
         seat.wait();
         seat.child.set(None);
@@ -402,7 +402,7 @@ impl Seat {
         })
     }
 
-    /// Whether nobody is on this way.
+    /// Whether no child uses it.
     fn is_free(&self) -> bool {
         self.child.get().is_none() && self.busy.load(Ordering::Acquire) == 0
     }
@@ -447,7 +447,8 @@ impl Seat {
     /// Whether the child has its program, or has ended; waits so long (ns) for that.
     fn is_done(&self, wait_ns: u64) -> bool {
         if self.busy.load(Ordering::Acquire) != 0 && wait_ns != 0 {
-            // Not private: so the kernel wakes. Interrupted or too late is no matter.
+            // Not a private futex: the kernel wakes shared ones only. An interrupt or a
+            // late call does no harm.
             let most = clock::timespec(wait_ns);
             let _woken = futex::wait(&self.busy, futex::Flags::empty(), 1, Some(&most));
         }
@@ -536,7 +537,7 @@ extern "C" fn leader_process(way: *mut c_void) -> c_int {
     0
 }
 
-/// Takes the steps of the plan and execs; comes back only on failure.
+/// Takes the steps of the plan and execs; returns only on failure.
 extern "C" fn program_process(way: *mut c_void) -> c_int {
     let way = way.cast::<Way>();
     // SAFETY: `way` is a seat's, and all but `pid` is this process' as long as that is busy.
@@ -550,8 +551,8 @@ extern "C" fn program_process(way: *mut c_void) -> c_int {
     127
 }
 
-/// System calls only that leave `errno` alone: no allocation, no lock, for the
-/// memory is the supervisor's, and that goes on.
+/// Only makes system calls that leave `errno` alone, and neither allocates nor locks: the
+/// memory is the supervisor's, which keeps running.
 ///
 /// # Safety
 /// As for [`clone_program`], in its process.

@@ -8,7 +8,7 @@ use crate::machine::turn::Outcome;
 use crate::machine::{self, console};
 use crate::sys::{power, signal, spawn};
 
-/// Does it.
+/// Performs an action.
 pub fn act(action: Action) -> Outcome<Event> {
     match action {
         Action::Start { id, .. } if id == Id::STAGE3 && !stage3_is_there() => {
@@ -25,7 +25,7 @@ pub fn act(action: Action) -> Outcome<Event> {
         }
         Action::TermAll => {
             drop(signal::kill_all(signal::SIGTERM));
-            // A stopped process would sleep through it.
+            // A stopped process does not react to TERM.
             drop(signal::kill_all(signal::SIGCONT));
         }
         Action::KillAll => drop(signal::kill_all(signal::SIGKILL)),
@@ -65,7 +65,7 @@ fn start(id: Id, entry: &model::format::inittab::Entry, quiet: bool) -> Event {
     }
 }
 
-/// Comes back with an answer only when the end is refused.
+/// Returns, with an answer, only if the kernel refuses the end.
 fn end(fate: &Fate) -> Outcome<Event> {
     let refused = match fate {
         Fate::Halt => machine::end(power::End::Halt),

@@ -1,4 +1,4 @@
-//! Reads /etc/inittab and says what is wrong with it.
+//! Reads /etc/inittab and reports mistakes in it.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::sys::{file, heap};
 
 const PATH: &str = "/etc/inittab";
 
-/// Longer files are cut here, which is said.
+/// Longer files are cut here, and this is reported.
 const FILE_BYTES_MAX: usize = 256 * 1024;
 
 /// What reading it may take, for each byte: a buffer that grows, the entries, the
@@ -24,7 +24,7 @@ pub fn read_or_defaults() -> Vec<Entry> {
     })
 }
 
-/// The entries; `None`, and a word about it, when there are none.
+/// The entries; if there are none, reports that and returns `None`.
 pub fn read_again() -> Option<Vec<Entry>> {
     read()
         .inspect_err(|reason| {

@@ -1,10 +1,10 @@
 //! `./check`: the service's own word on whether it is available.
 //!
-//! It runs beside the waiting, in the service directory, and its exit code 0
-//! means yes. One that says no is asked again after a while, for nothing tells
-//! when its answer would change. It leads a process group, so that a check that
-//! hangs can be ended with all that it started. Standard input and output are
-//! /dev/null: the output of sv is for its reader.
+//! It runs beside the waiting, in the service directory, and its exit code 0 means yes.
+//! If it says no, it is run again after a while, because no event says when its answer
+//! changes. It leads a process group, so that a check that hangs can be ended with all
+//! that it started. Standard input and output are /dev/null, so that only sv's own output
+//! appears.
 
 use std::ffi::{CStr, CString};
 use std::fs::OpenOptions;
@@ -29,7 +29,7 @@ const GAP_NS_MAX: u64 = 400_000_000;
 pub struct Check {
     state: State,
     gap_ns: u64,
-    /// What is wrong with the script is said once.
+    /// A problem with the script was reported, which happens once.
     warned: bool,
 }
 
@@ -69,7 +69,8 @@ impl Check {
         }
     }
 
-    /// When to ask again (boot clock, ns), if no end of a process tells.
+    /// When to look again (boot clock, ns), if the end of a process does not wake sv
+    /// before.
     pub fn again_at_ns(&self) -> Option<u64> {
         match self.state {
             State::Due(at_ns) if at_ns > 0 => Some(at_ns),
@@ -82,7 +83,7 @@ impl Check {
         matches!(self.state, State::Running(_))
     }
 
-    /// Ends a run that is of no more use.
+    /// Kills a run that is no longer needed.
     pub fn stop(&mut self) {
         if let State::Running(pid) = self.state {
             // The group may not exist yet, so the process is named, too. Errors: already gone.
@@ -93,7 +94,7 @@ impl Check {
         self.state = State::Due(0);
     }
 
-    /// What the run came to, if it is over.
+    /// The result of the run, if it has ended.
     fn heard(&mut self, pid: spawn::Pid) -> Word {
         match waitpid(pid_of(pid), WaitOptions::NOHANG) {
             Ok(None) | Err(Errno::INTR) => {}
@@ -157,8 +158,8 @@ fn pid_of(pid: spawn::Pid) -> Option<rustix::process::Pid> {
     rustix::process::Pid::from_raw(pid)
 }
 
-/// In the child: becomes the check. One that cannot be run is no reason to fail
-/// the service, as in runit.
+/// In the child: becomes the check. If the check cannot be run, the service does not fail
+/// for that, as in runit.
 fn run(dir: &Path, path: &Path) -> u8 {
     if let Err(e) = prepare(dir) {
         warn("run", path, e);

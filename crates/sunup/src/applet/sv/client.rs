@@ -25,14 +25,14 @@ use crate::{personality, sys};
 /// Debian's, and the place of this project's own tree.
 const SERVICE_DIRS: [&[u8]; 4] = [b"/service", b"/var/service", b"/etc/service", DIR_LAST];
 const DIR_LAST: &[u8] = b"/etc/runit/sv";
-/// The place that busybox has built in.
+/// The directory that is built into busybox.
 const DIR_BUSYBOX: &[u8] = b"/var/service";
 
 /// What is tried before all else, and fails where there is no such service.
 const ENTER: &str = "change to service directory";
 /// What is tried first, and fails where no supervisor runs.
 const OPEN_OK: &str = "open supervise/ok";
-/// A status that is never the same twice is taken as it is after so many reads.
+/// After so many reads, a status is accepted even if no two reads were equal.
 const READS_MAX: u32 = 8;
 
 /// Why a service could not be asked or commanded.
@@ -42,8 +42,8 @@ pub enum Trouble {
     Dead,
     /// A file is missing that a supervisor makes: what was tried.
     Missing(&'static str),
-    /// Something failed: how grave, what was tried, and why not, if it was a
-    /// system call; else a file has a bad format.
+    /// Something failed: the severity, what was tried, and the error of the system call;
+    /// without one, a file has a bad format.
     Failed(&'static str, &'static str, Option<Errno>),
 }
 
@@ -59,7 +59,7 @@ impl Trouble {
         }
     }
 
-    /// Whether this is what the action was to bring about.
+    /// Whether this is the purpose of the action.
     pub fn is_success_of(&self, action: &Action) -> bool {
         matches!(self, Self::Dead) && action.ends_supervisor()
     }
@@ -67,7 +67,7 @@ impl Trouble {
     /// The line that tells it, in runit's words or busybox's.
     pub fn line(&self, name: &[u8]) -> Vec<u8> {
         match self {
-            // busybox looks for another error here, and so never says what it means to.
+            // busybox checks for the wrong error here, so its own message never appears.
             Self::Dead if personality::is_busybox() => {
                 Self::Failed("warning: ", OPEN_OK, Some(Errno::NXIO)).line(name)
             }
@@ -84,7 +84,7 @@ impl Trouble {
         }
     }
 
-    /// What to tell of it beside the line: where a service that is not there was looked for.
+    /// A hint beside the line: where sv looked for a service that does not exist.
     pub fn hint(&self, name: &[u8]) -> Option<String> {
         let is_missing = matches!(self, Self::Failed(_, ENTER, Some(Errno::NOENT)));
         if !is_missing || name.is_empty() || control::is_path(name) {
@@ -135,7 +135,7 @@ impl Service {
         let ok = match open_fifo(&home, c"supervise/ok") {
             Ok(fd) => Some(fd),
             Err(Errno::NXIO) => return Err(Trouble::Dead),
-            // The status may be readable all the same.
+            // The status may still be readable.
             Err(Errno::ACCESS) => None,
             Err(e) => return Err(Trouble::warning(OPEN_OK, e)),
         };
@@ -181,7 +181,7 @@ impl Service {
             Ok(found) => found.file,
             // A fifo or a device, in which there is nothing to read.
             Err(Errno::SPIPE) => return Err(Trouble::Failed("warning: ", READ, None)),
-            // Where neither can be opened, the first is the one to name.
+            // If neither can be opened, the message names the first.
             Err(e @ Errno::ACCESS) if self.is_refused => {
                 return Err(Trouble::warning(OPEN_OK, e));
             }
@@ -218,7 +218,8 @@ impl Service {
             }
         };
         let mut text = control::describe(name, status, normally_up, sys::clock::wall());
-        // What is wanted down is in no loop, nor what asks for no delays.
+        // A service that is wanted down is in no loop, and one without `backoff` shows
+        // none.
         let may_loop = status.want_up && entries.may_hold("backoff");
         if let Some(crash_loop) = may_loop.then(|| self.crash_loop()).flatten() {
             text.extend(crash_loop.remark(Instant(sys::clock::boot_ns())).bytes());
@@ -279,7 +280,8 @@ impl Control {
     }
 }
 
-/// The begin of a file that its supervisor writes in place: what is read twice is whole.
+/// The beginning of a file that its supervisor writes in place: if two reads are equal,
+/// it is complete.
 fn read_whole<const N: usize>(file: &OwnedFd) -> Result<(usize, [u8; N]), Errno> {
     let read = || {
         let mut bytes = [0; N];
@@ -295,7 +297,7 @@ fn read_whole<const N: usize>(file: &OwnedFd) -> Result<(usize, [u8; N]), Errno>
     Ok(last)
 }
 
-/// Whether nobody holds the other end of a fifo any more.
+/// Whether nobody has the other end of a fifo open any more.
 pub fn is_dead(fifo: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&fifo, PollFlags::empty())];
     let polled = poll(&mut fds, Some(&Timespec::default()));
@@ -312,7 +314,8 @@ pub fn locate(name: &[u8]) -> PathBuf {
         return PathBuf::from(OsString::from_vec(name.to_vec()));
     }
     let base = match std::env::var_os("SVDIR") {
-        // There is no such directory, and its services are not those of the root directory.
+        // An empty SVDIR names no directory; its services must not be looked up in the
+        // root directory.
         Some(dir) if dir.is_empty() => return PathBuf::new(),
         Some(dir) => dir.into_vec(),
         None => default_base().to_vec(),

@@ -1,8 +1,7 @@
-//! What tells that something may have happened to a service that is waited for:
-//! watches of its files, the fifo that its supervisor holds, and the ends of
-//! checks. A new status is told by dnotify, whose end costs nothing; by inotify
-//! where many are watched, that is not to be had, or an inotify is there anyway, as
-//! for all else.
+//! Events of the services that sv waits for: watches of their files, the fifos that their
+//! supervisors hold open, and the ends of checks. dnotify reports a new status, because
+//! closing it costs nothing. inotify reports everything else, and also the status if many
+//! services are watched, if there is no dnotify, or if an inotify is open anyway.
 
 use std::collections::{BTreeMap, HashMap};
 use std::mem::MaybeUninit;
@@ -18,13 +17,14 @@ use crate::sys::clock::timespec;
 use crate::sys::dnotify;
 use crate::sys::signal::{self, SIGCHLD, SIGIO, SignalFd};
 
-/// How often to look where the kernel gives no descriptor or watch (ns).
+/// How often to look if the kernel gives no descriptor or watch (ns).
 pub const LOOK_NS: u64 = 100_000_000;
 /// Ready descriptors taken from the kernel at a time.
 const EVENTS_MAX: usize = 256;
 
-/// So many directories are watched by dnotify, which tells of each write in them, three
-/// times as often as there is a new status: more cost more looks than inotify's end.
+/// At most so many directories are watched by dnotify. It reports each write in them,
+/// three for each new status: for more directories these looks cost more than closing an
+/// inotify.
 const DIRS_MAX: usize = 32;
 
 /// In the epoll set; every other number is a service's.
@@ -58,8 +58,8 @@ pub struct News {
 }
 
 impl Events {
-    /// Nothing is watched yet. What the kernel does not give is done without, and
-    /// so are more descriptors of directories than there are to `spare`.
+    /// Nothing is watched yet. It works without what the kernel does not give, and opens
+    /// at most `spare` directories.
     pub fn new(spare: usize) -> Self {
         let mut events = Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).ok(),
@@ -83,7 +83,7 @@ impl Events {
     /// Watches for a new status; whether it can. Reading it must not be among the
     /// events: we do it ourselves.
     pub fn watch_status(&mut self, service: usize, home: impl AsFd, dir: &Path) -> bool {
-        // A watch from before that tells too much, of our own looks among others, is replaced.
+        // Replaces an earlier watch that reports too much, our own looks included.
         if self.inotify.is_none()
             && self.signals.is_some()
             && self.dirs.len() < self.dirs_max
@@ -99,7 +99,7 @@ impl Events {
         self.watch(service, &dir.join("supervise"), written)
     }
 
-    /// Nothing need be told of a service's status any more.
+    /// Ends the watch of a service's status.
     pub fn forget(&mut self, service: usize) {
         if let Some(dir) = self.dirs.remove(&service) {
             self.services.remove(&dir.as_raw_fd());
@@ -138,8 +138,8 @@ impl Events {
         }
     }
 
-    /// Whether the end of the service's supervisor will be told: its lifeline
-    /// asks for no event, for errors come unasked. Closing it is the end of that.
+    /// Whether the kernel will report the end of the service's supervisor. The lifeline
+    /// asks for no event, because epoll always reports errors. Closing it ends the watch.
     pub fn guard(&self, service: usize, lifeline: &OwnedFd) -> bool {
         self.listen(lifeline, service as u64, epoll::EventFlags::empty())
     }
@@ -154,7 +154,7 @@ impl Events {
     pub fn wait(&mut self, timeout_ns: u64) -> News {
         let mut news = News::default();
         let Some(epoll) = &self.epoll else {
-            // Whatever it answers, everything is looked at next.
+            // Whatever it returns, everything is looked at next.
             let _ = poll(&mut [], Some(&timespec(timeout_ns.min(LOOK_NS))));
             news.is_vague = true;
             return news;
@@ -172,7 +172,7 @@ impl Events {
                 service => news.touched.push(service as usize),
             }
         }
-        // What is left is told of by the next wait.
+        // The next wait reports the rest.
         let next = || self.signals.as_ref().and_then(SignalFd::next);
         for delivered in std::iter::from_fn(next).take(EVENTS_MAX) {
             match (delivered.signal, self.services.get(&delivered.fd)) {

@@ -1,4 +1,4 @@
-//! sv: asks and commands the supervisors of services (sv(8)).
+//! sv: queries and controls services by their supervisors (sv(8)).
 //!
 //! For each service it opens `supervise/ok` (does a supervisor run?), reads
 //! `supervise/status` and writes to `supervise/control`. With -v or -w, and for
@@ -79,7 +79,7 @@ looked up in $SVDIR, or else in the first that exists of /service, /var/service,
 /etc/service and /etc/runit/sv. $SVWAIT replaces the 7 seconds.
 ";
 
-/// Seconds to wait where neither -w nor SVWAIT says otherwise.
+/// Seconds to wait without -w and SVWAIT.
 const WAIT_S: u64 = 7;
 /// The exit code counts failed services up to here.
 const FAILURES_MAX: usize = 99;
@@ -126,7 +126,7 @@ fn asked(call: &Call, word: &[u8]) -> Result<(Verb, Option<u64>), String> {
     };
     let waits = match verb {
         Verb::Status => false,
-        // In busybox -w says how long, and -v that.
+        // In busybox -w only gives the time, and -v asks to wait.
         Verb::Act(action) => {
             let told = personality::pick(&b"vw"[..], b"v");
             action.waits || told.iter().any(|letter| call.args.has(*letter))

@@ -13,7 +13,7 @@ const HELD_BYTES_MAX: usize = 16 * 1024;
 pub struct Output {
     held: Vec<u8>,
     held_max: usize,
-    /// Of one that is kept.
+    /// For a kept output: there was a warning.
     warned: bool,
     /// A hint was given.
     hinted: bool,
@@ -31,7 +31,7 @@ impl Output {
         }
     }
 
-    /// One that writes nothing, for another process will.
+    /// An output that keeps its lines, because another process will write them.
     pub fn kept() -> Self {
         Self {
             held: Vec::new(),
@@ -41,7 +41,7 @@ impl Output {
         }
     }
 
-    /// The lines of one that is kept; `None` if there was a warning among them.
+    /// The lines of a kept output; `None` if there was a warning among them.
     pub fn into_lines(mut self) -> Option<Vec<u8>> {
         let lines = std::mem::take(&mut self.held);
         (!self.warned).then_some(lines)
@@ -65,8 +65,8 @@ impl Output {
         }
     }
 
-    /// What the reader of a failure may do next: on standard error, for standard output
-    /// has runit's words alone; and once, however many services failed.
+    /// A hint what to do after a failure. It goes to standard error, because standard
+    /// output has only runit's words, and comes once, however many services failed.
     pub fn hint(&mut self, what: &str) {
         if std::mem::replace(&mut self.hinted, true) || personality::is_busybox() {
             return;

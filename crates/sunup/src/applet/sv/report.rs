@@ -1,9 +1,9 @@
 //! `sv status`: a line for each service, in the order in which they were named.
 //!
-//! Asking is all system calls, about ten for each service. So who names many has
-//! them asked by several processes, each for a part of them; what they have to say
-//! waits in pipes until those named before have had their say. (Threads would do
-//! the same, and the library for them would make the binary larger by a thirtieth.)
+//! Asking takes about ten system calls for each service, and little else. So if there are
+//! many services, several processes ask, each for a part of them; their lines wait in
+//! pipes until the lines before them are printed. (Threads would do the same, and the
+//! library for them would make the binary larger by a thirtieth.)
 
 use std::io::{self, PipeReader, Read, Write};
 
@@ -16,16 +16,16 @@ use crate::sys::spawn;
 
 /// For fewer services a process is not worth its start.
 const PART_MIN: usize = 128;
-/// More are in each other's way in the kernel.
+/// More processes would slow each other down in the kernel.
 const PARTS_MAX: usize = 4;
-/// What a part ends with: how many bytes come before, how many services failed (each
-/// little endian), and the LSB code.
+/// The end of a part: how many bytes come before, how many services failed (each little
+/// endian), and the LSB code.
 const SUM_BYTES: usize = 9;
 
-/// What reporting the status of services came to.
+/// The result of reporting the status of services.
 #[derive(Clone, Copy)]
 pub struct Reported {
-    /// How many could not be told, or their loggers.
+    /// For how many services, or their loggers, the status could not be read.
     pub failed: u32,
     /// Of the last service: 0 runs, 3 is down, 4 is not known.
     pub lsb_code: u8,
@@ -34,7 +34,7 @@ pub struct Reported {
 /// Services that another process asks.
 struct Part<'n> {
     names: &'n [&'n [u8]],
-    /// `None`: there is no process to be had, or no pipe.
+    /// `None`: the kernel gave no process, or no pipe.
     asked: Option<(PipeReader, spawn::Pid)>,
 }
 
@@ -55,7 +55,7 @@ pub fn status(names: &[&[u8]]) -> Reported {
     reported
 }
 
-/// Among how many processes so many services are shared out.
+/// How many processes share so many services.
 fn parts(services: usize) -> usize {
     let most = (services / PART_MIN).clamp(1, PARTS_MAX);
     if most == 1 {
@@ -74,7 +74,8 @@ impl<'n> Part<'n> {
                 let dies_too = set_parent_process_death_signal(Some(Signal::KILL));
                 let mut out = Output::kept();
                 let sum = ask_all(names, &mut out);
-                // What warns is asked again by sv, for its warnings have their place.
+                // If there was a warning, sv asks again itself, so that warnings appear
+                // in their place.
                 let Some(lines) = out.into_lines().filter(|_| dies_too.is_ok()) else {
                     return 1;
                 };
@@ -88,7 +89,7 @@ impl<'n> Part<'n> {
         }
     }
 
-    /// Reports what the process found out; what it does not tell is asked again.
+    /// Prints what the process found out; if its answer is incomplete, asks again.
     fn report(self, out: &mut Output) -> Reported {
         let heard = self.asked.and_then(|(answers, pid)| hear(answers, pid));
         let Some((lines, sum)) = heard else {
@@ -99,11 +100,11 @@ impl<'n> Part<'n> {
     }
 }
 
-/// All that a process says; `None` if that is not all.
+/// The whole answer of a process; `None` if it is incomplete.
 fn hear(mut answers: PipeReader, pid: spawn::Pid) -> Option<(Vec<u8>, Reported)> {
     let mut said = Vec::new();
     let whole = answers.read_to_end(&mut said);
-    // However it ended, what it said shows whether that is all.
+    // The sum at the end shows whether the answer is complete, however the process ended.
     let _ended = waitpid(rustix::process::Pid::from_raw(pid), WaitOptions::empty());
     whole.ok().and_then(|_| without_sum(said))
 }

@@ -1,9 +1,9 @@
 //! svc: commands supervisors by letters, as busybox and daemontools do.
 //!
-//! Each letter goes to `supervise/control` of each service, in the order given,
-//! and nothing is waited for: a fifo left over from a dead supervisor is told.
-//! Exit code: the number of services that failed, at most 99 (as busybox, at most 1);
-//! 1 for a mistaken command line.
+//! Each letter goes to `supervise/control` of each service, in the order given, and svc
+//! does not wait: it reports a fifo that a dead supervisor has left. Exit code: the
+//! number of services that failed, at most 99 (as busybox, at most 1); 1 for a mistaken
+//! command line.
 
 use model::options::{Opt, Order, Spec};
 

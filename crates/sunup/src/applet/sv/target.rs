@@ -1,5 +1,5 @@
-//! One service that `sv` waits for: what a look at it shows, and what is watched
-//! if there is something to wait for. [`super::wait`] says in which order.
+//! One service that `sv` waits for: what a look at it shows, and what is watched if sv
+//! has to wait. [`super::wait`] explains the order.
 
 use std::os::fd::OwnedFd;
 
@@ -14,7 +14,7 @@ use super::output::Output;
 use super::process::Sighting;
 use crate::sys::clock::after_ms;
 
-/// A service that has its command, if any, and is waited for.
+/// A service that has got its command, if any, and that sv waits for.
 pub struct Target {
     /// As it was named.
     pub name: Vec<u8>,
@@ -23,24 +23,24 @@ pub struct Target {
     /// `None` for an action that only looks.
     pub control: Option<Control>,
     before: Status,
-    /// Whether the kernel tells of its status, and of its supervisor's end.
+    /// Whether the kernel reports changes of its status, and its supervisor's end.
     tells_status: Tells,
-    /// Whether it tells of the reading of commands.
+    /// Whether the kernel reports that commands are read.
     tells_reading: Tells,
-    /// Its own word.
+    /// Its `./check`.
     check: Check,
-    /// The process that shows what is waited for.
+    /// The process whose status is the wanted one.
     sighting: Option<Sighting>,
     /// When that process may count (boot clock, ns), if its status stays.
     counts_ns: Option<u64>,
-    /// How long a process must have lived (ms), if the service says nothing itself.
+    /// How long a process must have lived (ms), if there is no `./check`.
     wait_ms: u64,
 }
 
-/// When to look again though nothing tells to.
+/// When to look again without an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Restless {
-    /// At the next opportunity: something may happen that nothing tells of.
+    /// At the next opportunity, because something may happen without an event.
     pub always: bool,
     /// When a child of ours ends.
     pub child: bool,
@@ -48,13 +48,13 @@ pub struct Restless {
     pub at_ns: Option<u64>,
 }
 
-/// Whether the kernel tells of something.
+/// Whether the kernel reports something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tells {
     /// Nobody asked it to.
     Unasked,
     Yes,
-    /// It cannot: there is nothing but to look again and again.
+    /// It cannot: sv has to look again and again.
     No,
 }
 
@@ -73,13 +73,13 @@ enum Look {
 pub enum Outcome {
     /// With the status that was waited for.
     Reached(Status),
-    /// With no supervisor, or none that can be asked.
+    /// Without a supervisor, or with one that cannot be asked.
     Ended(Trouble),
 }
 
 impl Target {
     /// Nothing is watched yet. `before` is the status from before the command, `wait_ms`
-    /// what the user gives it.
+    /// how long the user is willing to wait.
     pub fn new(
         name: &[u8],
         (service, control): (Service, Option<Control>),
@@ -100,7 +100,7 @@ impl Target {
         }
     }
 
-    /// `None` while there is something to wait for, which is watched then.
+    /// The outcome; `None` while sv has to wait, and then the service is watched.
     pub fn judge(
         &mut self,
         number: usize,
@@ -119,8 +119,9 @@ impl Target {
         }
     }
 
-    /// Watches what is waited for; whether it has only now begun to. What only has to
-    /// stay so for a moment is not watched: that costs its supervisor more than a look.
+    /// Watches the service; returns whether the watch is new. A service whose status only
+    /// has to stay the same for a moment is not watched: that would cost its supervisor
+    /// more than a look.
     fn watch_more(&mut self, number: usize, look: &Look, events: &mut Events) -> bool {
         let told = |tells| if tells { Tells::Yes } else { Tells::No };
         if self.tells_status == Tells::Unasked && !matches!(look, Look::Young) {
@@ -200,7 +201,7 @@ impl Target {
         }
     }
 
-    /// When it is to be looked at though nothing tells to; `None`: never.
+    /// When to look at it without an event; `None`: never.
     pub fn restless(&self) -> Option<Restless> {
         let again = [self.check.again_at_ns(), self.counts_ns];
         let restless = Restless {

@@ -1,23 +1,23 @@
 //! Waiting until commands have taken effect, for many services in one loop.
 //!
-//! Each is sent its command at once, for the supervisor works while the next is
-//! prepared. Then each is looked at, and only if there is something to wait for it
-//! is watched and looked at again, so nothing that happens can be missed: watching
-//! costs more than looking, the supervisor most of all. As commands take effect in
-//! the order in which they were sent, the looks at many go in that order, too, some
-//! at a time, when the last of these is done.
+//! sv sends all commands first, so that the supervisor works while the next command is
+//! prepared. Then it looks at each service. Only if it has to wait, it watches the
+//! service and looks again, so that no change is missed: a watch costs more than a look,
+//! especially for the supervisor. Commands take effect in the order in which they were
+//! sent. So for many services sv looks in that order, too, at some at a time, when the
+//! last of these is done.
 //!
 //! The supervisor tells of progress by writing a new status, by reading
-//! `supervise/control`, and by closing its end of the fifos when it ends. A status
-//! counts only once the supervisor has read the command: an old status that
-//! happens to show what is wanted proves nothing. The reading is watched for where
-//! the status says already what is wanted, so that no other may come.
+//! `supervise/control`, and by closing its end of the fifos when it ends. A status counts
+//! only once the supervisor has read the command: an old status that happens to show what
+//! is wanted proves nothing. If the status is already the wanted one, no other may come;
+//! then sv watches for the reading of the command.
 //!
-//! A service that is to start and never had a supervisor is given the time to get
-//! one: it may have been enabled just now.
+//! If a service is to start and never had a supervisor, sv waits for a supervisor: the
+//! service may have been enabled just now.
 //!
-//! A start counts only after a moment (`model::control::life`), which passes for all
-//! of them together: a service whose status is right is left alone until then.
+//! A start counts only after a moment (`model::control::life`), which all services wait
+//! for at the same time: a service whose status is right is not looked at until then.
 //!
 //! The deadline is on the boot clock. A forced action that is late gets KILL and
 //! a second, fixed time for the kill to do its work.
@@ -35,7 +35,7 @@ use super::output::Output;
 use super::target::{Outcome, Restless, Target};
 use crate::sys::clock::{after_ms, boot_ns};
 
-/// The least time that is waited (ms): a supervisor needs a moment even for `-w 0`.
+/// The shortest wait (ms): a supervisor needs a moment even for `-w 0`.
 const WAIT_MS_MIN: u64 = 500;
 /// How long KILL may take to do its work (ms).
 const KILL_WAIT_MS: u64 = 7000;
@@ -53,7 +53,7 @@ pub struct Waiter {
     events: Events,
     /// Those to which something may have happened since they were last judged.
     dirty: BTreeSet<usize>,
-    /// Those to be looked at though nothing tells to.
+    /// When to look at services without an event.
     restless: BTreeMap<usize, Restless>,
     wait_ms: u64,
     end_ns: u64,
@@ -79,7 +79,7 @@ impl Waiter {
         }
     }
 
-    /// Commands a service, to be waited for.
+    /// Sends the command to a service, and notes to wait for it.
     pub fn add(&mut self, name: &[u8], out: &mut Output) -> Result<(), Trouble> {
         let dir = locate(name);
         let number = self.next_number;
@@ -100,8 +100,7 @@ impl Waiter {
         Ok(())
     }
 
-    /// Returns when the service has a supervisor, cannot be hoped to get one, or
-    /// the time is up.
+    /// Returns when the service has a supervisor, cannot get one, or the time is up.
     fn await_supervisor(&mut self, number: usize, name: &[u8], dir: &Path, out: &mut Output) {
         if !self.action.starts() || !matches!(Service::named(name), Err(Trouble::Missing(_))) {
             return;
@@ -208,7 +207,7 @@ impl Waiter {
         self.killed = true;
         self.end_ns = after_ms(KILL_WAIT_MS);
         for (number, target) in &self.targets {
-            // A supervisor that is gone shows itself when it is judged next.
+            // If the supervisor has gone, the next look shows that.
             if let Some(control) = &target.control {
                 let _ = control.send(b"k");
             }
@@ -264,11 +263,11 @@ impl Waiter {
     }
 }
 
-/// Two descriptors for each of many services are held open, and a third of those that
-/// are watched, which inotify spares where there is none; the usual 1024 would not
-/// do for a thousand services, nor the kernel's own hard 4096 for ten thousand, which
-/// root may raise. Where it may not be raised, the surplus services fail one by one.
-/// Returns how many may be watched at that price.
+/// sv holds two descriptors open for each service, and a third for each that dnotify
+/// watches; if there are too few, inotify watches instead. The usual limit of 1024 is too
+/// low for a thousand services, and the kernel's hard limit of 4096, which root may
+/// raise, for ten thousand. If it cannot be raised, the surplus services fail one by one.
+/// Returns how many services may take a third descriptor.
 fn raise_descriptor_limit(count: usize) -> usize {
     let (least, whole) = (2 * count as u64 + 64, 3 * count as u64 + 64);
     let limit = getrlimit(Resource::Nofile);
