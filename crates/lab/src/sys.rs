@@ -1,6 +1,7 @@
 //! The only unsafe code of lab: calls that change what a process is.
 
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
@@ -181,6 +182,35 @@ const NATIVE_ARCH: u32 = 0xc000_0000
     } else {
         libc::EM_AARCH64 as u32
     };
+
+/// Takes a write lease on a file that nobody else has open (fcntl(2)): whoever opens or
+/// executes it waits until `file` is closed, for 45 seconds at most
+/// (/proc/sys/fs/lease-break-time).
+pub fn take_lease(file: &File) -> io::Result<()> {
+    /// asm-generic/fcntl.h.
+    const F_SETSIG: c_int = 10;
+    // Who waits is told of by a signal; the usual one, IO, would end this process.
+    // SAFETY: system calls with numbers alone.
+    let result = unsafe {
+        libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG);
+        libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK)
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Whether somebody waits for the end of a lease that [`take_lease`] took.
+pub fn lease_is_in_the_way(file: &File) -> io::Result<bool> {
+    // SAFETY: a system call with numbers alone.
+    let kind = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLEASE) };
+    if kind < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // It is what the lease is to become.
+    Ok(kind != libc::F_WRLCK)
+}
 
 /// Starts `program` without arguments and environment, with `stdout` as its
 /// standard output, by the cheapest means there are: a clone that shares memory

@@ -58,7 +58,8 @@ impl Bench<'_> {
     }
 }
 
-fn write_program(path: &Path, text: &str) -> Result<()> {
+/// A script, and the directory that it is in.
+pub fn write_program(path: &Path, text: &str) -> Result<()> {
     let write = || {
         fs::create_dir_all(path.parent().unwrap_or(path))?;
         fs::write(path, text)?;

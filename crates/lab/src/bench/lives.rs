@@ -26,6 +26,8 @@ pub struct Effort {
     pub commands: usize,
     /// Starts of a service that fails at once.
     pub false_starts: u32,
+    /// Numbers of services that fail at once, beside one that is told to do something.
+    pub failing: &'static [usize],
     /// New services.
     pub arrivals: usize,
     /// How long an idle tree is watched.
@@ -59,6 +61,12 @@ pub enum Life {
     Arrivals,
     /// Its one service fails at once.
     FalseStarts,
+    /// Others start beside one that is asked for.
+    BesideStarts,
+    /// All services but one fail at once.
+    BesideFailing,
+    /// One of its two services never gets through its exec.
+    BesideHang,
     /// Its one service talks, and its supervisor is killed.
     Lines,
     /// Everything else; if it is the first round, it is idle for a while.
@@ -81,6 +89,9 @@ impl Bench<'_> {
             }
             Life::Arrivals => self.arrivals(peer, n),
             Life::FalseStarts => self.false_starts(peer),
+            Life::BesideStarts => self.check_beside_starts(peer, n),
+            Life::BesideFailing => self.command_beside_failing(peer, n),
+            Life::BesideHang => self.restart_beside_hang(peer),
             Life::Lines => self.lines_lost(peer),
             Life::Whole(first) => self.whole(peer, n, first),
         }
@@ -249,8 +260,10 @@ impl Bench<'_> {
     /// a machine with twice as much to do as it can.
     fn false_starts(&mut self, peer: &Peer) -> Result<()> {
         let mut tree = self.tree(peer, 0)?;
-        let service = tree.make_failing_service()?;
-        if peer.start_and_wait(&service).is_none() {
+        let service = tree.make_failing_service("fails")?;
+        // A second is the most that it waits.
+        let start = || peer.sv(&["-v", "-w", "1", "start"], &service);
+        if start().is_none() {
             return tree.end();
         }
         tree.start(false)?;
@@ -264,8 +277,7 @@ impl Bench<'_> {
         }
         let mut tries = Vec::new();
         for _ in 0..self.effort.false_starts {
-            let command = peer.start_and_wait(&service);
-            let silent = command.map(|mut c| c.stdout(Stdio::null()).stderr(Stdio::null()).spawn());
+            let silent = start().map(|mut c| c.stdout(Stdio::null()).stderr(Stdio::null()).spawn());
             tries.extend(silent.transpose().context("start a service")?);
         }
         let mut successes = 0;

@@ -22,6 +22,12 @@ pub enum Part {
     RestartOne,
     /// `sv start` of what fails at once
     FalseStart,
+    /// `sv check` of one while others start
+    BesideStarts,
+    /// A command to one beside many that fail at once
+    BesideFailing,
+    /// `sv restart` of one beside an exec that hangs
+    BesideHang,
     /// `sv stop` of all
     Stop,
     /// Wake-ups of an idle tree
@@ -52,6 +58,10 @@ pub enum What {
     RestartOne,
     RestartOneUp,
     FalseStarts,
+    CheckBesideStarts,
+    CheckBesideStartsWorst,
+    CommandBesideFailing,
+    RestartBesideHang,
     StopAll,
     WakeUps,
     LinesLost,
@@ -94,6 +104,10 @@ impl What {
             Self::RestartOne => "sv restart of one",
             Self::RestartOneUp => "sv restart of one, it is up",
             Self::FalseStarts => "sv start says ok, it fails at once",
+            Self::CheckBesideStarts => "sv check while others start",
+            Self::CheckBesideStartsWorst => "sv check while others start, worst",
+            Self::CommandBesideFailing => "sv pause, cont beside failing ones",
+            Self::RestartBesideHang => "sv restart beside a hanging exec",
             Self::StopAll => "sv stop of all",
             Self::WakeUps => "wake-ups, idle",
             Self::LinesLost => "lines lost when the supervisor is killed twice within a second",
@@ -138,7 +152,9 @@ impl What {
             (Self::PickUp | Self::RestartOneUp, _) => Target::AtMost(5.0),
             // A start counts when the process has lived for 100 ms (sv(8)).
             (Self::RestartOne, _) => Target::AtMost(110.0),
-            (Self::Status, 1000) => Target::AtMost(10.0),
+            (Self::CheckBesideStarts, _) => Target::AtMost(50.0),
+            (Self::CheckBesideStartsWorst | Self::CommandBesideFailing, _) => Target::AtMost(250.0),
+            (Self::RestartBesideHang, _) | (Self::Status, 1000) => Target::AtMost(10.0),
             (Self::StopAll, 1000) => Target::AtMost(60.0),
             (Self::WakeUps | Self::FalseStarts | Self::LinesLost, _) => Target::AtMost(0.0),
             (Self::LogPlain, _) => Target::ShareOfBare(0.7),

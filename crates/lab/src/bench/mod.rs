@@ -6,6 +6,7 @@
 //! that announces itself ([`probe`]). All that was started is ended by its pid
 //! on every way out, Ctrl-C included.
 
+mod beside;
 mod chart;
 pub mod ear;
 mod lines;
@@ -68,6 +69,7 @@ const FULL: Effort = Effort {
     kill_time: Duration::from_secs(20),
     commands: 5,
     false_starts: 100,
+    failing: &[500, 5000],
     arrivals: 4,
     idle: Duration::from_secs(30),
     log_mib: 256,
@@ -78,6 +80,7 @@ const QUICK: Effort = Effort {
     kill_time: Duration::from_secs(2),
     commands: 1,
     false_starts: 5,
+    failing: &[500],
     arrivals: 1,
     idle: Duration::from_millis(500),
     log_mib: 4,
@@ -148,18 +151,23 @@ impl Options {
             jobs.extend(others.map(|n| Job::Live(Life::Start, *n)));
             jobs.push(Job::Live(Life::StartSessions, main));
         }
-        let apart = [Part::PickUp, Part::FalseStart, Part::Lines, Part::Log];
-        if bench.parts.iter().any(|part| !apart.contains(part)) {
+        let apart = [
+            (Part::PickUp, Life::Arrivals, main),
+            (Part::FalseStart, Life::FalseStarts, 0),
+            (Part::BesideStarts, Life::BesideStarts, main),
+            (Part::BesideHang, Life::BesideHang, 0),
+            (Part::Lines, Life::Lines, 0),
+        ];
+        let others = [Part::BesideFailing, Part::Log];
+        let is_apart = |part| others.contains(part) || apart.iter().any(|a| a.0 == *part);
+        if !bench.parts.iter().all(is_apart) {
             jobs.push(Job::Live(Life::Whole(true), main));
         }
-        if bench.has(Part::PickUp) {
-            jobs.push(Job::Live(Life::Arrivals, main));
-        }
-        if bench.has(Part::FalseStart) {
-            jobs.push(Job::Live(Life::FalseStarts, 0));
-        }
-        if bench.has(Part::Lines) {
-            jobs.push(Job::Live(Life::Lines, 0));
+        let asked = apart.into_iter().filter(|(part, ..)| bench.has(*part));
+        jobs.extend(asked.map(|(_, life, n)| Job::Live(life, n)));
+        if bench.has(Part::BesideFailing) {
+            let numbers = bench.effort.failing.iter();
+            jobs.extend(numbers.map(|n| Job::Live(Life::BesideFailing, *n)));
         }
         if bench.has(Part::Log) {
             jobs.push(Job::Log);
@@ -185,6 +193,9 @@ impl std::fmt::Display for Job {
             Self::Live(Life::StartSessions, n) => write!(f, "start of {n} in sessions"),
             Self::Live(Life::Arrivals, n) => write!(f, "new services among {n}"),
             Self::Live(Life::FalseStarts, _) => write!(f, "starts of what fails"),
+            Self::Live(Life::BesideStarts, n) => write!(f, "one beside starts of {n}"),
+            Self::Live(Life::BesideFailing, n) => write!(f, "one beside {n} that fail"),
+            Self::Live(Life::BesideHang, _) => write!(f, "one beside an exec that hangs"),
             Self::Live(Life::Lines, _) => write!(f, "lines under kills"),
             Self::Live(Life::Whole(_), n) => write!(f, "life of {n}"),
             Self::Log => write!(f, "logs"),

@@ -147,11 +147,11 @@ impl Peer {
         }
     }
 
-    /// Starts a service and waits for it, a second at most; `None` where no command does.
-    pub fn start_and_wait(&self, service: &Path) -> Option<Command> {
+    /// A command of sv for a service; `None` where there is no sv.
+    pub fn sv(&self, words: &[&str], service: &Path) -> Option<Command> {
         let has_sv = matches!(self.name, Name::Sunup | Name::Runit | Name::Busybox);
         let services = [service.to_path_buf()];
-        has_sv.then(|| self.for_all("sv", &["-v", "-w", "1", "start"], &services))
+        has_sv.then(|| self.for_all("sv", words, &services))
     }
 
     /// Stops services, and waits for it where that can be asked for at once for all.

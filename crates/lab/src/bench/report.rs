@@ -202,6 +202,10 @@ const METHOD: &str = "\
   service is up.
 - What fails at once is started a hundred times at the same time, while twice as many processes as there are
   processors keep the machine busy.
+- What starts beside a service that is checked has a logger and `run` scripts for sh; the checks that count are
+  those from the first word of the others to their last, and the worst is that of each round. What fails beside a
+  service that is told to pause and to continue is false(1). An exec hangs that waits for a lease (fcntl(2)), as
+  one of a file on a server that is gone; what counts is when the other service is up.
 - Logs are lines of 100 bytes through a pipe, files of 10 MB, 10 kept.
 - dinit is not in Debian 12 and is not measured.
 ";

@@ -19,7 +19,7 @@ use crate::moment::Moment;
 use crate::sys;
 
 /// How long anything may take before it counts as failed.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 /// Supervisors hold a service back that ran for less than a second.
 const SETTLED: Duration = Duration::from_millis(1200);
 
@@ -70,8 +70,8 @@ impl<'a> Tree<'a> {
     }
 
     /// A service that fails at once, for a tree that is not started yet.
-    pub fn make_failing_service(&self) -> Result<PathBuf> {
-        let dir = self.scan_dir().join("fails");
+    pub fn make_failing_service(&self, name: &str) -> Result<PathBuf> {
+        let dir = self.scan_dir().join(name);
         let make = || {
             fs::create_dir(&dir)?;
             std::os::unix::fs::symlink("/bin/false", dir.join("run"))
@@ -182,6 +182,11 @@ impl<'a> Tree<'a> {
         let heard = self.ear.hear(Moment::now().after(PATIENCE))?;
         let up = self.running.len();
         heard.ok_or_else(|| anyhow!("no word of a service for {PATIENCE:?}; {up} run"))
+    }
+
+    /// An announcement that has been made already, if there is one.
+    pub fn heard(&mut self) -> Result<Option<Announcement>> {
+        self.ear.hear(Moment::now())
     }
 
     /// Waits until every service has a status file, and returns when that was.

@@ -67,6 +67,13 @@ fn a_quick_run_measures_everything_of_everybody() {
         ("wake-ups", "sunup"),
         ("false-starts", "sunup"),
         ("false-starts", "busybox"),
+        ("check-beside-starts", "sunup"),
+        ("check-beside-starts", "busybox"),
+        ("check-beside-starts-worst", "sunup"),
+        ("command-beside-failing", "sunup"),
+        ("command-beside-failing", "busybox"),
+        ("restart-beside-hang", "sunup"),
+        ("restart-beside-hang", "s6"),
     ] {
         assert!(has_samples(&results, measure, peer), "{measure} of {peer}");
     }
