@@ -9,6 +9,7 @@ pub mod exits;
 pub mod inittab;
 pub mod issue;
 pub mod mdev_conf;
+pub mod proc_locks;
 pub mod proc_stat;
 pub mod stamp;
 pub mod status;

@@ -17,12 +17,12 @@ use model::format::crash_loop::CrashLoop;
 use model::format::inittab;
 use model::format::issue::{self, Facts, LocalTime};
 use model::format::mdev_conf;
-use model::format::proc_stat;
 use model::format::status::Status;
 use model::format::svlogd_config::{self, Config};
 use model::format::tai64n::Tai64n;
 use model::format::uevent::{self, Number, Uevent};
 use model::format::utmp;
+use model::format::{proc_locks, proc_stat};
 use model::lines::{Framer, split};
 use model::options::{Asked, Opt, Order, Spec, parse};
 use model::pid1::Life;
@@ -216,6 +216,14 @@ pub fn records_of_processes(player: &mut dyn Player) {
     });
     let stat: &[u8] = b"77 (a ) b) S 1 77 77 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 500 7 8 9\n";
     player.cases(&[stat], &mut |line| proc_stat::decode(line).is_some());
+    let locks: &[u8] = b"1: FLOCK  ADVISORY  WRITE 77 fe:00:42 0 EOF\n";
+    let file = proc_locks::Locked {
+        device: (0xfe, 0),
+        inode: 42,
+    };
+    player.cases(&[locks], &mut |text| {
+        proc_locks::holder(text, file).is_some_and(|pid| pid > 0)
+    });
 }
 
 pub fn events_of_the_kernel(player: &mut dyn Player) {

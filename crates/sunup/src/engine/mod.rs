@@ -19,6 +19,7 @@ mod keeper;
 mod late_exit;
 mod launch;
 mod living;
+mod lock_holder;
 mod look;
 mod open_unit;
 mod perform;
@@ -213,7 +214,8 @@ impl Engine {
                 self.run()
             }
             Err(complaint) => {
-                say::offer(self.who, complaint);
+                let holder = lock_holder::of(path).map(|pid| format!(": process {pid}"));
+                say::offer(self.who, complaint + &holder.unwrap_or_default());
                 111
             }
         }

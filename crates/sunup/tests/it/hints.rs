@@ -1,9 +1,10 @@
 //! What is told beside runit's words, on standard error: what to do next.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Output, Stdio};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, flock, major, minor};
 use rustix::process::Signal;
 
 use super::common::{Fixture, kill, read_status, running, until_ready, wait_exit, yield_until};
@@ -73,4 +74,32 @@ fn a_lock_that_another_process_holds() {
     assert_eq!(output.status.code(), Some(111));
     let expected = "chpst: lock: lock: another process holds it\n";
     assert_eq!(stderr(&output), expected);
+}
+
+/// The first supervisor, by its pid; a lock of which nobody can tell is nobody's.
+#[test]
+fn who_supervises_it_already() {
+    let fixture = Fixture::new(&[("scan/web/run", "#!/bin/sh\n: >ready\nexec sleep 1000\n")]);
+    let dir = fixture.path("scan/web");
+    let runsv = || {
+        let mut command = Command::new(fixture.applet("runsv"));
+        command.arg(&dir).stdin(Stdio::null());
+        command
+    };
+    let mut first = runsv().spawn().unwrap();
+    until_ready(&dir);
+    let second = runsv().output().unwrap();
+    assert_eq!(second.status.code(), Some(111));
+    // Some file systems go by another device number there.
+    let lock = fs::metadata(dir.join("supervise/lock")).unwrap();
+    let (major, minor) = (major(lock.dev()), minor(lock.dev()));
+    let lock = format!(" {major:02x}:{minor:02x}:{} ", lock.ino());
+    let is_told = fs::read_to_string("/proc/locks").unwrap().contains(&lock);
+    let who = is_told.then(|| format!(": process {}", first.id()));
+    let who = who.unwrap_or_default();
+    let expected = format!("another supervisor holds supervise/lock{who}\n");
+    let said = stderr(&second);
+    assert!(said.ends_with(&expected), "{said}");
+    kill(first.id(), Signal::TERM);
+    wait_exit(&mut first);
 }
