@@ -192,8 +192,9 @@ fn state_files_do_not_wait_for_the_last_of_many() {
 #[test]
 fn two_thousand_that_end_at_once_make_nobody_deaf() {
     let fixture = Fixture::new(&[("scan/good/run", SLEEP)]);
+    // As little as can be, for two thousand of them are started in a second.
     for n in 0..2000 {
-        fixture.add(&format!("scan/{n}/run"), "#!/bin/sh\nexit 1\n");
+        fixture.add(&format!("scan/{n}/run -> /bin/false"), "");
     }
     let runsvdir = Runsvdir::start(&fixture);
     let good = fixture.path("scan/good");
