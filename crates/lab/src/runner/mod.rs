@@ -168,17 +168,11 @@ pub struct Runner {
     stop: AtomicBool,
 }
 
-impl Default for Runner {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Runner {
-    /// One that has run nothing yet.
-    pub fn new() -> Self {
+    /// One that has run nothing yet; `lab` is lab's binary.
+    pub fn new(lab: PathBuf) -> Self {
         Self {
-            lab: crate::workspace::lab(),
+            lab,
             clock: Clock::new(),
             board: Board::new(),
             stop: AtomicBool::new(false),
@@ -270,7 +264,9 @@ impl Runner {
         let mut flaky = false;
         if !expected(&runs[0]) {
             let mut alone = job.alone(&name);
-            alone.deadline = job.deadline.max(DEADLINE);
+            if job.again.is_some() {
+                alone.deadline = job.deadline.max(DEADLINE);
+            }
             let setting = job.again.as_ref().unwrap_or(&job.setting);
             for _ in 0..=u32::from(counts) {
                 runs.extend(self.play(&alone, setting)?.into_iter().map(|(_, run)| run));

@@ -150,7 +150,7 @@ pub fn run(options: &Options) -> Result<bool> {
         plan.select(part);
     }
     plan.sort();
-    let runner = Runner::new();
+    let runner = Runner::new(workspace::lab());
     if let Some(times) = options.repeat {
         return repeat::run(
             &runner,

@@ -8,4 +8,5 @@ mod bench;
 mod image;
 mod machine;
 mod reference;
+mod runner;
 mod terminal;
