@@ -66,7 +66,12 @@ fn five_thousand_services_outlive_their_supervisor() {
     reap_all();
     assert_eq!(processes::descendants().unwrap(), []);
     assert_eq!(ear.hear(Moment::now()).unwrap(), None);
-    assert_eq!(tree.complaints(), "");
+    // Whom it waits for is told every five seconds, as often as a busy machine makes it.
+    let complaints = tree.complaints();
+    let others = complaints
+        .lines()
+        .filter(|line| !line.contains(": waiting for the end of "));
+    assert_eq!(others.count(), 0, "{complaints}");
 }
 
 /// A scan directory. What runs there ends with it.

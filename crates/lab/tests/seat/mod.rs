@@ -11,7 +11,7 @@ use lab::workspace;
 use rustix::fs::{FlockOperation, flock};
 
 /// How long anything may take on a busy workstation that emulates a processor.
-const PATIENCE: Duration = Duration::from_mins(5);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A program of the machine: waits for what tells nobody when it happens. What it
 /// says is what the last look said: those before it failed, and may have said so.
