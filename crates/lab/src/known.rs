@@ -259,4 +259,18 @@ mod tests {
             assert_eq!(error.to_string(), mistake);
         }
     }
+
+    /// Who words docs/compatibility.md anew finds out here which lists quote it.
+    #[test]
+    fn every_reason_stands_in_the_document() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let document = fs::read_to_string(root.join("docs/compatibility.md")).unwrap();
+        for (name, letter) in [("busybox", 'B'), ("runit", 'R')] {
+            let path = root.join(format!("crates/sunup/tests/known/{name}.txt"));
+            let list = List::read(&path).unwrap();
+            let tests: Vec<String> = list.fails.keys().cloned().collect();
+            let mistakes = list.mistakes(letter, &document, &tests);
+            assert!(mistakes.is_empty(), "{name}: {mistakes:#?}");
+        }
+    }
 }
