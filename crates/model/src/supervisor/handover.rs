@@ -110,7 +110,7 @@ impl Supervisor {
             if !half.is_down() {
                 self.busy.insert(id);
             }
-            self.unshown.add(id);
+            self.unshown.add(id, self.now.at);
             let deadline = half.service.deadline();
             self.alarms.set(super::Alarm::Service(id), deadline);
         }

@@ -91,7 +91,7 @@ impl Supervisor {
             self.busy.insert(id);
         }
         if half.is_stale() {
-            self.unshown.add(id);
+            self.unshown.add(id, self.now.at);
         }
         let deadline = half.service.deadline();
         self.alarms.set(Alarm::Service(id), deadline);
@@ -219,6 +219,9 @@ impl Supervisor {
     /// after the last one of the previous round. The files of a service that is starting
     /// are written when the answer has come, or is late.
     pub(super) fn write_some(&mut self) {
+        if self.has_more() && !self.unshown.are_late(self.now.at) {
+            return;
+        }
         let starts = &self.starts;
         let due = self.unshown.next(WRITES_MAX, |id| !starts.settle_soon(id));
         for id in due {
@@ -247,7 +250,7 @@ impl Supervisor {
     /// service at once. The rest is written when it has started, or at once if it does
     /// not start.
     pub(super) fn write_first(&mut self, id: Id) {
-        self.unshown.add(id);
+        self.unshown.add(id, self.now.at);
         let half = self.half(id).filter(|half| half.is_about_to_start());
         match half.map(Half::facts) {
             Some(facts) => self.push(Action::Show {
@@ -270,6 +273,6 @@ impl Supervisor {
 
     /// Tries again to write the files that could not be written.
     pub(super) fn mark_unwritten(&mut self) {
-        self.unshown.try_again();
+        self.unshown.try_again(self.now.at);
     }
 }

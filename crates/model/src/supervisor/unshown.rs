@@ -1,16 +1,27 @@
-//! The services whose state files are out of date, and the order in which they are
-//! written.
+//! The services whose state files are out of date, and when and in which order they
+//! are written.
+//!
+//! While there are services that are still to be started, these come first: files wait
+//! until the oldest change is [`LAG_MS`] old. `sv` waits for a new service no longer
+//! than that; a start counts only after 100 ms anyway, and what a command changes is
+//! written at once.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
 use super::Id;
+use crate::time::Instant;
+
+/// How long files may lag behind while services are still to be started (ms).
+const LAG_MS: u64 = 200;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Unshown {
     due: BTreeSet<Id>,
+    /// Since when there are some.
+    since: Option<Instant>,
     /// The last of them that was written, if others were left over.
     last: Option<Id>,
     /// Those that could not be written.
@@ -18,14 +29,24 @@ pub struct Unshown {
 }
 
 impl Unshown {
-    /// They are due.
-    pub fn add(&mut self, id: Id) {
+    /// They are due from `now` on.
+    pub fn add(&mut self, id: Id, now: Instant) {
         self.due.insert(id);
+        self.since.get_or_insert(now);
     }
 
     /// They are written now; returns whether they were due.
     pub fn take(&mut self, id: Id) -> bool {
-        self.due.remove(&id)
+        let was_due = self.due.remove(&id);
+        if self.due.is_empty() {
+            self.since = None;
+        }
+        was_due
+    }
+
+    /// Whether they have waited for long enough for services that are to be started.
+    pub fn are_late(&self, now: Instant) -> bool {
+        self.since.is_some_and(|since| since.plus_ms(LAG_MS) <= now)
     }
 
     /// They could not be written, and are due by and by.
@@ -33,15 +54,17 @@ impl Unshown {
         self.failed.insert(id);
     }
 
-    /// Those that could not be written are due.
-    pub fn try_again(&mut self) {
-        self.due.append(&mut self.failed);
+    /// Those that could not be written are due from `now` on.
+    pub fn try_again(&mut self, now: Instant) {
+        for id in core::mem::take(&mut self.failed) {
+            self.add(id, now);
+        }
     }
 
     /// Forgets this service or logger.
     pub fn forget(&mut self, id: Id) {
         self.failed.remove(&id);
-        self.due.remove(&id);
+        self.take(id);
     }
 
     /// Whether some are due that are `ready`.

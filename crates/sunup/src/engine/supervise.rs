@@ -188,18 +188,21 @@ impl Fifos {
         let in_control = |e: io::Error| ("open supervise/control", e);
         // Open for both directions: the fifo never reports end of file.
         let open = || fifo(home, c"supervise/control", OFlags::RDWR).map_err(in_control);
-        let mut control = open()?;
-        let mut is_linked = link_ok(home, &control).is_ok();
-        if is_linked && !is_heard(home) {
+        let (mut control, is_new) = open()?;
+        let link = link_ok(home, &control).ok();
+        let mut is_linked = link.is_some();
+        // Both names of a fifo that was made just now lead to it, on any file system.
+        let is_certain = is_new && link == Some(Link::Made);
+        if is_linked && !is_certain && !is_heard(home) {
             for name in [c"supervise/ok", c"supervise/control"] {
                 let _replaced = unlinkat(home, name, AtFlags::empty());
             }
-            control = open()?;
+            control = open()?.0;
             is_linked = link_ok(home, &control).is_ok() && is_heard(home);
         }
         let separate = || {
             fifo(home, c"supervise/ok", OFlags::RDONLY)
-                .and_then(|ok| Ok(aside(ok)?))
+                .and_then(|(ok, _)| Ok(aside(ok)?))
                 .map_err(|e| ("open supervise/ok", e))
         };
         let ok = (!is_linked).then(separate).transpose()?;
@@ -372,19 +375,20 @@ fn make_dir(home: BorrowedFd) -> io::Result<bool> {
     }
 }
 
-/// Opens a fifo, and makes it first unless it exists. Anything else of that name is
-/// replaced, such as the regular file that `echo d >control` makes where there is no
-/// fifo.
-fn fifo(home: BorrowedFd, name: &CStr, access: OFlags) -> io::Result<OwnedFd> {
+/// Opens a fifo, and makes it first unless it exists; the second value: it was made.
+/// Anything else of that name is replaced, such as the regular file that
+/// `echo d >control` makes where there is no fifo.
+fn fifo(home: BorrowedFd, name: &CStr, access: OFlags) -> io::Result<(OwnedFd, bool)> {
     let make = || mkfifoat(home, name, Mode::RUSR | Mode::WUSR);
-    let is_there = make() == Err(Errno::EXIST);
+    let made = make();
+    let is_there = made == Err(Errno::EXIST);
     match guarded::fifo(home, name, access) {
         Err(e) if is_there && guarded::stands_in_the_way(e) => {
             unlinkat(home, name, AtFlags::empty())?;
             make()?;
-            Ok(guarded::fifo(home, name, access)?)
+            Ok((guarded::fifo(home, name, access)?, true))
         }
-        opened => Ok(opened?),
+        opened => Ok((opened?, made.is_ok())),
     }
 }
 
@@ -396,8 +400,17 @@ fn is_at(home: BorrowedFd, name: &CStr, file: &OwnedFd) -> bool {
     }
 }
 
+/// How `ok` came to be another name of `control`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Link {
+    /// There was none.
+    Made,
+    /// It was there, as far as the inode tells, or took another file's place.
+    Found,
+}
+
 /// Makes `ok` a link to the open `control`, replacing what is there.
-fn link_ok(home: BorrowedFd, control: &OwnedFd) -> io::Result<()> {
+fn link_ok(home: BorrowedFd, control: &OwnedFd) -> io::Result<Link> {
     let link = linkat(
         home,
         c"supervise/control",
@@ -405,8 +418,11 @@ fn link_ok(home: BorrowedFd, control: &OwnedFd) -> io::Result<()> {
         c"supervise/ok",
         AtFlags::empty(),
     );
-    if link.is_ok() || is_at(home, c"supervise/ok", control) {
-        return Ok(());
+    if link.is_ok() {
+        return Ok(Link::Made);
+    }
+    if is_at(home, c"supervise/ok", control) {
+        return Ok(Link::Found);
     }
     let _left_over = unlinkat(home, c"supervise/ok.new", AtFlags::empty());
     linkat(
@@ -416,7 +432,8 @@ fn link_ok(home: BorrowedFd, control: &OwnedFd) -> io::Result<()> {
         c"supervise/ok.new",
         AtFlags::empty(),
     )?;
-    Ok(renameat(home, c"supervise/ok.new", home, c"supervise/ok")?)
+    renameat(home, c"supervise/ok.new", home, c"supervise/ok")?;
+    Ok(Link::Found)
 }
 
 /// Writes a small file over what it held: in place, because a rename costs a new file
