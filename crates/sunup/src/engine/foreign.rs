@@ -44,7 +44,9 @@ pub fn record(
         return Ok(None);
     };
     let of = |name: &str| format!("/proc/{}/{name}", status.pid);
-    let at = Instant((stat.started + 1).saturating_mul(clock::tick_ns()));
+    // Its tick may not be over yet, and a record from the future is not believed.
+    let tick_end = Instant((stat.started + 1).saturating_mul(clock::tick_ns()));
+    let at = tick_end.min(clock::now());
     let began = clock::wall().unix_seconds() - (clock::now().ms_since(at) / 1000) as i64;
     let in_time = began.abs_diff(status.changed.unix_seconds()) <= APART_S_MAX;
     if !is_above_us(stat.parent)?
