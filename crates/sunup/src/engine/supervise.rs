@@ -380,15 +380,15 @@ fn make_dir(home: BorrowedFd) -> io::Result<bool> {
 /// `echo d >control` makes where there is no fifo.
 fn fifo(home: BorrowedFd, name: &CStr, access: OFlags) -> io::Result<(OwnedFd, bool)> {
     let make = || mkfifoat(home, name, Mode::RUSR | Mode::WUSR);
-    let made = make();
-    let is_there = made == Err(Errno::EXIST);
+    let first = make();
+    let is_there = first == Err(Errno::EXIST);
     match guarded::fifo(home, name, access) {
         Err(e) if is_there && guarded::stands_in_the_way(e) => {
             unlinkat(home, name, AtFlags::empty())?;
             make()?;
             Ok((guarded::fifo(home, name, access)?, true))
         }
-        opened => Ok((opened?, made.is_ok())),
+        opened => Ok((opened?, first.is_ok())),
     }
 }
 
