@@ -56,6 +56,19 @@ pub struct Inheritance {
     pub missed: Option<Event>,
 }
 
+impl Inheritance {
+    /// Of a service that no earlier supervisor held: only what is wanted is known.
+    pub const fn nothing(role: Role, want: Want) -> Self {
+        Self {
+            service: Service::new(role, want),
+            adopted: false,
+            changed: None,
+            marked: false,
+            missed: None,
+        }
+    }
+}
+
 /// Whether a record is about a process that this supervisor could see. A child cannot
 /// have written one from the future: any process would have started before it.
 pub fn counts(record: &Record, world: Option<&World>, now: Instant) -> bool {
@@ -65,13 +78,7 @@ pub fn counts(record: &Record, world: Option<&World>, now: Instant) -> bool {
 /// Judges the evidence.
 pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
     let Evidence { role, default, .. } = *evidence;
-    let fresh = Inheritance {
-        service: Service::new(role, default),
-        adopted: false,
-        changed: None,
-        marked: false,
-        missed: None,
-    };
+    let fresh = Inheritance::nothing(role, default);
     let Some(record) = evidence
         .record
         .filter(|r| counts(r, evidence.world, now.at))

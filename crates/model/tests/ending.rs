@@ -7,7 +7,7 @@ use model::command::Sig;
 use model::format::tai64n::Tai64n;
 use model::moment::Moment;
 use model::scan::Identity;
-use model::service::{Exit, Pid, Role, Service, Want};
+use model::service::{Exit, Pid, Role, Want};
 use model::settings::Settings;
 use model::supervisor::{Action, Input, Job, Opened, Scope, Supervisor};
 use model::time::Instant;
@@ -98,13 +98,7 @@ impl World {
                 unit,
                 name,
                 identity,
-                main: Inheritance {
-                    service: Service::new(Role::Main, Want::Up),
-                    adopted: false,
-                    changed: None,
-                    marked: false,
-                    missed: None,
-                },
+                main: Inheritance::nothing(Role::Main, Want::Up),
                 log: None,
             })),
             Action::Start(job @ Job::Run(_)) => {

@@ -7,7 +7,7 @@ use model::command::{Command, Sig};
 use model::format::tai64n::Tai64n;
 use model::moment::Moment;
 use model::scan::Identity;
-use model::service::{Exit, Pid, Role, Service, Want};
+use model::service::{Exit, Pid, Role, Want};
 use model::settings::Settings;
 use model::supervisor::{Action, Id, Input, Job, Opened, Scope, Supervisor};
 use model::time::Instant;
@@ -31,16 +31,6 @@ struct World {
     loggers_started: usize,
     signals: Vec<Sig>,
     dismissed: bool,
-}
-
-fn found(role: Role) -> Inheritance {
-    Inheritance {
-        service: Service::new(role, Want::Up),
-        adopted: false,
-        changed: None,
-        marked: false,
-        missed: None,
-    }
 }
 
 impl World {
@@ -87,8 +77,8 @@ impl World {
                 unit,
                 name,
                 identity,
-                main: found(Role::Main),
-                log: Some(found(Role::Log)),
+                main: Inheritance::nothing(Role::Main, Want::Up),
+                log: Some(Inheritance::nothing(Role::Log, Want::Up)),
             })),
             Action::Start(job) => {
                 self.pid += 1;

@@ -222,16 +222,6 @@ const MAIN: Id = Id {
     role: Role::Main,
 };
 
-fn found(role: Role) -> Inheritance {
-    Inheritance {
-        service: Service::new(role, Want::Up),
-        adopted: false,
-        changed: None,
-        marked: false,
-        missed: None,
-    }
-}
-
 impl World {
     fn new() -> Self {
         let mut world = Self {
@@ -267,8 +257,8 @@ impl World {
                     unit,
                     name,
                     identity,
-                    main: found(Role::Main),
-                    log: Some(found(Role::Log)),
+                    main: Inheritance::nothing(Role::Main, Want::Up),
+                    log: Some(Inheritance::nothing(Role::Log, Want::Up)),
                 })),
                 supervisor::Action::Start(job @ Job::Run(_)) => {
                     self.pid += 1;
