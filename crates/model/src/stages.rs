@@ -388,11 +388,10 @@ impl Stages {
     /// Does what is due now; returns whether something more may be.
     fn settle(&mut self, now: Duration, out: &mut Vec<Action>) -> bool {
         match self.phase {
-            Phase::In { stage, job, .. } if stage != Stage::Three && self.wish.is_some() => {
+            Phase::In { stage, job, limit }
+                if limit <= now || (stage != Stage::Three && self.wish.is_some()) =>
+            {
                 self.end_stage(stage, job, now, out)
-            }
-            Phase::In { stage, job, limit } if limit <= now => {
-                self.stage_takes_too_long(stage, job, now, out)
             }
             Phase::In {
                 stage,

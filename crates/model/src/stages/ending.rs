@@ -10,7 +10,8 @@ use crate::descent::{Descent, Due, KILL_GRACE};
 use crate::process::Pid;
 
 impl Stages {
-    /// Stage 1 or 2 is to end.
+    /// Stages 1 and 2 end because the machine is to go down: they get TERM. Stage 3 ends
+    /// because its time is over, and gets KILL. Returns false if nothing can be done yet.
     pub(super) fn end_stage(
         &mut self,
         stage: Stage,
@@ -21,6 +22,11 @@ impl Stages {
         match job {
             Job::Resting(_) => self.after(stage, now, out),
             Job::Starting => return false,
+            Job::Running(pid) if stage == Stage::Three => {
+                out.push(Action::Say(Message::TooLong(stage)));
+                out.push(Action::KillGroup(pid));
+                self.phase = killing(stage, pid, now);
+            }
             Job::Running(pid) => {
                 out.push(Action::Say(Message::TermStage(stage)));
                 out.push(Action::Term(pid));
@@ -30,25 +36,6 @@ impl Stages {
                     until: now.saturating_add(STOP_GRACE),
                     killed: false,
                 };
-            }
-        }
-        true
-    }
-
-    pub(super) fn stage_takes_too_long(
-        &mut self,
-        stage: Stage,
-        job: Job,
-        now: Duration,
-        out: &mut Vec<Action>,
-    ) -> bool {
-        match job {
-            Job::Resting(_) => self.after(stage, now, out),
-            Job::Starting => return false,
-            Job::Running(pid) => {
-                out.push(Action::Say(Message::TooLong(stage)));
-                out.push(Action::KillGroup(pid));
-                self.phase = killing(stage, pid, now);
             }
         }
         true
