@@ -1,17 +1,14 @@
 //! Services that end right after their start: when the next start is due, when
 //! that is a crash loop, when it is over, and what is told of it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use model::adoption::Inheritance;
 use model::command::Command;
 use model::format::crash_loop::CrashLoop;
-use model::format::tai64n::Tai64n;
-use model::moment::Moment;
-use model::scan::Identity;
-use model::service::{Action, Event, Exit, Failure, Pid, Role, Service, State, Want};
+use model::service::{Action, Event, Exit, Failure, Role, Service, State, Want};
 use model::settings::{Look, Settings};
-use model::supervisor::{self, Id, Input, Job, Opened, Scope, Supervisor};
+use model::supervisor::{self, Input, Scope};
 use model::time::Instant;
+
+use super::world::{MAIN, Services, World};
 
 const FAILED: Exit = Exit::of_status(256);
 const KILLED: Exit = Exit::of_status(11);
@@ -209,84 +206,27 @@ fn a_file_that_goes_is_missed_at_the_next_gap() {
 }
 
 /// A supervisor of one service and its logger, whose runs end as told.
-struct World {
-    core: Supervisor,
-    now: Instant,
-    pid: Pid,
-    said: Vec<String>,
-    shown: Vec<Option<u32>>,
+fn looping() -> World {
+    let services = Services {
+        names: &["web"],
+        have_loggers: true,
+        settings: asks(Some(60)),
+    };
+    let world = World::new(Scope::All { init: false }, services);
+    assert!(world.core.service(MAIN).is_some());
+    world
 }
 
-const MAIN: Id = Id {
-    unit: 1,
-    role: Role::Main,
-};
-
 impl World {
-    fn new() -> Self {
-        let mut world = Self {
-            core: Supervisor::new(Scope::All { init: false }),
-            now: Instant(1_000_000_000),
-            pid: 100,
-            said: vec![],
-            shown: vec![],
-        };
-        world.feed(Input::ScanDue);
-        world.feed(Input::More);
-        assert!(world.core.service(MAIN).is_some());
-        world
-    }
-
-    fn feed(&mut self, input: Input) {
-        let moment = Moment {
-            at: self.now,
-            wall: Tai64n::from_unix(0, 0),
-        };
-        self.core.handle(moment, input);
-        while let Some(action) = self.core.next() {
-            let answer = match action {
-                supervisor::Action::Scan => Some(Input::Scanned {
-                    entries: vec![(b"web".to_vec(), Identity { dev: 1, ino: 1 })],
-                    next_look: None,
-                }),
-                supervisor::Action::Open {
-                    unit,
-                    name,
-                    identity,
-                } => Some(Input::Opened(Opened {
-                    unit,
-                    name,
-                    identity,
-                    main: Inheritance::nothing(Role::Main, Want::Up),
-                    log: Some(Inheritance::nothing(Role::Log, Want::Up)),
-                })),
-                supervisor::Action::Start(job @ Job::Run(_)) => {
-                    self.pid += 1;
-                    Some(Input::Started(job, self.pid))
-                }
-                supervisor::Action::Start(job) => Some(Input::NotStarted(job, Failure::Absent)),
-                supervisor::Action::Look { id, look, .. } => Some(Input::Looked {
-                    id,
-                    look,
-                    found: asks(Some(60)),
-                    log: None,
-                }),
-                supervisor::Action::Show { id, facts, files } => {
-                    let shown = facts.crash_loop.map(|shown| shown.lives);
-                    self.shown
-                        .extend((id == MAIN && files.crash_loop).then_some(shown));
-                    None
-                }
-                supervisor::Action::Say(text) => {
-                    self.said.push(text);
-                    None
-                }
-                _ => None,
-            };
-            if let Some(answer) = answer {
-                self.core.handle(moment, answer);
+    /// The crash loops of the service that were shown: how many lives each has.
+    fn shown(&self) -> Vec<Option<u32>> {
+        let shown = |action: &supervisor::Action| match action {
+            supervisor::Action::Show { id, facts, files } if *id == MAIN && files.crash_loop => {
+                Some(facts.crash_loop.map(|shown| shown.lives))
             }
-        }
+            _ => None,
+        };
+        self.done.iter().filter_map(shown).collect()
     }
 
     fn due(&mut self) {
@@ -297,76 +237,68 @@ impl World {
             self.feed(Input::RoundOver);
         }
     }
-
-    fn dies(&mut self, exit: Exit) {
-        let pid = self.core.service(MAIN).unwrap().phase().1;
-        self.feed(Input::ChildEnded(pid, exit, self.now));
-        self.due();
-    }
 }
 
 #[test]
 fn a_crash_loop_is_told_once_and_so_is_its_end() {
-    let mut world = World::new();
+    let mut world = looping();
     world.due();
     for _ in 0..4 {
         world.feed(Input::RoundOver);
-        let pid = world.core.service(MAIN).unwrap().phase().1;
-        world.feed(Input::ChildEnded(pid, FAILED, world.now));
+        world.ends(MAIN, FAILED);
         world.now = world.core.deadline().unwrap();
         world.feed(Input::Due);
     }
-    assert!(world.said.is_empty());
-    world.dies(KILLED);
+    assert!(world.said().is_empty());
+    world.ends(MAIN, KILLED);
+    world.due();
     assert_eq!(
-        world.said,
+        world.said(),
         [
             "web: crash loop: ended 5 times within a second of its start, last by signal 11; see its log",
             "web: crash loop over: it has run for a second",
         ]
     );
-    assert_eq!(world.shown, [Some(5), Some(5), None]);
+    assert_eq!(world.shown(), [Some(5), Some(5), None]);
     assert_eq!(world.core.deadline(), None);
 }
 
 #[test]
 fn a_loop_that_a_command_ends_is_over_without_a_word() {
     for command in [Command::Down, Command::Once, Command::Exit] {
-        let mut world = World::new();
+        let mut world = looping();
         for _ in 0..5 {
-            let pid = world.core.service(MAIN).unwrap().phase().1;
-            world.feed(Input::ChildEnded(pid, FAILED, world.now));
+            world.ends(MAIN, FAILED);
             world.feed(Input::Command(MAIN, Command::Up));
         }
-        assert_eq!(world.said.len(), 1, "{command:?}");
+        assert_eq!(world.said().len(), 1, "{command:?}");
         world.feed(Input::RoundOver);
         world.feed(Input::Command(MAIN, command));
         world.feed(Input::RoundOver);
-        assert_eq!(world.said.len(), 1, "{command:?}");
-        assert_eq!(world.shown.last(), Some(&None), "{command:?}");
+        assert_eq!(world.said().len(), 1, "{command:?}");
+        assert_eq!(world.shown().last(), Some(&None), "{command:?}");
     }
 }
 
 #[test]
 fn a_supervisor_that_ends_shows_no_loop() {
-    let mut world = World::new();
+    let mut world = looping();
     for _ in 0..5 {
-        let pid = world.core.service(MAIN).unwrap().phase().1;
-        world.feed(Input::ChildEnded(pid, FAILED, world.now));
+        world.ends(MAIN, FAILED);
         world.feed(Input::Command(MAIN, Command::Up));
     }
     world.feed(Input::RoundOver);
-    assert_eq!(world.shown.last(), Some(&Some(5)));
+    assert_eq!(world.shown().last(), Some(&Some(5)));
     world.feed(Input::Terminate);
     world.feed(Input::RoundOver);
-    assert_eq!(world.shown.last(), Some(&None));
-    assert_eq!(world.said.len(), 1);
+    assert_eq!(world.shown().last(), Some(&None));
+    assert_eq!(world.said().len(), 1);
 }
 
 /// A zombie that waits to be reaped does not live.
 #[test]
 fn a_life_ends_when_it_ended() {
-    let mut world = World::new();
+    let mut world = looping();
     for _ in 0..5 {
         let pid = world.core.service(MAIN).unwrap().phase().1;
         let ended = world.now.plus_ms(10);
@@ -374,6 +306,6 @@ fn a_life_ends_when_it_ended() {
         world.feed(Input::ChildEnded(pid, FAILED, ended));
         world.feed(Input::Command(MAIN, Command::Up));
     }
-    assert_eq!(world.said.len(), 1, "{:?}", world.said);
-    assert!(world.said[0].contains("crash loop"));
+    assert_eq!(world.said().len(), 1, "{:?}", world.said());
+    assert!(world.said()[0].contains("crash loop"));
 }
