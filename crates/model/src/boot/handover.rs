@@ -1,18 +1,22 @@
 //! What a PID 1 that had to exec itself tells its successor: one line,
-//! `WORD KEY=PID KEY=PID ...`.
+//! `WORD KEY=PID KEY=PID ... ACTION:TTY:COMMAND ACTION:TTY:COMMAND ...`.
 //!
 //! WORD is how the machine was to end, or `run`. KEY names an entry that is to
 //! be kept running by its terminal and command, so the line survives a change of
 //! the inittab. A boot that was under way is not taken up again: sysinit does
 //! not run twice.
+//!
+//! The entries follow for a successor that cannot read the inittab: then they count as
+//! they were. What is no plain letter in them is `%` and two digits. The kernel takes no
+//! longer line than 128 KiB, so of a very long inittab the last entries are left out.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 use core::time::Duration;
 
-use super::{Fate, Job, Machine, Phase};
-use crate::format::inittab::Entry;
+use super::{Fate, Id, Job, Machine, Phase};
+use crate::format::inittab::{Action, Entry};
 use crate::pid1::Signal;
 use crate::process::Pid;
 
@@ -24,7 +28,12 @@ pub struct Handover {
     /// Which entry runs under which pid. The caller drops those that are not
     /// its children: they ended unseen.
     pub processes: Vec<(u64, Pid)>,
+    /// The entries of the inittab, as the predecessor knew them.
+    pub entries: Vec<Entry>,
 }
+
+/// At most so much of the line is entries (bytes).
+pub const ENTRIES_BYTES_MAX: usize = 96 * 1024;
 
 /// The word for each way down.
 const WORDS: [(&str, Signal); 4] = [
@@ -37,6 +46,7 @@ const WORDS: [(&str, Signal); 4] = [
 /// Reads a line; what cannot be read counts as nothing.
 pub fn decode(text: &str) -> Handover {
     let mut words = text.split(' ');
+    let entries = text.split(' ').filter_map(entry_of).collect();
     let signal = words
         .next()
         .and_then(|word| WORDS.iter().find(|(name, _)| *name == word))
@@ -49,7 +59,47 @@ pub fn decode(text: &str) -> Handover {
     Handover {
         signal,
         processes: words.filter_map(process).collect(),
+        entries,
     }
+}
+
+/// An entry as a word, and back.
+fn word_of(entry: &Entry) -> String {
+    let name = entry.action.name();
+    [name, &escaped(&entry.tty), &escaped(&entry.command)].join(":")
+}
+
+fn entry_of(word: &str) -> Option<Entry> {
+    let (action, rest) = word.split_once(':')?;
+    let (tty, command) = rest.split_once(':')?;
+    Some(Entry {
+        tty: plain(tty)?,
+        action: Action::of_name(action)?,
+        command: plain(command)?,
+    })
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        if byte.is_ascii_graphic() && !b"%:=".contains(byte) {
+            text.push(char::from(*byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "%{byte:02x}");
+        }
+        text
+    })
+}
+
+fn plain(text: &str) -> Option<Vec<u8>> {
+    let mut parts = text.split('%');
+    let mut bytes = Vec::from(parts.next()?);
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend(rest.as_bytes());
+    }
+    Some(bytes)
 }
 
 impl Machine {
@@ -63,6 +113,16 @@ impl Machine {
                 // Writing to a string cannot fail.
                 let _ = write!(text, " {:x}={pid}", key(&slot.entry));
             }
+        }
+        let mut room = ENTRIES_BYTES_MAX;
+        for slot in self.slots.iter().filter(|s| s.listed && s.id != Id::STAGE3) {
+            let word = word_of(&slot.entry);
+            let Some(left) = room.checked_sub(word.len() + 1) else {
+                break;
+            };
+            room = left;
+            text.push(' ');
+            text.push_str(&word);
         }
         text
     }

@@ -344,6 +344,46 @@ fn a_successor_takes_over() {
     );
 }
 
+/// The successor cannot read the inittab: what it was told counts as it was.
+#[test]
+fn a_successor_goes_on_with_the_entries_that_it_is_told() {
+    let text = "::sysinit:s\n::respawn:a b:c=%41\ntty9::askfirst:\té '\" #x'\n::once:o\n\
+                ::ctrlaltdel:c\n::shutdown:d\n::restart:x";
+    let mut w = World::new(text);
+    w.done("s");
+    let line = w.machine.as_ref().unwrap().handover();
+    let told = handover::decode(&line);
+    assert_eq!(told.entries, entries(text), "{line}");
+    let mut same = Machine::resume(told.entries.clone(), GRACE, &told, w.now);
+    assert_eq!(same.handover(), line);
+    std::mem::swap(w.machine.as_mut().unwrap(), &mut same);
+    w.log();
+    w.step(Event::News(News::Tick));
+    w.step(Event::Inittab(None));
+    assert_eq!(w.log(), Vec::<String>::new());
+    w.now += seconds(2);
+    w.done("a b:c=%41");
+    assert_eq!(w.log(), ["start a b:c=%41"]);
+    // A readable one says otherwise.
+    w.step(Event::Inittab(Some(entries("::respawn:other"))));
+    assert_eq!(w.log(), ["start other"]);
+    w.done("a b:c=%41");
+    assert_eq!(w.log(), Vec::<String>::new());
+}
+
+/// The kernel takes no longer variable of the environment than 128 KiB.
+#[test]
+fn the_line_for_a_successor_has_a_bound() {
+    let long = "%".repeat(4000);
+    let line = |n| format!("::respawn:{n}{long}\n");
+    let text: String = (0..60).map(line).collect();
+    let w = World::new(&text);
+    let line = w.machine.as_ref().unwrap().handover();
+    assert!(line.len() < handover::ENTRIES_BYTES_MAX + 16 * 1024);
+    let told = handover::decode(&line).entries;
+    assert!(!told.is_empty() && entries(&text).starts_with(&told));
+}
+
 // Exhaustive: all states that a small machine can reach.
 
 const SMALL: &str = "::sysinit:s\n::respawn:r\n::ctrlaltdel:c\n::shutdown:d\n::restart:x";

@@ -65,6 +65,12 @@ impl Action {
             .map_or("", |(name, _)| name)
     }
 
+    /// The action of that name in the file.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let found = ACTIONS.iter().find(|(known, _)| *known == name);
+        found.map(|(_, action)| *action)
+    }
+
     /// Whether the command is started again when it ends.
     pub fn respawns(self) -> bool {
         matches!(self, Self::Respawn | Self::Askfirst)

@@ -112,10 +112,12 @@ pub fn boot(args: &[Vec<u8>]) -> u8 {
         told.processes.retain(|(_, pid)| lifeline::is_child(*pid));
         told
     });
-    let entries = if is_single && handover.is_none() {
-        model::format::inittab::single_user()
-    } else {
-        table::read_or_defaults()
+    let entries = match &handover {
+        None if is_single => model::format::inittab::single_user(),
+        None => table::read_or_defaults(),
+        // It stays a shell and nothing else, unless the inittab was read since.
+        Some(told) if is_single && !told.entries.is_empty() => told.entries.clone(),
+        Some(told) => table::read_or_as_before(&told.entries),
     };
     let grace = machine::grace(GRACE_S);
     let (machine, signal) = match handover {

@@ -13,14 +13,29 @@ const PATH: &str = "/etc/inittab";
 const FILE_BYTES_MAX: usize = 256 * 1024;
 
 /// What reading it may take, for each byte: a buffer that grows, the entries, the
-/// slots that they become, and what is started of them.
-const BYTES_FOR_A_BYTE: usize = 8;
+/// slots that they become, what is started of them, and the line for a successor.
+const BYTES_FOR_A_BYTE: usize = 10;
 
 /// The entries; the defaults, which end in a shell, when there are none.
 pub fn read_or_defaults() -> Vec<Entry> {
     read().unwrap_or_else(|reason| {
         console::say(&format!("{PATH}: {reason}; the defaults are used"));
         inittab::defaults(machine::is_the_first())
+    })
+}
+
+/// The entries; if there are none, those of the predecessor, or the defaults if it told
+/// of none.
+pub fn read_or_as_before(before: &[Entry]) -> Vec<Entry> {
+    if before.is_empty() {
+        return read_or_defaults();
+    }
+    read().unwrap_or_else(|reason| {
+        let count = before.len();
+        console::say(&format!(
+            "{PATH}: {reason}; the {count} entries of before are used"
+        ));
+        before.to_vec()
     })
 }
 

@@ -108,6 +108,33 @@ fn pid_1_goes_on_in_a_new_program() {
     assert_eq!(machine.end().signal(), Some(INT));
 }
 
+/// The new program cannot read the inittab, and goes on with what it was told: nothing
+/// else is started, and what ends is started again.
+#[test]
+fn a_new_program_without_an_inittab_goes_on_as_before() {
+    let upgrade = UPGRADE.replace("/sbin/init u", "mv /etc/inittab /kept; /sbin/init u");
+    let mut machine = Machine::boot(&Boot {
+        inittab: "::sysinit:echo sysinit >> /events\n::respawn:/a\n::once:/upgrade\n",
+        files: &[("a", &job("a")), ("upgrade", &upgrade)],
+        set_up: MAKE_GATE,
+        ..Boot::default()
+    });
+    machine.until("a", |events, _| events.len() == 2);
+    machine.open_gate("gate-b");
+    machine.until_event("anew");
+    machine.until_said("; the 3 entries of before are used");
+    machine.open_gate("gate-a");
+    machine.until("second life", |events, _| events.len() == 5);
+    assert!(machine.events()[4].starts_with("a "));
+    // A readable one says otherwise.
+    let inittab = machine.root.path("etc/inittab");
+    std::fs::write(&inittab, "::respawn:echo other >> /events; sleep 1000\n").unwrap();
+    machine.signal(Signal::HUP);
+    machine.until_event("other");
+    machine.signal(Signal::USR2);
+    assert_eq!(machine.end().signal(), Some(INT));
+}
+
 /// While the boot is under way there is more to do than a successor would know.
 #[test]
 fn no_new_program_before_the_boot_is_over() {
