@@ -20,10 +20,10 @@
 //! load, or hangs. A start without an answer is a state of its service, and everything
 //! else goes on (`starts.rs`).
 //!
-//! Work is done in bounded steps. One input causes a bounded number of actions, except
-//! orders to all services. What a look at the scan directory finds is put aside, and
-//! handled one by one when the caller has time ([`Supervisor::has_more`],
-//! [`Input::More`]); so are deadlines. The caller takes a bounded amount of this work,
+//! Work is done in bounded steps. One input causes a bounded number of actions. What a
+//! look at the scan directory finds is put aside, as is an order to all services
+//! (`orders.rs`), and handled one by one when the caller has time
+//! ([`Supervisor::has_more`], [`Input::More`]); so are deadlines. The caller takes a bounded amount of this work,
 //! writes state files ([`Input::RoundOver`]), and takes signals and commands before it
 //! continues.
 //!
@@ -61,6 +61,7 @@ mod ending;
 mod handover;
 mod lines;
 mod logger;
+mod orders;
 mod queue;
 mod roster;
 mod services;
@@ -201,6 +202,8 @@ pub enum Input {
     Terminate,
     /// Told to stop everything (HUP).
     HangUp,
+    /// Told to stop every service, and to go on (HUP of busybox's `runsvdir -s` as PID 1).
+    StopEach,
     /// Answer to [`Action::Leave`], in the process that leaves.
     Left,
     /// Answer to [`Action::Leave`], in the keeper: no process is its child.
@@ -313,12 +316,25 @@ impl Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// One service directory (runsv).
-    One,
+    One {
+        /// As below.
+        init: bool,
+    },
     /// A scan directory (runsvdir).
     All {
         /// As PID 1: nobody is left to stop services later.
         init: bool,
     },
+}
+
+impl Scope {
+    const fn is_one(self) -> bool {
+        matches!(self, Self::One { .. })
+    }
+
+    const fn is_init(self) -> bool {
+        matches!(self, Self::One { init: true } | Self::All { init: true })
+    }
 }
 
 /// See the module.
@@ -333,6 +349,8 @@ pub struct Supervisor {
     waiting: BTreeMap<Identity, Waiting>,
     /// The candidates to open next, in this order.
     arrivals: VecDeque<Identity>,
+    /// The units that are still to be told to exit (`orders.rs`).
+    untold: BTreeSet<UnitId>,
     /// It has not looked at the scan directory yet.
     is_first_look: bool,
     /// Starts without an answer.
@@ -360,6 +378,7 @@ impl Supervisor {
             by_identity: BTreeMap::new(),
             waiting: BTreeMap::new(),
             arrivals: VecDeque::new(),
+            untold: BTreeSet::new(),
             is_first_look: true,
             starts: Starts::default(),
             owners: BTreeMap::new(),
@@ -382,7 +401,7 @@ impl Supervisor {
         match input {
             Input::Due => self.ring(),
             Input::RoundOver => self.write_some(),
-            Input::More => self.arrive(),
+            Input::More => self.go_on(),
             Input::Living(living) => self.living_first(&living),
             Input::ScanDue => self.scan(),
             Input::Scanned { entries, next_look } => self.scanned(&entries, next_look),
@@ -408,6 +427,7 @@ impl Supervisor {
             Input::AdoptedEnded(id, exit) => self.adopted_ended(id, exit),
             Input::Terminate => self.terminate(),
             Input::HangUp => self.hang_up(),
+            Input::StopEach => self.order_all(),
             Input::Left => self.left(),
             Input::Kept => self.kept(),
             Input::NotLeft => self.not_left(),
@@ -434,7 +454,7 @@ impl Supervisor {
 
     /// Whether something was put aside, for [`Input::More`].
     pub fn has_more(&self) -> bool {
-        !self.arrivals.is_empty()
+        !self.untold.is_empty() || !self.arrivals.is_empty()
     }
 
     /// Whether the caller must not sleep now, because work is left for [`Input::More`] or
@@ -451,13 +471,13 @@ impl Supervisor {
     /// The exit code, once the supervision is over.
     pub fn exit_code(&self, now: Instant) -> Option<u8> {
         let over = match self.ending {
-            Ending::No => self.scope == Scope::One && self.units.is_empty(),
+            Ending::No => self.scope.is_one() && self.units.is_empty(),
             Ending::Exit(_) | Ending::Abandon => self.units.is_empty(),
             Ending::Retire => self.busy.is_empty(),
             Ending::Keep(until) => until <= now && self.busy.is_empty(),
         };
         // Clients that read the files see the last states.
-        let over = over && !self.has_unwritten();
+        let over = over && self.untold.is_empty() && !self.has_unwritten();
         over.then_some(match self.ending {
             Ending::Exit(code) => code,
             Ending::Abandon => HUNG_UP,
@@ -490,6 +510,12 @@ impl Supervisor {
     pub fn whose(&self, pid: Pid) -> Option<Id> {
         let job = self.owners.get(&pid).filter(|job| job.is_process());
         job.map(|job| job.id())
+    }
+
+    fn go_on(&mut self) {
+        if !self.give_order() {
+            self.arrive();
+        }
     }
 
     fn ring(&mut self) {

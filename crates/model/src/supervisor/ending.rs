@@ -18,8 +18,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Action, Alarm, Id, Job, Scope, Supervisor, UnitId};
-use crate::command::{Command, Sig};
-use crate::service::{Event, Pid, Role};
+use crate::command::Sig;
+use crate::service::{Pid, Role};
 use crate::time::Instant;
 
 /// How long services may take to end before they are left to a keeper (ms). A
@@ -53,22 +53,22 @@ pub enum Ending {
 }
 
 impl Supervisor {
-    /// TERM: runsv acts as on `x`; runsvdir starts nothing more and leaves. As PID 1, or
-    /// at the second TERM, it stops everything first; at the next one it waits for
-    /// nothing.
+    /// TERM: runsv acts as on `x`, each time; runsvdir starts nothing more and leaves. As
+    /// PID 1, or runsvdir at the second TERM, it stops everything first; at the next one
+    /// it waits for nothing.
     pub(super) fn terminate(&mut self) {
         match (self.scope, self.ending) {
-            (Scope::One, _) => self.drive_all(Event::Command(Command::Exit)),
+            (Scope::One { init: false }, _) => self.order_all(),
             (Scope::All { init: false }, Ending::No) => self.retire(),
-            (Scope::All { .. }, Ending::Exit(0)) => self.abandon(),
-            (Scope::All { .. }, _) => self.exit_all(0),
+            (_, Ending::Exit(0)) => self.abandon(),
+            (_, _) => self.exit_all(0),
         }
     }
 
     /// HUP: see runsvdir(8); runsv ignores it.
     pub(super) fn hang_up(&mut self) {
         match (self.scope, self.ending) {
-            (Scope::One, _) => {}
+            (Scope::One { .. }, _) => {}
             (_, Ending::Exit(HUNG_UP)) => self.abandon(),
             (_, _) => self.exit_all(HUNG_UP),
         }
@@ -82,13 +82,13 @@ impl Supervisor {
         let at = self.now.at.plus_ms(REMIND_MS);
         self.alarms.set(Alarm::Remind, Some(at));
         self.stop_admitting();
-        self.drive_all(Event::Command(Command::Exit));
+        self.order_all();
     }
 
     /// Stops waiting for services that were told to exit.
     fn abandon(&mut self) {
         self.ending = Ending::Abandon;
-        if self.scope != (Scope::All { init: true }) {
+        if !self.scope.is_init() {
             return self.push(Action::Leave);
         }
         let rest: Vec<_> = self.processes().collect();
@@ -127,7 +127,7 @@ impl Supervisor {
             n => format!(" and {n} more"),
         };
         let again = if code == HUNG_UP { "HUP" } else { "TERM" };
-        let then = if self.scope == (Scope::All { init: true }) {
+        let then = if self.scope.is_init() {
             "kills them"
         } else {
             "leaves them to end by themselves"
@@ -153,7 +153,7 @@ impl Supervisor {
         self.stop_admitting();
         let at = self.now.at.plus_ms(LEAVE_MS);
         self.alarms.set(Alarm::Leave, Some(at));
-        self.drive_all(Event::Retire);
+        self.retire_all();
     }
 
     /// Whether everything was told to exit.
@@ -185,6 +185,7 @@ impl Supervisor {
         self.starts.clear();
         self.queue.clear();
         self.busy.clear();
+        self.untold.clear();
     }
 
     pub(super) fn not_left(&mut self) {

@@ -43,6 +43,7 @@ impl Supervisor {
                 ("piped", unit.piped),
                 ("sheds_log", unit.sheds_log),
                 ("removed", unit.removed),
+                ("untold", self.untold.contains(number)),
             ] {
                 if holds {
                     text.extend([" ", word]);
@@ -82,6 +83,9 @@ impl Supervisor {
         for (unit, words) in lines("unit") {
             if let Some(found) = resume_unit(unit, words, &mains, &logs, &is_open) {
                 new.adopt(unit, found);
+                if has(words, "untold") {
+                    new.order(unit);
+                }
             }
         }
         let is_held = |id: &Id| new.half(*id).is_some_and(|half| half.held);
@@ -116,7 +120,7 @@ impl Supervisor {
         }
         self.units.insert(number, Box::new(unit));
         // The entry may have changed while nobody watched it.
-        if self.scope != Scope::One {
+        if !self.scope.is_one() {
             self.log_changed(number);
         }
     }

@@ -7,8 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::unit::{Half, Rest, Unit};
-use super::{Action, Alarm, Ending, Id, Job, Opened, Scope, Supervisor, UnitId};
-use crate::command::Command;
+use super::{Action, Alarm, Ending, Id, Job, Opened, Supervisor, UnitId};
 use crate::format::status::Phase;
 use crate::scan::{Change, Identity, Name, diff};
 use crate::service::{Event, Exit, Role};
@@ -36,7 +35,7 @@ pub struct Waiting {
 
 impl Supervisor {
     pub(super) fn scan(&mut self) {
-        if self.ending == Ending::No && self.scope != Scope::One {
+        if self.ending == Ending::No && !self.scope.is_one() {
             self.push(Action::Scan);
         }
     }
@@ -47,7 +46,7 @@ impl Supervisor {
 
     /// A look at the scan directory at the moment, or before if that is set already.
     fn scan_by(&mut self, at: Instant) {
-        if self.ending == Ending::No && self.scope != Scope::One {
+        if self.ending == Ending::No && !self.scope.is_one() {
             self.alarms.set_by(Alarm::Scan, at);
         }
     }
@@ -95,7 +94,7 @@ impl Supervisor {
         found: &[(Name, Option<Identity>)],
         next_look: Option<Instant>,
     ) {
-        if self.ending != Ending::No || self.scope == Scope::One {
+        if self.ending != Ending::No || self.scope.is_one() {
             return;
         }
         if let Some(at) = next_look {
@@ -164,11 +163,11 @@ impl Supervisor {
         }
     }
 
-    /// Tells a unit to exit; returns its name if it has not done so at once.
+    /// Tells a unit to exit; returns its name until it has done so.
     fn remove(&mut self, unit_id: UnitId) -> Option<Name> {
         let unit = self.units.get_mut(&unit_id)?;
         if !core::mem::replace(&mut unit.removed, true) {
-            self.drive(main(unit_id), Event::Command(Command::Exit));
+            self.order(unit_id);
         }
         self.units.get(&unit_id).map(|u| u.name.clone())
     }
@@ -344,6 +343,7 @@ impl Supervisor {
             self.forget_half(id);
         }
         self.alarms.set(Alarm::Log(unit_id), None);
+        self.untold.remove(&unit_id);
         let unit = self.units.remove(&unit_id)?;
         self.by_identity.remove(&unit.identity);
         Some(unit)
@@ -363,11 +363,12 @@ impl Supervisor {
         }
     }
 
-    /// An event for all services; loggers follow from their services.
-    pub(super) fn drive_all(&mut self, event: Event) {
+    /// No service is started any more; loggers follow from their services. Nothing is
+    /// sent and nothing written, so this is done at once.
+    pub(super) fn retire_all(&mut self) {
         let units: Vec<UnitId> = self.units.keys().copied().collect();
         for unit in units {
-            self.drive(main(unit), event);
+            self.drive(main(unit), Event::Retire);
         }
     }
 

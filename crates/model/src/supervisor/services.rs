@@ -30,6 +30,17 @@ impl Supervisor {
 
     /// As [`Supervisor::drive`], for an event of an earlier moment.
     fn drive_at(&mut self, id: Id, at: Instant, event: Event) {
+        // A process that has been reaped gets no signal.
+        if matches!(event, Event::Exited(..) | Event::NotStarted(_)) {
+            self.step(id, at, event);
+            self.give_order_to(id.unit);
+        } else {
+            self.give_order_to(id.unit);
+            self.step(id, at, event);
+        }
+    }
+
+    fn step(&mut self, id: Id, at: Instant, event: Event) {
         let now = self.now;
         let Some(half) = self.half_mut(id) else {
             return;
@@ -189,6 +200,8 @@ impl Supervisor {
 
     pub(super) fn command(&mut self, id: Id, command: Command) {
         self.keep_on();
+        // Also before one that is not permitted: its state files tell of the order.
+        self.give_order_to(id.unit);
         if let Some(command) = self.permitted(id, command) {
             self.drive(id, Event::Command(command));
         }

@@ -222,4 +222,22 @@ pub const FOUND: &[(&str, u64, &[Move])] = &[
             Round(282630895, None),
         ],
     ),
+    (
+        "a keeper let go of a unit while the finish of a run that failed was being started",
+        8613,
+        &[
+            Round(1299275920, None),
+            Tell(false),
+            Round(1889897384, Some(11)),
+            Round(389604946, None),
+            Wait(21340782),
+            Round(3782750305, None),
+            Round(3760848486, None),
+            Start,
+            Round(4071046557, None),
+            Round(3132652199, None),
+            Command(621284521),
+            Round(549624928, None),
+        ],
+    ),
 ];

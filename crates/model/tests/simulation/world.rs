@@ -529,6 +529,10 @@ fn turn(shell: &mut Shell, world: &mut World, all: bool) -> Result<Option<u8>, S
     }
     while shell.core.has_more() && world.goes_on() {
         shell.feed(world, Input::More)?;
+        // The turn's time is over.
+        if world.rules.late && !all && world.chance.one_in(4) {
+            break;
+        }
     }
     Ok(None)
 }

@@ -1,10 +1,12 @@
-//! How a supervisor of many ends: every sequence of what it may be told, and of what
+//! How a supervisor ends: of many, every sequence of what it may be told, and of what
 //! its services do meanwhile, as PID 1 and otherwise.
 
+use model::adoption::Inheritance;
 use model::command::Sig;
-use model::service::{Exit, Pid};
+use model::scan::Identity;
+use model::service::{Exit, Pid, Role, Want};
 use model::settings::Settings;
-use model::supervisor::{Action, Input, Scope};
+use model::supervisor::{Action, Input, Opened, Scope};
 
 use super::world::{FIRST_PID, Services, World};
 
@@ -47,6 +49,20 @@ impl Pair {
             world,
             obeyed: false,
         }
+    }
+
+    /// Of one service, the one that ignores TERM; its process has the first pid.
+    fn runsv(is_init: bool) -> Self {
+        let mut runsv = Self::new(Scope::One { init: is_init });
+        runsv.world.feed(Input::Opened(Opened {
+            unit: 1,
+            name: b"bad".to_vec(),
+            identity: Identity { dev: 1, ino: 2 },
+            main: Inheritance::nothing(Role::Main, Want::Up),
+            log: None,
+        }));
+        runsv.world.feed(Input::RoundOver);
+        runsv
     }
 
     /// Who got this signal.
@@ -183,5 +199,40 @@ fn who_obeys_is_waited_for_in_silence() {
         pair.ends(IGNORES);
         assert_eq!(pair.exit_code(), Some(code));
         assert!(pair.world.said().is_empty() && pair.got(Sig::Kill).is_empty());
+    }
+}
+
+/// runsv(8): it ends when its service has ended, however often it is told. But nobody
+/// could do anything about a process 1 that waits for ever.
+#[test]
+fn runsv_waits_for_its_service_but_as_process_1_not_for_ever() {
+    for is_init in [false, true] {
+        let mut runsv = Pair::runsv(is_init);
+        runsv.play(Step::HangUp);
+        runsv.play(Step::Wait);
+        assert!(runsv.world.said().is_empty());
+        runsv.play(Step::Term);
+        runsv.play(Step::Wait);
+        runsv.play(Step::HangUp);
+        let said = "waiting for the end of bad (pid 10); another TERM kills them";
+        let said: &[&str] = if is_init { &[said] } else { &[] };
+        assert_eq!(runsv.world.said(), said);
+        assert_eq!(runsv.exit_code(), None);
+        runsv.play(Step::Term);
+        assert_eq!(runsv.exit_code(), is_init.then_some(111));
+        let killed: &[Pid] = if is_init { &[FIRST_PID] } else { &[] };
+        assert_eq!(runsv.got(Sig::Kill), killed);
+        assert!(!runsv.left());
+    }
+}
+
+#[test]
+fn runsv_ends_with_its_service() {
+    for is_init in [false, true] {
+        let mut runsv = Pair::runsv(is_init);
+        runsv.play(Step::Term);
+        runsv.ends(FIRST_PID);
+        runsv.world.feed(Input::RoundOver);
+        assert_eq!(runsv.exit_code(), Some(0));
     }
 }

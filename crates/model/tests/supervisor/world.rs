@@ -64,11 +64,17 @@ impl World {
         }
     }
 
-    fn hand_in(&mut self, input: Input) {
-        let moment = Moment {
+    /// The present.
+    pub fn moment(&self) -> Moment {
+        Moment {
             at: self.now,
             wall: Tai64n::from_unix(1_700_000_000, 0),
-        };
+        }
+    }
+
+    /// Hands in an input; what is put aside waits.
+    pub fn hand_in(&mut self, input: Input) {
+        let moment = self.moment();
         self.core.handle(moment, input);
         while let Some(action) = self.core.next() {
             self.done.push(action.clone());

@@ -172,7 +172,7 @@ impl Engine {
             epoll,
             signals,
             launcher: Launcher::new(session, heritage.as_ref().and_then(Heritage::files))?,
-            core: Supervisor::new(Scope::One),
+            core: Supervisor::new(Scope::One { init: false }),
             units: BTreeMap::new(),
             starting: Starting::default(),
             scan_dir: None,
@@ -201,9 +201,12 @@ impl Engine {
 
     /// Supervises one service directory until it was told to exit; the result is the exit code.
     pub fn supervise_one(mut self, dir: &[u8]) -> u8 {
-        if self.take_over(Scope::One) && !self.units.is_empty() {
+        let init = std::process::id() == 1;
+        let scope = Scope::One { init };
+        if self.take_over(scope) && !self.units.is_empty() {
             return self.run();
         }
+        self.core = Supervisor::new(scope);
         let path = Path::new(std::ffi::OsStr::from_bytes(dir));
         let opened = Place::open(path)
             .map_err(|e| format!("{}: {e}; name a service directory", path.display()))
@@ -476,8 +479,7 @@ impl Engine {
             return false;
         }
         if release {
-            self.take_all_answers(Some(id.unit));
-            self.act();
+            self.settle_starts(Some(id.unit));
         }
         self.feed(Input::Obeyed { id, release });
         true

@@ -8,9 +8,8 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::AsFd;
 
-use model::command::Command;
-use model::service::{Pid, Role};
-use model::supervisor::{Id, Input};
+use model::service::Pid;
+use model::supervisor::Input;
 use rustix::event::epoll;
 
 use super::{Engine, Token};
@@ -127,13 +126,7 @@ impl Engine {
         // The script is the end of a machine; without one this is a container's process 1.
         let endless = is_process_1() && self.signal_script.is_some();
         match signal {
-            signal::SIGHUP if endless => {
-                let units: Vec<_> = self.units.keys().copied().collect();
-                for unit in units {
-                    let role = Role::Main;
-                    self.feed(Input::Command(Id { unit, role }, Command::Exit));
-                }
-            }
+            signal::SIGHUP if endless => self.feed(Input::StopEach),
             signal::SIGHUP => self.feed(Input::HangUp),
             // INT comes to process 1 alone: Ctrl-C in a container.
             signal::SIGTERM | signal::SIGINT if !endless => self.feed(Input::Terminate),

@@ -153,6 +153,16 @@ impl Engine {
         }
     }
 
+    /// Takes all answers, or those of one unit, and does what follows, until no start is
+    /// under way: a run that failed has a finish.
+    pub(super) fn settle_starts(&mut self, of: Option<UnitId>) {
+        let is_of = |way: &UnderWay| of.is_none_or(|unit| way.job.id().unit == unit);
+        while self.starting.0.iter().any(is_of) {
+            self.take_all_answers(of);
+            self.act();
+        }
+    }
+
     /// To be called before descriptors of a service or logger are replaced: waits until
     /// no child needs them.
     pub(super) fn let_go(&self, id: Id) {

@@ -169,10 +169,7 @@ impl Engine {
                 let settles = self.scan_dir.as_ref().is_some_and(ScanDir::is_settling);
                 if !self.is_telling() && (!settles || latest <= now) {
                     self.upgrade.stage = None;
-                    while !self.starting.is_empty() {
-                        self.take_all_answers(None);
-                        self.act();
-                    }
+                    self.settle_starts(None);
                     if let Err(e) = self.exec_program() {
                         self.no_upgrade(&format!("start {}: {e}", self.upgrade.called.shown()));
                     }

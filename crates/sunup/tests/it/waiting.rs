@@ -1,5 +1,6 @@
-//! runsvdir that was told to end, beside a service that takes no notice of TERM: it
-//! says who it waits for, and told again it waits no longer. runit's never waits.
+//! A supervisor that was told to end, beside a service that takes no notice of TERM:
+//! runsvdir, and runsv as process 1, say who they wait for, and told again they wait no
+//! longer. runit's runsvdir never waits, and its runsv for ever.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ use super::common::{
 
 const IGNORES_TERM: &str = "#!/bin/sh\ntrap '' TERM\n: >ready\nexec sleep 1000\n";
 
-/// A runsvdir of a scan directory with a service that ignores TERM, and one that does not.
+/// A runsvdir of a scan directory with a service that ignores TERM, and one that does
+/// not; or a runsv of the first.
 struct Runsvdir {
     fixture: Fixture,
     child: Child,
@@ -25,10 +27,16 @@ struct Runsvdir {
 
 impl Runsvdir {
     fn start(command: &mut Command, is_pid_1: bool) -> Self {
+        let runsvdir = Self::start_on("runsvdir", "scan", command, is_pid_1);
+        yield_until(|| read_status(&runsvdir.dir("good")).filter(running));
+        runsvdir
+    }
+
+    fn start_on(applet: &str, dir: &str, command: &mut Command, is_pid_1: bool) -> Self {
         let fixture = Fixture::new(&[("scan/bad/run", IGNORES_TERM), ("scan/good/run", SLEEP)]);
-        command.arg(fixture.applet("runsvdir"));
+        command.arg(fixture.applet(applet));
         let stderr = fs::File::create(fixture.path("stderr")).unwrap();
-        command.arg(fixture.path("scan")).stdin(Stdio::null());
+        command.arg(fixture.path(dir)).stdin(Stdio::null());
         let child = command.stderr(stderr).spawn().unwrap();
         let pid = if is_pid_1 {
             let own = child.id();
@@ -48,7 +56,6 @@ impl Runsvdir {
         });
         until_ready(&bad);
         runsvdir.status("bad", running);
-        yield_until(|| read_status(&runsvdir.dir("good")).filter(running));
         runsvdir
     }
 
@@ -58,11 +65,7 @@ impl Runsvdir {
     }
 
     fn pid_1() -> Self {
-        let mut unshare = Command::new("unshare");
-        unshare
-            .args(["--user", "--map-root-user", "--mount-proc", "--pid"])
-            .args(["--fork", "--kill-child"]);
-        Self::start(&mut unshare, true)
+        Self::start(&mut enclosed(), true)
     }
 
     fn dir(&self, name: &str) -> PathBuf {
@@ -86,6 +89,15 @@ impl Runsvdir {
     fn code(&mut self) -> Option<i32> {
         wait_exit(&mut self.child).code()
     }
+}
+
+/// What makes a program process 1 of a namespace.
+fn enclosed() -> Command {
+    let mut unshare = Command::new("unshare");
+    unshare
+        .args(["--user", "--map-root-user", "--mount-proc", "--pid"])
+        .args(["--fork", "--kill-child"]);
+    unshare
 }
 
 impl Drop for Runsvdir {
@@ -160,6 +172,19 @@ fn process_1_says_who_it_waits_for() {
     kill(runsvdir.pid, Signal::INT);
     runsvdir.until_said("runsvdir: waiting for the end of bad (pid ");
     runsvdir.until_said("; another TERM kills them");
+}
+
+/// runsv as process 1: `docker run IMAGE runsv DIR`.
+#[test]
+fn runsv_as_process_1_ends_beside_whoever_ignores_term() {
+    let mut runsv = Runsvdir::start_on("runsv", "scan/bad", &mut enclosed(), true);
+    kill(runsv.pid, Signal::TERM);
+    runsv.until_said("runsv: waiting for the end of ");
+    runsv.until_said("/scan/bad (pid ");
+    runsv.until_said("; another TERM kills them");
+    assert!(runsv.child.try_wait().unwrap().is_none());
+    kill(runsv.pid, Signal::INT);
+    assert_eq!(runsv.code(), Some(111));
 }
 
 /// Elsewhere INT is nobody's wish to stop services: it ends the supervisor, as runit's.

@@ -193,8 +193,11 @@ impl Shell {
             }
         }
         if release && self.keeper {
-            self.take_all_answers(world, Some(id.unit));
-            self.act(world)?;
+            let is_of = |start: &super::Start| start.job.id().unit == id.unit;
+            while self.starting.iter().any(is_of) {
+                self.take_all_answers(world, Some(id.unit));
+                self.act(world)?;
+            }
         }
         self.feed(world, Input::Obeyed { id, release })?;
         if self.half_mut(id).is_some_and(|half| !half.unwritten) {
@@ -213,8 +216,11 @@ impl Shell {
             return Ok(());
         };
         let ends = self.stops || self.units.get(&id.unit).is_none_or(|u| u.removed);
-        let service = self.core.service(id);
-        let is_gone = service.is_none_or(Service::is_gone);
+        let is_gone = |core: &Supervisor| core.service(id).is_none_or(Service::is_gone);
+        // One that was still to be told to exit is told first.
+        let mut told = self.core.clone();
+        told.handle(world.kernel.moment(), Input::Command(id, Command::Up));
+        let is_gone = is_gone(&self.core) || is_gone(&told);
         if id.role == Role::Log || !(ends || is_gone) {
             world.touched.insert(place.0);
             world.wishes(place).read(id.role, command);
