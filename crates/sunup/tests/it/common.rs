@@ -12,12 +12,13 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use model::format::status::{Phase, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
+use rustix::process::Signal;
 
 /// The directory of the programs under test, if they are not sunup's.
 fn others() -> Option<PathBuf> {
@@ -292,7 +293,7 @@ pub fn until_unlocked(path: &Path) {
 }
 
 /// Waits for a child's end, with patience.
-pub fn wait_exit(child: &mut std::process::Child) -> std::process::ExitStatus {
+pub fn wait_exit(child: &mut Child) -> ExitStatus {
     assert!(ends(child.id()), "process {} did not end", child.id());
     child.wait().unwrap()
 }
@@ -318,7 +319,7 @@ pub fn lives(pid: u32) -> bool {
 }
 
 /// Sends a signal to a process by number.
-pub fn kill(pid: u32, signal: rustix::process::Signal) {
+pub fn kill(pid: u32, signal: Signal) {
     let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
     rustix::process::kill_process(pid, signal).unwrap();
 }
@@ -347,6 +348,31 @@ pub const SLEEP: &str = "#!/bin/sh\nexec sleep 1000\n";
 pub fn read_status(dir: &Path) -> Option<Status> {
     let bytes = fs::read(dir.join("supervise/status")).ok()?;
     Status::decode(bytes.as_slice().try_into().ok()?)
+}
+
+/// Waits until a supervisor has made the directory `supervise` of a service.
+pub fn until_supervise(dir: &Path) {
+    let supervise = dir.join("supervise");
+    // A look is cheaper than one of the few watches that a user has.
+    if !supervise.is_dir() {
+        wait_for("supervise", &[dir], || supervise.is_dir().then_some(()));
+    }
+}
+
+/// Waits for a status of a service, whose directory `supervise` may not be there yet.
+pub fn status(dir: &Path, what: &str, check: impl Fn(&Status) -> bool) -> Status {
+    until_supervise(dir);
+    wait_for(what, &[&dir.join("supervise")], || {
+        read_status(dir).filter(&check)
+    })
+}
+
+/// Ends a child that still runs, as after a failed test, and waits for it.
+pub fn end_by(child: &mut Child, signal: Signal) {
+    if child.try_wait().unwrap().is_none() {
+        kill(child.id(), signal);
+        drop(child.wait());
+    }
 }
 
 /// Waits until a script has made the file `ready` in its directory.

@@ -10,7 +10,9 @@ use model::format::crash_loop::CrashLoop;
 use rustix::fs::{CWD, Mode};
 use rustix::process::Signal;
 
-use super::common::{Fixture, SLEEP, applet, debian, down, kill, read_status, wait_exit, wait_for};
+use super::common::{
+    Fixture, SLEEP, applet, debian, down, kill, read_status, until_supervise, wait_exit, wait_for,
+};
 
 /// Notes when it starts (hundredths of a second since boot), and fails.
 const FAILS: &str = "#!/bin/sh\nread -r now rest </proc/uptime\necho $now >>STARTS\nexit 3\n";
@@ -73,9 +75,12 @@ impl World {
 
     /// Waits until something holds of what was told or of the state files in `dir`.
     fn until<T>(&self, what: &str, dir: &Path, check: impl FnMut() -> Option<T>) -> T {
-        let supervise = dir.join("supervise");
-        wait_for("supervise", &[dir], || supervise.is_dir().then_some(()));
-        wait_for(what, &[&supervise, &self.fixture.path("told")], check)
+        until_supervise(dir);
+        wait_for(
+            what,
+            &[&dir.join("supervise"), &self.fixture.path("told")],
+            check,
+        )
     }
 
     fn until_said(&self, text: &str) {

@@ -10,7 +10,8 @@ use model::format::tai64n::Tai64n;
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, debian, down, ends, kill, lives, read_status, running, wait_exit, wait_for,
+    Fixture, SLEEP, debian, down, ends, kill, lives, read_status, running, status, wait_exit,
+    wait_for,
 };
 
 /// A `runsvdir` that somebody made, over `scan` of a fixture.
@@ -38,10 +39,7 @@ impl Supervisor {
     }
 
     fn status(&self, name: &str, what: &str, check: impl Fn(&Status) -> bool) -> Status {
-        let dir = self.scan.join(name);
-        let supervise = dir.join("supervise");
-        wait_for("supervise", &[&dir], || supervise.is_dir().then_some(()));
-        wait_for(what, &[&supervise], || read_status(&dir).filter(&check))
+        status(&self.scan.join(name), what, check)
     }
 
     /// The processes that supervise for runit's runsvdir.

@@ -65,6 +65,14 @@ fn until_lives(machine: &Machine, n: usize) {
     });
 }
 
+/// The job, which is still its child, is followed by another, and the machine ends by TERM.
+fn goes_on(machine: &mut Machine, when: &str) {
+    machine.open_gate("gate");
+    until_lives(machine, 2);
+    machine.signal(Signal::TERM);
+    assert_eq!(machine.end().signal(), Some(HUP), "{when}");
+}
+
 /// One signal may take fewer allocations than are granted.
 fn signal_until_it_starts_over(machine: &Machine, signal: Signal) {
     let said = "PID 1 is short of memory; it starts over";
@@ -90,10 +98,7 @@ fn init_outlives_an_inittab_that_is_too_long_for_the_memory() {
         set_limit(machine.pid(), None);
         machine.root.add("etc/inittab", SHORT);
         machine.signal(Signal::HUP);
-        machine.open_gate("gate");
-        until_lives(&machine, 2);
-        machine.signal(Signal::TERM);
-        assert_eq!(machine.end().signal(), Some(HUP), "{more_kib}");
+        goes_on(&mut machine, &more_kib.to_string());
     }
 }
 
@@ -105,10 +110,7 @@ fn init_starts_over_whichever_allocation_fails() {
         let mut machine = boot(&[("SUNUP_TEST_MEMORY", &when)]);
         until_lives(&machine, 1);
         signal_until_it_starts_over(&machine, Signal::HUP);
-        machine.open_gate("gate");
-        until_lives(&machine, 2);
-        machine.signal(Signal::TERM);
-        assert_eq!(machine.end().signal(), Some(HUP), "{when}");
+        goes_on(&mut machine, &when);
         let sysinits = machine.events().into_iter().filter(|e| e == "sysinit");
         assert_eq!(sysinits.count(), 1, "{when}");
     }
@@ -124,10 +126,7 @@ fn init_starts_over_at_once_for_what_is_large() {
         machine.root.add("etc/inittab", &long_inittab());
         machine.signal(Signal::HUP);
         machine.until_said("bytes were not to be had; it starts over");
-        machine.open_gate("gate");
-        until_lives(&machine, 2);
-        machine.signal(Signal::TERM);
-        assert_eq!(machine.end().signal(), Some(HUP), "{when}");
+        goes_on(&mut machine, &when);
     }
 }
 

@@ -12,8 +12,8 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, down, kill, lives, read_status, running, sunup, until_ready, wait_exit,
-    wait_for,
+    Fixture, SLEEP, down, kill, lives, read_status, running, status, sunup, until_ready,
+    until_supervise, wait_exit, wait_for,
 };
 use super::reference;
 
@@ -228,19 +228,12 @@ impl Service {
             .spawn()
             .unwrap();
         let service = Self { pair, runsv };
-        let web = service.pair.fixture.path("web");
-        wait_for("supervise", &[&web], || {
-            web.join("supervise").is_dir().then_some(())
-        });
         service.wait("a running service", running);
         service
     }
 
     fn wait(&self, what: &str, check: impl Fn(&Status) -> bool) -> Status {
-        let web = self.pair.fixture.path("web");
-        wait_for(what, &[&web.join("supervise")], || {
-            read_status(&web).filter(|s| check(s))
-        })
+        status(&self.pair.fixture.path("web"), what, check)
     }
 }
 
@@ -464,9 +457,7 @@ fn finish_arguments(bin: &Path, end: &str) -> String {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    wait_for("supervise", &[&web], || {
-        web.join("supervise").is_dir().then_some(())
-    });
+    until_supervise(&web);
     // A status is there before the fifo.
     wait_for("fifo", &[&web.join("supervise")], || {
         fs::metadata(web.join("supervise/ok")).ok()

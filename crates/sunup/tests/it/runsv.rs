@@ -88,6 +88,13 @@ impl Runsv {
         status(&self.dir, what, check)
     }
 
+    /// Kills the supervisor; what it supervises goes on.
+    fn slay(mut self) {
+        kill(self.child.id(), Signal::KILL);
+        wait_exit(&mut self.child);
+        std::mem::forget(self);
+    }
+
     fn exit(mut self) {
         self.control("x");
         assert_eq!(wait_exit(&mut self.child).code(), Some(0));

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use model::format::status::Status;
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, applet, ends, kill, lives, read_status, until_unlocked, wait_exit, wait_for,
+    Fixture, applet, end_by, ends, kill, lives, read_status, until_unlocked, wait_exit,
 };
 
 mod ending;
@@ -74,6 +73,14 @@ impl Runsvdir {
         fs::read_to_string(&self.stderr).unwrap()
     }
 
+    /// Ends it by a signal, which its services outlive; its exit code.
+    pub fn end_alone(mut self, signal: Signal) -> Option<i32> {
+        kill(self.child.id(), signal);
+        let code = wait_exit(&mut self.child).code();
+        std::mem::forget(self);
+        code
+    }
+
     /// Stops everything and waits until nothing is left.
     pub fn hang_up(mut self) {
         let pids: Vec<u32> = all_pids(&self.scan);
@@ -85,10 +92,7 @@ impl Runsvdir {
 
 impl Drop for Runsvdir {
     fn drop(&mut self) {
-        if self.child.try_wait().unwrap().is_none() {
-            kill(self.child.id(), Signal::KILL);
-            drop(self.child.wait());
-        }
+        end_by(&mut self.child, Signal::KILL);
         for pid in all_pids(&self.scan).into_iter().filter(|p| lives(*p)) {
             kill(pid, Signal::KILL);
         }
@@ -103,18 +107,6 @@ fn all_pids(scan: &Path) -> Vec<u32> {
         .map(|s| s.pid)
         .filter(|pid| *pid > 1)
         .collect()
-}
-
-/// Waits for a status of the service in `dir`, whose supervise directory may not exist yet.
-pub fn status(dir: &Path, what: &str, check: impl Fn(&Status) -> bool) -> Status {
-    if !dir.join("supervise").exists() {
-        wait_for("supervise", &[dir], || {
-            dir.join("supervise").is_dir().then_some(())
-        });
-    }
-    wait_for(what, &[&dir.join("supervise")], || {
-        read_status(dir).filter(|s| check(s))
-    })
 }
 
 /// How soon something is noticed. Who polls takes as long each time; who is told

@@ -4,11 +4,12 @@ use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use model::format::status::Status;
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, down, file_of, kill, lives, read_status, running, until_ready, wait_exit,
-    wait_for,
+    Fixture, SLEEP, down, file_of, kill, lives, read_status, running, status, until_ready,
+    until_supervise, wait_exit, wait_for,
 };
 use super::machine::{Boot, Machine};
 use super::reference;
@@ -58,14 +59,8 @@ impl Runsvdir {
 
     /// The pid of the service, as soon as it is another one.
     fn service_other_than(&self, old: u32) -> u32 {
-        let web = self.web();
-        wait_for("supervise", &[&web], || {
-            web.join("supervise").is_dir().then_some(())
-        });
-        wait_for("a running service", &[&web.join("supervise")], || {
-            let status = read_status(&web).filter(|s| running(s) && s.pid != old);
-            status.map(|s| s.pid)
-        })
+        let is_another = |s: &Status| running(s) && s.pid != old;
+        status(&self.web(), "a running service", is_another).pid
     }
 
     fn signal(&self, signal: Signal) {
@@ -152,9 +147,7 @@ fn a_service_that_ends_while_the_script_runs_is_started_again() {
     runsvdir.fixture.add("late/run", SLEEP);
     let late = runsvdir.fixture.path("scan/late");
     fs::rename(runsvdir.fixture.path("late"), &late).unwrap();
-    wait_for("late service", &[&late], || {
-        late.join("supervise").is_dir().then_some(())
-    });
+    until_supervise(&late);
     runsvdir.open_gate();
     assert_eq!(runsvdir.end(), Some(111));
     assert!(!lives(second));

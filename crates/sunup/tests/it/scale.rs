@@ -6,9 +6,9 @@ use std::thread;
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, applet, kill, lives, running, until_ready, wait_exit, wait_for,
+    Fixture, SLEEP, applet, kill, lives, running, status, until_ready, wait_exit, wait_for,
 };
-use super::runsvdir::{Runsvdir, lock_holder, status};
+use super::runsvdir::{Runsvdir, lock_holder};
 
 /// So many of a process's descriptors are for a moment only.
 const FLEETING: usize = 8;
@@ -96,13 +96,11 @@ fn what_runs_is_taken_over_before_anything_is_started() {
                     fixture.add(&format!("{home}/run"), SLEEP);
                     fixture.add(&format!("{home}/log/run"), SLEEP);
                 }
-                let mut first = Runsvdir::start_limited(&fixture, limit);
+                let first = Runsvdir::start_limited(&fixture, limit);
                 wait_for("complaint", &[&fixture.path("")], || {
                     first.said().contains("Too many open files").then_some(())
                 });
-                kill(first.child.id(), Signal::KILL);
-                wait_exit(&mut first.child);
-                std::mem::forget(first);
+                first.end_alone(Signal::KILL);
                 let dirs = (0..SERVICES).flat_map(|n| [home(n), format!("{}/log", home(n))]);
                 let dirs: Vec<_> = dirs.map(|dir| fixture.path(&dir)).collect();
                 let pid = |dir: &std::path::PathBuf| Some((dir.clone(), recorded(dir)?));
@@ -138,7 +136,7 @@ fn take_over(services: usize, programs: &[&str], spare: usize) {
         fixture.add(&program.display().to_string(), SLEEP);
         dirs.push(program.parent().unwrap().to_owned());
     }
-    let mut first = Runsvdir::start(&fixture);
+    let first = Runsvdir::start(&fixture);
     let pids: Vec<u32> = dirs.iter().map(|d| status(d, "run", running).pid).collect();
     for dir in &dirs {
         wait_for("fifo", &[&dir.join("supervise")], || {
@@ -148,9 +146,7 @@ fn take_over(services: usize, programs: &[&str], spare: usize) {
     let held = fs::read_dir(format!("/proc/{}/fd", first.child.id()))
         .unwrap()
         .count();
-    kill(first.child.id(), Signal::KILL);
-    wait_exit(&mut first.child);
-    std::mem::forget(first);
+    first.end_alone(Signal::KILL);
 
     let second = Runsvdir::start_limited(&fixture, held + spare + FLEETING);
     for dir in &dirs {

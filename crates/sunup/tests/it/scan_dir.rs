@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use model::format::status::Status;
 use rustix::process::Signal;
 
 use super::bad_input::{enclosed, ours};
 use super::common::{
-    Fixture, SLEEP, down, kill, read_status, running, wait_exit, wait_for, yield_until,
+    Fixture, SLEEP, down, end_by, kill, running, status, wait_exit, wait_for, yield_until,
 };
 
 /// runsvdir on `scan` of a fixture; what it says goes to `said`.
@@ -41,17 +40,8 @@ impl<'f> Runsvdir<'f> {
 
 impl Drop for Runsvdir<'_> {
     fn drop(&mut self) {
-        if self.child.try_wait().unwrap().is_none() {
-            kill(self.child.id(), Signal::HUP);
-            drop(self.child.wait());
-        }
+        end_by(&mut self.child, Signal::HUP);
     }
-}
-
-fn status(dir: &Path, what: &str, check: impl Fn(&Status) -> bool) -> Status {
-    let supervise = dir.join("supervise");
-    wait_for("supervise", &[dir], || supervise.is_dir().then_some(()));
-    wait_for(what, &[&supervise], || read_status(dir).filter(&check))
 }
 
 /// A package that is installed anew: the link in the scan directory stays, the

@@ -14,7 +14,7 @@ use model::format::status::{Phase, Status};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::common::{Fixture, debian, until_ready, wait_for, yield_until};
+use super::common::{Fixture, debian, read_status, status, until_ready, yield_until};
 
 mod calls;
 mod check;
@@ -68,16 +68,11 @@ impl Supervised {
 
     /// Waits until the status is as asked.
     fn wait(&self, what: &str, check: impl Fn(&Status) -> bool) -> Status {
-        let supervise = self.dir.join("supervise");
-        wait_for("supervise directory", &[&self.dir], || {
-            supervise.is_dir().then_some(())
-        });
-        wait_for(what, &[&supervise], || self.status().filter(&check))
+        status(&self.dir, what, check)
     }
 
     fn status(&self) -> Option<Status> {
-        let bytes = fs::read(self.supervise("status")).ok()?;
-        Status::decode(bytes.first_chunk()?)
+        read_status(&self.dir)
     }
 
     fn wait_ready(&self) {

@@ -35,7 +35,9 @@ use model::format::status::Phase;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
 
-use super::common::{Fixture, ends, kill, lives, read_status, sunup, wait_exit, wait_for};
+use super::common::{
+    Fixture, ends, kill, lives, read_status, sunup, until_supervise, wait_exit, wait_for,
+};
 
 const ROUNDS: u64 = 12;
 const SERVICES: usize = 8;
@@ -198,9 +200,7 @@ impl Torture {
         let pid = self.supervisor.id();
         let n = (0..SERVICES).find(|n| self.away != Some(*n)).unwrap();
         let supervise = self.dir(n).join("supervise");
-        wait_for("supervise", &[&self.dir(n)], || {
-            supervise.is_dir().then_some(())
-        });
+        until_supervise(&self.dir(n));
         let control = supervise.join("control");
         wait_for("a supervisor that listens", &[&supervise], || {
             let fds = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
@@ -267,9 +267,7 @@ impl Torture {
     fn wait_for_an_end(&self, n: usize) {
         let (dir, log) = (self.dir(n), self.dir(n).join("log"));
         for dir in [&dir, &log] {
-            wait_for("supervise", &[dir], || {
-                dir.join("supervise").is_dir().then_some(())
-            });
+            until_supervise(dir);
         }
         let states = [dir.join("supervise"), log.join("supervise")];
         wait_for("process", &states.each_ref().map(PathBuf::as_path), || {

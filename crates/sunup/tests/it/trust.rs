@@ -18,7 +18,7 @@ use rustix::process::{Signal, geteuid};
 
 use super::bad_input::{enclosed, ordinary, ours, run, until_ready};
 use super::common::{
-    Fixture, SLEEP, copy_program, kill, lives, read_status, sunup, wait_exit, wait_for,
+    Fixture, SLEEP, copy_program, end_by, kill, lives, read_status, sunup, wait_exit, wait_for,
 };
 
 const NOBODY: u32 = 65534;
@@ -64,10 +64,7 @@ impl<'f> Runsv<'f> {
 
 impl Drop for Runsv<'_> {
     fn drop(&mut self) {
-        if self.child.try_wait().unwrap().is_none() {
-            kill(self.child.id(), Signal::TERM);
-            drop(self.child.wait());
-        }
+        end_by(&mut self.child, Signal::TERM);
     }
 }
 
@@ -287,14 +284,16 @@ fn files_with_another_name_are_not_written_to() {
     assert_eq!(fs::read_to_string(fixture.path("secret")).unwrap(), SECRET);
 }
 
+/// How a name may lead to a file of somebody else.
+const PLANTS: [fn(&Path, &Path); 2] = [
+    |secret, at| std::os::unix::fs::symlink(secret, at).unwrap(),
+    |secret, at| fs::hard_link(secret, at).unwrap(),
+];
+
 /// A successor asks who holds the lock to let go of it, by a fifo and nothing else.
 #[test]
 fn nothing_is_written_through_a_link_or_into_a_file() {
-    let plant: [fn(&Path, &Path); 2] = [
-        |secret, at| std::os::unix::fs::symlink(secret, at).unwrap(),
-        |secret, at| fs::hard_link(secret, at).unwrap(),
-    ];
-    for plant in plant {
+    for plant in PLANTS {
         let fixture = Fixture::new(&[
             ("scan/web/run", SLEEP),
             ("scan/web/supervise/lock", ""),
@@ -326,11 +325,7 @@ fn nothing_is_written_through_a_link_or_into_a_file() {
 
 #[test]
 fn sv_writes_to_a_fifo_and_nothing_else() {
-    let plant: [fn(&Path, &Path); 2] = [
-        |secret, at| std::os::unix::fs::symlink(secret, at).unwrap(),
-        |secret, at| fs::hard_link(secret, at).unwrap(),
-    ];
-    for plant in plant {
+    for plant in PLANTS {
         let fixture = planted(b"", &status(0));
         fs::write(fixture.path("secret"), "kept").unwrap();
         let ok = fixture.path("web/supervise/ok");

@@ -9,10 +9,10 @@ use model::format::status::Phase;
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, applet, down, kill, lives, read_status, running, wait_exit, wait_for,
+    Fixture, SLEEP, applet, down, kill, lives, read_status, running, status, wait_exit, wait_for,
 };
 use super::lease::Lease;
-use super::runsvdir::{Runsvdir, lock_holder, status};
+use super::runsvdir::{Runsvdir, lock_holder};
 
 /// Services `a`, which hangs when it is started, and others.
 struct Tree {

@@ -11,7 +11,9 @@ use std::process::{Child, Command, Stdio};
 use model::format::status::Status;
 use rustix::process::Signal;
 
-use super::common::{Fixture, kill, lives, read_status, sunup, wait_exit, wait_for, yield_until};
+use super::common::{
+    Fixture, kill, lives, read_status, status, sunup, wait_exit, wait_for, yield_until,
+};
 
 mod midst;
 mod program;
@@ -78,10 +80,7 @@ impl Supervisor {
     }
 
     fn status(&self, name: &str, what: &str, check: impl Fn(&Status) -> bool) -> Status {
-        let dir = self.dir(name);
-        let supervise = dir.join("supervise");
-        wait_for("supervise", &[&dir], || supervise.is_dir().then_some(()));
-        wait_for(what, &[&supervise], || read_status(&dir).filter(&check))
+        status(&self.dir(name), what, check)
     }
 
     fn command(&self, name: &str, byte: &str) {

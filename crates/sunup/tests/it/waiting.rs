@@ -10,8 +10,8 @@ use model::format::status::Status;
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, down, ends, kill, lives, read_status, running, until_ready, until_unlocked,
-    wait_exit, wait_for, yield_until,
+    Fixture, SLEEP, down, ends, kill, lives, read_status, running, status, until_ready,
+    until_supervise, until_unlocked, wait_exit, wait_for, yield_until,
 };
 
 const IGNORES_TERM: &str = "#!/bin/sh\ntrap '' TERM\n: >ready\nexec sleep 1000\n";
@@ -51,9 +51,7 @@ impl Runsvdir {
             pid,
         };
         let bad = runsvdir.dir("bad");
-        wait_for("service", &[&bad], || {
-            bad.join("supervise").is_dir().then_some(())
-        });
+        until_supervise(&bad);
         until_ready(&bad);
         runsvdir.status("bad", running);
         runsvdir
@@ -73,10 +71,7 @@ impl Runsvdir {
     }
 
     fn status(&self, name: &str, check: impl Fn(&Status) -> bool) -> Status {
-        let dir = self.dir(name);
-        wait_for("status", &[&dir.join("supervise")], || {
-            read_status(&dir).filter(&check)
-        })
+        status(&self.dir(name), "status", check)
     }
 
     fn until_said(&self, words: &str) {

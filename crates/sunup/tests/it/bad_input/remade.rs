@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use super::Bad::{Binary, Dangling, Fifo};
 use super::{assert_says, ours, run, until_ready, until_ready_but};
-use crate::common::{Fixture, SLEEP, kill, lives, read_status, wait_exit, wait_for};
+use crate::common::{Fixture, SLEEP, end_by, kill, lives, read_status, wait_exit, wait_for};
 
 struct Runsv {
     fixture: Fixture,
@@ -65,10 +65,7 @@ impl Runsv {
 
 impl Drop for Runsv {
     fn drop(&mut self) {
-        if self.child.try_wait().unwrap().is_none() {
-            kill(self.child.id(), Signal::TERM);
-            drop(self.child.wait());
-        }
+        end_by(&mut self.child, Signal::TERM);
     }
 }
 

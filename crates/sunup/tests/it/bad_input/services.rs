@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use super::Bad::*;
 use super::{Bad, Table, assert_says, ours, run, until_ready};
-use crate::common::{Fixture, SLEEP, kill, wait_exit, wait_for};
+use crate::common::{Fixture, SLEEP, end_by, kill, wait_exit, wait_for};
 
 /// runsvdir on the directory `services` of a fixture; what it says goes to `said`.
 pub struct Supervisor<'f> {
@@ -67,10 +67,7 @@ impl<'f> Supervisor<'f> {
 
 impl Drop for Supervisor<'_> {
     fn drop(&mut self) {
-        if self.child.try_wait().unwrap().is_none() {
-            kill(self.child.id(), Signal::HUP);
-            drop(self.child.wait());
-        }
+        end_by(&mut self.child, Signal::HUP);
     }
 }
 

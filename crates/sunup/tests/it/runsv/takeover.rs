@@ -33,12 +33,10 @@ fn after_a_killed_supervisor_there_is_one_copy() {
     let run = "#!/bin/sh\necho $$ >>OUT\nexec sleep 1000\n";
     let fixture = fixture(&[("web/run", run)]);
     let dir = fixture.path("web");
-    let mut first = Runsv::start(&dir);
+    let first = Runsv::start(&dir);
     first.status("run", running);
     let _copy = Killed(events(&fixture, 1)[0].parse().unwrap());
-    kill(first.child.id(), Signal::KILL);
-    wait_exit(&mut first.child);
-    std::mem::forget(first);
+    first.slay();
     let second = Runsv::start(&dir);
     // The answer to a command is the new supervisor's.
     second.control("o");
@@ -64,15 +62,13 @@ fn a_killed_supervisor_comes_back() {
         ("web/finish", finish),
     ]);
     let dir = fixture.path("web");
-    let mut first = Runsv::start(&dir);
+    let first = Runsv::start(&dir);
     let service = first.status("run", running);
     let logger = status(&dir.join("log"), "logger", running);
     events(&fixture, 1);
     first.control("p");
     first.status("paused", |s| s.paused);
-    kill(first.child.id(), Signal::KILL);
-    wait_exit(&mut first.child);
-    std::mem::forget(first);
+    first.slay();
     kill(service.pid, Signal::CONT);
     kill(logger.pid, Signal::KILL);
     // A logger that is being killed might still take the line with it.
@@ -99,14 +95,9 @@ fn a_killed_supervisor_forgets_no_order() {
     let finish = "#!/bin/sh\necho \"finish $*\" >>OUT\n";
     let fixture = fixture(&[("web/run", SLEEP), ("web/finish", finish)]);
     let dir = fixture.path("web");
-    let kill9 = |mut runsv: Runsv| {
-        kill(runsv.child.id(), Signal::KILL);
-        wait_exit(&mut runsv.child);
-        std::mem::forget(runsv);
-    };
     let first = Runsv::start(&dir);
     let service = first.status("run", running);
-    kill9(first);
+    first.slay();
     kill(service.pid, Signal::KILL);
     assert!(ends(service.pid));
     let second = Runsv::start(&dir);
@@ -114,7 +105,7 @@ fn a_killed_supervisor_forgets_no_order() {
     let again = second.status("run", |s| running(s) && s.pid != service.pid);
     second.control("d");
     second.status("down", down);
-    kill9(second);
+    second.slay();
     let third = Runsv::start(&dir);
     third.control("h");
     let still = third.status("down", down);
@@ -129,11 +120,6 @@ fn a_stop_outlives_its_supervisor() {
     let script = "#!/bin/sh\necho $$ >>OUT\nexec sleep 1000\n";
     let fixture = fixture(&[("web/run", SLEEP), ("web/control/t", script)]);
     let dir = fixture.path("web");
-    let kill9 = |mut runsv: Runsv| {
-        kill(runsv.child.id(), Signal::KILL);
-        wait_exit(&mut runsv.child);
-        std::mem::forget(runsv);
-    };
     let end_script = |n: usize| {
         let pid = events(&fixture, n)[n - 1].parse().unwrap();
         kill(pid, Signal::KILL);
@@ -143,7 +129,7 @@ fn a_stop_outlives_its_supervisor() {
     let service = first.status("run", running);
     first.control("o");
     first.status("once", |s| !s.want_up);
-    kill9(first);
+    first.slay();
     let second = Runsv::start(&dir);
     second.status("adopted", |s| s.pid == service.pid);
     second.control("p");
@@ -152,7 +138,7 @@ fn a_stop_outlives_its_supervisor() {
     second.control("cd");
     second.status("not paused", |s| !s.paused);
     events(&fixture, 1);
-    kill9(second);
+    second.slay();
     end_script(1);
     assert!(lives(service.pid));
     let third = Runsv::start(&dir);

@@ -7,9 +7,10 @@ use std::time::Instant;
 use rustix::process::Signal;
 
 use super::super::common::{
-    Fixture, SLEEP, ends, kill, lives, running, until_ready, wait_exit, wait_for, yield_until,
+    Fixture, SLEEP, ends, kill, lives, running, status, until_ready, wait_exit, wait_for,
+    yield_until,
 };
-use super::{Runsvdir, all_pids, is_quick, lock_holder, status, wait_until_unsupervised};
+use super::{Runsvdir, all_pids, is_quick, lock_holder, wait_until_unsupervised};
 
 /// D8: HUP, and it is gone when its services are.
 #[test]
@@ -66,15 +67,13 @@ fn a_killed_supervisor_takes_all_back() {
     let dirs: Vec<PathBuf> = (0..20)
         .map(|n| fixture.path(&format!("scan/s{n}")))
         .collect();
-    let mut first = Runsvdir::start(&fixture);
+    let first = Runsvdir::start(&fixture);
     let pids: Vec<u32> = dirs.iter().map(|d| status(d, "run", running).pid).collect();
     let loggers: Vec<u32> = dirs
         .iter()
         .map(|d| status(&d.join("log"), "log", running).pid)
         .collect();
-    kill(first.child.id(), Signal::KILL);
-    wait_exit(&mut first.child);
-    std::mem::forget(first);
+    first.end_alone(Signal::KILL);
     assert!(pids.iter().chain(&loggers).all(|pid| lives(*pid)));
     // Two end while nobody watches.
     kill(pids[0], Signal::KILL);

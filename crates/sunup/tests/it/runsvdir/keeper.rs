@@ -6,9 +6,9 @@ use std::fs;
 use rustix::process::Signal;
 
 use super::super::common::{
-    Fixture, SLEEP, down, ends, kill, lives, read_status, running, wait_exit, wait_for,
+    Fixture, SLEEP, down, ends, kill, lives, read_status, running, status, wait_exit, wait_for,
 };
-use super::{Runsvdir, lock_holder, status, wait_until_unsupervised};
+use super::{Runsvdir, lock_holder, wait_until_unsupervised};
 
 /// TERM while services run: runsvdir leaves at once, as runit's does, and the
 /// services can still be controlled. (Stage 3 stops them with sv.)
@@ -45,12 +45,10 @@ fn a_keeper_lets_go_of_its_services() {
         ("scan/web/log/run", "#!/bin/sh\nexec cat\n"),
     ]);
     let dir = fixture.path("scan/web");
-    let mut first = Runsvdir::start(&fixture);
+    let first = Runsvdir::start(&fixture);
     let web = status(&dir, "run", running);
     let logger = status(&dir.join("log"), "run", running);
-    kill(first.child.id(), Signal::TERM);
-    wait_exit(&mut first.child);
-    std::mem::forget(first);
+    first.end_alone(Signal::TERM);
     let second = Runsvdir::start(&fixture);
     // The new supervisor writes the status once it holds the lock.
     let holder = Some(second.child.id());
@@ -69,11 +67,9 @@ fn a_keeper_lets_go_of_its_services() {
 fn a_keeper_obeys_before_it_lets_go() {
     let fixture = Fixture::new(&[("scan/web/run", SLEEP)]);
     let dir = fixture.path("scan/web");
-    let mut first = Runsvdir::start(&fixture);
+    let first = Runsvdir::start(&fixture);
     let web = status(&dir, "run", running);
-    kill(first.child.id(), Signal::TERM);
-    wait_exit(&mut first.child);
-    std::mem::forget(first);
+    first.end_alone(Signal::TERM);
     fs::write(dir.join("supervise/control"), "d!").unwrap();
     wait_until_unsupervised(&dir);
     let told = read_status(&dir).unwrap();
@@ -145,12 +141,10 @@ fn a_logger_that_ended_with_its_service_comes_back() {
             (lines.lines().count() == n).then_some(())
         });
     };
-    let mut first = Runsvdir::start(&fixture);
+    let first = Runsvdir::start(&fixture);
     let other = status(&fixture.path("scan/other"), "other", running);
     let web = status(&dir, "run", running);
-    kill(first.child.id(), Signal::TERM);
-    assert_eq!(wait_exit(&mut first.child).code(), Some(0));
-    std::mem::forget(first);
+    assert_eq!(first.end_alone(Signal::TERM), Some(0));
     kill(web.pid, Signal::KILL);
     status(&dir.join("log"), "no logger", down);
     fs::write(dir.join("supervise/control"), "o").unwrap();

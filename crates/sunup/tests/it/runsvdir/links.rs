@@ -3,8 +3,8 @@
 
 use std::fs;
 
-use super::super::common::{Fixture, SLEEP, down, is_sunup, lives, running};
-use super::{Runsvdir, status};
+use super::super::common::{Fixture, SLEEP, down, is_sunup, lives, running, status};
+use super::Runsvdir;
 
 #[test]
 fn the_directory_may_be_a_link_that_is_switched() {

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::super::common::{Fixture, SLEEP, down, ends, is_sunup, kill, lives, running, wait_for};
-use super::{Runsvdir, is_quick, status};
+use super::super::common::{
+    Fixture, SLEEP, down, ends, is_sunup, kill, lives, running, status, wait_for,
+};
+use super::{Runsvdir, is_quick};
 
 /// Debian's packages send it after they have enabled a service.
 #[test]

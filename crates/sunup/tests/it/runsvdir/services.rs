@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 
 use super::super::common::{
-    Fixture, SLEEP, down, ends, group_and_session, kill, lives, running, until_ready, wait_for,
-    yield_until,
+    Fixture, SLEEP, down, ends, group_and_session, kill, lives, running, status, until_ready,
+    wait_for, yield_until,
 };
-use super::{Runsvdir, status};
+use super::Runsvdir;
 
 /// Many run scripts take their own service down by sv, on purpose or when they
 /// find that they are not needed; the first run may be as fast as it likes.

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 
 use super::super::common::{
-    Fixture, SLEEP, debian, ends, kill, read_status, running, wait_exit, wait_for, yield_until,
+    Fixture, SLEEP, debian, ends, kill, running, status, wait_exit, wait_for, yield_until,
 };
-use super::{Runsvdir, all_pids, status};
+use super::{Runsvdir, all_pids};
 
 /// The log argument, beside Debian's runsvdir: what services say is in the title.
 #[test]
@@ -104,12 +104,7 @@ fn words_behind_the_log_do_not_matter() {
         .spawn()
         .unwrap();
     let service = fixture.path("service/a");
-    wait_for("supervise", &[&service], || {
-        service.join("supervise").exists().then_some(())
-    });
-    wait_for("start", &[&service.join("supervise")], || {
-        read_status(&service).filter(running)
-    });
+    status(&service, "start", running);
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     assert_eq!(wait_exit(&mut child).code(), Some(111));
