@@ -1,4 +1,4 @@
-//! The tools of daemontools that chpst stands in for, with their own command lines.
+//! The tools of daemontools, with their own command lines: chpst does their work.
 
 use model::chpst::{self, Account};
 use model::options::{Opt, Order, Parsed, Spec};
@@ -145,7 +145,7 @@ const SOFTLIMIT_SPEC: Spec = Spec {
     ..PLAIN
 };
 
-/// What an option of softlimit limits, and one of chpst as busybox.
+/// What an option of softlimit limits. The same letters are options of busybox's chpst.
 pub fn softlimit_resources(letter: u8) -> &'static [Resource] {
     match letter {
         b'a' => &[Resource::As],
@@ -155,7 +155,7 @@ pub fn softlimit_resources(letter: u8) -> &'static [Resource] {
     }
 }
 
-/// What all of them have in common.
+/// What all of these tools have in common.
 const PLAIN: Spec = Spec {
     name: "",
     synopsis: "",
@@ -166,7 +166,7 @@ const PLAIN: Spec = Spec {
     usage_code: 100,
 };
 
-/// Here a name is a name, with all its colons; in busybox it is as for chpst.
+/// In these tools colons are a part of the name; in busybox the name is read as by chpst.
 fn user_alone(user: &[u8]) -> Who<'_> {
     if personality::is_busybox() {
         return chpst::account(user);
@@ -177,7 +177,7 @@ fn user_alone(user: &[u8]) -> Who<'_> {
     })
 }
 
-/// The state that the first operand asks for, and the rest as the program.
+/// Sets the state that the first operand asks for; the rest is the program.
 fn with_first<'a>(spec: &Spec, call: &'a Call, state: impl FnOnce(&'a [u8]) -> State<'a>) -> u8 {
     match call.args.operands.split_first() {
         Some((first, program)) => finish(spec, Ok(state(first)), program),
@@ -185,7 +185,7 @@ fn with_first<'a>(spec: &Spec, call: &'a Call, state: impl FnOnce(&'a [u8]) -> S
     }
 }
 
-/// Which of two options came last.
+/// The one of two options that came last.
 fn last_of(args: &Parsed, letters: [u8; 2]) -> Option<u8> {
     let given = args.options.iter().rev().map(|(letter, _)| *letter);
     given.into_iter().find(|letter| letters.contains(letter))

@@ -1,4 +1,4 @@
-//! A directory of variables: a file each, its name the variable's.
+//! A directory of variables: each file is one variable, and has its name.
 
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
@@ -10,9 +10,9 @@ use model::chpst::{VALUE_BYTES_MAX, env_value};
 use super::wrong::{Wrong, path, wrong};
 use crate::sys::path_search::Change;
 
-/// Reads the directory. A file that cannot be read is an error, for a program
-/// should not start without a part of its settings; what can be no variable at
-/// all is told and left out. Names with a leading dot are passed over.
+/// Reads the directory. A file that cannot be read is an error, because a program must not
+/// start without a part of its settings. What cannot be a variable is reported and left
+/// out. Names with a leading dot are ignored.
 pub fn read(dir: &[u8], mut tell: impl FnMut(Wrong)) -> Result<Vec<Change>, Wrong> {
     let fail = |e: std::io::Error| wrong(dir, "read the directory", e);
     let mut changes = Vec::new();
@@ -36,15 +36,15 @@ pub fn read(dir: &[u8], mut tell: impl FnMut(Wrong)) -> Result<Vec<Change>, Wron
     Ok(changes)
 }
 
-/// The content as far as it may matter; none of a directory or a pipe.
+/// As much of the content as may matter. `None`: a directory or a pipe.
 fn content(file: &Path) -> std::io::Result<Option<Vec<u8>>> {
     let file = std::fs::OpenOptions::new()
         .read(true)
-        // A pipe without a writer would make us wait.
+        // Do not wait for the writer of a pipe.
         .custom_flags(libc::O_NONBLOCK)
         .open(file)?;
     let kind = file.metadata()?.file_type();
-    // /dev/null is as good as an empty file.
+    // /dev/null counts as an empty file.
     if kind.is_dir() || std::os::unix::fs::FileTypeExt::is_fifo(&kind) {
         return Ok(None);
     }

@@ -1,14 +1,14 @@
 //! chpst: changes the state of the process, then becomes a program.
 //!
-//! The options are runit's. What they do happens in one order, whatever the
-//! order of the options: session, environment directory, root and working
-//! directory, nice level, UID and GID, user, lock, limits. So the lock is opened
-//! as the new user, and names are looked up in the new root.
+//! The options are runit's. The order of the options does not matter; chpst always applies
+//! them in this order: session, environment directory, root and working directory, nice
+//! level, UID and GID, user, lock, limits. So it opens the lock as the new user, and looks
+//! up names in the new root.
 //!
-//! The six tools of daemontools in [`daemontools`] are the same with another
-//! command line. Exit codes: 100 for a wrong command line, 111 for a state that
-//! cannot be had; else the program's own. As busybox: 1 for both, 126 or 127 for a
-//! program that cannot be started, and letters for further limits.
+//! The six tools of daemontools in [`daemontools`] do the same by other command lines. Exit
+//! codes: 100 for a wrong command line, 111 if the state cannot be set, else the exit code
+//! of the program. As busybox: 1 for both, 126 or 127 if the program cannot be started, and
+//! more letters for limits.
 
 pub mod daemontools;
 mod environment;
@@ -69,7 +69,7 @@ const SPEC: Spec = Spec {
     usage_code: 100,
 };
 
-/// The row that takes its place as busybox: the options of that, whose -l is a limit.
+/// The row that replaces it as busybox: with the options of busybox, where -l is a limit.
 pub const BUSYBOX: Applet = Applet {
     spec: &BUSYBOX_SPEC,
     run,
@@ -112,8 +112,7 @@ fn run(call: &Call) -> u8 {
     finish(&SPEC, state_of(call.args), &call.args.operands)
 }
 
-/// Changes the state and becomes the program; the result is the exit code if
-/// something is in the way.
+/// Changes the state and becomes the program. Returns the exit code if something fails.
 fn finish(spec: &Spec, state: Result<State, String>, program: &[&[u8]]) -> u8 {
     match state {
         Err(mistake) => usage_error(spec, &mistake),
@@ -133,7 +132,7 @@ fn state_of<'a>(args: &Parsed<'a>) -> Result<State<'a>, String> {
         nice: args.value(b'n').map_or(Ok(0), nice)?,
         shown_account: args.value(b'U').map(chpst::account),
         account: args.value(b'u').map(chpst::account),
-        // busybox has none.
+        // busybox has no lock.
         lock: if personality::is_busybox() {
             None
         } else {

@@ -1,4 +1,4 @@
-//! The state that is asked for, and how it is brought about.
+//! The state that the command line asks for, and how it is set.
 
 use std::ffi::CString;
 use std::io::{self, ErrorKind};
@@ -18,13 +18,13 @@ use crate::sys::path_search::{self, Change};
 use crate::sys::{credentials, file};
 use crate::{personality, say};
 
-/// A state that could not be had, or a program that cannot be started (runit's).
+/// The state cannot be set, or the program cannot be started (runit's exit code).
 const FAILED: u8 = 111;
-/// A program that is not there, and one that cannot be started (busybox's).
+/// The program does not exist, or cannot be started (busybox's exit codes).
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 
-/// Bytes of /etc/passwd or /etc/group that are searched.
+/// How many bytes of /etc/passwd or /etc/group are searched.
 const ACCOUNTS_BYTES_MAX: usize = 16 << 20;
 
 /// What to change; by default, nothing.
@@ -40,41 +40,42 @@ pub struct State<'a> {
     pub dir: Option<&'a [u8]>,
     /// Added to the nice level.
     pub nice: i32,
-    /// Whose numbers UID and GID hold.
+    /// The account whose numbers go into UID and GID.
     pub shown_account: Option<Who<'a>>,
-    /// Whom to become.
+    /// The account to become.
     pub account: Option<Who<'a>>,
     /// A lock to hold.
     pub lock: Option<Lock<'a>>,
-    /// Soft limits, of which the last one for a resource counts.
+    /// Soft limits. If there are several for one resource, the last one counts.
     pub limits: Vec<(Resource, Limit)>,
     /// Which of standard input, output and error to close.
     pub close: [bool; 3],
-    /// What the program is called.
+    /// The name that the program gets as `argv[0]`.
     pub argv0: Option<&'a [u8]>,
-    /// Tell what is odd but no reason to stop.
+    /// Report also what does not stop chpst.
     pub verbose: bool,
 }
 
-/// An account, or what is wrong with it: a matter of the state, not of the command line.
+/// An account, or what is wrong with it. A wrong account is no usage error: the state
+/// cannot be set.
 pub type Who<'a> = Result<Account<'a>, Wrong>;
 
 /// A file to lock.
 pub struct Lock<'a> {
-    /// The file, which is made if it is missing.
+    /// The file. If it is missing, it is made.
     pub path: &'a [u8],
     /// Wait for the lock.
     pub wait: bool,
-    /// End in silence and with success when it cannot be had.
+    /// If the lock cannot be had, end with success and without a message.
     pub silent: bool,
 }
 
-/// Why there is no program.
+/// Why the program does not run.
 enum Stop {
     Failed(Wrong),
-    /// All was had but the program.
+    /// The state is set, but the program cannot be started.
     NotStarted(Wrong, ErrorKind),
-    /// The lock is somebody else's, and that is fine.
+    /// Somebody else holds the lock, and that is no failure.
     NotOurTurn,
 }
 
@@ -85,7 +86,7 @@ impl From<Wrong> for Stop {
 }
 
 impl State<'_> {
-    /// Brings it about and becomes the program; the exit code if it cannot.
+    /// Sets the state and becomes the program. Returns the exit code if that fails.
     pub fn become_program(&self, who: &str, program: &[&[u8]]) -> u8 {
         match self.attempt(who, program) {
             Stop::NotOurTurn => 0,
@@ -109,7 +110,7 @@ impl State<'_> {
             Ok(changes) => changes,
             Err(stop) => return stop,
         };
-        // Nothing is to be prepared under the limits.
+        // Prepare all of this before the limits apply.
         let (Some(name), mut argv) = (
             program.first().and_then(|name| CString::new(*name).ok()),
             c_strings(program),
@@ -128,13 +129,13 @@ impl State<'_> {
         Stop::NotStarted(wrong(name.to_bytes(), "start", error), reason)
     }
 
-    /// Everything but what hampers this process itself; answers the variables.
+    /// Sets all but the limits, which would hamper chpst itself. Returns the variables.
     fn change(&self, who: &str) -> Result<Vec<Change>, Stop> {
         if self.new_session
             && let Err(error) = setsid()
             && self.verbose
         {
-            // As a leader already, it has what it is asked for.
+            // The process leads a session already, which is what was asked for.
             say::line(who, format_args!("start a session: {error}"));
         }
         let mut changes = match self.variables_dir {
@@ -160,7 +161,7 @@ impl State<'_> {
         Ok(changes)
     }
 
-    /// Root, then working directory.
+    /// Changes the root directory, and then the working directory.
     fn move_in(&self) -> Result<(), Wrong> {
         if let Some(root) = self.root {
             chdir(path(root)).map_err(|e| wrong(root, "change to this directory", e))?;
@@ -172,7 +173,7 @@ impl State<'_> {
         Ok(())
     }
 
-    /// Lets exec close the descriptors, so that a failure of it can be told.
+    /// Has exec close the descriptors, so that a failed exec can still be reported.
     fn close(&self) -> Result<(), Wrong> {
         let stdio: [BorrowedFd; 3] = [stdin(), stdout(), stderr()];
         for (fd, close) in stdio.into_iter().zip(self.close) {
@@ -198,7 +199,7 @@ impl State<'_> {
 }
 
 fn c_strings(list: &[&[u8]]) -> Vec<CString> {
-    // An argument of a process holds no NUL.
+    // Arguments hold no NUL, so none is lost here.
     list.iter()
         .filter_map(|item| CString::new(*item).ok())
         .collect()
@@ -248,7 +249,7 @@ fn look_up(who: &Who) -> Result<Identity, Wrong> {
     })
 }
 
-/// A name that is a number, which busybox takes as one whoever bears it.
+/// A name that is a number. busybox takes it as a number, even if an account has the name.
 fn number(name: &[u8]) -> Option<u32> {
     account::id(name).filter(|_| personality::is_busybox())
 }
@@ -271,7 +272,7 @@ fn read(path: &str) -> Result<Vec<u8>, Wrong> {
 }
 
 impl Lock<'_> {
-    /// Takes the lock, which the program then holds as long as it lives.
+    /// Takes the lock. The program then holds it until it ends.
     fn take(&self) -> Result<(), Stop> {
         let stop = |attempt, error: io::Error| {
             if self.silent {
@@ -294,7 +295,7 @@ impl Lock<'_> {
             };
             stop("lock", reason)
         })?;
-        // Left open for the program.
+        // It stays open for the program.
         let _ = fd.into_raw_fd();
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What is wrong, in words: subject, attempt, reason.
+//! A failure in words: subject, attempt, reason.
 
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -8,12 +8,12 @@ use std::path::Path;
 /// See the module.
 pub type Wrong = String;
 
-/// The words.
+/// Composes the words.
 pub fn wrong(subject: &[u8], attempt: &str, reason: impl Display) -> Wrong {
     format!("{}: {attempt}: {reason}", subject.escape_ascii())
 }
 
-/// The bytes of an argument as a path.
+/// Takes the bytes of an argument as a path.
 pub fn path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }

@@ -1,4 +1,4 @@
-//! What is said on the line before the login program speaks.
+//! The dialogue on the line before the login program runs.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -16,37 +16,37 @@ use crate::sys::{clock, file, local_time};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// A modem that says nothing for so long has nothing to say.
+/// How long to wait for the message of a modem.
 const MODEM_NS: u64 = SECOND_NS;
 
-/// Bytes of a modem's message.
+/// How many bytes of a modem's message are read.
 const MODEM_BYTES_MAX: usize = 256;
 
-/// After a change of speed, the line is at rest when nothing came for so long.
+/// After a change of speed, the line must be silent for so long.
 const REST_NS: u64 = SECOND_NS / 10;
 
-/// A line that never comes to rest is taken as it is after so many tries.
+/// After so many tries, getty goes on with a line that is never silent.
 const REST_TRIES_MAX: u32 = 20;
 
-/// Bytes of an issue file.
+/// How many bytes of an issue file are read.
 const ISSUE_BYTES_MAX: usize = 64 * 1024;
 
-/// The issue file where none is named.
+/// The issue file, if the command line names none.
 const ISSUE: &[u8] = b"/etc/issue";
 
 /// How the dialogue ends.
 pub enum Outcome {
-    /// Go on with this name, or with none under -n.
+    /// Go on with this name; under -n without one.
     Name(Option<Vec<u8>>),
-    /// Nobody is there (any more).
+    /// Nobody is on the line (any more).
     HungUp,
 }
 
-/// Init string, modem's message, and what the user is asked.
+/// Sends the init string, reads the modem's message, and asks the user.
 pub fn hold(plan: &Plan, terminal: &mut Terminal) -> Result<Outcome, Failure> {
     let mut speeds = plan.operands.speeds.iter().copied().cycle();
     terminal.set_speed(speeds.next().unwrap_or(0))?;
-    // What was typed before belongs to nobody.
+    // What was typed earlier was not meant for this dialogue.
     terminal.flush_input();
     if let Some(text) = plan.args.value(b'I') {
         terminal.write(&getty::unescape(text));
@@ -81,7 +81,7 @@ enum Answer {
     OtherSpeed,
 }
 
-/// Shows issue and prompt, and reads a line.
+/// Shows the issue and the prompt, and reads a line.
 fn ask(plan: &Plan, terminal: &mut Terminal, keys: &Keys) -> Result<Answer, Failure> {
     show_issue(plan, terminal);
     show_prompt(terminal);
@@ -125,7 +125,7 @@ fn show_issue(plan: &Plan, terminal: &Terminal) {
     if plan.args.has(b'i') {
         return;
     }
-    // What is wrong with it was told when getty began.
+    // Failures were reported when getty began.
     let Ok(text) = read_issue(issue_path(plan)) else {
         return;
     };
@@ -144,7 +144,7 @@ fn show_issue(plan: &Plan, terminal: &Terminal) {
     terminal.write(&issue::expand(&text, &facts));
 }
 
-/// What is wrong with the issue file. Many machines have none, and want none.
+/// What is wrong with the issue file. To have none is no mistake.
 pub fn issue_trouble(plan: &Plan) -> Option<Failure> {
     if plan.args.has(b'i') || plan.args.has(b'n') {
         return None;
@@ -178,7 +178,7 @@ fn show_prompt(terminal: &Terminal) {
     terminal.write(&[node, b" login: "].concat());
 }
 
-/// Takes the speed of the call from what the modem says, if it says so in time.
+/// Sets the speed that the message of the modem names, if it comes in time.
 fn listen_to_modem(terminal: &mut Terminal) -> Result<(), Failure> {
     let keys = Keys::until(Some(clock::boot_ns().saturating_add(MODEM_NS)));
     let mut said = Vec::new();
@@ -194,7 +194,7 @@ fn listen_to_modem(terminal: &mut Terminal) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Drops what comes in until the line is silent for a moment.
+/// Drops input until the line is silent for a moment.
 fn come_to_rest(terminal: &Terminal) -> Result<(), Failure> {
     for _ in 0..REST_TRIES_MAX {
         let quiet = Keys::until(Some(clock::boot_ns().saturating_add(REST_NS)));
@@ -215,7 +215,7 @@ fn wait_for_newline(keys: &Keys, terminal: &Terminal) -> Result<bool, Failure> {
     Ok(false)
 }
 
-/// The keyboard, up to a deadline.
+/// Reads the keyboard, until a deadline.
 struct Keys {
     deadline_ns: Option<u64>,
 }
@@ -231,8 +231,8 @@ impl Keys {
         Self::until((seconds > 0).then(|| clock::boot_ns().saturating_add(span)))
     }
 
-    /// The next byte. None: the line is hung up, or time is over. One byte at a
-    /// time, for what follows the name is for the login program.
+    /// Reads the next byte. `None`: the line was hung up, or the time is over. Reads one byte
+    /// at a time, because what follows the name is for the login program.
     fn next(&self, terminal: &Terminal) -> Result<Option<u8>, Failure> {
         loop {
             if !self.wait(terminal)? {
@@ -248,7 +248,7 @@ impl Keys {
         }
     }
 
-    /// Whether there is something to read before the deadline.
+    /// Waits for input. Returns whether there is some before the deadline.
     fn wait(&self, terminal: &Terminal) -> Result<bool, Failure> {
         loop {
             let left = self

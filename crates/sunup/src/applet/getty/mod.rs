@@ -1,14 +1,15 @@
-//! getty: takes a terminal line, asks for a login name, becomes the login program.
+//! getty: opens a terminal, asks for a login name, and becomes the login program.
 //!
-//! The order is that of busybox: a session of its own, the line opened and made
-//! its controlling terminal and standard input and output, a record in utmp, raw
-//! mode, issue and prompt, the name, cooked mode, `exec LOGIN -- NAME`. With -n
-//! nothing is asked and LOGIN gets `--` alone.
+//! The order is busybox's. getty starts a session of its own. It opens the line as its
+//! controlling terminal and as standard input and output. It writes a record to utmp, sets
+//! raw mode, shows issue and prompt, and reads the name. Then it sets cooked mode, and does
+//! `exec LOGIN -- NAME`. With -n it does not ask, and LOGIN gets only `--`.
 //!
-//! Signals have their default actions: a hang-up or SIGTERM ends it at any time.
-//! Exit code 0: the user hung up, typed `^C` or `^D`, or let -t pass. Exit code 1:
-//! something failed; it is told on the terminal, if that is open, and on the
-//! former standard error, and then getty waits so that no supervisor spins.
+//! Signals have their default actions: a hang-up or SIGTERM ends getty at any time. Exit
+//! code 0: the user hung up, typed `^C` or `^D`, or typed nothing in the time of -t. Exit
+//! code 1: something failed. getty reports that on the terminal, if that is open, and on
+//! the standard error that it was started with. Then it waits before it exits, so that its
+//! supervisor does not restart it all the time.
 
 mod dialogue;
 mod terminal;
@@ -51,10 +52,10 @@ const SPEC: Spec = Spec {
     usage_code: 1,
 };
 
-/// How long a failure is held back from the supervisor.
+/// How long getty waits after a failure, before it exits.
 const FAILURE_WAIT_S: i64 = 10;
 
-/// What failed: subject, attempt, reason.
+/// A failure in words: subject, attempt, reason.
 type Failure = String;
 
 fn failure(subject: &[u8], attempt: &str, reason: impl Display) -> Failure {
@@ -97,7 +98,7 @@ impl<'a> Plan<'a> {
         Ok(Self {
             args,
             operands: getty::operands(&args.operands)?,
-            // An argument of a process holds no NUL.
+            // Arguments hold no NUL, so this does not fail.
             login: CString::new(login).map_err(|e| e.to_string())?,
             timeout_s: getty::number(timeout)
                 .ok_or_else(|| format!("-t {}: not a number of seconds", timeout.escape_ascii()))?,
@@ -121,7 +122,7 @@ fn serve(plan: &Plan) -> Result<(), Failure> {
     }
 }
 
-/// Returns only when the login program cannot be started.
+/// Executes the login program. Returns only if that fails.
 fn become_login(plan: &Plan, name: Option<Vec<u8>>) -> Failure {
     let mut argv = vec![plan.login.clone(), c"--".to_owned()];
     argv.extend(name.and_then(|name| CString::new(name).ok()));
@@ -133,15 +134,15 @@ fn become_login(plan: &Plan, name: Option<Vec<u8>>) -> Failure {
     failure(plan.login.to_bytes(), "start", error)
 }
 
-/// Tells it on standard error, which may be the terminal by now, and on the one
-/// that getty was started with.
+/// Reports a failure on standard error, which may be the terminal now, and on the standard
+/// error that getty was started with.
 fn complain(failure: &str, former_stderr: Option<&OwnedFd>) {
     say::line("getty", failure);
     if let Some(former) = former_stderr
         && !same_file(former, rustix::stdio::stderr())
     {
         let text = say::message("getty", failure);
-        // Nobody is left to tell that it failed.
+        // If this fails, there is no place to report it.
         let _ = rustix::io::write(former, text.as_bytes());
     }
 }
@@ -153,7 +154,7 @@ fn same_file(a: impl AsFd, b: impl AsFd) -> bool {
     }
 }
 
-/// Waits; a signal ends it at once, for all have their default actions.
+/// Waits. A signal ends getty at once, because all have their default actions.
 fn wait() {
     let time = Timespec {
         tv_sec: FAILURE_WAIT_S,

@@ -1,4 +1,4 @@
-//! The line: who owns it, and how it is set.
+//! The terminal: its owner, its mode and its settings.
 
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -17,7 +17,7 @@ use rustix::termios::{
 use super::{Failure, failure};
 use crate::sys::line;
 
-/// Owner may read and write, the group (tty) may write: as write(1) and wall(1) need it.
+/// The owner may read and write. The group (tty) may write, for write(1) and wall(1).
 const MODE: u32 = 0o620;
 
 /// The terminal on standard input and output.
@@ -25,12 +25,12 @@ pub struct Terminal {
     line: BorrowedFd<'static>,
     path: Vec<u8>,
     attributes: Termios,
-    /// The byte that ended the name: a terminal that sends CR needs it mapped.
+    /// The byte that ended the name. If it is CR, the terminal must map CR to a newline.
     pub newline: u8,
 }
 
-/// Starts a session; one that is led already gives up its terminal, for only
-/// a session without one may take another.
+/// Starts a session. If getty leads one already, it gives up that session's terminal: only
+/// a session without a terminal can take another one.
 pub fn lead_session() -> Result<(), Failure> {
     let Err(error) = setsid() else { return Ok(()) };
     if !line::leads_session() {
@@ -40,15 +40,15 @@ pub fn lead_session() -> Result<(), Failure> {
     }
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     if let Ok(old) = rustix::fs::open("/dev/tty", flags, Mode::empty()) {
-        // If it fails, taking the new one will tell.
+        // If this fails, claiming the new terminal reports it.
         drop(line::give_up(old));
     }
     Ok(())
 }
 
 impl Terminal {
-    /// Opens the terminal, makes it the controlling one, and puts it on
-    /// standard input, output and error.
+    /// Opens the terminal, makes it the controlling terminal, and makes it standard input,
+    /// output and error.
     pub fn claim(tty: &[u8]) -> Result<Self, Failure> {
         let path = if tty == b"-" {
             adopt_stdin()?
@@ -72,23 +72,23 @@ impl Terminal {
         })
     }
 
-    /// Its descriptor.
+    /// The descriptor.
     pub fn line(&self) -> BorrowedFd<'static> {
         self.line
     }
 
-    /// Its path, as far as it is known.
+    /// The path, as far as it is known.
     pub fn path(&self) -> &[u8] {
         &self.path
     }
 
-    /// Its name without /dev/.
+    /// The name without /dev/.
     pub fn name(&self) -> &[u8] {
         self.path.strip_prefix(b"/dev/").unwrap_or(&self.path)
     }
 
-    /// Byte by byte, eight bits, nothing echoed or interpreted; only a line feed
-    /// goes out as CR LF. Stop bits and parity stay as they are.
+    /// Sets raw mode: input comes byte by byte, with eight bits, and nothing is echoed or
+    /// interpreted. Only a line feed is sent as CR LF. Stop bits and parity stay the same.
     pub fn make_raw(&mut self, options: &Parsed) -> Result<(), Failure> {
         let a = &mut self.attributes;
         a.control_modes -= ControlModes::CSIZE | ControlModes::CLOCAL | ControlModes::CRTSCTS;
@@ -96,7 +96,7 @@ impl Terminal {
         a.control_modes.set(ControlModes::CLOCAL, options.has(b'L'));
         a.control_modes
             .set(ControlModes::CRTSCTS, options.has(b'h'));
-        // Whoever set up the line as UTF-8 knows better than a default.
+        // Somebody may have set the line to UTF-8: that stays.
         a.input_modes &= InputModes::IUTF8;
         a.local_modes = LocalModes::empty();
         a.output_modes = OutputModes::OPOST | OutputModes::ONLCR;
@@ -116,12 +116,12 @@ impl Terminal {
         self.apply()
     }
 
-    /// The key that rubs out.
+    /// Sets the key that erases a character.
     pub fn set_erase_key(&mut self, key: u8) {
         self.attributes.special_codes[SpecialCodeIndex::VERASE] = key;
     }
 
-    /// Line by line, echoed, with the usual keys; and a new line.
+    /// Sets cooked mode: whole lines, echo, and the usual keys. Then begins a new line.
     pub fn make_cooked(&mut self) -> Result<(), Failure> {
         let a = &mut self.attributes;
         a.input_modes |= InputModes::IXON | InputModes::IXOFF;
@@ -146,18 +146,18 @@ impl Terminal {
 
     fn apply(&self) -> Result<(), Failure> {
         match tcsetattr(self.line, OptionalActions::Now, &self.attributes) {
-            // The line was hung up: reading will tell.
+            // The line was hung up: the next read finds that out.
             Ok(()) | Err(Errno::IO) => Ok(()),
             Err(error) => Err(failure(&self.path, "set it up", error)),
         }
     }
 
-    /// Forgets what came in so far.
+    /// Drops all input that has come so far.
     pub fn flush_input(&self) {
         let _ = tcflush(self.line, QueueSelector::IFlush);
     }
 
-    /// Shows bytes. A line that does not take them has hung up, and reading will tell.
+    /// Shows bytes. If the line takes none, it was hung up: the next read finds that out.
     pub fn write(&self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match rustix::io::write(self.line, bytes) {
@@ -169,27 +169,27 @@ impl Terminal {
     }
 }
 
-/// Opens the terminal on standard input, with owner and mode as for nobody's login.
+/// Opens the terminal as standard input. Sets owner and mode as if nobody were logged in.
 fn open(tty: &[u8]) -> Result<Vec<u8>, Failure> {
     let path = match tty {
         [b'/', ..] => tty.to_vec(),
         name => [b"/dev/", name].concat(),
     };
-    // Not to wait for the carrier, nor to get it as controlling terminal by chance.
+    // Do not wait for the carrier, and do not make it the controlling terminal yet.
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = Path::new(std::ffi::OsStr::from_bytes(&path));
     let fd = rustix::fs::open(file, flags, Mode::empty()).map_err(|e| failure(&path, "open", e))?;
     if !rustix::termios::isatty(&fd) {
         return Err(failure(&path, "open", "not a terminal"));
     }
-    // An ordinary user's own terminal stays the user's.
+    // An ordinary user may not do this, and stays the owner.
     let _ = rustix::fs::fchown(&fd, Some(Uid::ROOT), Some(Gid::ROOT));
     let _ = rustix::fs::fchmod(&fd, Mode::from_raw_mode(MODE));
     dup2_stdin(&fd).map_err(|e| failure(&path, "put it on standard input", e))?;
     Ok(path)
 }
 
-/// Takes the terminal that standard input already is; its path, or `-`.
+/// Takes the terminal that standard input already is. Returns its path, or `-`.
 fn adopt_stdin() -> Result<Vec<u8>, Failure> {
     let flags = rustix::fs::fcntl_getfl(stdin())
         .map_err(|e| failure(b"standard input", "look at it", e))?;

@@ -1,5 +1,5 @@
-//! The devices that are there already: /sys/dev/{block,char}/MAJOR:MINOR, each a
-//! link to the device's directory.
+//! The devices that exist already: each /sys/dev/{block,char}/MAJOR:MINOR is a link to the
+//! directory of a device.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -16,10 +16,10 @@ use rustix::io::Errno;
 use super::Voice;
 use crate::sys::file;
 
-/// A `uevent` file is at most a page.
+/// A `uevent` file has at most one page.
 const UEVENT_BYTES_MAX: usize = 4096;
 
-/// One device that was there when [`devices`] looked.
+/// A device that existed when [`devices`] looked.
 pub struct Present {
     kind: Kind,
     number: Number,
@@ -53,9 +53,9 @@ pub fn devices() -> io::Result<Vec<Present>> {
 }
 
 impl Present {
-    /// The event that made it, as far as sysfs tells; `None` if the device went
-    /// away meanwhile. Path and subsystem cost two more lookups: `variables` says
-    /// whether anybody needs them. A device that cannot be read is told.
+    /// The event of the device, as far as sysfs tells. `None`: the device went away
+    /// meanwhile. `variables`: whether a rule needs path and subsystem, which cost two more
+    /// lookups. If a device cannot be read, this is reported.
     pub fn event(&self, variables: bool, voice: Voice) -> Option<Uevent> {
         let mut event = Uevent::decode_lines(&self.read_uevent(voice)?);
         event.set(b"ACTION", b"add");
@@ -87,7 +87,7 @@ impl Present {
         match text {
             Ok(text) => Some(text),
             Err(e) => {
-                // The device may go away before and after its file is opened.
+                // The device may go away before its file is opened, or after.
                 let gone = [Errno::NOENT, Errno::NODEV].map(Errno::raw_os_error);
                 if e.raw_os_error().is_none_or(|e| !gone.contains(&e)) {
                     let kind = match self.kind {

@@ -1,4 +1,4 @@
-//! A rule's command: `sh -c`, in /dev, with the event in its environment.
+//! Runs the command of a rule by `sh -c`, in /dev, with the event in its environment.
 
 use std::ffi::CString;
 use std::io;
@@ -20,14 +20,14 @@ pub fn outcome(status: WaitStatus) -> String {
     }
 }
 
-/// A command and the variables that go on top of mdev's own environment.
+/// A command, and the variables that are added to mdev's own environment.
 pub struct Command {
     text: Vec<u8>,
     variables: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Command {
-    /// `node` is the name of the event's node, for `$MDEV`.
+    /// `node`: the name of the event's node, for `$MDEV`.
     pub fn new(text: &[u8], node: &[u8], event: &Uevent) -> Self {
         let mut variables = event.variables().to_vec();
         variables.retain(|(name, _)| name != b"MDEV");
@@ -38,12 +38,12 @@ impl Command {
         }
     }
 
-    /// Its text, for messages.
+    /// The text of the command, for messages.
     pub fn text(&self) -> String {
         self.text.escape_ascii().to_string()
     }
 
-    /// Starts it; whoever calls must reap it.
+    /// Starts the command. The caller must reap it.
     pub fn start(&self) -> io::Result<spawn::Pid> {
         let environment = self.environment()?;
         let argv = [c"sh".into(), c"-c".into(), CString::new(self.text.clone())?];
@@ -54,7 +54,7 @@ impl Command {
         })
     }
 
-    /// Runs it and waits for its end.
+    /// Runs the command and waits for its end.
     pub fn run(&self, voice: Voice) {
         let pid = match self.start() {
             Ok(pid) => pid,

@@ -1,10 +1,9 @@
-//! The daemon: one reader of the kernel's events, one command at a time.
+//! The daemon: it reads the kernel's events, and runs one command at a time.
 //!
-//! The socket is bound before the first look at all devices, so no device falls
-//! between the two. Nodes are made at once, in the order of events; commands
-//! queue and run one after the other, for a slow one must not keep nodes from
-//! being made. If the kernel had to drop events, all devices are looked at
-//! again.
+//! It binds the socket before it first looks at all devices, so that it misses none. It
+//! makes nodes at once, in the order of events. Commands wait in a queue and run one after
+//! another, so that a slow command does not delay nodes. If the kernel dropped events, the
+//! daemon looks at all devices again.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,10 +20,10 @@ use crate::sys::netlink::{Received, Uevents};
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::spawn::{self, Pid};
 
-/// Most commands that wait. With more, events stay in the socket's buffer.
+/// How many commands may wait. If there are more, events stay in the socket's buffer.
 const COMMANDS_MAX: usize = 1024;
 
-/// Most events that are read before signals are looked at again.
+/// How many events are read before the daemon looks at signals again.
 const BATCH: usize = 64;
 
 /// Binds the socket, looks at all devices, and serves.
@@ -73,12 +72,12 @@ struct Daemon {
     mdev: Mdev,
     socket: Uevents,
     signals: SignalFd,
-    /// The command that runs.
+    /// The running command.
     running: Option<Pid>,
     waiting: VecDeque<Command>,
-    /// Devices still to be looked at after events were lost.
+    /// Events were lost: the devices that the daemon still has to look at.
     rescan: VecDeque<Present>,
-    /// Whether the full queue was mentioned since it was last empty.
+    /// Whether the full queue was reported since it was last empty.
     full_said: bool,
 }
 
@@ -114,7 +113,7 @@ impl Daemon {
         }
     }
 
-    /// Waits for something and does it; the exit code at the end.
+    /// Waits for an event and handles it. Returns the exit code if the daemon is to end.
     fn turn(&mut self) -> Option<u8> {
         self.wait();
         while let Some(delivered) = self.signals.next() {
@@ -157,7 +156,7 @@ impl Daemon {
             tv_nsec: 0,
         };
         let timeout = (room && !self.rescan.is_empty()).then_some(&now);
-        // An interrupted wait looks at everything, as an ended one does.
+        // If a signal interrupted the wait, everything is looked at, too.
         let _ready = poll(&mut fds, timeout);
     }
 
@@ -165,7 +164,7 @@ impl Daemon {
         self.waiting.len() < COMMANDS_MAX
     }
 
-    /// Takes one event, or one device of a rescan; false if there is neither.
+    /// Handles one event, or one device of a rescan. False: there is neither.
     fn one_event(&mut self) -> io::Result<bool> {
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
         match self.socket.next(&mut buffer)? {
@@ -248,7 +247,7 @@ impl Daemon {
         }
     }
 
-    /// Takes every child that ended, also those of a program that became mdev.
+    /// Reaps every ended child, also those of the program that executed mdev.
     fn reap(&mut self) {
         loop {
             match wait(WaitOptions::NOHANG) {

@@ -1,18 +1,18 @@
 //! POSIX extended regular expressions on regex-lite.
 //!
-//! The two dialects differ where a backslash stands: within brackets it is an
-//! ordinary character in POSIX, and before a letter it has no meaning (glibc
-//! knows `\w \W \s \S \b \B`, which both share). Of several ways to match, POSIX
-//! takes the longest first alternative and regex-lite the first that fits; only
-//! what a group holds can differ, never whether a name matches.
+//! The two dialects differ in backslashes. In POSIX, a backslash within brackets is an
+//! ordinary character, and a backslash before a letter has no meaning (except glibc's
+//! `\w \W \s \S \b \B`, which regex-lite has, too). If an expression can match in several
+//! ways, POSIX takes the longest first alternative, and regex-lite the first that fits. So
+//! a group may hold something else, but the same names match.
 //!
-//! The matcher's memory is its program's times the number of its groups. The model
-//! bounds the former; of groups only those count that `%1` to `%9` can name.
+//! The matcher needs memory in proportion to its program and to the number of groups. The
+//! model limits the program. Only groups that `%1` to `%9` can name are kept as groups.
 
 use model::device::{Ere, Extent, GROUPS, Groups};
 
-/// One expression. Most names in real rules are literal up to some point: what
-/// does not start so is refused without running the matcher.
+/// One expression. In real rules, most expressions begin with literal text. A name that
+/// does not begin with it cannot match, so the matcher need not run.
 pub struct Regex {
     prefix: Vec<u8>,
     regex: Option<regex_lite::Regex>,
@@ -46,7 +46,7 @@ impl Ere for Regex {
             groups[0] = Some(text);
             return rest.is_empty().then_some(groups);
         };
-        // Device names and variables are ASCII; what is no text matches nothing.
+        // Device names and variables are ASCII. Bytes that are not UTF-8 match nothing.
         let found = regex.captures(std::str::from_utf8(text).ok()?)?;
         for (slot, group) in groups.iter_mut().zip(found.iter()) {
             *slot = group.map(|g| g.as_str().as_bytes());
@@ -62,8 +62,8 @@ fn build(pattern: &str) -> Result<regex_lite::Regex, String> {
         .map_err(|e| e.to_string())
 }
 
-/// What every match must start with: the text before the first special
-/// character, less the one that a repetition would make optional.
+/// The text that every match must begin with: all before the first special character,
+/// without the last character if a repetition follows, which may make it optional.
 fn literal_prefix(ere: &str) -> &str {
     if ere.contains('|') {
         return "";
@@ -80,7 +80,7 @@ fn literal_prefix(ere: &str) -> &str {
     before
 }
 
-/// POSIX ERE to regex-lite's dialect.
+/// Translates a POSIX ERE into regex-lite's dialect.
 fn translate(ere: &str) -> String {
     let mut out = String::new();
     let mut rest = ere.chars();
@@ -104,7 +104,7 @@ fn translate(ere: &str) -> String {
     out
 }
 
-/// Copies a bracket expression, whose opening `[` is read, up to its end.
+/// Copies the rest of a bracket expression. Its `[` has been read already.
 fn bracket<'t>(mut rest: std::str::Chars<'t>, out: &mut String) -> std::str::Chars<'t> {
     out.push('[');
     if let Some(tail) = rest.as_str().strip_prefix('^') {

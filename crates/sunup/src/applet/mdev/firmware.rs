@@ -1,5 +1,5 @@
-//! Firmware for drivers that ask user space: the file goes through the
-//! `loading` and `data` files of the request's directory in sysfs
+//! Firmware for drivers that ask user space for it. mdev copies the file to the kernel
+//! through the files `loading` and `data` in the request's directory in sysfs
 //! (Documentation/driver-api/firmware/fallback-mechanisms.rst of Linux).
 
 use std::ffi::OsStr;
@@ -14,10 +14,10 @@ use rustix::fs::OFlags;
 use super::Voice;
 use crate::sys::file;
 
-/// A longer file is no firmware.
+/// A longer file cannot be firmware.
 const FIRMWARE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Gives the kernel /lib/firmware/`name`, or tells it that there is no such file:
+/// Gives /lib/firmware/`name` to the kernel. If there is no such file, tells the kernel so:
 /// otherwise the driver would wait for a minute.
 pub fn load(event: &Uevent, name: &[u8], voice: Voice) {
     let Some(request) = event.get(b"DEVPATH").and_then(inside_dev) else {

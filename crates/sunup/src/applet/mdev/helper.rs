@@ -1,14 +1,12 @@
-//! One event from the environment: mdev as the kernel's hotplug helper
-//! (/proc/sys/kernel/hotplug).
+//! mdev as the kernel's hotplug helper (/proc/sys/kernel/hotplug): it handles one event,
+//! which is in the environment.
 //!
-//! The kernel starts helpers side by side, one for each event. Where the file
-//! /dev/mdev.seq exists it holds the number (SEQNUM) of the event whose turn it
-//! is, and a helper waits for its turn, for 2 s at most. Where /dev/mdev.log
-//! exists, messages go there.
+//! The kernel starts one helper for each event, many at the same time. If the file
+//! /dev/mdev.seq exists, it holds the number (SEQNUM) of the event whose turn it is. A
+//! helper waits for its turn, for 2 s at most. If /dev/mdev.log exists, messages go there.
 //!
-//! The kernel tells MAJOR, MINOR and SUBSYSTEM. A script that calls mdev, as one can
-//! with busybox's, may leave them out: they are read from the device's directory in
-//! sysfs then.
+//! The kernel gives MAJOR, MINOR and SUBSYSTEM. A script that calls mdev may leave them out,
+//! as with busybox. Then mdev reads them from the directory of the device in sysfs.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -25,10 +23,10 @@ use rustix::fs::{OFlags, inotify};
 use super::{Mdev, SPEC, Voice, usage_error};
 use crate::sys::{clock, file};
 
-/// How long a helper waits for the events before its own.
+/// How long a helper waits for earlier events.
 const WAIT_NS_MAX: u64 = 2_000_000_000;
 
-/// A device's `dev` file holds `MAJOR:MINOR` and a newline.
+/// The file `dev` of a device holds `MAJOR:MINOR` and a newline.
 const NUMBER_BYTES_MAX: usize = 32;
 
 const SEQUENCE: &str = "mdev.seq";
@@ -64,7 +62,7 @@ pub fn run(voice: Voice) -> u8 {
     0
 }
 
-/// Adds what the event does not say and the device's directory does.
+/// Adds what the event lacks, from the directory of the device.
 fn complete(event: &mut Uevent, directory: &Path) {
     if event.number().is_none()
         && let Ok(text) = file::open(&directory.join("dev"), OFlags::RDONLY)
@@ -82,7 +80,7 @@ fn complete(event: &mut Uevent, directory: &Path) {
     }
 }
 
-/// A file of /dev that is used if it is there.
+/// Opens a file of /dev that is used only if it exists.
 fn open(name: &str, flags: OFlags, voice: Voice) -> Option<File> {
     match file::open(Path::new(name), flags) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
@@ -93,25 +91,25 @@ fn open(name: &str, flags: OFlags, voice: Voice) -> Option<File> {
     }
 }
 
-/// This event's turn, to be passed on when it is handled.
+/// The turn of this event. After the event, the turn goes to the next one.
 struct Turn {
     file: File,
     number: u32,
 }
 
 impl Turn {
-    /// Waits until all events before `number` are handled. `None` if nobody
-    /// counts, or a later event is being handled already.
+    /// Waits until all events before `number` are handled. `None`: events are not counted,
+    /// or a later event has its turn already.
     fn wait(number: u32, voice: Voice) -> Option<Self> {
         let file = open(SEQUENCE, OFlags::RDWR, voice)?;
         let turn = Self { file, number };
         let end = clock::boot_ns().saturating_add(WAIT_NS_MAX);
-        // Watch first, then look: a change between the two is not lost.
+        // Watch first, then look. So no change is missed.
         let watch = inotify::init(inotify::CreateFlags::CLOEXEC).ok()?;
         inotify::add_watch(&watch, SEQUENCE, inotify::WatchFlags::MODIFY).ok()?;
         loop {
             match turn.current() {
-                // A fresh file: counting starts here.
+                // The file is new: begin to count with this event.
                 Ok(None) => {
                     return turn.write(number, voice).then_some(turn);
                 }
@@ -135,7 +133,7 @@ impl Turn {
         }
     }
 
-    /// The number in the file; `None` if it is empty.
+    /// The number in the file. `None`: the file is empty.
     fn current(&self) -> io::Result<Option<u32>> {
         let mut text = [0; 16];
         let bytes = self.file.read_at(&mut text, 0)?;
@@ -143,9 +141,9 @@ impl Turn {
         Ok(decimal(text))
     }
 
-    /// Whether it could be written; if not, that is said.
+    /// Writes a number. Returns whether it could; reports if it could not.
     fn write(&self, number: u32, voice: Voice) -> bool {
-        // Numbers only grow, so nothing of the old text remains.
+        // The numbers grow, so the new text covers all of the old one.
         let written = self.file.write_all_at(number.to_string().as_bytes(), 0);
         written
             .inspect_err(|e| voice.say(format_args!("{SEQUENCE}: write: {e}")))

@@ -1,18 +1,18 @@
 //! mdev: makes and removes device nodes in /dev by the rules of /etc/mdev.conf.
 //!
 //! - `mdev -s` looks at all devices in /sys/dev once.
-//! - `mdev -d` listens for the kernel's events, looks at all devices, and then
-//!   goes to the background; `-f` stays in the foreground, for a supervisor. HUP
-//!   reads the rules again, TERM and INT end it.
-//! - without either it is the kernel's hotplug helper: the event is in the
+//! - `mdev -d` listens for the kernel's events, looks at all devices, and then goes to the
+//!   background. With `-f` it stays in the foreground, for a supervisor. On HUP it reads
+//!   the rules again; TERM and INT end it.
+//! - Without these options it is the kernel's hotplug helper: the event is in the
 //!   environment.
 //!
 //! Files: /etc/mdev.conf, /etc/passwd, /etc/group, /dev/mdev.seq, /dev/mdev.log,
-//! /lib/firmware. Exit code: 0; 1 for a usage error or if it cannot work at all. A node
-//! that cannot be made, and a command that fails, do not change it: an
-//! incomplete /dev must not stop a boot.
+//! /lib/firmware. Exit code: 0, or 1 for a usage error or if mdev cannot work at all. The
+//! exit code is also 0 if a node cannot be made or a command fails, because an incomplete
+//! /dev must not stop a boot.
 //!
-//! [`model::device`] decides what is to be done; here it is done.
+//! [`model::device`] decides what to do; this module does it.
 
 mod coldplug;
 mod command;
@@ -62,7 +62,7 @@ const SPEC: Spec = Spec {
 };
 
 const CONF: &str = "/etc/mdev.conf";
-/// A longer file is cut here, between two lines, which is said.
+/// A longer file is cut before this size, between two lines, and that is reported.
 const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 fn run(call: &Call) -> u8 {
@@ -88,7 +88,7 @@ fn run(call: &Call) -> u8 {
     }
 }
 
-/// What every way of working has in common.
+/// What all modes have in common.
 struct Mdev {
     rules: Rules<Regex>,
     /// The device that holds the root directory.
@@ -128,7 +128,7 @@ impl Mdev {
         0
     }
 
-    /// Does what the rules want about an event; what to do with a command is the caller's.
+    /// Does what the rules say about an event. The caller decides how a command is run.
     fn handle(&self, event: &Uevent, mut run: impl FnMut(Command)) {
         let mut node_made = true;
         for op in self.rules.plan(event, self.root) {
@@ -145,7 +145,7 @@ impl Mdev {
     }
 }
 
-/// Reads the rules; without a file there are none, and that is no mistake.
+/// Reads the rules. Without a file there are none; that is not reported.
 fn load_rules(voice: Voice) -> Rules<Regex> {
     let (rules, mut mistakes) = mdev_conf::decode(&read(CONF, voice));
     let users = read("/etc/passwd", voice);
@@ -174,7 +174,7 @@ fn load_rules(voice: Voice) -> Rules<Regex> {
     rules
 }
 
-/// A file, as far as it can be read; what is missing is empty.
+/// Reads a file, as far as that is possible. A missing file is as an empty one.
 fn read(path: &str, voice: Voice) -> Vec<u8> {
     match file::read_lines(Path::new(path), FILE_BYTES_MAX) {
         Ok((text, is_cut)) => {
@@ -202,11 +202,11 @@ struct Voice {
 }
 
 impl Voice {
-    /// Something went wrong, or is worth knowing.
+    /// Reports a failure, or something that is good to know.
     fn say(self, what: impl Display) {
         say::line(SPEC.name, &what);
         if self.syslog {
-            // Facility daemon, level notice. Without a log there is nobody to tell.
+            // Facility daemon, level notice. Without a system log, the message is lost.
             let record = say::plain(&format!("<29>mdev: {what}"));
             let _unheard = UnixDatagram::unbound().and_then(|socket| {
                 socket.set_nonblocking(true)?;
@@ -215,7 +215,7 @@ impl Voice {
         }
     }
 
-    /// Something was done; only `-v` tells.
+    /// Reports what mdev did, if `-v` was given.
     fn detail(self, what: impl Display) {
         if self.details {
             self.say(what);

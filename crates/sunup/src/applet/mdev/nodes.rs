@@ -1,4 +1,4 @@
-//! Nodes and links, made and removed. Paths are relative to /dev, the current directory.
+//! Makes and removes nodes and links. Paths are relative to /dev, the current directory.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -14,13 +14,13 @@ use rustix::io::Errno;
 
 use super::Voice;
 
-/// What the kernel says of a user or group that this user namespace has no number for.
+/// The kernel shows this for a user or group that has no number in this user namespace.
 const UNMAPPED: u32 = 65534;
 
-/// What was tried and why it failed.
+/// What mdev tried to do, and why it failed.
 type Failure = (&'static str, Errno);
 
-/// Does one operation on a node or link; says so if it fails, or with `-v`.
+/// Does one operation on a node or link. Reports it if it fails, or with `-v`.
 pub fn apply(op: &Op, voice: Voice) -> bool {
     let (path, done) = match op {
         Op::Node {
@@ -40,9 +40,8 @@ pub fn apply(op: &Op, voice: Voice) -> bool {
     done.is_ok()
 }
 
-/// A device node with its owner and mode. What the kernel, or an earlier run,
-/// made is only corrected, and only where it differs; that goes through links
-/// like ptmx -> pts/ptmx.
+/// Makes a device node with its owner and mode. If the kernel or an earlier run made it,
+/// only corrects what differs. That follows links such as ptmx -> pts/ptmx.
 fn node(path: &[u8], device: Device, access: Access) -> Result<&'static str, Failure> {
     match stat(path) {
         Ok(st) if is(&st, device) => correct(path, &st, access),
@@ -61,7 +60,7 @@ fn correct(path: &[u8], st: &Stat, access: Access) -> Result<&'static str, Failu
         let (user, group) = (Uid::from_raw(access.user), Gid::from_raw(access.group));
         match chownat(CWD, path, Some(user), Some(group), AtFlags::empty()) {
             Ok(()) => done = "corrected",
-            // A container's host has lent it.
+            // The node is from the host of this container.
             Err(Errno::PERM) if (st.st_uid, st.st_gid) == (UNMAPPED, UNMAPPED) => {
                 return Ok("belongs to another user namespace; left as it is");
             }
@@ -82,7 +81,7 @@ fn make(path: &[u8], device: Device, access: Access) -> Result<(), Failure> {
         Kind::Char => FileType::CharacterDevice,
     };
     let number = makedev(device.number.major, device.number.minor);
-    // Nobody but the owner may open it before it has the right owner.
+    // Until the node has the right owner, only the present owner may open it.
     let mode = Mode::from_raw_mode(access.mode & 0o600);
     let make = || mknodat(CWD, path, kind, mode, number);
     match make() {
@@ -99,8 +98,8 @@ fn make(path: &[u8], device: Device, access: Access) -> Result<(), Failure> {
     .map_err(|e| ("create", e))
 }
 
-/// Makes room for a node: another device's node, a link to elsewhere or a file
-/// that somebody wrote before there was a device. A directory stays.
+/// Removes what has the name of a node: the node of another device, a link to something
+/// else, or a file that somebody wrote before the device came. A directory stays.
 fn clear(path: &[u8]) -> Result<(), Failure> {
     unlink(path).map_err(|e| ("remove what is in its place", e))
 }
@@ -113,7 +112,7 @@ fn make_parents(path: &[u8]) -> Result<(), Failure> {
     })
 }
 
-/// A symbolic link, put in place of an older link or a device node in one step.
+/// Makes a symbolic link. It replaces an older link or a device node in one step.
 fn link(path: &[u8], target: &[u8]) -> Result<&'static str, Failure> {
     match lstat(path).map(|st| FileType::from_raw_mode(st.st_mode)) {
         Err(Errno::NOENT) | Ok(FileType::BlockDevice | FileType::CharacterDevice) => {}
@@ -143,7 +142,7 @@ fn link(path: &[u8], target: &[u8]) -> Result<&'static str, Failure> {
     Ok("linked")
 }
 
-/// Removes a link or the device's node; what has become another's stays.
+/// Removes a link or the node of the device. The node of another device stays.
 fn remove(path: &[u8], device: Device) -> Result<&'static str, Failure> {
     match lstat(path) {
         Ok(st) if is(&st, device) || FileType::from_raw_mode(st.st_mode) == FileType::Symlink => {

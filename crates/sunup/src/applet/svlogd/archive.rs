@@ -1,6 +1,6 @@
-//! What becomes of rotated logs: they are made safe, processed, and removed when
-//! there are too many. None of it stops the service, but for a processor that works:
-//! it is waited for, up to a minute, before a log goes unprocessed.
+//! What happens to rotated logs: svlogd makes them safe, has them processed, and removes
+//! the oldest when there are too many. Only one of these can make the service wait: while
+//! a processor works, svlogd waits up to a minute before it removes an unprocessed log.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use super::syncer::{Synced, Syncer};
 use super::voice::Voice;
 use crate::sys::{clock, spawn};
 
-/// What works on a rotated log may hold the next one up for so long.
+/// How long the work on one rotated log may delay the next rotation.
 const HOLD_MAX_NS: u64 = 60_000_000_000;
 
 /// The old logs of a directory.
@@ -26,7 +26,7 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Knows of none yet.
+    /// Without any logs yet.
     pub fn new(voice: Voice) -> Self {
         Self {
             voice,
@@ -36,7 +36,7 @@ impl Archive {
         }
     }
 
-    /// Prepares the directory, and takes up what waits in it for a processor.
+    /// Prepares the directory. Logs in it that are not processed yet join the queue.
     pub fn open(&mut self, store: &mut Store, config: &Config) -> io::Result<()> {
         if let Some(leftover) = store.start(self.processor.running())? {
             let name = leftover.as_str();
@@ -55,12 +55,12 @@ impl Archive {
         Ok(())
     }
 
-    /// The directory is not open: nothing waits.
+    /// Empties the queue, because the directory is not open.
     pub fn clear(&mut self) {
         self.processor.load(Vec::new());
     }
 
-    /// Takes a log that was just rotated, and removes another one if it is one too many.
+    /// Takes a log that was just rotated. If that is one too many, removes the oldest.
     pub fn push(&mut self, log: OldLog, store: &Store, config: &Config) {
         self.shelf.put(log);
         self.syncer.push(log);
@@ -74,7 +74,7 @@ impl Archive {
         }
     }
 
-    /// Frees space on a full disk, as far as `N` allows; whether it could.
+    /// Frees space on a full disk, as far as `N` allows. Returns whether it could.
     pub fn make_room(&mut self, store: &Store, config: &Config) -> bool {
         let Some(keep) = config.keep_min else {
             return false;
@@ -118,8 +118,8 @@ impl Archive {
         true
     }
 
-    /// Whether the next rotation should wait, because one more log would push an
-    /// unprocessed one out. What fails or hangs is not waited for.
+    /// Whether the next rotation should wait, because with one more log an unprocessed one
+    /// would be removed. svlogd does not wait for a processor that fails or hangs.
     pub fn holds(&self, config: &Config) -> bool {
         let waiting = (self.processor.waiting() + self.syncer.waiting()) as u64;
         let hangs = self.hold_end().is_some_and(|end| clock::boot_ns() >= end);
@@ -130,14 +130,14 @@ impl Archive {
             && !hangs
     }
 
-    /// When waiting ends at the latest.
+    /// When the wait ends at the latest.
     pub fn hold_end(&self) -> Option<u64> {
         let since = [self.processor.since(), self.syncer.since()];
         let first = since.into_iter().flatten().min()?;
         Some(first.saturating_add(HOLD_MAX_NS))
     }
 
-    /// Starts what is to be started.
+    /// Starts the children that are due.
     pub fn advance(&mut self, store: &mut Store, config: &Config, ending: bool) {
         let synced = self.syncer.advance(store, &self.voice);
         self.settle(synced, store, config);
@@ -150,7 +150,7 @@ impl Archive {
         }
     }
 
-    /// Logs that are safe now are finished, or wait for the processor.
+    /// Finishes logs that are safe now, or queues them for the processor.
     fn settle(&mut self, synced: Vec<Synced>, store: &Store, config: &Config) {
         for Synced { log, is_safe } in synced {
             if config.processor.is_some() {
@@ -161,7 +161,7 @@ impl Archive {
         }
     }
 
-    /// Takes the end of a child; says whether it was one of these.
+    /// Takes the end of a child. Returns whether the child was one of these.
     pub fn reaped(
         &mut self,
         pid: spawn::Pid,
@@ -213,7 +213,7 @@ impl Archive {
         self.processor.deadline().filter(|_| !idle)
     }
 
-    /// Whether nothing is left to be done at the end.
+    /// Whether svlogd has nothing left to do here before it ends.
     pub fn is_idle(&self) -> bool {
         self.syncer.waiting() == 0 && self.processor.is_idle(true)
     }
@@ -223,7 +223,7 @@ impl Archive {
         self.processor.abandon();
     }
 
-    /// Before the directory is closed: makes all logs safe, however long it takes.
+    /// Makes all logs safe before the directory is closed, however long it takes.
     pub fn close(&mut self, store: &Store, config: &Config) {
         let synced = self.syncer.finish(store.dir(), &self.voice);
         self.settle(synced, store, config);

@@ -1,9 +1,9 @@
 //! `current`: the file that grows, or what stands in its place.
 //!
-//! A link is followed only to a pipe, a socket or a terminal, as in a container
-//! where `current` leads to /dev/stdout: what is written there is gone, so there is
-//! nothing to rotate, to sync or to mark. A file is never reached through a link:
-//! who may write to the directory could have root append to any file.
+//! svlogd follows a link only to a pipe, a socket or a terminal, for example in a container
+//! where `current` leads to /dev/stdout. These pass the bytes on, so there is nothing to
+//! rotate, to sync or to mark. svlogd never follows a link to a file: otherwise anybody who
+//! may write to the directory could make root append to any file.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,7 +17,7 @@ use crate::outlet::Outlet;
 
 /// Mode of `current` while it is written.
 pub const LIVE: Mode = Mode::from_raw_mode(0o644);
-/// The devices null and full: besides terminals, the only ones that are written to.
+/// The devices null and full. Besides terminals, svlogd writes to no other devices.
 const HARMLESS: [(u32, u32); 2] = [(1, 3), (1, 7)];
 
 const FLAGS: OFlags = OFlags::WRONLY
@@ -30,15 +30,15 @@ const FLAGS: OFlags = OFlags::WRONLY
 pub enum Current {
     /// A file, which is rotated.
     File(OwnedFd),
-    /// What passes bytes on.
+    /// A pipe, a socket or a terminal, which passes bytes on.
     Stream(Outlet),
 }
 
 impl Current {
-    /// Opens what is there; where there is nothing, a file is made.
+    /// Opens `current`. If it does not exist, makes a file.
     ///
     /// # Errors
-    /// It cannot be used. `ENXIO`: a pipe that nobody reads, perhaps later.
+    /// It cannot be used. `ENXIO`: it is a pipe, and nobody reads it yet.
     pub fn open(dir: BorrowedFd) -> io::Result<Self> {
         match look(dir, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(found) if kind(&found) == FileType::Symlink => follow(dir),
@@ -50,7 +50,7 @@ impl Current {
                 let file = openat(dir, "current", flags, LIVE)?;
                 match kind(&fstat(&file)?) {
                     FileType::RegularFile => Ok(Self::File(file)),
-                    // It has changed between the two looks.
+                    // Somebody replaced it between the two looks.
                     _ => Err(not_a_file()),
                 }
             }
@@ -61,7 +61,8 @@ impl Current {
 
 fn follow(dir: BorrowedFd) -> io::Result<Current> {
     let found = look(dir, AtFlags::empty())?;
-    // Ours need not be opened: a socket cannot, and a pipe that root made may be closed to us.
+    // Our own streams are open already. A socket cannot be opened again, and we may have no
+    // right to open a pipe that root made.
     for own in [stdout(), stderr()] {
         let same = |stat: Stat| (stat.st_dev, stat.st_ino) == (found.st_dev, found.st_ino);
         if fstat(own).is_ok_and(same) {

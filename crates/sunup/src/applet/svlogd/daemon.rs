@@ -14,14 +14,14 @@ use crate::say;
 use crate::sys::clock;
 use crate::sys::signal::{self, SIGALRM, SIGCHLD, SIGHUP, SIGTERM, SignalFd};
 
-/// Input is read in pieces of at least this size: as much as a pipe holds.
+/// A read asks for at least this much: it is what a pipe holds.
 const READ_BYTES: usize = 64 * 1024;
 
-/// What of standard input is still to be read.
+/// How much of standard input svlogd still has to read.
 enum Input {
     /// All of it.
     Open,
-    /// So many bytes, which were there when TERM came.
+    /// These bytes, which were in the pipe when TERM came.
     Draining(usize),
     /// Nothing.
     Ended,
@@ -34,7 +34,7 @@ struct Daemon<'a> {
     input: Input,
     framer: Framer,
     buffer: Vec<u8>,
-    /// Bytes of a line that has not ended, at the start of the buffer.
+    /// How many bytes of an unfinished line are at the start of the buffer.
     filled: usize,
     /// When the first of them arrived.
     filled_since: Option<Tai64n>,
@@ -44,7 +44,7 @@ struct Daemon<'a> {
 
 /// Runs svlogd; the result is the exit code.
 pub fn run<'p>(settings: &Settings, paths: impl Iterator<Item = &'p Path>) -> u8 {
-    // A signal that the parent ignored would never arrive.
+    // If the parent ignored a signal, we would never get it.
     signal::reset_all();
     signal::ignore_pipe();
     let signals = match SignalFd::new(&[SIGTERM, SIGHUP, SIGALRM, SIGCHLD]) {
@@ -60,7 +60,7 @@ pub fn run<'p>(settings: &Settings, paths: impl Iterator<Item = &'p Path>) -> u8
         signals,
         input: Input::Open,
         framer: Framer::new(settings.line_max),
-        // The unfinished line fits besides what is read, and its newline.
+        // Room for the unfinished line, for one read, and for a last newline.
         buffer: vec![0; settings.buffer.max(READ_BYTES) + settings.line_max + 1],
         filled: 0,
         filled_since: None,
@@ -98,13 +98,13 @@ impl Daemon<'_> {
         }
     }
 
-    /// Waits for an event and handles what there is.
+    /// Waits for an event and handles all that has come.
     fn turn(&mut self) {
         let ending = self.ending();
         for log in &mut self.logs {
             log.tick(ending);
         }
-        // The tick may have finished what was to be waited for.
+        // The tick may have finished the last work.
         if self.is_done() {
             return;
         }
@@ -120,7 +120,7 @@ impl Daemon<'_> {
             && !self.is_held()
             && !signalled
         {
-            // Somebody else took the rest.
+            // Another reader of the pipe took the rest.
             self.end_input();
         }
     }
@@ -129,8 +129,8 @@ impl Daemon<'_> {
         self.logs.iter().any(Log::holds)
     }
 
-    /// Sleeps until an event; says whether there is input, and signals. What was
-    /// blocked is tried again with any event.
+    /// Sleeps until an event. Returns whether there is input, and whether there are signals.
+    /// After any event, blocked writes are tried again.
     fn wait(&self) -> (bool, bool) {
         let reads = !matches!(self.input, Input::Ended) && !self.is_held();
         let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
@@ -170,7 +170,8 @@ impl Daemon<'_> {
         }
     }
 
-    /// Ends after what is in the pipe; a second time, without the processors.
+    /// TERM: reads what is in the pipe, and then ends. A second TERM: does not wait for
+    /// processors.
     fn terminate(&mut self) {
         if self.ending() {
             self.abandoned = true;
@@ -198,7 +199,7 @@ impl Daemon<'_> {
             Input::Draining(left) => self.filled.saturating_add(left),
             Input::Ended => return,
         };
-        // The last byte is for the newline at the end of input.
+        // Keeps one byte for a newline at the end of input.
         let end = wanted.min(self.buffer.len() - 1);
         let Some(space) = self.buffer.get_mut(self.filled..end) else {
             return self.end_input();
@@ -228,7 +229,7 @@ impl Daemon<'_> {
         }
     }
 
-    /// Nothing more will be read: a line without its newline gets one.
+    /// Stops reading. If the last line has no newline, adds one.
     fn end_input(&mut self) {
         if matches!(self.input, Input::Ended) {
             return;
@@ -243,7 +244,7 @@ impl Daemon<'_> {
         }
     }
 
-    /// Gives the logs what is ready, and moves the rest to the buffer's start.
+    /// Gives complete lines to the logs, and moves the rest to the start of the buffer.
     fn pass_on(&mut self) {
         let now = clock::wall();
         let ready = self

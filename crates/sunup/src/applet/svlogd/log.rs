@@ -1,4 +1,4 @@
-//! One log directory: its config, and what lines become. `writer` puts the result
+//! One log directory: its config, and how lines are rendered. `writer` puts the result
 //! into files.
 
 use std::io;
@@ -26,7 +26,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 pub struct Log {
     voice: Voice,
     writer: Writer,
-    /// `None` for lines that are written as they come.
+    /// `None` if lines are written as they come.
     render: Option<Render>,
 }
 
@@ -41,8 +41,8 @@ impl Log {
         }
     }
 
-    /// Opens the directory, again after [`Log::close`]; a failure is reported
-    /// and leaves it closed.
+    /// Opens the directory, also again after [`Log::close`]. If that fails, reports it, and
+    /// the directory stays closed.
     pub fn open(&mut self, settings: &Settings) {
         if let Err(e) = self.try_open(settings) {
             self.voice
@@ -77,7 +77,7 @@ impl Log {
             ));
         }
         if personality::is_busybox() {
-            // There p, u and U mean nothing.
+            // busybox knows no p, u and U.
             return Config {
                 prefix: Vec::new(),
                 remote: None,
@@ -93,7 +93,7 @@ impl Log {
         self.writer.is_open()
     }
 
-    /// Takes a block of lines. `continues`: it begins inside a line. The first
+    /// Takes a block of lines. `continues`: the block begins inside a line. The first
     /// line arrived at `first`, the others at `time`.
     pub fn take(&mut self, block: &[u8], continues: bool, first: Tai64n, time: Tai64n) {
         if !self.writer.is_open() {
@@ -123,12 +123,12 @@ impl Log {
         self.writer.force_rotation();
     }
 
-    /// Does what time has brought.
+    /// Does what is due by time.
     pub fn tick(&mut self, ending: bool) {
         self.writer.tick(ending);
     }
 
-    /// Takes the end of a child; says whether it was this log's.
+    /// Takes the end of a child. Returns whether the child was this log's.
     pub fn reaped(&mut self, pid: spawn::Pid, status: WaitStatus, ending: bool) -> bool {
         self.writer.reaped(pid, status, ending)
     }
@@ -138,17 +138,17 @@ impl Log {
         self.writer.deadline(ending)
     }
 
-    /// What must have room for [`Log::tick`] to go on.
+    /// The descriptor that must have room before [`Log::tick`] can go on.
     pub fn blocked_on(&self) -> Option<BorrowedFd<'_>> {
         self.writer.blocked_on()
     }
 
-    /// Whether svlogd must not read on.
+    /// Whether svlogd must stop reading for now.
     pub fn holds(&self) -> bool {
         self.writer.holds()
     }
 
-    /// Whether nothing is left to be done at the end.
+    /// Whether svlogd has nothing left to do here before it ends.
     pub fn is_idle(&self) -> bool {
         self.writer.is_idle()
     }
@@ -158,12 +158,12 @@ impl Log {
         self.writer.abandon();
     }
 
-    /// Writes what it can, marks `current` as whole, and unlocks.
+    /// Writes what can be written, marks `current` as whole, and unlocks the directory.
     pub fn close(&mut self) {
         self.writer.close();
     }
 
-    /// Closes for good, and says what is lost.
+    /// Closes the log for good, and reports what is lost.
     pub fn finish(&mut self) {
         self.writer.finish();
     }

@@ -1,20 +1,21 @@
 //! svlogd: writes what a service says into logs that it rotates.
 //!
-//! Standard input goes, line by line, into each log directory: `current` grows,
-//! and is rotated by size, by age, or on ALRM into `@LABEL.u`, which becomes
-//! `@LABEL.s` when it is safe on the disk and, with a processor, processed. `config` in the
-//! directory says how. HUP reopens all directories, TERM ends after what is in
-//! the pipe. Exit: 0 at the end of input or TERM, 111 (as busybox, 1) on a wrong
-//! call or when no log directory can be used.
+//! svlogd copies each line of standard input into each log directory. There the line is
+//! added to `current`. By size, by age, or on ALRM, `current` is rotated: it becomes
+//! `@LABEL.u`. Once that is safe on the disk (and processed, if there is a processor), it
+//! becomes `@LABEL.s`. The file `config` in the directory holds the settings. On HUP svlogd
+//! reopens all directories. On TERM it reads what is in the pipe, and ends. Exit: 0 at the
+//! end of input or on TERM; 111 (as busybox: 1) on a wrong call, or if no log directory can
+//! be used.
 //!
-//! `current` has mode 0644 while it is written and 0744 once it was closed
-//! cleanly; one found otherwise was left by a crash and is set aside as `.u`.
+//! `current` has mode 0644 while svlogd writes it, and 0744 after svlogd has closed it. If
+//! svlogd finds another mode, a crash left the file, and svlogd renames it to `.u`.
 //!
-//! The parts, each of which uses only those behind it: `daemon` waits for events and
-//! reads; `log` is one directory; `render` is what becomes of a line, `remote` sends
-//! it by UDP; `writer` puts the result into `current`; `archive` are rotated logs, which
-//! `syncer` makes safe and `processor` feeds to a command; `store` are the files, and
-//! `current` what stands in that place; `voice` speaks.
+//! The parts; each uses only those after it. `daemon` waits for events and reads input.
+//! `log` is one directory. `render` decides about a line and formats it, and `remote` sends
+//! it by UDP. `writer` puts the result into `current`. `archive` keeps rotated logs:
+//! `syncer` makes them safe, and `processor` gives them to a command. `store` is the files
+//! of a directory, and `current` the one that grows. `voice` prints messages.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -71,7 +72,7 @@ fn fatal() -> u8 {
 
 const LINE_MAX_DEFAULT: usize = 1000;
 const BUFFER_DEFAULT: usize = 1024;
-/// Lines are judged by at most so many bytes, and read by at most so many at once.
+/// The largest value of `-l` (bytes of a line that count) and of `-b` (bytes of one read).
 const SIZE_OPTION_MAX: usize = 16 * 1024 * 1024;
 
 /// The command line, understood.

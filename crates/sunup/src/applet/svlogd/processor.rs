@@ -1,10 +1,10 @@
-//! Rotated logs through a shell command, one after another, in the background.
+//! Runs a shell command on rotated logs, one after another, in the background.
 //!
-//! The command reads `@LABEL.u` on 0 and writes `@LABEL.t` on 1; it may read
-//! what its last successful run left on 4 (`state`) and leave something on 5
-//! (`newstate`). When it succeeds, `.t` is made safe on the disk, by a child too,
-//! becomes `.s`, and `.u` goes. When it fails, it is tried again, ever less often; at the end of svlogd `.u` stays
-//! for the next start.
+//! The command reads `@LABEL.u` from descriptor 0 and writes `@LABEL.t` to 1. From 4
+//! (`state`) it may read what its last successful run wrote to 5 (`newstate`). When it
+//! succeeds, a child makes `.t` safe on the disk; then `.t` is renamed to `.s`, and `.u` is
+//! removed. When it fails, svlogd tries again after growing pauses. When svlogd ends, a
+//! `.u` that is not processed stays for the next start.
 
 use std::collections::VecDeque;
 use std::ffi::CString;
@@ -38,13 +38,13 @@ struct Job {
     syncs: bool,
 }
 
-/// What the end of a processor means.
+/// What came of a process of this queue.
 pub enum Outcome {
-    /// The command has succeeded; its output is not safe yet.
+    /// The command has succeeded. Its output is not safe on the disk yet.
     Syncing,
     /// The log is processed.
     Done(OldLog),
-    /// It will be tried again; why, and after how many seconds.
+    /// The command failed, and why. It is tried again after so many seconds.
     Failed(OldLog, String, u64),
 }
 
@@ -60,7 +60,7 @@ impl Processor {
         self.queue.push_back(log);
     }
 
-    /// Takes a removed log out of the queue; says whether it was there.
+    /// Takes a removed log out of the queue. Returns whether it was there.
     pub fn forget(&mut self, log: OldLog) -> bool {
         let before = self.queue.len();
         self.queue.retain(|l| *l != log);
@@ -72,13 +72,13 @@ impl Processor {
         self.job.as_ref().map(|j| j.log)
     }
 
-    /// Whether nothing runs, and nothing will be started any more once svlogd
-    /// is `ending`.
+    /// Whether nothing runs, and nothing will be started. When svlogd is `ending`, it does
+    /// not start a command again that failed.
     pub fn is_idle(&self, ending: bool) -> bool {
         self.job.is_none() && (self.queue.is_empty() || (ending && self.failures > 0))
     }
 
-    /// Whether its last attempt failed.
+    /// Whether the last attempt failed.
     pub fn fails(&self) -> bool {
         self.failures > 0
     }
@@ -88,7 +88,7 @@ impl Processor {
         self.queue.len() + usize::from(self.job.is_some())
     }
 
-    /// Since when the running one runs, in nanoseconds of the boot clock.
+    /// When the running one was started, in nanoseconds of the boot clock.
     pub fn since(&self) -> Option<u64> {
         self.job.as_ref().map(|job| job.since)
     }
@@ -107,7 +107,7 @@ impl Processor {
         let log = self.queue.pop_front()?;
         let input = match open_file(dir, log.as_bytes(), OFlags::RDONLY, Mode::empty()) {
             Ok(input) => input,
-            // Somebody removed it.
+            // Somebody removed the log.
             Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
             Err(e) => return Some(self.failed(log, format!("open {}: {e}", log.as_str()))),
         };
@@ -124,7 +124,7 @@ impl Processor {
         }
     }
 
-    /// Takes the end of a process; `None` if it is not this processor's.
+    /// Takes the end of a process. `None`: the process is not one of this queue.
     pub fn reaped(
         &mut self,
         pid: spawn::Pid,
@@ -175,10 +175,10 @@ impl Processor {
         Outcome::Failed(log, why.to_string(), wait / 1_000_000_000)
     }
 
-    /// Ends the running command, for svlogd was told to end a second time.
+    /// Ends the running command, because svlogd got a second TERM.
     pub fn abandon(&mut self) {
         if let Some(job) = &self.job {
-            // If it is gone, so much the better.
+            // It may have ended already.
             drop(signal::kill(job.pid as Pid, signal::SIGTERM));
         }
     }
@@ -223,14 +223,14 @@ fn start(dir: BorrowedFd, log: OldLog, input: &OwnedFd, command: &[u8]) -> io::R
     })
 }
 
-/// A copy beyond the numbers that the command expects, which waits.
+/// A copy whose number is none of those that the command expects.
 fn out_of_the_way(file: &OwnedFd) -> io::Result<OwnedFd> {
     fs::fcntl_setfl(file, OFlags::empty())?;
     Ok(rustix::io::fcntl_dupfd_cloexec(file, 10)?)
 }
 
-/// Starts a child that makes the output safe; `None`: it was done here and now,
-/// because none could be started.
+/// Starts a child that makes the output safe. `None`: no child could be started, so the
+/// output was made safe here.
 fn sync_output(job: &Job, store: Option<&mut Store>) -> io::Result<Option<spawn::Pid>> {
     let partial = job.log.with(Stage::Partial);
     let dir = job.dir.as_fd();
@@ -246,7 +246,7 @@ fn sync_output(job: &Job, store: Option<&mut Store>) -> io::Result<Option<spawn:
     }
 }
 
-/// Keeps what a successful command wrote. Only now may its input go.
+/// Keeps what a successful command wrote. Only then may its input be removed.
 fn finish(job: &Job) -> Result<(), String> {
     let dir = job.dir.as_fd();
     let [partial, safe] = [Stage::Partial, Stage::Safe].map(|stage| job.log.with(stage));

@@ -1,4 +1,4 @@
-//! Lines by UDP (`u` and `U`): one socket for all of them, which never waits.
+//! Sends lines by UDP (`u` and `U`), all through one socket, and never waits.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -14,7 +14,7 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Opens nothing yet.
+    /// The socket is opened with the first line.
     pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
@@ -22,8 +22,7 @@ impl Remote {
         }
     }
 
-    /// Sends one datagram. UDP loses datagrams; this says only whether the
-    /// kernel took it.
+    /// Sends one datagram. Returns whether the kernel took it; UDP may still lose it.
     pub fn send(&mut self, message: &[u8]) -> bool {
         if self.socket.is_none() {
             self.socket = open(self.address).ok();

@@ -1,5 +1,5 @@
-//! What becomes of one line: whether it is logged, how it looks, and who else
-//! gets it.
+//! Decides about one line: whether it is logged, what it looks like, and whether it also
+//! goes to standard error and by UDP.
 
 use model::format::stamp::Stamp;
 use model::format::svlogd_config::Config;
@@ -14,15 +14,15 @@ pub struct Render {
     stamp: Option<Stamp>,
     line_max: usize,
     remote: Option<Remote>,
-    /// Whether the line that has begun is being logged.
+    /// Whether the line that has begun is logged.
     logging: bool,
-    /// Stamp and prefix, and the time they are of.
+    /// Stamp and prefix, and their time.
     opening: Vec<u8>,
     opening_of: Option<Tai64n>,
     message: Vec<u8>,
 }
 
-/// What a block of lines came to.
+/// The rendered lines of a block.
 #[derive(Default)]
 pub struct Rendered {
     /// For `current`.
@@ -46,14 +46,14 @@ impl Render {
         }
     }
 
-    /// Adds a piece that goes on with the line before.
+    /// Adds a piece that continues the last line.
     pub fn rest(&self, piece: &[u8], out: &mut Rendered) {
         if self.logging {
             out.log.extend_from_slice(piece);
         }
     }
 
-    /// Adds a line (its start, if it is a long one) that arrived at `time`.
+    /// Adds a line that arrived at `time`, or the start of a long one.
     pub fn line(&mut self, line: &[u8], time: Tai64n, out: &mut Rendered) {
         self.open(time);
         let whole = body(line);
@@ -92,7 +92,7 @@ impl Render {
         self.opening.extend_from_slice(&self.config.prefix);
     }
 
-    /// The line as standard error and UDP get it: cut to `line_max`.
+    /// Composes the line for standard error and UDP, cut to `line_max`.
     fn compose(&mut self, head: &[u8], cut: bool) {
         self.message.clear();
         self.message.extend_from_slice(&self.opening);

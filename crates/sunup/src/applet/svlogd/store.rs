@@ -1,7 +1,7 @@
 //! The files of one log directory: the lock, `current`, and old logs.
 //!
-//! Everything is relative to the directory's descriptor, so a directory that is
-//! renamed keeps its log.
+//! All paths are relative to the descriptor of the directory. So a directory that somebody
+//! renames keeps its log.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -18,9 +18,9 @@ use rustix::io::Errno;
 use super::current::{Current, LIVE};
 use crate::sys::{clock, file};
 
-/// Mode of a log that is whole, and safe on the disk.
+/// The mode of a log that is whole and safe on the disk.
 const CLOSED: Mode = Mode::from_raw_mode(0o744);
-/// A config may have so many bytes.
+/// The largest config that is read.
 const CONFIG_BYTES_MAX: usize = 1024 * 1024;
 
 /// An open log directory, locked against a second svlogd.
@@ -32,7 +32,7 @@ pub struct Store {
     rotates: bool,
 }
 
-/// Adds to an error what was attempted.
+/// Adds to an error what svlogd tried to do.
 pub fn attempt<T>(what: &str, result: Result<T, impl Into<io::Error>>) -> io::Result<T> {
     result.map_err(|e| {
         let e = e.into();
@@ -40,8 +40,8 @@ pub fn attempt<T>(what: &str, result: Result<T, impl Into<io::Error>>) -> io::Re
     })
 }
 
-/// Opens a file of a log directory, as [`file::open_at`] does. A link is not
-/// followed: who may make one could have root write to any file.
+/// Opens a file of a log directory, as [`file::open_at`] does. Does not follow a link:
+/// otherwise anybody who may make one could make root write to any file.
 pub fn open_file(dir: BorrowedFd, name: &[u8], flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
     let path = Path::new(OsStr::from_bytes(name));
     file::open_at(dir, path, flags | OFlags::NOFOLLOW, mode).map_err(
@@ -52,9 +52,9 @@ pub fn open_file(dir: BorrowedFd, name: &[u8], flags: OFlags, mode: Mode) -> io:
     )
 }
 
-/// Why a directory cannot be opened, and what to do if it is missing.
+/// The error of a directory that cannot be opened. If it is missing, says what to do.
 fn none_made(path: &Path, e: Errno) -> io::Error {
-    // A link that leads nowhere is in the way of mkdir.
+    // If a link that leads nowhere has the name, mkdir would fail.
     let is_missing = e == Errno::NOENT && fs::lstat(path).is_err();
     if !is_missing || path.as_os_str().is_empty() {
         return e.into();
@@ -67,7 +67,7 @@ fn none_made(path: &Path, e: Errno) -> io::Error {
 /// Waits until a log is safe on the disk, and marks it as whole.
 ///
 /// # Errors
-/// It is not safe, or not there any more.
+/// The log is not safe, or somebody removed it.
 pub fn make_safe(dir: BorrowedFd, log: OldLog) -> io::Result<()> {
     let file = open_file(dir, log.as_bytes(), OFlags::RDONLY, Mode::empty())?;
     seal(&file)
@@ -75,17 +75,17 @@ pub fn make_safe(dir: BorrowedFd, log: OldLog) -> io::Result<()> {
 
 fn seal(file: impl AsFd) -> io::Result<()> {
     match fs::fsync(&file) {
-        // Not every file system can do it; there is no remedy.
+        // Some file systems cannot sync; nothing helps there.
         Ok(()) | Err(Errno::INVAL | Errno::NOSYS | Errno::ROFS | Errno::OPNOTSUPP) => {}
         Err(e) => return Err(e.into()),
     }
-    // Somebody else's file can be logged to, but not marked.
+    // If the file belongs to somebody else, we may write to it, but not change its mode.
     let _ = fs::fchmod(&file, CLOSED);
     Ok(())
 }
 
 impl Store {
-    /// Opens and locks the directory; `current` is opened by [`Store::start`].
+    /// Opens and locks the directory. [`Store::start`] opens `current`.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = fs::open(path, flags, Mode::empty()).map_err(|e| none_made(path, e));
@@ -104,7 +104,7 @@ impl Store {
         })
     }
 
-    /// Closes the lock: for a child, which may outlive this svlogd.
+    /// Closes the lock. For a child, because it may outlive this svlogd.
     pub fn unlock(&mut self) {
         self.lock = None;
     }
@@ -114,7 +114,7 @@ impl Store {
         self.dir.as_fd()
     }
 
-    /// Bytes in `current`; 0 where it is no file.
+    /// The size of `current` in bytes; 0 if it is no file.
     pub fn size(&self) -> u64 {
         self.size
     }
@@ -124,12 +124,12 @@ impl Store {
         self.rotates
     }
 
-    /// What must have room before more can be written.
+    /// The descriptor that must have room before more can be written.
     pub fn outlet(&self) -> Option<BorrowedFd<'_>> {
         self.current.as_ref().map(AsFd::as_fd)
     }
 
-    /// The text of `config`, which may be a link; empty without one.
+    /// The text of `config`, which may be a link. Empty if there is no config.
     pub fn config(&self) -> io::Result<Vec<u8>> {
         match file::open_at(
             &self.dir,
@@ -142,9 +142,9 @@ impl Store {
         }
     }
 
-    /// Sets aside a `current` that a crash left, and opens `current`. Outputs of
-    /// processors that a crash left are removed: their input is still there.
-    /// `running` is being processed.
+    /// If a crash left `current`, renames it to `.u`. Then opens `current`. Removes what
+    /// processors had written before a crash: their input is still there. `running`: the
+    /// log that is being processed.
     pub fn start(&mut self, running: Option<OldLog>) -> io::Result<Option<OldLog>> {
         let spare = running.map(|log| log.with(Stage::Partial));
         for log in self.old_logs()? {
@@ -167,7 +167,7 @@ impl Store {
             None
         };
         match self.open_current() {
-            // Perhaps somebody will.
+            // Nobody reads the pipe yet; perhaps somebody will.
             Err(e) if is_unread(&e) => self.rotates = false,
             opened => attempt("open current", opened)?,
         }
@@ -185,7 +185,7 @@ impl Store {
         Ok(())
     }
 
-    /// Appends to `current`; says how many bytes were written, at least one.
+    /// Appends to `current`. Returns how many bytes were written, at least one.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.current.is_none() {
             let opened = self.open_current().map_err(|e| match e {
@@ -211,8 +211,8 @@ impl Store {
         Ok(written)
     }
 
-    /// Makes `current` an old log, which is to be made safe, and begins a new one;
-    /// `None` if somebody has removed `current`, so that there is none to keep.
+    /// Renames `current` to an old log, which must then be made safe, and begins a new
+    /// `current`. `None`: somebody removed `current`, so there is no old log.
     pub fn rotate(&mut self) -> io::Result<Option<OldLog>> {
         let name = self.free_name();
         let moved = fs::renameat(&self.dir, "current", &self.dir, name.as_bytes());
@@ -226,17 +226,17 @@ impl Store {
         Ok(moved.is_ok().then_some(name))
     }
 
-    /// Gives a log that is safe, and needs no processor, its last name.
+    /// Gives its last name to a log that is safe and needs no processor.
     pub fn finish(&self, log: OldLog) -> io::Result<()> {
         let safe = log.with(Stage::Safe);
         match fs::renameat(&self.dir, log.as_bytes(), &self.dir, safe.as_bytes()) {
-            // It was removed meanwhile.
+            // Somebody removed it meanwhile.
             Err(Errno::NOENT) => Ok(()),
             moved => attempt(&format!("rename {}", log.as_str()), moved),
         }
     }
 
-    /// Makes sure that `current` is safe on the disk, and marks it as whole.
+    /// Makes `current` safe on the disk, and marks it as whole.
     pub fn seal(&mut self) -> io::Result<()> {
         match self.current.take() {
             Some(Current::File(file)) => attempt("sync current", seal(&file)),
@@ -244,7 +244,7 @@ impl Store {
         }
     }
 
-    /// A name that is not taken.
+    /// A name that no file has.
     fn free_name(&self) -> OldLog {
         let mut label = clock::wall();
         while [Stage::Unprocessed, Stage::Safe]
@@ -260,8 +260,8 @@ impl Store {
         fs::statat(&self.dir, log.as_bytes(), AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// The old logs, in no order. What has the name of one, but is a directory
-    /// or a pipe, is somebody else's: it could neither be removed nor processed.
+    /// The old logs, in no order. A directory or a pipe with such a name is left out: it is
+    /// somebody else's, and svlogd could neither remove nor process it.
     pub fn old_logs(&self) -> io::Result<Vec<OldLog>> {
         let mut logs = Vec::new();
         for entry in attempt("read the directory", Dir::read_from(&self.dir))? {
@@ -275,7 +275,7 @@ impl Store {
     fn holds(&self, log: OldLog, kind: FileType) -> bool {
         let look = || fs::statat(&self.dir, log.as_bytes(), AtFlags::SYMLINK_NOFOLLOW);
         match kind {
-            // Some file systems do not tell in the directory.
+            // Some file systems do not tell the type in the directory.
             FileType::Unknown => {
                 look().is_ok_and(|stat| is_file(FileType::from_raw_mode(stat.st_mode)))
             }
@@ -298,7 +298,7 @@ fn is_file(kind: FileType) -> bool {
     kind == FileType::RegularFile
 }
 
-/// The label a nanosecond later.
+/// The label of the next nanosecond.
 fn successor(label: Tai64n) -> Tai64n {
     match label.nanos() {
         999_999_999.. => Tai64n::from_unix(label.unix_seconds().saturating_add(1), 0),

@@ -1,6 +1,7 @@
-//! Makes rotated logs safe on the disk, in a child: the disk may take long, and the
-//! service is not to wait for it. Only then a log is marked as whole, and gets a name
-//! that says so. One child at a time takes all that have come together meanwhile.
+//! Makes rotated logs safe on the disk. A child does that, because the disk may take long
+//! and the service must not wait for it. After that, the log is marked as whole, and gets
+//! a name that says so. There is one child at a time; it takes all logs that have come
+//! since the last one was started.
 
 use std::os::fd::BorrowedFd;
 
@@ -11,7 +12,7 @@ use super::store::{Store, make_safe};
 use super::voice::Voice;
 use crate::sys::{clock, spawn};
 
-/// Logs for one child: their number must fit into an exit code.
+/// How many logs one child takes: its exit code tells which one failed.
 const LOGS_MAX: usize = 100;
 
 /// The queue of one log directory.
@@ -27,11 +28,11 @@ struct Job {
     since: u64,
 }
 
-/// A log that was dealt with.
+/// The outcome for one log.
 pub struct Synced {
-    /// Which.
+    /// Which log.
     pub log: OldLog,
-    /// Whether it is safe; if not, that was said.
+    /// Whether it is safe. If it is not, that was reported.
     pub is_safe: bool,
 }
 
@@ -41,7 +42,7 @@ impl Syncer {
         self.queue.push(log);
     }
 
-    /// Takes a removed log out of the queue; says whether it was there.
+    /// Takes a removed log out of the queue. Returns whether it was there.
     pub fn forget(&mut self, log: OldLog) -> bool {
         let before = self.queue.len();
         self.queue.retain(|l| *l != log);
@@ -53,13 +54,13 @@ impl Syncer {
         self.queue.len() + self.job.as_ref().map_or(0, |job| job.logs.len())
     }
 
-    /// Since when the disk is waited for, in nanoseconds of the boot clock.
+    /// When the wait for the disk began, in nanoseconds of the boot clock.
     pub fn since(&self) -> Option<u64> {
         self.job.as_ref().map(|job| job.since)
     }
 
-    /// Starts a child if there is something to do. Where that is not possible, it is
-    /// done here and now.
+    /// Starts a child if there is something to do. If no child can be started, does the
+    /// work here.
     pub fn advance(&mut self, store: &mut Store, voice: &Voice) -> Vec<Synced> {
         if self.job.is_some() || self.queue.is_empty() {
             return Vec::new();
@@ -80,11 +81,11 @@ impl Syncer {
         }
     }
 
-    /// Takes the end of a process; `None` if it is not this one's.
+    /// Takes the end of a process. `None`: the process is not this syncer's child.
     pub fn reaped(&mut self, pid: spawn::Pid, status: WaitStatus) -> Option<Vec<Synced>> {
         let job = self.job.take_if(|job| job.pid == pid)?;
         let mut logs = job.logs;
-        // All up to the one that could not be made safe; 0: all.
+        // The number of the first log that is not safe; 0: all are.
         let failed = match status.exit_status().map(usize::try_from) {
             Some(Ok(0)) => None,
             Some(Ok(number)) => Some(number.min(logs.len())),
@@ -100,11 +101,11 @@ impl Syncer {
         Some(synced.collect())
     }
 
-    /// Does here and now all that is left to do.
+    /// Does all remaining work here.
     pub fn finish(&mut self, dir: BorrowedFd, voice: &Voice) -> Vec<Synced> {
         let mut done = Vec::new();
         if let Some(job) = self.job.take() {
-            // Twice does no harm, and is quick.
+            // To sync these again does no harm, and is quick.
             let _ended = waitpid(Pid::from_raw(job.pid), WaitOptions::empty());
             done.extend(job.logs.into_iter().map(|log| sync(dir, log, voice)));
         }
@@ -113,7 +114,7 @@ impl Syncer {
     }
 }
 
-/// The exit code is the number of the first that failed.
+/// What the child does. Its exit code is the number of the first log that failed.
 fn in_child(dir: BorrowedFd, logs: &[OldLog], voice: &Voice) -> u8 {
     let failed = logs.iter().position(|log| !sync(dir, *log, voice).is_safe);
     failed.map_or(0, |at| u8::try_from(at + 1).unwrap_or(u8::MAX))
@@ -122,7 +123,7 @@ fn in_child(dir: BorrowedFd, logs: &[OldLog], voice: &Voice) -> u8 {
 fn sync(dir: BorrowedFd, log: OldLog, voice: &Voice) -> Synced {
     let is_safe = match make_safe(dir, log) {
         Ok(()) => true,
-        // It was removed meanwhile.
+        // Somebody removed it meanwhile.
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => true,
         Err(e) => {
             voice.say(format_args!("sync {0}: {e}; it stays {0}", log.as_str()));

@@ -1,4 +1,4 @@
-//! What is said about a log directory.
+//! Messages about a log directory.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub struct Voice {
 }
 
 impl Voice {
-    /// `verbose`: what is done is told, too.
+    /// `verbose`: also reports what svlogd does.
     pub fn new(path: &Path, verbose: bool) -> Self {
         Self {
             path: path.to_owned(),
@@ -27,12 +27,12 @@ impl Voice {
         &self.path
     }
 
-    /// Says what somebody should know.
+    /// Reports what the administrator should know.
     pub fn say(&self, what: impl Display) {
         say::offer(SPEC.name, format_args!("{}: {what}", self.path.display()));
     }
 
-    /// Says what is done, if that is wanted.
+    /// Reports what svlogd does, if `-v` was given.
     pub fn tell(&self, what: impl Display) {
         if self.verbose {
             self.say(what);

@@ -1,11 +1,10 @@
-//! From rendered bytes to `current`: writing, rotating, and what to do when that
-//! cannot be done.
+//! Writes rendered bytes to `current`, rotates it, and handles failures of both.
 //!
-//! Normally bytes are written at once. Otherwise they wait in a backlog: for a
-//! processor that does not keep up, or a pipe that is full (then svlogd stops
-//! reading, too, for a bounded time), or because the disk is full or nobody reads the
-//! pipe (then svlogd goes on reading, drops what the bounded backlog cannot hold, and
-//! says how much that was). So neither a disk nor a pipe ever stops the service.
+//! Normally bytes are written at once. Otherwise they wait in a backlog. If they wait for a
+//! slow processor or for a full pipe, svlogd also stops reading, for a bounded time. If the
+//! disk is full, or nobody reads the pipe, svlogd goes on reading; it drops what does not
+//! fit into the bounded backlog, and reports how much that was. So neither a disk nor a
+//! pipe stops the service for ever.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -22,14 +21,14 @@ use super::store::Store;
 use super::voice::Voice;
 use crate::sys::{clock, spawn};
 
-/// Bytes that wait for a disk that is full.
+/// How many bytes may wait for a full disk.
 const BACKLOG_BYTES_MAX: usize = 1024 * 1024;
-/// After a failed write, the next one is tried so much later.
+/// The pause after a failed write.
 const RETRY_NS: u64 = 1_000_000_000;
-/// So long a pipe that takes nothing is waited for before lines are dropped.
+/// How long svlogd waits for a pipe that takes nothing, before it drops lines.
 pub const PIPE_PATIENCE_NS: u64 = 1_000_000_000;
 
-/// The files of one directory, while it is open and in between.
+/// Writes the files of one directory. It keeps the backlog also while that is closed.
 pub struct Writer {
     voice: Voice,
     open: Option<Open>,
@@ -44,7 +43,7 @@ struct Open {
     store: Store,
     config: Config,
     limit: Limit,
-    /// `current` is to be rotated before anything else is written.
+    /// `current` must be rotated before anything else is written.
     rotation_due: bool,
     /// When `current` gets too old.
     rotate_at: Option<u64>,
@@ -53,15 +52,15 @@ struct Open {
 
 /// Why lines wait.
 enum Stuck {
-    /// For the processor.
+    /// They wait for the processor.
     Held,
-    /// For room in a pipe.
+    /// They wait for room in a pipe.
     Blocked { until: u64 },
-    /// For the disk, until the next attempt.
+    /// They wait for the next attempt to write.
     Failed { retry_at: u64 },
 }
 
-/// Why not all was written.
+/// Why a part was not written.
 enum Stop {
     Held,
     Blocked,
@@ -80,7 +79,7 @@ impl Writer {
         }
     }
 
-    /// Takes over an opened directory. Lines are judged by their first `line_max` bytes.
+    /// Takes an opened directory. Only the first `line_max` bytes of a line decide about it.
     pub fn open(&mut self, mut store: Store, config: Config, line_max: usize) -> io::Result<()> {
         self.archive.open(&mut store, &config)?;
         let size = store.size();
@@ -100,7 +99,7 @@ impl Writer {
         Ok(())
     }
 
-    /// The directory cannot be opened.
+    /// Goes on without the directory, because it cannot be opened.
     pub fn leave_out(&mut self) {
         self.archive.clear();
     }
@@ -152,7 +151,7 @@ impl Writer {
         self.keep(rest);
     }
 
-    /// Writes and rotates as long as it goes; says how many bytes were written.
+    /// Writes and rotates until something stops it. Returns how many bytes were written.
     fn put(&mut self, bytes: &[u8]) -> (usize, Option<Stop>) {
         let mut written = 0;
         loop {
@@ -166,7 +165,7 @@ impl Writer {
         }
     }
 
-    /// One rotation or one write of at least one byte; `None` when all is done.
+    /// Does one rotation, or writes at least one byte. `None`: all is done.
     fn put_step(&mut self, rest: &[u8]) -> Result<Option<usize>, Stop> {
         let Some(open) = &mut self.open else {
             return Ok(None);
@@ -238,8 +237,8 @@ impl Writer {
         }
     }
 
-    /// Puts bytes into the backlog. A held log takes all, for nothing more is
-    /// read; a full disk's backlog is bounded, and has one gap at most.
+    /// Puts bytes into the backlog. A held log takes all bytes, because svlogd then stops
+    /// reading. For a full disk, the backlog is bounded, and has at most one gap.
     fn keep(&mut self, bytes: &[u8]) {
         let room = match self.is_failing() {
             true if self.dropped_lines > 0 => 0,
@@ -268,7 +267,7 @@ impl Writer {
         }
     }
 
-    /// Does what time has brought: age, retries, children to be started.
+    /// Does what is due by time: rotates by age, tries again, starts children.
     pub fn tick(&mut self, ending: bool) {
         let now = clock::boot_ns();
         let Some(open) = &mut self.open else { return };
@@ -281,7 +280,7 @@ impl Writer {
         let try_now = match open.stuck {
             None => false,
             Some(Stuck::Held) => !self.archive.holds(&open.config),
-            // It costs one attempt, and ends the patience.
+            // One more attempt; if it fails, the wait for the pipe is over.
             Some(Stuck::Blocked { .. }) => true,
             Some(Stuck::Failed { retry_at }) => retry_at <= now,
         };
@@ -297,7 +296,7 @@ impl Writer {
         }
     }
 
-    /// Takes the end of a child; says whether it was this log's.
+    /// Takes the end of a child. Returns whether the child was this log's.
     pub fn reaped(&mut self, pid: spawn::Pid, status: WaitStatus, ending: bool) -> bool {
         let open = self.open.as_mut();
         let open = open.map(|open| (&mut open.store, &open.config));
@@ -319,7 +318,7 @@ impl Writer {
             .min()
     }
 
-    /// What must have room for [`Writer::tick`] to go on.
+    /// The descriptor that must have room before [`Writer::tick`] can go on.
     pub fn blocked_on(&self) -> Option<BorrowedFd<'_>> {
         let open = self.open.as_ref()?;
         match open.stuck {
@@ -328,7 +327,7 @@ impl Writer {
         }
     }
 
-    /// Whether svlogd must not read on.
+    /// Whether svlogd must stop reading for now.
     pub fn holds(&self) -> bool {
         let stuck = self.open.as_ref().and_then(|open| open.stuck.as_ref());
         matches!(stuck, Some(Stuck::Held | Stuck::Blocked { .. }))
@@ -339,7 +338,7 @@ impl Writer {
         matches!(stuck, Some(Stuck::Failed { .. }))
     }
 
-    /// Whether nothing is left to be done at the end.
+    /// Whether svlogd has nothing left to do here before it ends.
     pub fn is_idle(&self) -> bool {
         !self.holds() && self.archive.is_idle()
     }
@@ -349,13 +348,13 @@ impl Writer {
         self.archive.abandon();
     }
 
-    /// Writes what it can, marks `current` as whole, and unlocks.
+    /// Writes what can be written, marks `current` as whole, and unlocks the directory.
     pub fn close(&mut self) {
         self.flush();
         if self.holds()
             && let Some(open) = &mut self.open
         {
-            // Rather too large a log than a lost line.
+            // A log that is too large is better than a lost line.
             open.rotation_due = false;
             open.limit.size_max = 0;
             self.flush();
@@ -370,14 +369,15 @@ impl Writer {
         self.voice.tell("closed");
     }
 
-    /// Closes for good, when a pipe that is read has taken all, and says what is lost.
+    /// Closes for good, and reports what is lost. Before that, waits until a pipe that
+    /// somebody reads has taken all.
     pub fn finish(&mut self) {
         self.flush();
         while let Some(outlet) = self.blocked_on() {
             let mut fds = [PollFd::from_borrowed_fd(outlet, PollFlags::OUT)];
             let left = self.deadline(true).unwrap_or(0);
             let left = clock::timespec(left.saturating_sub(clock::boot_ns()));
-            // Without room in time, the next attempt ends the patience.
+            // If there is no room in time, the next attempt gives up.
             let _ready = poll(&mut fds, Some(&left));
             self.flush();
         }
@@ -409,7 +409,7 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// When a `current` begun now gets too old.
+/// When a `current` that begins now will be too old.
 fn age_deadline(config: &Config) -> Option<u64> {
     let age_ns = config.age_max_s.saturating_mul(1_000_000_000);
     (age_ns > 0).then(|| clock::boot_ns().saturating_add(age_ns))
