@@ -1,5 +1,5 @@
-//! /etc/passwd and /etc/group, see passwd(5) and group(5): the lines of users
-//! and groups that are asked for. Lines of others may be as they like.
+//! /etc/passwd and /etc/group (passwd(5), group(5)). Only the lines of the users and groups
+//! that somebody asks for are checked; other lines may be broken.
 
 use super::decimal;
 
@@ -12,16 +12,16 @@ pub struct User {
     pub gid: u32,
 }
 
-/// What is wrong with the line that was asked for.
+/// What is wrong with the line of the user or group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Number of the line, from 1.
+    /// The number of the line, from 1.
     pub line: usize,
     /// The reason.
     pub reason: &'static str,
 }
 
-/// The user's entry in `passwd`, if there is one; of several, the first.
+/// The first entry of the user in `passwd`, if there is one.
 ///
 /// # Errors
 /// The user's line is broken.
@@ -38,7 +38,7 @@ pub fn user(passwd: &[u8], name: &[u8]) -> Result<Option<User>, Fault> {
     }))
 }
 
-/// The number of a group in `group`, if it is there; of several, the first.
+/// The number of the group in its first entry in `group`, if there is one.
 ///
 /// # Errors
 /// The group's line is broken.
@@ -53,7 +53,7 @@ pub fn group(group: &[u8], name: &[u8]) -> Result<Option<u32>, Fault> {
     })
 }
 
-/// The own group of the first user with this number, if there is one.
+/// The own group of the first user that has this number, if there is one.
 pub fn own_group(passwd: &[u8], uid: u32) -> Option<u32> {
     let lines = passwd.split(|b| *b == b'\n');
     let mut users = lines.map(|line| line.split(|b| *b == b':').skip(2).map(id));
@@ -77,8 +77,8 @@ fn entry<'a>(
         })
 }
 
-/// The number of a user or a group: decimal, and not the highest, which means
-/// "none" to the kernel.
+/// The number of a user or a group: decimal, and not the highest number, which means "none"
+/// to the kernel.
 pub fn id(text: &[u8]) -> Option<u32> {
     decimal(text).filter(|number| *number != u32::MAX)
 }

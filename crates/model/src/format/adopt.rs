@@ -1,15 +1,17 @@
-//! The content of `supervise/lock`: who the service's process is, for a later supervisor.
+//! The content of `supervise/lock`: it tells a later supervisor which process is the service.
 //!
-//! One line, `1 PHASE BOOT_ID PID_NAMESPACE PIPE PID BOOT_NS`: the format's version,
-//! `run` or `finish`, the kernel's boot id, the inode of the pid namespace in
-//! which the pid counts, that of the pipe between service and logger (0: none),
-//! the pid, and the boot clock's time (nanoseconds) at
-//! which the process wrote the line about itself, just before its exec; blanks may follow. A
-//! process with that pid which started later than that moment is another one.
-//! The line has [`BYTES`] bytes, filled with blanks. While the service is being
-//! stopped and has not got TERM yet, because `control/t` runs, the supervisor has
-//! the word `stop` at the line's end: who wanted it down by `once` did not stop it.
-//! runit keeps that file empty. A supervisor that ends the supervision empties it.
+//! It is one line, `1 PHASE BOOT_ID PID_NAMESPACE PIPE PID BOOT_NS`: the version of the
+//! format; `run` or `finish`; the boot id of the kernel; the inode of the pid namespace of
+//! the pid; the inode of the pipe between service and logger (0: none); the pid; and the
+//! time of the boot clock in nanoseconds. The process writes the line about itself, just
+//! before its exec, and the time is of that moment. If a process with that pid started
+//! later, it is another process. Blanks fill the line up to [`BYTES`] bytes.
+//!
+//! While a service is stopped, `control/t` may run before the service gets TERM. During that
+//! time, the supervisor puts the word `stop` at the end of the line: with `once`, the
+//! service is not wanted up either, but is not stopped.
+//!
+//! runit keeps this file empty. A supervisor that ends the supervision empties it.
 
 use alloc::format;
 use alloc::string::String;
@@ -18,29 +20,29 @@ use alloc::vec::Vec;
 use super::status::Phase;
 use crate::time::Instant;
 
-/// Longest record that is looked at, in bytes.
+/// The longest record that is read, in bytes.
 pub const BYTES_MAX: usize = 192;
 
-/// Length of a record that is written, newline included: each overwrites the one
-/// before in place, which needs no space on a full disk.
+/// The length of a written record, with its newline. All have the same length, so that a new
+/// record overwrites the old one in place, also on a full disk.
 pub const BYTES: usize = 160;
 
-/// Where in the record [`mark`] belongs.
+/// The place of [`mark`] in the record.
 pub const MARK_AT: usize = BYTES - 1 - MARK.len();
 
 const MARK: [u8; 5] = *b" stop";
 
-/// The end of a record before the newline.
+/// The end of a record, before the newline.
 pub const fn mark(stopping: bool) -> [u8; 5] {
     if stopping { MARK } else { [b' '; 5] }
 }
 
-/// Where a pid counts: one boot of one kernel, one pid namespace.
+/// Where a pid has its meaning: one boot of one kernel, and one pid namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct World {
-    /// Text of /proc/sys/kernel/random/boot_id.
+    /// The text of /proc/sys/kernel/random/boot_id.
     pub boot_id: String,
-    /// Inode of /proc/self/ns/pid.
+    /// The inode of /proc/self/ns/pid.
     pub pid_namespace: u64,
 }
 
@@ -49,20 +51,20 @@ pub struct World {
 pub struct Record {
     /// Run or finish.
     pub phase: Phase,
-    /// Where the pid counts.
+    /// Where the pid has its meaning.
     pub world: World,
-    /// Inode of the log pipe; 0 for none.
+    /// The inode of the log pipe; 0 for none.
     pub pipe: u64,
     /// The process.
     pub pid: u32,
-    /// When it was certainly that process.
+    /// A moment at which the pid was certainly that process.
     pub at: Instant,
     /// A stop was under way.
     pub stopping: bool,
 }
 
-/// The part that is known before the process exists. The process adds its pid,
-/// a space, its time and a newline.
+/// The part that is known before the process exists. The process adds its pid, a space, the
+/// time and a newline.
 pub fn prefix(phase: Phase, world: &World, pipe: u64) -> Vec<u8> {
     let phase = match phase {
         Phase::Finish => "finish",
@@ -75,7 +77,7 @@ pub fn prefix(phase: Phase, world: &World, pipe: u64) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Reads a record; `None` for anything that is not one, whole and in this form.
+/// Reads a record. `None`: it is no complete record of this form.
 pub fn decode(bytes: &[u8]) -> Option<Record> {
     let line = core::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
     let stopped = line.strip_suffix(" stop");
@@ -128,7 +130,7 @@ mod tests {
             (Phase::Finish, 123, Instant(456_789))
         );
         assert_eq!((record.world, record.pipe), (world(), 9));
-        // Padding, so that every record has the same length.
+        // Pad it, so that every record has the same length.
         let newline = line.pop();
         line.extend_from_slice(b"      ");
         line.extend(newline);

@@ -1,20 +1,19 @@
-//! `DIR/backoff`: the longest delay between two starts of a service, in whole
-//! seconds; empty for the default. Blank lines and blanks around the number mean
-//! nothing.
+//! `DIR/backoff`: the longest delay between two starts of a service, in whole seconds. An
+//! empty file means the default. Blank lines and blanks around the number are ignored.
 
 use alloc::format;
 
 use super::{Mistake, decimal};
 use crate::restart::{LONGEST_S_DEFAULT, LONGEST_S_MAX};
 
-/// More than a number and a few blank lines is something else (bytes).
+/// The longest content in bytes: enough for a number and a few blank lines.
 pub const BYTES_MAX: usize = 256;
 
 /// The longest delay in seconds.
 ///
 /// # Errors
-/// The first line that is no number of seconds from 1 to [`LONGEST_S_MAX`], or
-/// that is a second number.
+/// The first line that is not a number of seconds from 1 to [`LONGEST_S_MAX`], or that is a
+/// second number.
 pub fn decode(content: &[u8]) -> Result<u32, Mistake> {
     let lines = content.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
     let mut longest = None;

@@ -1,11 +1,11 @@
-//! The newc cpio archive: what the kernel unpacks as its first root file system.
+//! The newc cpio archive, which the kernel unpacks as its first root file system.
 //!
 //! An archive is a list of inodes, each with one or more names. [`encode`] is
-//! deterministic: names are sorted bytewise (so a directory comes before what
-//! it holds), inode numbers count from 1 in that order, owner and group are 0.
-//! The data of a file with several names goes with the last of them and the
-//! others are empty, as GNU cpio writes it and as it and the kernel read it.
-//! [`decode`] reads one archive back, of any order and with any inode numbers.
+//! deterministic: it sorts names by their bytes, so that a directory comes before its
+//! entries; it numbers inodes from 1 in that order; owner and group are 0. If a file has
+//! several names, the last one gets its data, and the others are empty. GNU cpio writes and
+//! reads that, and the kernel reads it. [`decode`] reads one archive, in any order and with
+//! any inode numbers.
 //!
 //! Sources: Documentation/driver-api/early-userspace/buffer-format.rst and
 //! init/initramfs.c of Linux for the bounds; cpio(5).
@@ -15,11 +15,11 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// Longest name and longest symlink target in bytes: with its NUL the kernel's
-/// `PATH_MAX`, beyond which it skips the entry without a word.
+/// The longest name and the longest symlink target, in bytes. With the NUL this is the
+/// kernel's `PATH_MAX`; the kernel skips longer entries without a message.
 pub const NAME_BYTES_MAX: usize = 4095;
 
-/// The archive's length is a multiple of this, as GNU cpio pads it.
+/// The length of an archive is a multiple of this, as with GNU cpio.
 const BLOCK_BYTES: u64 = 512;
 
 /// Magic and 13 hexadecimal fields of 8 digits.
@@ -33,7 +33,7 @@ const TYPE_MASK: u32 = 0o170_000;
 /// One file system object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inode<'a> {
-    /// Its names, relative to the root, without a leading slash; bytes of any value but NUL.
+    /// Its names, relative to the root, without a leading slash. Any byte but NUL may occur.
     pub names: Vec<Cow<'a, [u8]>>,
     /// Permission bits, with set-id and sticky: the low 12 bits of the mode.
     pub perm: u32,
@@ -56,23 +56,23 @@ pub enum Node<'a> {
     Block(Device),
     /// A named pipe.
     Fifo,
-    /// A socket: kept so that a directory may hold one; nobody listens on it.
+    /// A socket. It is kept, because a directory may hold one; nobody listens on it.
     Socket,
 }
 
 /// The number of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// Which driver.
+    /// The number of the driver.
     pub major: u32,
-    /// Which of its devices.
+    /// The number of the device within the driver.
     pub minor: u32,
 }
 
-/// Why an archive cannot be written: the name it is about, and the reason.
+/// Why an archive cannot be written: a name, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodeError {
-    /// The name, as given.
+    /// The name, as it was given.
     pub name: Vec<u8>,
     /// What is wrong with it.
     pub reason: Reason,
@@ -81,7 +81,7 @@ pub struct EncodeError {
 /// What cannot be in an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// An inode has no name at all.
+    /// An inode has no name.
     NoName,
     /// A name is empty, absolute, holds a NUL or an empty, `.` or `..` component.
     BadName,
@@ -93,7 +93,7 @@ pub enum Reason {
     Duplicate,
     /// No inode is the directory that should hold this name.
     NoParent,
-    /// A file of 4 GiB or more, or inodes without number: the fields have 32 bits.
+    /// A file of 4 GiB or more, or too many inodes: the fields have 32 bits.
     TooBig,
 }
 
@@ -112,10 +112,10 @@ impl fmt::Display for EncodeError {
     }
 }
 
-/// Why bytes are no archive: where, and what was expected there.
+/// Why bytes are no archive: where, and what is wrong there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeError {
-    /// Offset in bytes of the header in question.
+    /// The offset of the header in bytes.
     pub offset: usize,
     /// What is wrong.
     pub what: &'static str,
@@ -127,7 +127,7 @@ impl fmt::Display for DecodeError {
     }
 }
 
-/// The numbers of one header; all others are 0 in what we write.
+/// The numbers of one header. We write 0 for all other fields.
 #[derive(Clone, Copy, Default)]
 struct Header {
     ino: u32,
@@ -140,8 +140,8 @@ struct Header {
     name_size: u32,
 }
 
-/// Writes the archive of `inodes`, all with the modification time `mtime` in
-/// seconds since 1970, piece by piece to `sink`.
+/// Writes the archive of `inodes` to `sink`, piece by piece. All get the modification time
+/// `mtime`, in seconds since 1970.
 pub fn encode(
     inodes: &[Inode<'_>],
     mtime: u32,
@@ -186,7 +186,7 @@ pub fn encode(
     Ok(())
 }
 
-/// All names with the index of their inode, checked.
+/// Checks all names. Returns them with the indices of their inodes.
 fn sorted_names<'i>(inodes: &'i [Inode<'_>]) -> Result<BTreeMap<&'i [u8], usize>, EncodeError> {
     let mut names = BTreeMap::new();
     for (index, inode) in inodes.iter().enumerate() {
@@ -230,7 +230,7 @@ fn check_name(name: &[u8]) -> Result<(), EncodeError> {
     Ok(())
 }
 
-/// Parent and last component; `None` at the top.
+/// The parent and the last component. `None`: the name has no parent.
 fn split_last(name: &[u8]) -> Option<(&[u8], &[u8])> {
     let slash = name.iter().rposition(|b| *b == b'/')?;
     Some((name.get(..slash)?, name.get(slash + 1..)?))
@@ -260,7 +260,7 @@ fn kind(node: &Node<'_>) -> u32 {
     }
 }
 
-/// A directory says 2, for its own `.`; nobody counts its children.
+/// The link count of a directory is 2, as if it had no subdirectories; nobody reads it.
 fn directory_links(node: &Node<'_>) -> u32 {
     if *node == Node::Directory { 2 } else { 1 }
 }
@@ -272,7 +272,7 @@ fn rdev(node: &Node<'_>) -> (u32, u32) {
     }
 }
 
-/// Counts what it hands on, for the padding.
+/// Counts the bytes that it passes on, for the padding.
 struct Out<'s> {
     sink: &'s mut dyn FnMut(&[u8]),
     written: u64,
@@ -332,7 +332,7 @@ impl Header {
         out
     }
 
-    /// Upper and lower case are both seen in the wild.
+    /// Real archives use upper-case and lower-case digits.
     fn decode(bytes: &[u8]) -> Result<Self, &'static str> {
         let (magic, digits) = bytes.split_at_checked(6).ok_or("cut off")?;
         if magic != MAGIC {
@@ -414,12 +414,12 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Inode<'_>>, DecodeError> {
     }
 }
 
-/// One entry as it stands in the archive.
+/// One entry as it is in the archive.
 struct Raw<'a> {
     header: Header,
     name: &'a [u8],
     body: &'a [u8],
-    /// Where the next one starts, in bytes.
+    /// Where the next entry begins, in bytes.
     end: usize,
 }
 

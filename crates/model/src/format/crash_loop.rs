@@ -1,15 +1,14 @@
-//! `supervise/crash-loop`, which is there while a service that backs off is in a
-//! crash loop: one line of four numbers. How many short lives there were in a
-//! row; the two arguments that `./finish` got after the last one (runsv(8)); and
-//! when the next start is due, in nanoseconds of the boot clock, 0 while that
-//! start is under way.
+//! `supervise/crash-loop`. The file exists while a service with a file `backoff` is in a
+//! crash loop. It is one line of four numbers: how many short lives there were in a row; the
+//! two arguments that `./finish` got after the last one (runsv(8)); and when the next start
+//! is due, in nanoseconds of the boot clock, or 0 while that start is under way.
 
 use alloc::format;
 use alloc::string::String;
 
 use crate::time::Instant;
 
-/// No longer line is written.
+/// The longest line that is written, in bytes.
 pub const BYTES_MAX: usize = 64;
 
 /// The decoded line.
@@ -17,9 +16,9 @@ pub const BYTES_MAX: usize = 64;
 pub struct CrashLoop {
     /// Short lives in a row.
     pub lives: u32,
-    /// Exit code or -1, and the low byte of the wait status.
+    /// The exit code or -1, and the low byte of the wait status.
     pub ended: (i32, i32),
-    /// When the next start is due, if it waits.
+    /// When the next start is due. `None`: it is under way.
     pub next: Option<Instant>,
 }
 
@@ -31,7 +30,7 @@ impl CrashLoop {
         format!("{} {code} {status} {next}\n", self.lives)
     }
 
-    /// The inverse; `None` for what is no whole line of that form.
+    /// Reads the line. `None`: it is no complete line of this form.
     pub fn decode(line: &[u8]) -> Option<Self> {
         let line = core::str::from_utf8(line).ok()?.strip_suffix('\n')?;
         let mut fields = line.split(' ');

@@ -1,62 +1,62 @@
-//! /run/sunup/exits: how processes ended that PID 1 reaped for others.
+//! /run/sunup/exits: how the processes ended that PID 1 reaped for others.
 //!
-//! [`SLOTS`] records of [`BYTES`] bytes. A process has the slot of its pid, so a
-//! reader needs one record and nobody counts; a later process with another pid of
-//! the same remainder takes the slot. A record is, little endian: the pid (4
-//! bytes), the raw wait status (4), when the process started and when PID 1 saw
-//! its end, both on the boot clock in nanoseconds (8 each), and a checksum (8).
-//! The checksum covers boot and pid namespace, too: what another kernel or another
-//! PID 1 left is not believed, nor is a record that is only half written. It keeps
-//! off accidents; against forgery the file has an owner and a mode.
+//! The file has [`SLOTS`] records of [`BYTES`] bytes. The pid of a process, modulo that
+//! number, is its slot; so a reader needs only one record. A later process with the same
+//! slot overwrites the record. A record is, little endian: the pid (4 bytes), the raw wait
+//! status (4), when the process started and when PID 1 saw its end, both in nanoseconds of
+//! the boot clock (8 each), and a checksum (8). The checksum also covers the boot and the
+//! pid namespace, so that a reader rejects records of another kernel or another PID 1, and
+//! records that are only half written. It protects against accidents; the owner and the mode
+//! of the file protect against forgery.
 
 use super::adopt::World;
 use crate::time::Instant;
 
-/// Where the file is.
+/// The path of the file.
 pub const PATH: &str = "/run/sunup/exits";
 
-/// Length of a record.
+/// The length of a record.
 pub const BYTES: usize = 32;
 
-/// Number of records: the file has 128 KiB at most.
+/// The number of records. So the file has at most 128 KiB.
 pub const SLOTS: u32 = 4096;
 
-/// Length of what the checksum covers of a record.
+/// How many bytes of a record the checksum covers.
 const COVERED: usize = 24;
 
 /// FNV-1a of 64 bits.
 const SUM_START: u64 = 0xcbf2_9ce4_8422_2325;
 const SUM_PRIME: u64 = 0x0100_0000_01b3;
 
-/// Where in the file a process' record belongs.
+/// The place of a process' record in the file.
 pub const fn offset(pid: u32) -> u64 {
     (pid % SLOTS) as u64 * BYTES as u64
 }
 
-/// Somebody was seen under a pid.
+/// A process that somebody saw under a pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sighting {
     /// The pid.
     pub pid: u32,
-    /// A moment at which it certainly was that process.
+    /// A moment at which the pid was certainly that process.
     pub at: Instant,
 }
 
-/// What PID 1 says of a process that ended.
+/// What PID 1 knows about a process that ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word {
     /// Its pid.
     pub pid: u32,
-    /// When it started, rounded down to the clock tick.
+    /// When it started, rounded down to a clock tick.
     pub started: Instant,
-    /// When PID 1 had seen its end, and not reaped it yet.
+    /// When PID 1 had seen its end, but had not reaped it yet.
     pub ended: Instant,
     /// The raw wait status of waitpid(2).
     pub status: i32,
 }
 
 impl Word {
-    /// The record's bytes.
+    /// The bytes of the record.
     pub fn encode(&self, world: &World) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];
         bytes[..4].copy_from_slice(&self.pid.to_le_bytes());
@@ -68,7 +68,7 @@ impl Word {
         bytes
     }
 
-    /// The inverse; `None` for anything that was not written for this world.
+    /// Reads a record. `None`: it was not written in this world, or is not whole.
     pub fn decode(bytes: &[u8; BYTES], world: &World) -> Option<Self> {
         let (covered, written) = bytes.split_at_checked(COVERED)?;
         if *written != sum(world, covered).to_le_bytes() {
@@ -90,8 +90,8 @@ impl Word {
         })
     }
 
-    /// Whether it is the one that was seen: a pid is one process' from its start
-    /// until it is reaped.
+    /// Whether this is the process that was seen: from the start of a process until it is
+    /// reaped, nobody else has its pid.
     pub fn was(&self, seen: Sighting) -> bool {
         self.pid == seen.pid && self.started <= seen.at && seen.at <= self.ended
     }

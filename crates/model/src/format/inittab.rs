@@ -1,26 +1,25 @@
 //! busybox's /etc/inittab.
 //!
-//! One entry a line, `TTY:IGNORED:ACTION:COMMAND`; the command keeps further
-//! colons. Blank lines and lines whose first character that is no blank is `#`
-//! say nothing. In the command, a `#` begins a comment as in the shell: where a
-//! word could begin, outside of quotes. So `a#b`, `$#`, `\#` and `'a # b'` belong to
-//! the command (busybox ends it at any `#`). TTY is a name below
-//! /dev (a leading `/dev/` is dropped) or empty for the console. An entry with
-//! the tty and command of an earlier one replaces it and stands in its own
-//! place.
+//! Each line is one entry, `TTY:IGNORED:ACTION:COMMAND`. Further colons belong to the
+//! command. Blank lines are ignored, and so are lines that begin with `#`, also after
+//! blanks. In the command, a `#` begins a comment where the shell would see one: at the
+//! beginning of a word, outside of quotes. So `a#b`, `$#`, `\#` and `'a # b'` belong to the
+//! command (busybox ends the command at any `#`). TTY is a name below /dev (a leading
+//! `/dev/` is removed), or empty for the console. If an entry has the tty and the command of
+//! an earlier entry, the earlier one is removed.
 //!
-//! A line that cannot be read is a [`Mistake`], and the rest goes on.
+//! A line that cannot be read is a [`Mistake`]; the other lines count all the same.
 
 use alloc::vec::Vec;
 use core::fmt::{self, Display};
 
 use crate::guess::nearest;
 
-/// Longest line, in bytes, without its newline.
+/// The longest line, in bytes, without its newline.
 pub const LINE_BYTES_MAX: usize = 4096;
-/// Most entries of one file.
+/// How many entries a file may have.
 pub const ENTRIES_MAX: usize = 256;
-/// Most mistakes that are told; one more says that there were more.
+/// How many mistakes are reported. One more says that there were more.
 pub const MISTAKES_MAX: usize = 16;
 
 /// When a command runs.
@@ -30,7 +29,7 @@ pub enum Action {
     Sysinit,
     /// After sysinit, one after another.
     Wait,
-    /// After wait, all at once, and nobody waits for them.
+    /// After wait, all at the same time; init does not wait for them.
     Once,
     /// Started again whenever it ends.
     Respawn,
@@ -44,7 +43,7 @@ pub enum Action {
     Restart,
 }
 
-/// Name and action: the one table for both directions.
+/// Names and actions: one table for both directions.
 const ACTIONS: [(&str, Action); 8] = [
     ("sysinit", Action::Sysinit),
     ("wait", Action::Wait),
@@ -84,7 +83,7 @@ pub struct Entry {
     pub tty: Vec<u8>,
     /// When it runs.
     pub action: Action,
-    /// What runs, as written.
+    /// What runs, as in the file.
     pub command: Vec<u8>,
 }
 
@@ -98,14 +97,14 @@ impl Entry {
         }
     }
 
-    /// Whether this is the same command on the same terminal: the same entry,
-    /// whatever its action.
+    /// Whether this is the same entry: the same command on the same terminal. The action may
+    /// differ.
     pub fn is_same(&self, other: &Self) -> bool {
         self.tty == other.tty && self.command == other.command
     }
 }
 
-/// A line that says nothing useful.
+/// A line that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// Its number, from 1.
@@ -123,13 +122,13 @@ pub enum Reason {
     Action(Vec<u8>),
     /// The fourth field is empty.
     NoCommand,
-    /// It holds a NUL byte, which no argument and no path can.
+    /// It holds a NUL byte, which arguments and paths cannot hold.
     Nul,
     /// Longer than [`LINE_BYTES_MAX`].
     Long,
-    /// Beyond [`ENTRIES_MAX`]; this line and the rest are left out.
+    /// More than [`ENTRIES_MAX`] entries. This line and the rest are left out.
     TooMany,
-    /// More than [`MISTAKES_MAX`] mistakes; the rest is not told.
+    /// More than [`MISTAKES_MAX`] mistakes. The rest is not reported.
     More,
 }
 
@@ -222,7 +221,7 @@ fn decode_line(line: &[u8]) -> Result<Option<Entry>, Reason> {
     }))
 }
 
-/// A command up to its comment.
+/// The part of a command before its comment.
 fn before_comment(command: &[u8]) -> &[u8] {
     let mut quote = None;
     let mut in_word = false;
@@ -232,7 +231,7 @@ fn before_comment(command: &[u8]) -> &[u8] {
             (None, b'#') if !in_word => return command.get(..at).unwrap_or_default(),
             (None, b'\'' | b'"') => quote = Some(*byte),
             (Some(open), byte) if open == byte => quote = None,
-            // What follows it means nothing; between single quotes it means nothing itself.
+            // A backslash quotes the next byte, except between single quotes.
             (None | Some(b'"'), b'\\') => drop(bytes.next()),
             _ => {}
         }
@@ -241,11 +240,11 @@ fn before_comment(command: &[u8]) -> &[u8] {
     command
 }
 
-/// Writes a file that reads back as the same entries.
+/// Writes a file from which [`decode`] reads the same entries.
 pub fn encode(entries: &[Entry]) -> Vec<u8> {
     let mut text = Vec::new();
     for e in entries {
-        // What begins a line must not be taken for a comment or an indent.
+        // The beginning of the line must not look like a comment or an indent.
         if e.tty.starts_with(b"#") || e.tty.trim_ascii_start() != e.tty {
             text.extend_from_slice(b"/dev/");
         }
@@ -259,10 +258,10 @@ pub fn encode(entries: &[Entry]) -> Vec<u8> {
     text
 }
 
-/// What runs without a usable inittab: a boot script, and shells. `is_own` says
-/// whether the mounts are this machine's: those of a container share their
-/// superblocks with its host, which `umount -r` would make read-only for both, and
-/// swap is always the host's. Then the last two entries are left out.
+/// What runs without a usable inittab: a boot script, and shells. `is_own`: the mounts
+/// belong to this machine. If they do not, the last two entries are left out. A container
+/// shares the superblocks of its mounts with its host: `umount -r` would make them read-only
+/// for both. And swap is always the host's.
 pub fn defaults(is_own: bool) -> Vec<Entry> {
     let on = |tty: &[u8]| Entry {
         tty: tty.to_vec(),
@@ -283,7 +282,7 @@ pub fn defaults(is_own: bool) -> Vec<Entry> {
     entries
 }
 
-/// What runs when the kernel was told `single`: a shell on the console.
+/// What runs if the kernel command line says `single`: a shell on the console.
 pub fn single_user() -> Vec<Entry> {
     alloc::vec![Entry::on_console(Action::Respawn, b"-/bin/sh")]
 }
@@ -293,15 +292,15 @@ pub fn single_user() -> Vec<Entry> {
 pub struct Exec {
     /// Path or name of the program.
     pub program: Vec<u8>,
-    /// Its arguments; a login shell's `argv[0]` starts with a dash.
+    /// Its arguments. The `argv[0]` of a login shell begins with a dash.
     pub argv: Vec<Vec<u8>>,
-    /// Whether it began with a dash: a login shell, which wants its terminal
-    /// as the controlling one.
+    /// Whether the command began with a dash. Then it is a login shell, and gets its terminal
+    /// as the controlling terminal.
     pub login: bool,
 }
 
-/// Splits a command on blanks, or hands it to the shell if it holds one of the
-/// characters that mean something there.
+/// Splits a command at blanks. If it holds a character that means something to the shell,
+/// gives it to the shell instead.
 pub fn exec(command: &[u8]) -> Exec {
     const SHELL: &[u8] = b"~`!$^&*()=|\\{}[];\"'<>?";
     let (login, plain) = match command.strip_prefix(b"-") {
@@ -375,7 +374,7 @@ mod tests {
     #[test]
     fn a_comment_begins_where_a_word_could_begin() {
         for (written, command) in [
-            // Buildroot's, of which busybox makes the same.
+            // A line of Buildroot's. busybox runs the same.
             (
                 "/sbin/getty -L  console 0 vt100 # GENERIC_SERIAL",
                 "/sbin/getty -L  console 0 vt100",

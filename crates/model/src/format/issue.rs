@@ -1,7 +1,7 @@
 //! /etc/issue: text with escapes that describe the machine and the line.
 //!
-//! `\x` and `%x` mean the same; a letter without a meaning stands for itself,
-//! and so do `\\` and `%%`.
+//! `\x` and `%x` mean the same. A letter without a meaning stands for itself. `\\` is a
+//! backslash, and `%%` a percent sign.
 
 use alloc::vec::Vec;
 
@@ -22,14 +22,14 @@ pub struct Facts<'a> {
     pub domain: &'a [u8],
     /// Path of the terminal, `\l`.
     pub line: &'a [u8],
-    /// The time there, `\d` and `\t`.
+    /// The local time, `\d` and `\t`.
     pub now: LocalTime,
 }
 
 /// A moment in the local time zone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocalTime {
-    /// The year, as 2026.
+    /// The year, such as 2026.
     pub year: i64,
     /// 0 is January.
     pub month: u8,

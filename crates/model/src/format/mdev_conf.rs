@@ -1,6 +1,6 @@
 //! The rules of /etc/mdev.conf.
 //!
-//! One rule a line, blanks between the fields:
+//! Each line is one rule, with blanks between its fields:
 //!
 //! ```text
 //! [-][VAR=ERE;]...WHICH  USER:GROUP  MODE  [=PATH | >PATH | !]  [@|$|*COMMAND]
@@ -8,9 +8,9 @@
 //!
 //! WHICH is an extended regular expression for the whole device name,
 //! `@MAJOR,MINOR[-MINOR]`, or `$VAR=ERE` for the whole value of a variable of
-//! the event. `#` starts a comment at a field's beginning; a backslash at the end
-//! of a line joins the next one. Expressions and names are kept as text here:
-//! [`crate::device`] gives them their meaning.
+//! the event. At the beginning of a field, `#` starts a comment. A backslash at the end of a
+//! line joins the next line to it. This module keeps expressions and names as text;
+//! [`crate::device`] compiles and looks them up.
 
 use alloc::format;
 use alloc::string::String;
@@ -19,25 +19,25 @@ use alloc::vec::Vec;
 use super::decimal;
 use super::uevent::inside_dev;
 
-/// Most rules of one file.
+/// How many rules a file may have.
 pub const RULES_MAX: usize = 4096;
-/// Longest rule, in bytes, lines that are joined by a backslash together.
+/// The longest rule in bytes, with all lines that a backslash joins.
 pub const RULE_BYTES_MAX: usize = 64 * 1024;
-/// Most conditions of one rule.
+/// How many conditions a rule may have.
 pub const CONDITIONS_MAX: usize = 16;
-/// Most mistakes that are told; one more says that there were more.
+/// How many mistakes are reported. One more says that there were more.
 pub const MISTAKES_MAX: usize = 16;
 
-/// One rule, as written.
+/// One rule, as in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Where it starts, counted from 1.
+    /// The line where it begins, from 1.
     pub line: usize,
     /// `-`: later rules may match, too.
     pub go_on: bool,
     /// Conditions on variables of the event.
     pub conditions: Vec<Condition>,
-    /// Which devices.
+    /// The devices that it is for.
     pub which: Which,
     /// The node's owner.
     pub user: Id,
@@ -63,16 +63,16 @@ pub struct Condition {
 /// Which devices a rule is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// Those whose whole name matches.
+    /// Devices whose whole name matches.
     Name(Vec<u8>),
-    /// Those with this major number and a minor number in the range, ends included.
+    /// Devices with this major number, and a minor number in the range, ends included.
     Number {
         /// Major number.
         major: u32,
         /// Lowest and highest minor number.
         minors: (u32, u32),
     },
-    /// Those whose variable's whole value matches.
+    /// Devices for which the whole value of a variable matches.
     Variable(Condition),
 }
 
@@ -88,53 +88,53 @@ pub enum Id {
 /// Where the node goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// To the device's own name.
+    /// To the name of the device.
     Own,
     /// `=PATH`: elsewhere.
     Moved(Vec<u8>),
-    /// `>PATH`: elsewhere, with a symbolic link at the device's own name.
+    /// `>PATH`: elsewhere; the name of the device is a symbolic link to it.
     MovedAndLinked(Vec<u8>),
-    /// `!`: nowhere; the node is not touched.
+    /// `!`: nowhere; mdev does not touch the node.
     Nowhere,
 }
 
 /// A shell command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// On which events.
+    /// On which events it runs.
     pub when: When,
-    /// What `sh -c` is given.
+    /// The text that `sh -c` gets.
     pub text: Vec<u8>,
 }
 
 /// On which events a command runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// `@`: when the device comes.
+    /// `@`: when a device comes.
     Add,
-    /// `$`: when it goes.
+    /// `$`: when a device goes.
     Remove,
-    /// `*`: both, and when it changes.
+    /// `*`: both, and when a device changes.
     Any,
 }
 
 /// A line that is no rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// Where, counted from 1.
+    /// The line, from 1.
     pub line: usize,
-    /// Why.
+    /// What is wrong with it.
     pub reason: String,
 }
 
-/// Adds a mistake, unless so many are known that this one will not be told.
+/// Adds a mistake, unless there are so many that this one is not reported.
 pub(crate) fn note(mistakes: &mut Vec<Mistake>, line: usize, reason: String) {
     if mistakes.len() <= MISTAKES_MAX {
         mistakes.push(Mistake { line, reason });
     }
 }
 
-/// Reads the file; a bad line costs only itself.
+/// Reads the file. A bad line has no effect on other lines.
 pub fn decode(text: &[u8]) -> (Vec<Rule>, Vec<Mistake>) {
     let mut rules = Vec::new();
     let mut mistakes = Vec::new();
@@ -154,7 +154,7 @@ pub fn decode(text: &[u8]) -> (Vec<Rule>, Vec<Mistake>) {
     (rules, mistakes)
 }
 
-/// The next line with its number, and those that a backslash at its end joins.
+/// The next line, with its number, and with the lines that a backslash joins to it.
 fn logical_line<'t>(
     lines: &mut impl Iterator<Item = (usize, &'t [u8])>,
 ) -> Option<(usize, Result<Vec<u8>, String>)> {
@@ -211,7 +211,7 @@ fn rule(line: usize, text: &[u8]) -> Result<Option<Rule>, String> {
     }))
 }
 
-/// The next field and what follows it; empty at the end and at a comment.
+/// The next field, and what follows it. The field is empty at the end and at a comment.
 fn field(text: &[u8]) -> (&[u8], &[u8]) {
     let text = text.trim_ascii_start();
     if text.starts_with(b"#") {
@@ -222,8 +222,8 @@ fn field(text: &[u8]) -> (&[u8], &[u8]) {
         .unwrap_or_default()
 }
 
-/// Takes `VAR=ERE;` from the front as often as it is there. A `$` starts WHICH,
-/// and without `=` before the `;` the text is an expression for the name.
+/// Takes every `VAR=ERE;` from the front. A `$` begins WHICH. If there is no `=` before the
+/// `;`, the text is an expression for the name.
 fn conditions(mut text: &[u8]) -> Result<(Vec<Condition>, &[u8]), String> {
     let mut found = Vec::new();
     while !text.starts_with(b"$") {
@@ -308,7 +308,7 @@ fn place(text: &[u8]) -> Result<(Place, &[u8]), String> {
     Ok((place, rest))
 }
 
-/// A path inside /dev, plain but for a final slash, which has a meaning.
+/// A path inside /dev, in plain form. A final slash is kept, because it has a meaning.
 fn decode_path(text: &[u8]) -> Result<Vec<u8>, String> {
     let mut path = inside_dev(text)
         .ok_or_else(|| format!("{}: not a path inside /dev", text.escape_ascii()))?;

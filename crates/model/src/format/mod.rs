@@ -1,4 +1,4 @@
-//! The file and wire formats, one pure file each: `decode` and `encode`.
+//! The formats of files and messages. Each is one pure file with `decode` and `encode`.
 
 pub mod account;
 pub mod adopt;
@@ -21,9 +21,9 @@ pub mod utmp;
 /// What is wrong in a file of a few lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// In which line, from 1.
+    /// The number of the line, from 1.
     pub line: usize,
-    /// What, printable.
+    /// What is wrong, in printable characters.
     pub reason: alloc::string::String,
 }
 

@@ -10,8 +10,9 @@ pub struct Locked {
     pub inode: u64,
 }
 
-/// Who took the exclusive flock(2) on a file. A line about one that waits (`->`) is
-/// about nobody who holds it, and neither is a pid of 0, which is out of sight.
+/// The process that took the exclusive flock(2) on a file. A line with `->` is about a
+/// process that waits for the lock, so it does not count. Neither does a pid of 0: that
+/// process is not visible in this pid namespace.
 pub fn holder(text: &[u8], file: Locked) -> Option<u32> {
     let text = core::str::from_utf8(text).ok()?;
     text.lines().find_map(|line| {
@@ -24,7 +25,7 @@ pub fn holder(text: &[u8], file: Locked) -> Option<u32> {
     })
 }
 
-/// `MAJOR:MINOR:INODE`, the first two in hexadecimal digits.
+/// Reads `MAJOR:MINOR:INODE`. The first two are hexadecimal.
 fn parse(word: &str) -> Option<Locked> {
     let mut numbers = word.split(':');
     let mut device = || u32::from_str_radix(numbers.next()?, 16).ok();

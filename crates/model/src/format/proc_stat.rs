@@ -1,17 +1,17 @@
 //! /proc/PID/stat: one line about a process (proc_pid_stat(5)).
 
-/// The fields that tell one process from another.
+/// The fields by which processes differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcStat {
-    /// Neither a zombie nor dead.
+    /// The process is neither a zombie nor dead.
     pub lives: bool,
-    /// Its parent's pid; 0 if that is outside the pid namespace.
+    /// The pid of its parent; 0 if the parent is outside the pid namespace.
     pub parent: u32,
     /// When it started, in clock ticks since boot.
     pub started: u64,
 }
 
-/// Reads the line; the name in parentheses may hold anything.
+/// Reads the line. The name in parentheses may hold any bytes.
 pub fn decode(line: &[u8]) -> Option<ProcStat> {
     let name_end = line.iter().rposition(|b| *b == b')')?;
     let mut fields = line.get(name_end + 2..)?.split(|b| *b == b' ');

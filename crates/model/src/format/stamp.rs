@@ -1,9 +1,9 @@
-//! What `svlogd -t`, `-tt` and `-ttt` put before a line.
+//! The stamps that `svlogd -t`, `-tt` and `-ttt` put before a line.
 //!
-//! `-t` is `@` and a TAI64N label in hexadecimal; the others are UTC to the
-//! hundred-thousandth of a second: `2026-11-22_13:04:56.85524`, with `_` or `T`
-//! between date and time. A space follows each. Fractions are cut, not rounded.
-//! Leap seconds do not exist, as for the clock itself.
+//! `-t` gives `@` and a TAI64N label in hexadecimal. The others give UTC with five digits
+//! after the second: `2026-11-22_13:04:56.85524`, with `_` or `T` between date and time. A
+//! space follows each stamp. Fractions are cut, not rounded. There are no leap seconds, as
+//! in the clock itself.
 
 use alloc::vec::Vec;
 
@@ -60,17 +60,18 @@ fn encode_utc(time: Tai64n, between: u8, out: &mut Vec<u8>) {
     decimal(u64::from(time.nanos() / 10_000), 5, out);
 }
 
-/// Year, month and day of the day that lies so many days after 1970-01-01, in
-/// the Gregorian calendar. Years are counted from March, so that the leap day
-/// is the last of a year and months have a regular pattern.
+/// Year, month and day of the day that is so many days after 1970-01-01, in the Gregorian
+/// calendar. The calculation counts years from March: then the leap day is the last day of a
+/// year, and the lengths of months have a regular pattern.
 fn date_of(days: i64) -> (i64, u64, u64) {
     let days = days.saturating_add(DAYS_TO_EPOCH);
     let era = days.div_euclid(ERA_DAYS);
     let of_era = days.rem_euclid(ERA_DAYS);
-    // A year of 365 days, without the leap days passed: one in 4 years, but not in 100, but in 400.
+    // Subtract the leap days so far (one in 4 years, none in 100 years, but one in 400); then
+    // each year has 365 days.
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    // Five months from March have 153 days, again and again.
+    // From March on, each five months have 153 days.
     let from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * from_march + 2) / 5 + 1;
     let month = if from_march < 10 {
@@ -116,7 +117,7 @@ mod tests {
         assert_eq!(show(Stamp::Utc(b'T'), s, n), "2001-09-09T01:46:40.12345 ");
     }
 
-    /// Values of `date -u -d @N`.
+    /// The values are from `date -u -d @N`.
     #[test]
     fn known_dates() {
         let utc = |s| show(Stamp::Utc(b' '), s, 0);
@@ -136,7 +137,7 @@ mod tests {
         }
     }
 
-    /// Every day of 1970 to 9999 follows the day before by the rules of the calendar.
+    /// From 1970 to 9999, each day follows the day before by the rules of the calendar.
     #[test]
     fn every_day_is_the_next_one() {
         let (mut year, mut month, mut day) = (1970, 1, 1);

@@ -1,9 +1,9 @@
 //! The 20-byte record `supervise/status`, as runit's runsv writes it.
 //!
-//! Bytes 0-11 are the TAI64N time of the last change, 12-15 the pid (little
-//! endian, 0 for none), 16 paused, 17 `u` or `d` (what is wanted), 18 whether
-//! TERM was sent, 19 the phase: 0 down, 1 run, 2 finish. Verified against dumps
-//! of Debian's runit.
+//! Bytes 0-11 are the TAI64N time of the last change, 12-15 the pid (little endian, 0 for
+//! none), 16 whether it is paused, 17 what is wanted (`u` or `d`), 18 whether TERM was sent,
+//! 19 the phase (0 down, 1 run, 2 finish). This was checked against records that Debian's
+//! runit wrote.
 
 use super::tai64n::Tai64n;
 
@@ -31,12 +31,12 @@ pub struct Status {
     pub want_up: bool,
     /// TERM was sent and the process has not ended yet.
     pub got_term: bool,
-    /// What it is doing.
+    /// What the service is doing.
     pub phase: Phase,
 }
 
 impl Status {
-    /// The record's bytes.
+    /// The bytes of the record.
     pub fn encode(&self) -> [u8; 20] {
         let mut out = [0; 20];
         out[..12].copy_from_slice(&self.changed.encode());
@@ -52,8 +52,8 @@ impl Status {
         out
     }
 
-    /// The inverse; `None` for a record with a phase or a want that runit never
-    /// writes. As runit's `sv` does, any non-zero byte counts as true.
+    /// Reads a record. `None`: runit never writes such a phase or such a want. As in runit's
+    /// `sv`, any byte but 0 counts as true.
     pub fn decode(b: &[u8; 20]) -> Option<Self> {
         let mut label = [0; 12];
         label.copy_from_slice(&b[..12]);

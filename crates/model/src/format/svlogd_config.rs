@@ -1,9 +1,9 @@
 //! The file `config` of a log directory (svlogd(8), CONFIG).
 //!
-//! One setting a line, its letter first and its value right behind it. Empty
-//! lines and lines that start with `#` are ignored. A line that cannot be
-//! understood changes nothing and is reported with its number; runit is silent
-//! and takes what digits it finds, or 0.
+//! Each line is one setting: a letter, and directly after it the value. Empty lines and
+//! lines that begin with `#` are ignored. A line that cannot be understood has no effect,
+//! and is reported with its number. (runit reports nothing, and takes the digits that it
+//! finds, or 0.)
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -11,26 +11,26 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::select::{Effect, Selection};
 
-/// What a log directory wants.
+/// The settings of a log directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `s`: bytes at which `current` is rotated; 0 never.
+    /// `s`: the size in bytes at which `current` is rotated; 0: never.
     pub size_max: u64,
-    /// `n`: old logs to keep; 0 for all.
+    /// `n`: how many old logs are kept; 0: all.
     pub keep_max: u64,
-    /// `N`: old logs to keep even when the file system is full; `None`: all.
+    /// `N`: how many old logs are kept even on a full file system; `None`: all.
     pub keep_min: Option<u64>,
-    /// `t`: seconds after which `current` is rotated; 0 never.
+    /// `t`: the age in seconds at which `current` is rotated; 0: never.
     pub age_max_s: u64,
-    /// `!`: the shell command each rotated log is fed through.
+    /// `!`: the shell command that processes each rotated log.
     pub processor: Option<Vec<u8>>,
     /// `+ - e E`: which lines go where.
     pub selection: Selection,
-    /// `p`: what each line starts with.
+    /// `p`: the prefix of each line.
     pub prefix: Vec<u8>,
-    /// `u` or `U`: where lines are sent, too.
+    /// `u` or `U`: where lines are also sent.
     pub remote: Option<SocketAddr>,
-    /// `U`: lines are sent only, and not kept.
+    /// `U`: lines are only sent, and not written to the log.
     pub remote_only: bool,
 }
 
@@ -50,7 +50,7 @@ impl Default for Config {
     }
 }
 
-/// A line that was not understood.
+/// A line that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// Its number, from 1.
@@ -59,14 +59,14 @@ pub struct Mistake {
     pub reason: String,
 }
 
-/// Most mistakes that are told; one more says that there were more.
+/// How many mistakes are reported. One more says that there were more.
 pub const MISTAKES_MAX: usize = 16;
 
-/// Port of syslog, for addresses without one.
+/// The port of syslog, for addresses without a port.
 const SYSLOG_PORT: u16 = 514;
 
 impl Config {
-    /// Reads a config; what is wrong in it is listed, and the rest holds.
+    /// Reads a config. Returns also the mistakes; all other lines count.
     pub fn decode(text: &[u8]) -> (Self, Vec<Mistake>) {
         let mut config = Self::default();
         let mut mistakes = Vec::new();
@@ -126,7 +126,7 @@ impl Config {
     }
 }
 
-/// A number, perhaps with one of the suffixes; blanks behind it do not count.
+/// A number, perhaps with one of the suffixes. Blanks after it are ignored.
 fn number(value: &[u8], suffixes: &[(u8, u64)]) -> Result<u64, String> {
     let text = value.trim_ascii_end();
     let suffix = suffixes.iter().find(|(s, _)| text.last() == Some(s));
@@ -268,7 +268,7 @@ mod tests {
         }
     }
 
-    /// A processor line may be emptied again, patterns may be empty.
+    /// An empty `!` removes the processor. Patterns may be empty.
     #[test]
     fn empty_values() {
         assert_eq!(good("!cat\n!").processor, None);

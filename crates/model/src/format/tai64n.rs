@@ -1,14 +1,14 @@
 //! TAI64N labels as daemontools and runit write them.
 //!
-//! A label is a TAI64 second, `2^62 + 10 +` Unix seconds, and nanoseconds. The
-//! constant 10 is the TAI offset of 1970; leap seconds since then are ignored,
-//! as both tools do (https://cr.yp.to/libtai/tai64.html).
+//! A label is a TAI64 second (`2^62 + 10 +` Unix seconds) and nanoseconds. 10 seconds was the
+//! difference between TAI and UTC in 1970. Both tools ignore the leap seconds since then,
+//! and so do we (https://cr.yp.to/libtai/tai64.html).
 
-/// TAI64 label of the Unix epoch, as runit counts it.
+/// The TAI64 label of the Unix epoch, as in runit.
 const UNIX_EPOCH: u64 = (1 << 62) + 10;
 
-/// A wall-clock moment, for status files and log lines only: deadlines use the
-/// boot clock, and no conversion between the two exists.
+/// A moment of the wall clock, only for status files and log lines. Deadlines use the boot
+/// clock, and there is no conversion between the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tai64n {
     seconds: u64,
@@ -16,7 +16,7 @@ pub struct Tai64n {
 }
 
 impl Tai64n {
-    /// The label of a Unix time in whole seconds (may be negative) and nanoseconds.
+    /// The label of a Unix time: whole seconds, which may be negative, and nanoseconds.
     pub const fn from_unix(seconds: i64, nanos: u32) -> Self {
         Self {
             seconds: UNIX_EPOCH.wrapping_add_signed(seconds),
@@ -34,7 +34,7 @@ impl Tai64n {
         self.nanos
     }
 
-    /// The 12 bytes: seconds then nanoseconds, both big-endian.
+    /// The 12 bytes: first seconds, then nanoseconds, both big-endian.
     pub const fn encode(self) -> [u8; 12] {
         let s = self.seconds.to_be_bytes();
         let n = self.nanos.to_be_bytes();

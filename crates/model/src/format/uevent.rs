@@ -1,34 +1,33 @@
 //! The kernel's device events.
 //!
-//! One event is an action (`add`, `remove`, `change`, ...) on a device, told as
-//! `KEY=VALUE` variables. It arrives in three dresses: a netlink datagram
-//! (`ACTION@DEVPATH`, NUL, then variables each ended by NUL), the environment of
-//! a hotplug helper, and, without action and path, the lines of a device's
-//! `uevent` file in sysfs. Source: lib/kobject_uevent.c of Linux and
-//! Documentation/core-api/kobject.rst.
+//! An event is an action (`add`, `remove`, `change`, ...) on a device, with variables
+//! `KEY=VALUE`. It has three forms: a netlink datagram (`ACTION@DEVPATH`, NUL, and then
+//! variables, each with a NUL after it); the environment of a hotplug helper; and, without
+//! action and path, the lines of the file `uevent` of a device in sysfs. Sources:
+//! lib/kobject_uevent.c of Linux, and Documentation/core-api/kobject.rst.
 
 use alloc::vec::Vec;
 
 use super::decimal;
 
-/// Most variables of one event; the kernel's own limit (UEVENT_NUM_ENVP).
+/// How many variables an event may have: the kernel's own limit (UEVENT_NUM_ENVP).
 pub const VARIABLES_MAX: usize = 64;
 
-/// Longest datagram in bytes: the kernel's 2 KiB of variables and a path before them.
+/// The longest datagram in bytes: a path, and the kernel's 2 KiB of variables.
 pub const DATAGRAM_BYTES_MAX: usize = 2048 + 4096 + 64;
 
-/// One event. Names are not empty and hold no `=`; no name occurs twice.
+/// One event. Names are not empty, hold no `=`, and occur once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uevent {
     vars: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// What happened to the device, as far as rules care.
+/// What happened to the device, as far as it matters to rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// It is there.
+    /// It came.
     Add,
-    /// It is gone.
+    /// It went.
     Remove,
     /// Its state changed.
     Change,
@@ -36,7 +35,7 @@ pub enum Action {
     Other,
 }
 
-/// What a node of the device is.
+/// The kind of the device's node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A block device.
@@ -48,14 +47,14 @@ pub enum Kind {
 /// Major and minor number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Number {
-    /// Which driver.
+    /// The number of the driver.
     pub major: u32,
-    /// Which of its devices.
+    /// The number of the device within the driver.
     pub minor: u32,
 }
 
 impl Number {
-    /// Reads `MAJOR:MINOR`, as names in /sys/dev and `dev` files have it.
+    /// Reads `MAJOR:MINOR`, as in the names in /sys/dev and in the files `dev`.
     pub fn decode(text: &[u8]) -> Option<Self> {
         let colon = text.iter().position(|b| *b == b':')?;
         let (major, minor) = text.split_at_checked(colon)?;
@@ -66,18 +65,18 @@ impl Number {
     }
 }
 
-/// Why a datagram is no kernel event.
+/// Why a datagram is no event of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// It does not start with `ACTION@DEVPATH`.
+    /// It does not begin with `ACTION@DEVPATH`.
     Header,
     /// It has more than [`VARIABLES_MAX`] variables.
     TooMany,
 }
 
 impl Uevent {
-    /// Reads a netlink datagram. The header repeats ACTION and DEVPATH, which
-    /// the variables hold, too; what is no variable is passed over.
+    /// Reads a netlink datagram. The variables hold ACTION and DEVPATH, too, so only they are
+    /// read. What is no variable is ignored.
     pub fn decode_datagram(datagram: &[u8]) -> Result<Self, Malformed> {
         let mut parts = datagram.split(|b| *b == 0);
         let header = parts.next().unwrap_or_default();
@@ -96,14 +95,14 @@ impl Uevent {
         Ok(event)
     }
 
-    /// Reads the lines of a `uevent` file; what goes beyond [`VARIABLES_MAX`] is left out.
+    /// Reads the lines of a file `uevent`. More than [`VARIABLES_MAX`] are left out.
     pub fn decode_lines(text: &[u8]) -> Self {
         let mut event = Self::default();
         let _too_many = event.read(text.split(|b| *b == b'\n'));
         event
     }
 
-    /// Takes an environment, which may be larger than an event.
+    /// Reads an environment. It may be larger than an event.
     pub fn from_environment<'a>(vars: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
         let mut event = Self::default();
         for (name, value) in vars {
@@ -142,7 +141,7 @@ impl Uevent {
         Ok(())
     }
 
-    /// Gives a variable a value, in place of an earlier one.
+    /// Sets a variable. The value replaces an earlier one.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
         if name.is_empty() {
             return;
@@ -174,7 +173,7 @@ impl Uevent {
         }
     }
 
-    /// The device's number, if it has one: it may have a node then.
+    /// The number of the device, if it has one. Only then it may have a node.
     pub fn number(&self) -> Option<Number> {
         Some(Number {
             major: decimal(self.get(b"MAJOR")?)?,
@@ -182,7 +181,7 @@ impl Uevent {
         })
     }
 
-    /// What the device's node is. Only the block subsystem has block devices.
+    /// The kind of the device's node. Only the subsystem `block` has block devices.
     pub fn kind(&self) -> Kind {
         let path = self.get(b"DEVPATH").unwrap_or_default();
         let block = self.get(b"SUBSYSTEM") == Some(b"block")
@@ -190,9 +189,9 @@ impl Uevent {
         if block { Kind::Block } else { Kind::Char }
     }
 
-    /// The device's name, which may hold directories (`input/event0`): DEVNAME,
-    /// or the last part of DEVPATH, where sysfs writes `!` for `/`. `None` if it
-    /// would lead out of /dev.
+    /// The name of the device, which may hold directories (`input/event0`): DEVNAME, or the
+    /// last part of DEVPATH, where sysfs writes `!` for `/`. `None`: the name would lead out
+    /// of /dev.
     pub fn name(&self) -> Option<Vec<u8>> {
         if let Some(name) = self.get(b"DEVNAME") {
             return inside_dev(name);
@@ -203,8 +202,8 @@ impl Uevent {
     }
 }
 
-/// A path relative to /dev in its plainest form: without a leading `/dev/`,
-/// empty parts and `.`; `None` if nothing is left or it would lead outside.
+/// A path relative to /dev in its plainest form: without a leading `/dev/`, without empty
+/// parts and `.`. `None`: nothing is left, or the path would lead out of /dev.
 pub fn inside_dev(path: &[u8]) -> Option<Vec<u8>> {
     let mut plain = Vec::new();
     let path = path.strip_prefix(b"/dev/").unwrap_or(path);

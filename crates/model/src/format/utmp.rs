@@ -1,11 +1,11 @@
-//! A record of utmp(5), in the layout of glibc where `time_t` was 32 bits when
-//! the file was born (x86, x86_64, arm, riscv and others): 384 bytes, numbers
-//! in the byte order of the machine.
+//! A record of utmp(5), in the layout of glibc for machines whose `time_t` in this file has
+//! 32 bits (x86, x86_64, arm, riscv and others): 384 bytes, with numbers in the byte order of
+//! the machine.
 
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// Bytes of a record.
+/// The length of a record in bytes.
 pub const SIZE: usize = 384;
 
 /// What a record is about (`ut_type`).
@@ -25,7 +25,7 @@ pub enum Kind {
 /// What getty writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
-    /// What it is about.
+    /// What the record is about.
     pub kind: Kind,
     /// The process.
     pub pid: i32,
@@ -35,23 +35,23 @@ pub struct Record<'a> {
     pub user: &'a [u8],
     /// The remote host, if any.
     pub host: &'a [u8],
-    /// When, in seconds since 1970. (Unsigned, the field lasts until 2106.)
+    /// The time in seconds since 1970. (Without a sign, the field is enough until 2106.)
     pub time_s: u32,
-    /// When, microseconds of the second.
+    /// The microseconds of that second.
     pub time_us: u32,
 }
 
 const LINE_BYTES: usize = 32;
 const ID_BYTES: usize = 4;
 
-/// Where fields lie.
+/// The places of the fields.
 const KIND: Range<usize> = 0..2;
 const LINE: Range<usize> = 8..40;
 const USER: Range<usize> = 44..76;
 const HOST: Range<usize> = 76..332;
 const TIME: Range<usize> = 340..348;
 
-/// The bytes of the record; too long a text is cut.
+/// The bytes of the record. A text that is too long is cut.
 pub fn encode(record: &Record) -> [u8; SIZE] {
     let mut fields = Vec::with_capacity(SIZE);
     fields.extend((record.kind as i16).to_ne_bytes());
@@ -61,7 +61,7 @@ pub fn encode(record: &Record) -> [u8; SIZE] {
     text(&mut fields, id_of(record.line), ID_BYTES);
     text(&mut fields, record.user, 32);
     text(&mut fields, record.host, 256);
-    // Exit status and session stay zero.
+    // Exit status and session stay 0.
     fields.extend([0; 8]);
     fields.extend(record.time_s.to_ne_bytes());
     fields.extend(record.time_us.to_ne_bytes());
@@ -72,7 +72,7 @@ pub fn encode(record: &Record) -> [u8; SIZE] {
     bytes
 }
 
-/// The end of the line's name identifies a record: `tty1`, `tyS0`, `ts/0`.
+/// The id of a record is the end of the line's name: `tty1`, `tyS0`, `ts/0`.
 fn id_of(line: &[u8]) -> &[u8] {
     line.get(line.len().saturating_sub(ID_BYTES)..)
         .unwrap_or_default()
@@ -84,10 +84,10 @@ fn text(fields: &mut Vec<u8>, text: &[u8], size: usize) {
     fields.extend(core::iter::repeat_n(0, size - kept.len()));
 }
 
-/// The place, counted in records, where a record of this line belongs in
-/// the file: over the line's own, else at the end.
+/// Where a record of this line belongs in the file, counted in records: it replaces the
+/// record of the line, or comes at the end.
 ///
-/// `None` if the file is not a whole number of records: somebody's other layout.
+/// `None`: the file is no whole number of records, so it has another layout.
 pub fn place_of(file: &[u8], line: &[u8]) -> Option<usize> {
     let (records, []) = file.as_chunks::<SIZE>() else {
         return None;
@@ -101,9 +101,9 @@ pub fn place_of(file: &[u8], line: &[u8]) -> Option<usize> {
     Some(own.unwrap_or(records.len()))
 }
 
-/// The place of the record, counted in records, that has somebody on this line.
+/// The place of the record of the user on this line, counted in records.
 ///
-/// `None` if nobody is, or if the file is not a whole number of records.
+/// `None`: nobody is on the line, or the file is no whole number of records.
 pub fn session_of(file: &[u8], line: &[u8]) -> Option<usize> {
     let (records, []) = file.as_chunks::<SIZE>() else {
         return None;
@@ -118,8 +118,7 @@ pub fn session_of(file: &[u8], line: &[u8]) -> Option<usize> {
     })
 }
 
-/// Makes a record say that the session has ended, and when; what is not about
-/// the user stays.
+/// Marks a record: the session has ended, and when. Fields that are not about the user stay.
 pub fn log_out(record: &mut [u8; SIZE], seconds: u32, micros: u32) {
     let dead = (Kind::Dead as i16).to_ne_bytes();
     let times = [seconds.to_ne_bytes(), micros.to_ne_bytes()].concat();
@@ -210,7 +209,7 @@ mod tests {
             ..RECORD
         };
         assert_eq!(record, encode(&expected));
-        // Who has logged out is no session any more.
+        // After a logout, the record is no session any more.
         assert_eq!(session_of(&record, RECORD.line), None);
         assert_eq!(session_of(&file[1..], b"tty2"), None);
     }

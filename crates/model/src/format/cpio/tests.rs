@@ -46,8 +46,8 @@ fn everything() -> Vec<Inode<'static>> {
     ]
 }
 
-/// As GNU cpio 2.13 writes it (`-H newc --reproducible -R 0:0`, mtime 0),
-/// which numbers inodes from 0.
+/// GNU cpio 2.13 wrote this (`-H newc --reproducible -R 0:0`, mtime 0); it numbers inodes
+/// from 0.
 #[test]
 fn golden_bytes() {
     let got = bytes(&[inode(&[b"hi"], 0o644, file(b"abcde"))]);
@@ -166,7 +166,7 @@ fn any_cut_is_an_error() {
         trailer_end = if raw.name == TRAILER { raw.end } else { 0 };
         at = raw.end;
     }
-    // The padding after the trailer's name may be missing, nothing else.
+    // Only the padding after the name of the trailer may be missing.
     for len in 0..trailer_end - 3 {
         assert!(decode(&archive[..len]).is_err(), "{len}");
     }

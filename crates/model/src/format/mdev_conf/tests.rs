@@ -68,7 +68,7 @@ fn which_devices() {
     let rule = which("A=b;$C=d;e");
     assert_eq!(rule.conditions, [condition("A", "b")]);
     assert_eq!(rule.which, Which::Variable(condition("C", "d;e")));
-    // Without a variable's name before it, `;` belongs to the expression.
+    // If no name of a variable is before it, `;` belongs to the expression.
     assert_eq!(which("a;b").which, Which::Name(b"a;b".to_vec()));
     assert_eq!(which("[a=];b").which, Which::Name(b"[a=];b".to_vec()));
 }
