@@ -351,8 +351,10 @@ fn sv_writes_to_a_fifo_and_nothing_else() {
     }
 }
 
-/// As runit's FAQ has it: a user may command a service of root's. Adoption does not
-/// suffer from it.
+/// As runit's FAQ has it: a user may command a service of root's, also after restarts of
+/// the service and of the supervisor. The fifos stay the user's; `status` is the
+/// supervisor's again at the next change, and everybody may read it. What its owner wrote
+/// into it before names no process of the service.
 #[test]
 fn a_user_who_was_given_the_fifos_commands_the_service() {
     let fixture = Fixture::new(&[("web/run", SLEEP)]);
@@ -374,20 +376,35 @@ fn a_user_who_was_given_the_fifos_commands_the_service() {
         let ran = run(verb, &mut ordinary(&command));
         assert_eq!(ran.code, 0, "{verb}: {}{}", ran.out, ran.errors);
     };
+    let is_given = |name: &str| {
+        let owner = fs::metadata(supervise.join(name)).unwrap().uid();
+        geteuid().is_root() && owner == NOBODY
+    };
     let mut runsv = Runsv::start(&fixture);
+    let victim = Victim::start();
+    give();
     for _ in 0..2 {
-        give();
         by_user("status");
         by_user("restart");
-        give();
+        assert!(!is_given("status"));
         by_user("down");
+        by_user("status");
         by_user("up");
         give();
         let pid = runsv.pid();
         runsv.slay();
+        fs::write(supervise.join("status"), status(victim.pid())).unwrap();
         runsv = Runsv::start(&fixture);
+        wait_for("status", &[&supervise], || {
+            (!is_given("status")).then_some(())
+        });
         assert_eq!(runsv.pid(), pid);
-        by_user("restart");
+        for name in ["ok", "control"] {
+            assert_eq!(is_given(name), geteuid().is_root(), "{name}");
+        }
+        by_user("down");
+        assert!(!lives(pid) && lives(victim.pid()));
+        by_user("up");
         assert_eq!(runsv.said(), "");
     }
     runsv.end();
