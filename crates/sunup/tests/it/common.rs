@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use model::format::status::{Phase, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::inotify;
+use rustix::fs::{CWD, Mode, inotify, mkfifoat};
 use rustix::process::Signal;
 
 /// The directory of the programs under test, if they are not sunup's.
@@ -151,6 +151,31 @@ pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
     assert!(copied.success(), "cp {}", from.as_ref().display());
 }
 
+/// Makes a fifo for its owner.
+pub fn make_fifo(path: impl AsRef<Path>) {
+    mkfifoat(CWD, path.as_ref(), Mode::RUSR | Mode::WUSR).unwrap();
+}
+
+/// Knuth's MMIX generator, so that a failure can be repeated; its upper bits are random
+/// enough.
+pub struct Random(pub u64);
+
+impl Random {
+    /// A number below `n`.
+    pub fn below(&mut self, n: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % n
+    }
+
+    /// One of the list.
+    pub fn one_of<T: Copy>(&mut self, list: &[T]) -> T {
+        list[self.below(list.len())]
+    }
+}
+
 /// Waits until `check` gives a value, looking again whenever something changes
 /// in one of the directories (names or contents of their files).
 pub fn wait_for<T>(what: &str, dirs: &[&Path], mut check: impl FnMut() -> Option<T>) -> T {
@@ -264,8 +289,7 @@ fn a_wait_goes_on_while_somebody_is_there() {
     let fixture = Fixture::new(&[("dir/", "")]);
     let dir = fixture.path("dir");
     let gate = fixture.path("gate");
-    let made = Command::new("mkfifo").arg(&gate).status().unwrap();
-    assert!(made.success());
+    make_fifo(&gate);
     let script = "cd dir; { read x <../gate; echo >file; } >/dev/null 2>&1 &";
     let mut child = Command::new("sh")
         .args(["-c", script])

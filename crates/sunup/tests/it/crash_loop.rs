@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use model::format::crash_loop::CrashLoop;
-use rustix::fs::{CWD, Mode};
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, applet, debian, down, kill, read_status, until_supervise, wait_exit, wait_for,
+    Fixture, SLEEP, applet, debian, down, kill, make_fifo, read_status, until_supervise, wait_exit,
+    wait_for,
 };
 
 /// Notes when it starts (hundredths of a second since boot), and fails.
@@ -270,10 +270,7 @@ fn a_backoff_that_cannot_be_read_is_said_and_taken_for_the_default() {
             "longer than 256 bytes",
         ),
         (|file| fs::create_dir(file).unwrap(), "Is a directory"),
-        (
-            |file| rustix::fs::mkfifoat(CWD, file, Mode::RUSR | Mode::WUSR).unwrap(),
-            "not a file",
-        ),
+        (|file| make_fifo(file), "not a file"),
     ];
     for (make, reason) in cases {
         let world = World::new(FAILS, &[("down", "")]);

@@ -10,8 +10,8 @@ use model::format::tai64n::Tai64n;
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, debian, down, ends, kill, lives, read_status, running, status, wait_exit,
-    wait_for,
+    Fixture, SLEEP, debian, down, ends, kill, lives, make_fifo, read_status, running, status,
+    wait_exit, wait_for,
 };
 
 /// A `runsvdir` that somebody made, over `scan` of a fixture.
@@ -113,8 +113,7 @@ fn tree() -> Fixture {
         ("scan/echo/log/run", LOGS),
         ("scan/off/run", SLEEP),
     ]);
-    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-    rustix::fs::mkfifoat(rustix::fs::CWD, fixture.path("tell"), mode).unwrap();
+    make_fifo(fixture.path("tell"));
     fixture
 }
 

@@ -8,11 +8,11 @@ use std::process::{Command, Output, Stdio};
 
 use model::format::status::{Phase, Status};
 use model::format::tai64n::Tai64n;
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, down, kill, lives, read_status, running, status, sunup, until_ready,
+    Fixture, SLEEP, down, kill, lives, make_fifo, read_status, running, status, sunup, until_ready,
     until_supervise, wait_exit, wait_for,
 };
 use super::reference;
@@ -95,7 +95,7 @@ impl Fake {
         fs::write(supervise.join("status"), status).unwrap();
         let fifo = |name: &str| {
             let path = supervise.join(name);
-            mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+            make_fifo(&path);
             let mut options = OpenOptions::new();
             let flags = OFlags::NONBLOCK.bits() as i32;
             options.read(true).write(true).custom_flags(flags);

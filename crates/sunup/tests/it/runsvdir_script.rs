@@ -8,8 +8,8 @@ use model::format::status::Status;
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, SLEEP, down, file_of, kill, lives, read_status, running, status, until_ready,
-    until_supervise, wait_exit, wait_for,
+    Fixture, SLEEP, down, file_of, kill, lives, make_fifo, read_status, running, status,
+    until_ready, until_supervise, wait_exit, wait_for,
 };
 use super::machine::{Boot, Machine};
 use super::reference;
@@ -33,8 +33,7 @@ impl Runsvdir {
     }
 
     fn start_in(fixture: Fixture, bin: &Path, script: &str) -> Self {
-        let mkfifo = Command::new("mkfifo").arg(fixture.path("gate")).status();
-        assert!(mkfifo.unwrap().success());
+        make_fifo(fixture.path("gate"));
         let here = fixture.path(".");
         let mut path = vec![bin.to_owned(), here.clone()];
         path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));

@@ -12,7 +12,7 @@ use model::format::tai64n::Tai64n;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::common::{
-    Fixture, SLEEP, debian, ends, read_status, running, wait_exit, wait_for, yield_until,
+    Fixture, SLEEP, debian, ends, make_fifo, read_status, running, wait_exit, wait_for, yield_until,
 };
 
 /// A supervisor that ends with its service.
@@ -171,8 +171,7 @@ fn a_process_that_cannot_be_seen_is_believed_in() {
     let fixture = Fixture::new(&[("web/supervise/", "")]);
     let fifos = ["ok", "control"].map(|name| {
         let path = fixture.path(&format!("web/supervise/{name}"));
-        let mode = rustix::fs::Mode::from_raw_mode(0o600);
-        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        make_fifo(&path);
         let mut open = fs::OpenOptions::new();
         open.read(true).write(true).open(path).unwrap()
     });

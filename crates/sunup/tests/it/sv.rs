@@ -11,10 +11,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::SystemTime;
 
 use model::format::status::{Phase, Status};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::common::{Fixture, debian, read_status, status, until_ready, yield_until};
+use super::common::{Fixture, debian, make_fifo, read_status, status, until_ready, yield_until};
 
 mod calls;
 mod check;
@@ -155,7 +154,7 @@ fn said(code: i32, text: &str) -> (Option<i32>, String) {
 
 fn add_fifo(path: &Path) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    make_fifo(path);
 }
 
 /// A service whose supervisor has died: its fifos are left.

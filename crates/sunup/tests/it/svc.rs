@@ -2,18 +2,16 @@
 
 use std::process::Output;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
+use rustix::fs::{Mode, OFlags, open};
 
-use super::common::{Fixture, applet};
+use super::common::{Fixture, applet, make_fifo};
 
 /// A service directory whose supervisor is the test.
 fn service(status: &[u8]) -> Fixture {
     let fixture = Fixture::new(&[("web/supervise/", "")]);
     std::fs::write(fixture.path("web/supervise/status"), status).unwrap();
     for name in ["ok", "control"] {
-        let path = fixture.path("web/supervise").join(name);
-        let mode = Mode::RUSR | Mode::WUSR;
-        mknodat(CWD, path, FileType::Fifo, mode, 0).unwrap();
+        make_fifo(fixture.path("web/supervise").join(name));
     }
     fixture
 }

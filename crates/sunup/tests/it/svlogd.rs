@@ -181,8 +181,3 @@ fn numbers(count: usize, width: usize) -> Vec<u8> {
         .flat_map(|i| format!("{i:0width$}\n").into_bytes())
         .collect()
 }
-
-fn fifo(path: &Path) {
-    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-}

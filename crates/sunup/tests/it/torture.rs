@@ -36,7 +36,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, ends, kill, lives, read_status, sunup, until_supervise, wait_exit, wait_for,
+    Fixture, Random, ends, kill, lives, make_fifo, read_status, sunup, until_supervise, wait_exit,
+    wait_for,
 };
 
 const ROUNDS: u64 = 12;
@@ -56,23 +57,6 @@ while read -r _ <&3; do
 done
 "#;
 const LOG_RUN: &str = "#!/bin/sh\nexec dd bs=64 2>/dev/null >>../lines\n";
-
-/// Knuth's MMIX generator; its upper bits are random enough.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % n
-    }
-
-    fn one_of<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len())]
-    }
-}
 
 struct Torture {
     random: Random,
@@ -96,7 +80,7 @@ impl Torture {
             fixture.add(&format!("scan/{n}/run"), RUN);
             fixture.add(&format!("scan/{n}/log/run"), LOG_RUN);
             let ask = fixture.path(&format!("scan/{n}/ask"));
-            rustix::fs::mkfifoat(rustix::fs::CWD, &ask, Mode::RUSR | Mode::WUSR).unwrap();
+            make_fifo(&ask);
             let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
             asks.push(rustix::fs::open(&ask, flags, Mode::empty()).unwrap().into());
         }

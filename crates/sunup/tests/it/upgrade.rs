@@ -12,7 +12,7 @@ use model::format::status::Status;
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, kill, lives, read_status, status, sunup, wait_exit, wait_for, yield_until,
+    Fixture, kill, lives, make_fifo, read_status, status, sunup, wait_exit, wait_for, yield_until,
 };
 
 mod midst;
@@ -44,8 +44,7 @@ impl Supervisor {
     fn start(files: &[(&str, &str)], applet: &str, args: &[&str]) -> Self {
         let fixture = Fixture::new(files);
         for name in ["tell", "gate"] {
-            let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-            rustix::fs::mkfifoat(rustix::fs::CWD, fixture.path(name), mode).unwrap();
+            make_fifo(fixture.path(name));
         }
         for dir in ["bin", "real"] {
             for name in ["runsvdir", "runsv", "sv"] {

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::super::common::{SLEEP, running, wait_for};
+use super::super::common::{SLEEP, make_fifo, running, wait_for};
 use super::{Runsv, fixture, status, supervise};
 
 #[test]
@@ -30,9 +30,7 @@ fn fifos_in_the_way_of_state_files_do_not_block() {
     let fixture = fixture(&[("web/run", SLEEP)]);
     let dir = fixture.path("web");
     for name in ["status", "stat", "pid"] {
-        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-        let path = supervise(&dir).join(name);
-        rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
+        make_fifo(supervise(&dir).join(name));
     }
     let runsv = Runsv::start(&dir);
     wait_for("files", &[&supervise(&dir)], || {

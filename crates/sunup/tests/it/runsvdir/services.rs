@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 
 use super::super::common::{
-    Fixture, SLEEP, down, ends, group_and_session, kill, lives, running, status, until_ready,
-    wait_for, yield_until,
+    Fixture, SLEEP, down, ends, group_and_session, kill, lives, make_fifo, running, status,
+    until_ready, wait_for, yield_until,
 };
 use super::Runsvdir;
 
@@ -47,8 +47,7 @@ fn a_last_command_counts_before_the_end() {
     ]);
     let dir = fixture.path("scan/web");
     let go = dir.join("go");
-    let mode = rustix::fs::Mode::RWXU;
-    rustix::fs::mknodat(rustix::fs::CWD, &go, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    make_fifo(&go);
     let runsvdir = Runsvdir::start(&fixture);
     let other = status(&fixture.path("scan/other"), "other", running);
     let web = status(&dir, "web", running);

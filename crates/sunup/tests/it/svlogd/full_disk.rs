@@ -4,8 +4,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Command;
 
-use super::super::common::Fixture;
-use super::{Logger, fifo, numbers};
+use super::super::common::{Fixture, make_fifo};
+use super::{Logger, numbers};
 
 /// Runs a script as root of a user and mount namespace with a small tmpfs on `full`.
 fn on_small_disk(fixture: &Fixture, script: &str) -> Logger {
@@ -25,7 +25,7 @@ fn on_small_disk(fixture: &Fixture, script: &str) -> Logger {
 #[test]
 fn a_full_disk_does_not_stop_the_service() {
     let fixture = Fixture::new(&[("full/", "")]);
-    fifo(&fixture.path("gate"));
+    make_fifo(fixture.path("gate"));
     // The disk gets room again once all lines were taken.
     let script = "echo s0 >full/log/config; head -c 4000000 /dev/zero >full/ballast
         { cat; rm full/ballast; cat gate; } | $SVLOGD full/log

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::super::common::{Fixture, wait_for};
+use super::super::common::{Fixture, Random, wait_for};
 use super::{Logger, compare, current, listing, reference, tested};
 
 #[test]
@@ -130,19 +130,6 @@ fn a_last_line_without_newline_is_kept() {
     logger.feed(b"long line");
     logger.end();
     assert_eq!(current(&fixture), b"long line\n");
-}
-
-/// A small pseudo-random generator, so that failures can be repeated.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % n
-    }
 }
 
 /// The files are the same however the input arrives, and those of the reference.

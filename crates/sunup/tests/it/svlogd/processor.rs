@@ -3,8 +3,8 @@
 
 use std::fs;
 
-use super::super::common::{Fixture, wait_for};
-use super::{Logger, compare, content, current, fifo, numbers, old_logs};
+use super::super::common::{Fixture, make_fifo, wait_for};
+use super::{Logger, compare, content, current, numbers, old_logs};
 
 #[test]
 fn what_a_crash_left_is_processed() {
@@ -72,7 +72,7 @@ fn hup_and_term_work_while_the_processor_holds_the_log() {
         "s100\nn1\n!echo >>../started; cat ../gate >/dev/null; cat\n",
     )]);
     let gate = fixture.path("gate");
-    fifo(&gate);
+    make_fifo(&gate);
     let mut logger = Logger::on(&fixture, &["-l10", "-b50"]);
     logger.feed(&numbers(40, 9));
     let dir = fixture.path("log");
@@ -130,7 +130,7 @@ fn a_second_term_ends_the_processor_too() {
         ("log/current", "x\n"),
     ]);
     let gate = fixture.path("gate");
-    fifo(&gate);
+    make_fifo(&gate);
     let mut logger = Logger::on(&fixture, &[]);
     let root = fixture.path(".");
     wait_for("processor", &[&root], || {

@@ -9,8 +9,8 @@ use std::process::Stdio;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use super::super::common::Fixture;
-use super::{Logger, fifo, numbers, tested};
+use super::super::common::{Fixture, make_fifo};
+use super::{Logger, numbers, tested};
 
 /// svlogd on `log`, whose `current` is a link, with this standard output.
 fn linked(fixture: &Fixture, target: &str, stdout: impl Into<Stdio>) -> Logger {
@@ -117,7 +117,7 @@ fn a_terminal() {
 #[test]
 fn a_fifo_whose_reader_comes_later() {
     let fixture = Fixture::new(&[("log/", "")]);
-    fifo(&fixture.path("log/current"));
+    make_fifo(fixture.path("log/current"));
     let mut logger = Logger::on(&fixture, &[]);
     logger.feed(&numbers(10, 9));
     let mut reader = File::open(fixture.path("log/current")).unwrap();
