@@ -1,5 +1,5 @@
-//! What chpst and its daemontools relatives decide: what their arguments and
-//! the files of an environment directory mean.
+//! What the arguments of chpst and the tools of daemontools mean, and the files of an
+//! environment directory.
 
 use alloc::format;
 use alloc::string::String;
@@ -7,17 +7,17 @@ use alloc::vec::Vec;
 
 use crate::format::account::id;
 
-/// Whom to become: `USER[:GROUP...]` or `:UID:GID...`.
+/// The account to become: `USER[:GROUP...]` or `:UID:GID...`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Account<'a> {
-    /// Names to look up; without groups, the user's own.
+    /// Names to look up. Without groups, the user's own groups are meant.
     Named {
         /// The user.
         user: &'a [u8],
-        /// The groups, the first of which becomes the main one.
+        /// The groups. The first one becomes the main group.
         groups: Vec<&'a [u8]>,
     },
-    /// Numbers that need no file.
+    /// Numbers, which need not be looked up.
     Numbers(Identity),
 }
 
@@ -89,7 +89,7 @@ impl Limit {
         }
     }
 
-    /// The soft limit under this hard limit; `None` is no limit at all.
+    /// The soft limit below this hard limit. `None`: no limit at all.
     pub fn under(self, hard: Option<u64>) -> Option<u64> {
         match (self, hard) {
             (Self::Value(u64::MAX) | Self::Hard, hard) => hard,
@@ -99,17 +99,17 @@ impl Limit {
     }
 }
 
-/// An increment of the nice level: a decimal number with or without a sign.
+/// Reads an increment of the nice level: a decimal number, perhaps with a sign.
 pub fn nice(text: &[u8]) -> Option<i32> {
     core::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Bytes that the value of a variable may have: a string of the kernel, less the name.
+/// How many bytes the value of a variable may have: the kernel limits name and value.
 pub const VALUE_BYTES_MAX: usize = 128 * 1024;
 
-/// What the content of a file in an environment directory does to the variable:
-/// its first line, without blanks at the end and with NUL as newline, is the
-/// value; an empty file removes it (`None`).
+/// The value that a file in an environment directory gives to its variable: the first line,
+/// without blanks at its end, and with newlines for NUL. `None`: an empty file removes the
+/// variable.
 pub fn env_value(content: &[u8]) -> Option<Vec<u8>> {
     if content.is_empty() {
         return None;

@@ -1,18 +1,16 @@
-//! Device events and rules in, a plan of operations on device nodes out.
+//! Makes a plan of operations on device nodes from an event and the rules.
 //!
-//! Rules are tried in the order of the file. The first that matches decides, but
-//! one that starts with `-` lets the next ones match as well; behind them all
-//! stands a rule that matches every device: its own name, `root:root`, 0660.
-//! `add` makes the node, `remove` takes it away, `change` only runs commands
-//! marked `*`; other actions do nothing. A device without a number has no node,
-//! but commands run for it.
+//! Rules are tried in the order of the file. The first rule that matches decides. After a
+//! rule that begins with `-`, later rules may match, too. After all rules comes one that
+//! matches every device: its own name, `root:root`, 0660. `add` makes the node, `remove`
+//! removes it, `change` only runs commands with `*`; other actions have no effect. A device
+//! without a number has no node, but commands run for it.
 //!
-//! A kernel with devtmpfs has made the node already, at the device's own name. So
-//! a node that goes elsewhere is made there first, and only then does the kernel's
-//! own go away or give place to a link.
+//! With devtmpfs, the kernel has made a node already, with the name of the device. If the
+//! node goes elsewhere, it is made there first. Only then is the kernel's own node removed,
+//! or replaced by a link.
 //!
-//! Paths are relative to /dev. Regular expressions come from outside, through
-//! [`Ere`].
+//! Paths are relative to /dev. The caller brings the regular expressions ([`Ere`]).
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -30,9 +28,9 @@ pub use rules::{Ere, Extent, GROUPS, Groups, Names, Rules};
 /// Owner, group and permissions of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// User number.
+    /// The number of the user.
     pub user: u32,
-    /// Group number.
+    /// The number of the group.
     pub group: u32,
     /// Permission bits.
     pub mode: u32,
@@ -44,7 +42,7 @@ const DEFAULT_ACCESS: Access = Access {
     mode: 0o660,
 };
 
-/// A node's type and number.
+/// The type and the number of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Device {
     /// Block or character.
@@ -53,13 +51,13 @@ pub struct Device {
     pub number: Number,
 }
 
-/// One operation, in the order in which they are to be done. If a `Node` cannot
-/// be made, the `Link` and `Unlink` operations after it must not be done: what
-/// the kernel made is better than nothing.
+/// One operation. They must be done in order. If a `Node` cannot be made, the `Link` and
+/// `Unlink` operations after it must not be done: the node that the kernel made is better
+/// than none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// The node is at `path` with this access, and so are the directories above
-    /// it. What is there already and is this device is corrected, not made anew.
+    /// Make the node at `path` with this access, and the directories above it. If the node of
+    /// this device is there already, only correct it.
     Node {
         /// Where.
         path: Vec<u8>,
@@ -68,37 +66,37 @@ pub enum Op {
         /// Whose.
         access: Access,
     },
-    /// A symbolic link at `path`, in place of an older link or device node.
+    /// Make a symbolic link at `path`. It replaces an older link or a device node.
     Link {
         /// Where.
         path: Vec<u8>,
-        /// What it holds.
+        /// The path in the link.
         target: Vec<u8>,
     },
-    /// Nothing is at `path` any more, if what is there is this device or a link.
+    /// Remove what is at `path`, if it is this device or a link.
     Unlink {
         /// Where.
         path: Vec<u8>,
-        /// What goes.
+        /// The device.
         device: Device,
     },
-    /// A shell command, with the event's variables in its environment.
+    /// Run a shell command, with the variables of the event in its environment.
     Run {
-        /// What `sh -c` is given.
+        /// The text that `sh -c` gets.
         command: Vec<u8>,
-        /// The node's name, for `$MDEV`.
+        /// The name of the node, for `$MDEV`.
         node: Vec<u8>,
     },
-    /// The kernel asks for this file of /lib/firmware, relative to it.
+    /// Give this file of /lib/firmware to the kernel, which asks for it.
     Firmware {
-        /// The file.
+        /// The path, relative to /lib/firmware.
         name: Vec<u8>,
     },
 }
 
 impl<E: Ere> Rules<E> {
-    /// What is to be done about an event. `root` is the device that holds the
-    /// root directory: its node gets a link called `root`.
+    /// The plan for an event. `root` is the device that holds the root directory: its node
+    /// gets a link with the name `root`.
     pub fn plan(&self, event: &Uevent, root: Option<Number>) -> Vec<Op> {
         let action = event.action();
         let Some(name) = event.name().filter(|_| action != Action::Other) else {
@@ -106,7 +104,7 @@ impl<E: Ere> Rules<E> {
         };
         let firmware = event.get(b"FIRMWARE");
         if firmware.is_some() && action == Action::Remove {
-            // A request for firmware is over; no device went.
+            // A request for firmware is over. No device went away.
             return Vec::new();
         }
         let mut plan = Planner {
@@ -164,7 +162,7 @@ impl Planner {
         self.leave_own_name();
     }
 
-    /// One rule's part of the plan: `node` is where it wants the node.
+    /// The part of one rule in the plan. `node`: where the rule wants the node.
     fn one(
         &mut self,
         node: Vec<u8>,
@@ -223,7 +221,7 @@ impl Planner {
         self.ops.push(Op::Unlink { path, device });
     }
 
-    /// The kernel's own node goes if the node moved and no rule wants one there.
+    /// Removes the kernel's own node if the node moved and no rule wants one there.
     fn leave_own_name(&mut self) {
         let wanted = self.ops.iter().any(|op| match op {
             Op::Node { path, .. } | Op::Link { path, .. } => *path == self.name,
@@ -244,11 +242,11 @@ fn node_path(place: &Place, groups: &Groups, name: &[u8]) -> Vec<u8> {
     if path.ends_with(b"/") {
         path.extend_from_slice(name);
     }
-    // A group may hold `..`: such a device keeps its own name.
+    // A group may hold `..`. Then the device keeps its own name.
     inside_dev(&path).unwrap_or_else(|| Vec::from(name))
 }
 
-/// Replaces `%0` to `%9`; the `%` of a group that is not there stands for itself.
+/// Replaces `%0` to `%9`. If there is no such group, the `%` stays.
 fn substitute(path: &[u8], groups: &Groups) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = path;
@@ -266,7 +264,7 @@ fn substitute(path: &[u8], groups: &Groups) -> Vec<u8> {
     out
 }
 
-/// What a link at `link` must hold to lead to `node`, both relative to /dev.
+/// The path in a link at `link` that leads to `node`; both are relative to /dev.
 fn relative(node: &[u8], link: &[u8]) -> Vec<u8> {
     let directories = link.split(|b| *b == b'/').skip(1).count();
     let mut target = b"../".repeat(directories);

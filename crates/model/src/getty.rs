@@ -1,21 +1,21 @@
-//! What getty decides without a terminal at hand: how a login name is edited,
-//! which speeds are tried, what the modem said.
+//! What getty decides without a terminal: how a login name is edited, which speeds are tried,
+//! and what the message of a modem means.
 //!
-//! The terminal is raw while the name is read, for a carriage return or a line
-//! feed tells which of the two the terminal sends, and the erase key used tells
-//! which one it has. So getty itself echoes, erases and kills.
+//! The terminal is raw while getty reads the name. So getty sees whether the terminal sends a
+//! carriage return or a line feed, and which key erases. Therefore getty itself must echo
+//! and erase.
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Bytes of a login name; what is typed beyond them is neither kept nor echoed.
+/// The longest login name in bytes. More is neither kept nor echoed.
 pub const NAME_BYTES_MAX: usize = 127;
 
-/// Speeds of a command line.
+/// How many speeds a command line may have.
 pub const SPEEDS_MAX: usize = 10;
 
-/// A login name being typed.
+/// A login name while it is typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NameLine {
     /// What was typed so far.
@@ -31,13 +31,13 @@ pub enum Reply {
     Ignore,
     /// Show the byte.
     Echo(u8),
-    /// Rub out that many characters.
+    /// Erase so many characters.
     RubOut(usize),
-    /// The name is complete; the byte that ended it, CR or LF.
+    /// The name is complete. The byte is what ended it, CR or LF.
     Done(u8),
     /// The user hangs up (`^C`, `^D`).
     Quit,
-    /// A break, or noise of a wrong speed: the next speed.
+    /// Try the next speed: there was a break, or noise of a wrong speed.
     Break,
 }
 
@@ -63,7 +63,8 @@ impl NameLine {
         (self, reply)
     }
 
-    /// Takes away the last character, several bytes of UTF-8 perhaps; says how many.
+    /// Removes the last character, which may have several bytes. Returns how many characters
+    /// there are to erase on the terminal: 1, or 0 if there was none.
     fn erase_last(&mut self) -> usize {
         let Some(last) = self.name.len().checked_sub(1) else {
             return 0;
@@ -84,15 +85,15 @@ impl NameLine {
     }
 }
 
-/// Why a complete name is not handed to the login program, if so: a leading dash
-/// might be an option to it. An empty name has no reason: getty just asks again.
+/// Why the login program does not get a complete name, if so: it might take a leading dash
+/// for an option. For an empty name there is no reason: getty just asks again.
 pub fn name_fault(name: &[u8]) -> Option<&'static str> {
     name.starts_with(b"-")
         .then_some("a login name must not begin with a dash")
 }
 
-/// Sorts out the operands: `SPEEDS TTY [TERM]` or `TTY SPEEDS [TERM]`. What follows
-/// them means nothing, as to busybox: inittabs have it.
+/// Reads the operands: `SPEEDS TTY [TERM]` or `TTY SPEEDS [TERM]`. Further operands are
+/// ignored, as by busybox: real inittabs have them.
 ///
 /// # Errors
 /// What is wrong, in one line.
@@ -150,8 +151,8 @@ pub fn number(text: &[u8]) -> Option<u32> {
     })
 }
 
-/// The speed in a modem's message such as `CONNECT 2400`: its first number, once
-/// the byte after it has come, so that no digit is missed.
+/// The speed in the message of a modem, such as `CONNECT 2400`: the first number. `None`
+/// until the byte after it has come, because more digits may follow.
 pub fn modem_speed(said: &[u8]) -> Option<u32> {
     let start = said.iter().position(u8::is_ascii_digit)?;
     let tail = said.get(start..)?;
@@ -159,7 +160,7 @@ pub fn modem_speed(said: &[u8]) -> Option<u32> {
     number(tail.get(..end)?).filter(|speed| *speed > 0)
 }
 
-/// The bytes that an init string means: `\015` octal, `\x0d` hexadecimal,
+/// Replaces the escapes of an init string: `\015` (octal), `\x0d` (hexadecimal),
 /// `\a \b \f \n \r \t \v` and `\\`. Any other backslash stands for itself.
 pub fn unescape(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -175,7 +176,7 @@ pub fn unescape(text: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The byte that the escape means, and what follows it.
+/// The byte of an escape, and the text after it.
 fn escape(text: &[u8]) -> Option<(u8, &[u8])> {
     let (letter, tail) = text.split_first()?;
     let byte = match letter {
@@ -254,7 +255,7 @@ mod tests {
             (line.name.len(), *replies.last().unwrap()),
             (0, Reply::RubOut(2))
         );
-        // Not UTF-8: byte by byte.
+        // Without UTF-8, each byte is a character.
         assert_eq!(typed(b"\xe9\xe9\x7f").0.name, b"\xe9");
     }
 

@@ -1,13 +1,12 @@
-//! From bytes as they arrive to lines.
+//! Splits the bytes that arrive into lines.
 //!
-//! The reader keeps one buffer. [`Framer::ready`] says how many of its bytes can
-//! be passed on: everything up to the last newline. What is behind it waits for
-//! its newline, unless it is longer than `line_max` already: then the line is
-//! judged by its first `line_max` bytes, and the rest follows as it comes. So
-//! the result does not depend on how the input is split into reads, and a burst
-//! is handled in one piece.
+//! The reader keeps one buffer. [`Framer::ready`] says how many of its bytes can be passed
+//! on: all up to the last newline. What follows waits for its newline, unless it is already
+//! longer than `line_max`. Then the first `line_max` bytes decide about the line, and the
+//! rest is passed on as it comes. So the result does not depend on how the input is split
+//! into reads, and a burst is handled in one piece.
 
-/// Where the input stands within a line.
+/// Remembers whether the input is inside a line.
 #[derive(Clone, Debug)]
 pub struct Framer {
     line_max: usize,
@@ -17,14 +16,14 @@ pub struct Framer {
 /// Bytes that can be passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ready {
-    /// How many, from the start of the buffer.
+    /// How many bytes, from the start of the buffer.
     pub bytes: usize,
-    /// Whether they begin inside a line whose start was passed on before.
+    /// Whether they continue a line whose start was passed on before.
     pub continues: bool,
 }
 
 impl Framer {
-    /// Lines are judged by their first `line_max` bytes.
+    /// The first `line_max` bytes of a line decide about it.
     pub fn new(line_max: usize) -> Self {
         Self {
             line_max,
@@ -32,7 +31,7 @@ impl Framer {
         }
     }
 
-    /// What of `buffer` can be passed on; the caller must do so, and keep the rest.
+    /// What part of `buffer` can be passed on. The caller must do so, and keep the rest.
     pub fn ready(&mut self, buffer: &[u8]) -> Ready {
         let continues = self.inside_long_line;
         let whole = buffer
@@ -48,13 +47,13 @@ impl Framer {
         }
     }
 
-    /// Whether a line was passed on whose end has not come yet.
+    /// Whether the start of a line was passed on, but its end has not come yet.
     pub fn inside_long_line(&self) -> bool {
         self.inside_long_line
     }
 }
 
-/// The lines of a block of bytes, each with its newline; the last may have none.
+/// The lines of a block of bytes, each with its newline. The last one may have none.
 pub fn split(block: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = block;
     core::iter::from_fn(move || {
@@ -68,7 +67,7 @@ pub fn split(block: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// How many lines there are, the unfinished last one included.
+/// The number of lines, with an unfinished last one.
 pub fn count(block: &[u8]) -> u64 {
     split(block).count() as u64
 }
@@ -81,7 +80,7 @@ pub fn body(line: &[u8]) -> &[u8] {
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGHS: u64 = u64::from_ne_bytes([128; 8]);
 
-/// Index of the first `byte`, looking at eight bytes at a time.
+/// The index of the first `byte`. Looks at eight bytes at a time.
 pub fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
     let pattern = u64::from_ne_bytes([byte; 8]);
     let mut at = 0;
@@ -106,7 +105,7 @@ pub struct Replacement {
 
 impl Replacement {
     /// Replaces bytes outside 32 to 126, and those in `also`, by `with`.
-    /// Newlines stay, for they end lines.
+    /// Newlines stay, because they end lines.
     pub fn new(with: u8, also: &[u8]) -> Self {
         let mut table = [with; 256];
         for (byte, slot) in (0..=u8::MAX).zip(table.iter_mut()) {
@@ -165,7 +164,7 @@ mod tests {
                 );
             }
         }
-        // A byte that differs from the sought one by a borrow only.
+        // A borrow of the subtraction makes such bytes look like the sought one.
         assert_eq!(find(0, &[1, 0, 1, 1, 1, 1, 1, 1]), Some(1));
         assert_eq!(find(b'\n', b"\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b"), None);
     }

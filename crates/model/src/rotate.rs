@@ -1,14 +1,14 @@
-//! When a log is rotated, what old logs are called and which of them go.
+//! Decides when a log is rotated, what old logs are called, and which are removed.
 //!
-//! A log directory holds `current` and old logs, `@` + TAI64N label + `.s`
-//! (finished) or `.u` (not processed yet). `current` is rotated at the newline
-//! that brings it within `line_max` bytes of `size_max`, and, where a line is
-//! too long for that, inside the line at `size_max` exactly. These decisions see
-//! bytes and numbers only.
+//! A log directory holds `current` and old logs. The name of an old log is `@`, a TAI64N
+//! label, and `.s` (finished) or `.u` (not processed yet). `current` is rotated at the first
+//! newline after which there is room for at most `line_max` bytes below `size_max`. If a line
+//! is too long for that, `current` is rotated inside the line, at exactly `size_max` bytes.
+//! This module sees only bytes and numbers.
 //!
-//! With a processor, finished logs and those that wait for it are counted apart, so
-//! that nothing goes unprocessed because of what was processed before. Which is the
-//! oldest is decided by [`Shelf`].
+//! With a processor, finished logs and waiting logs are counted separately. So a waiting log
+//! is not removed because there are many finished ones. [`Shelf`] decides which log is the
+//! oldest.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -19,16 +19,16 @@ use crate::lines::find;
 /// When `current` is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// Bytes that `current` may hold; 0 for no limit.
+    /// How many bytes `current` may hold; 0: no limit.
     pub size_max: u64,
-    /// So close to `size_max`, in bytes, a newline is the place to rotate.
+    /// A newline is the place to rotate if it is so close to `size_max`, in bytes.
     pub line_max: u64,
 }
 
-/// What to do with bytes that are to be written.
+/// What to do next with bytes that must be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Write so many of them; more than none.
+    /// Write so many of them, at least one.
     Write(usize),
     /// Write so many of them, then rotate.
     WriteAndRotate(usize),
@@ -37,8 +37,7 @@ pub enum Step {
 }
 
 impl Limit {
-    /// The next step for `bytes`, of which there is at least one, when
-    /// `current` holds `size` bytes.
+    /// The next step for `bytes` (at least one) if `current` holds `size` bytes.
     pub fn step(self, size: u64, bytes: &[u8]) -> Step {
         if self.size_max == 0 {
             return Step::Write(bytes.len());
@@ -49,11 +48,11 @@ impl Limit {
         }
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let bytes = bytes.get(..room).unwrap_or(bytes);
-        // A limit below line_max is kept inside lines.
+        // If the limit is below line_max, it is kept inside lines.
         let Some(near) = self.size_max.checked_sub(self.line_max) else {
             return Step::Write(bytes.len());
         };
-        // The first newline whose end lies at `near` or behind it.
+        // The first newline that ends at `near` or later.
         let from = near.saturating_sub(size).saturating_sub(1);
         let from = usize::try_from(from).unwrap_or(usize::MAX);
         match bytes.get(from..).and_then(|window| find(b'\n', window)) {
@@ -67,12 +66,12 @@ impl Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OldLog([u8; OldLog::BYTES]);
 
-/// What became of an old log.
+/// The stage of an old log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// `.u`: waits for its processor, or was left by a crash.
+    /// `.u`: it waits for its processor, or a crash left it.
     Unprocessed,
-    /// `.t`: output of a processor that has not ended; not an old log itself.
+    /// `.t`: the output of a processor that has not ended. It is no old log itself.
     Partial,
     /// `.s`: finished.
     Safe,
@@ -91,7 +90,7 @@ impl Stage {
 impl OldLog {
     const BYTES: usize = 27;
 
-    /// The name for a log rotated at `time`.
+    /// The name of a log that is rotated at `time`.
     pub fn new(time: Tai64n, stage: Stage) -> Self {
         let mut name = [b'.'; Self::BYTES];
         let label = [b'@'].into_iter().chain(time.hex());
@@ -101,7 +100,7 @@ impl OldLog {
         Self(name).with(stage)
     }
 
-    /// Reads the name of a file; `None` for any other file.
+    /// Reads the name of a file. `None`: it is no old log.
     pub fn parse(name: &[u8]) -> Option<Self> {
         let name: [u8; Self::BYTES] = name.try_into().ok()?;
         let hex = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
@@ -126,25 +125,25 @@ impl OldLog {
         self.0.last() == Some(&stage.letter())
     }
 
-    /// The file's name.
+    /// The name of the file.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The file's name, for messages.
+    /// The name of the file, for messages.
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
-/// Which logs count against a limit, and may go.
+/// Which logs a limit counts and may remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// All, where no processor tells them apart.
+    /// All logs: there is no processor.
     Any,
-    /// Finished ones.
+    /// Finished logs.
     Finished,
-    /// Those that wait for a processor.
+    /// Logs that wait for a processor.
     Waiting,
 }
 
@@ -160,21 +159,21 @@ impl Kind {
 
 /// The order in which old logs were written.
 ///
-/// A name tells what the clock said, and a clock can be set back: a machine without
-/// one that runs on lives through 1970 at each boot. So a name larger than now is
-/// one of before that, and comes first. Logs that were rotated by this process come
-/// last, in the order of their rotation, whatever the clock did meanwhile.
+/// A name holds the time of the clock, and a clock can be set back: a machine whose clock
+/// does not run while it is off starts in 1970 at each boot. So a name that is later than now
+/// is from before that, and comes first. The logs that this process rotated come last, in
+/// the order of their rotation, whatever the clock did meanwhile.
 #[derive(Clone, Debug, Default)]
 pub struct Shelf {
-    /// Labels, as names of finished logs.
+    /// Their labels, as names of finished logs.
     rotated: VecDeque<OldLog>,
 }
 
 impl Shelf {
-    /// So many rotations are remembered; those before are ordered by their names.
+    /// How many rotations are remembered. Earlier logs are ordered by their names.
     const ROTATED_MAX: usize = 1000;
 
-    /// Notes a log that was just rotated.
+    /// Remembers a log that was just rotated.
     pub fn put(&mut self, log: OldLog) {
         if self.rotated.len() >= Self::ROTATED_MAX {
             self.rotated.pop_front();
@@ -182,7 +181,7 @@ impl Shelf {
         self.rotated.push_back(log.with(Stage::Safe));
     }
 
-    /// Logs of this kind, oldest first.
+    /// The logs of this kind, the oldest first.
     pub fn in_order(&self, logs: &[OldLog], kind: Kind, now: Tai64n) -> Vec<OldLog> {
         let now = OldLog::new(now, Stage::Safe);
         let mut logs: Vec<OldLog> = logs.iter().filter(|l| kind.holds(l)).copied().collect();
@@ -194,9 +193,9 @@ impl Shelf {
         logs
     }
 
-    /// The oldest log of this kind, if there are more than `keep`: what adds one log
-    /// to a kind removes one, and a lowered limit takes nothing away at once
-    /// (svlogd(8) promises that). `spare` is being processed and stays.
+    /// The oldest log of this kind, if there are more than `keep`. Each log that is added
+    /// removes at most one, so a lower limit does not remove many logs at once (svlogd(8)
+    /// promises that). `spare` stays, because it is being processed.
     pub fn surplus(
         &self,
         logs: &[OldLog],
@@ -216,8 +215,8 @@ impl Shelf {
 const RETRY_FIRST_NS: u64 = 1_000_000_000;
 const RETRY_MAX_NS: u64 = 60_000_000_000;
 
-/// How long to wait after so many failures of a processor in a row: 1 s,
-/// doubled each time, 60 s at most.
+/// The pause after so many failures of a processor in a row: 1 s, doubled each time, at
+/// most 60 s.
 pub fn retry_after_ns(failures: u32) -> u64 {
     let doublings = failures.saturating_sub(1).min(10);
     (RETRY_FIRST_NS << doublings).min(RETRY_MAX_NS)
@@ -275,7 +274,7 @@ mod tests {
         assert_eq!(small.step(49, b"a\nb\n"), Step::Write(1));
     }
 
-    /// Any split of the bytes gives files of the same sizes.
+    /// However the bytes are split, the files have the same sizes.
     #[test]
     fn splits_do_not_matter() {
         let mut seed = 7_u64;
@@ -393,10 +392,10 @@ mod tests {
         }
     }
 
-    /// What a directory holds, and the order in which that was written in truth.
+    /// The logs of a directory, in the order in which they were really written.
     #[derive(Clone, Default)]
     struct Life {
-        /// Oldest first; whether it was rotated by the process that runs now.
+        /// The oldest first. The flag: the present process rotated it.
         logs: Vec<(OldLog, bool)>,
         shelf: Shelf,
     }
@@ -406,7 +405,7 @@ mod tests {
             self.logs.iter().map(|(log, _)| *log).collect()
         }
 
-        /// Rotates when the clock says `now`, for the nth time, and removes what is too much.
+        /// Rotates for the nth time, at the time `now` of the clock, and removes the surplus.
         fn rotate(&mut self, now: i64, nth: u32, keep: u64) {
             let name = OldLog::new(Tai64n::from_unix(now, nth), Stage::Safe);
             self.logs.push((name, true));
@@ -421,7 +420,7 @@ mod tests {
             let at = self.logs.iter().position(|(log, _)| *log == gone).unwrap();
             let (_, own) = self.logs.remove(at);
             assert_ne!(gone, name, "the log that was just rotated");
-            // Of the logs of this process the oldest goes, and none before all others.
+            // If a log of this process is removed, no older log is left.
             let older = self.logs.get(..at).unwrap();
             assert!(!own || older.is_empty(), "{older:?}");
         }
@@ -432,8 +431,8 @@ mod tests {
         }
     }
 
-    /// Every history of five moments: the clock says one of three times, and the
-    /// process may begin anew at each.
+    /// Every history of five moments. At each moment, the clock has one of three times, and
+    /// the process may be a new one.
     #[test]
     fn whatever_the_clock_does_the_newest_stay() {
         for keep in 1..=3 {
@@ -468,7 +467,7 @@ mod tests {
             shelf.put(log(second, Stage::Unprocessed));
         }
         assert_eq!(shelf.rotated.len(), Shelf::ROTATED_MAX);
-        // What was forgotten is older than what was not.
+        // A forgotten log is older than a remembered one.
         let logs = [rotations - 1, 3].map(|s| log(s, Stage::Safe));
         let order = shelf.in_order(&logs, Kind::Any, Tai64n::from_unix(0, 0));
         assert_eq!(order, [logs[1], logs[0]]);

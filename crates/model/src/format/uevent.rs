@@ -75,8 +75,8 @@ pub enum Malformed {
 }
 
 impl Uevent {
-    /// Reads a netlink datagram. The variables hold ACTION and DEVPATH, too, so only they are
-    /// read. What is no variable is ignored.
+    /// Reads a netlink datagram. The header gives ACTION and DEVPATH, which the variables
+    /// repeat. What is no variable is ignored.
     pub fn decode_datagram(datagram: &[u8]) -> Result<Self, Malformed> {
         let mut parts = datagram.split(|b| *b == 0);
         let header = parts.next().unwrap_or_default();
