@@ -13,6 +13,9 @@ use super::runsvdir::{Runsvdir, lock_holder};
 /// So many of a process's descriptors are for a moment only.
 const FLEETING: usize = 8;
 
+/// Ends with what it reads.
+const LOGGER: &str = "#!/bin/sh\nexec cat >/dev/null\n";
+
 /// A service for which there was no descriptor starts when there is one, though
 /// nothing happens in the scan directory.
 #[test]
@@ -83,6 +86,40 @@ fn what_was_started_is_taken_over_with_as_few_descriptors() {
     });
 }
 
+/// Where descriptors are short, a service with its logger has five of them, and two more
+/// are kept free, so that whoever takes over has one for each process.
+#[test]
+fn a_service_and_its_logger_run_with_seven_descriptors() {
+    const SERVICES: usize = 60;
+    // What there is besides, whatever the number of services.
+    const OTHERS: usize = 64;
+    let limit = 7 * SERVICES + OTHERS;
+    let fixture = Fixture::new(&[("service", SLEEP), ("logger", LOGGER)]);
+    let mut dirs = vec![];
+    for n in 0..SERVICES {
+        for (dir, program) in [("", "service"), ("/log", "logger")] {
+            let (dir, program) = (format!("scan/{n}{dir}"), fixture.path(program));
+            fixture.add(&format!("{dir}/run -> {}", program.display()), "");
+            dirs.push(fixture.path(&dir));
+        }
+    }
+    let mut first = Runsvdir::start_limited(&fixture, limit);
+    let pids: Vec<u32> = dirs.iter().map(|d| status(d, "run", running).pid).collect();
+    assert_eq!(first.said(), "");
+    kill(first.child.id(), Signal::KILL);
+    wait_exit(&mut first.child);
+    std::mem::forget(first);
+    let second = Runsvdir::start_limited(&fixture, limit);
+    for (dir, pid) in dirs.iter().zip(pids) {
+        wait_for("successor", &[&dir.join("supervise")], || {
+            (lock_holder(dir) == Some(second.child.id())).then_some(())
+        });
+        assert_eq!(status(dir, "run", running).pid, pid);
+    }
+    assert_eq!(second.said(), "");
+    second.hang_up();
+}
+
 /// With too few descriptors for all, those that run are taken over before others start.
 #[test]
 fn what_runs_is_taken_over_before_anything_is_started() {
@@ -94,7 +131,7 @@ fn what_runs_is_taken_over_before_anything_is_started() {
                 let home = |n: usize| format!("scan/{n}");
                 for home in (0..SERVICES).map(home) {
                     fixture.add(&format!("{home}/run"), SLEEP);
-                    fixture.add(&format!("{home}/log/run"), SLEEP);
+                    fixture.add(&format!("{home}/log/run"), LOGGER);
                 }
                 let first = Runsvdir::start_limited(&fixture, limit);
                 wait_for("complaint", &[&fixture.path("")], || {

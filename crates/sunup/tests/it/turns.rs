@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use model::format::status::Phase;
 use rustix::process::Signal;
@@ -156,6 +156,59 @@ fn a_program_that_hangs_is_taken_over_whoever_comes() {
     }
 }
 
+/// A child on its way to its program runs on the supervisor's memory, on a stack of its
+/// own. If it needed more, it would meet a page that nobody may touch.
+#[test]
+fn below_the_stack_of_a_child_is_a_page_that_nobody_may_touch() {
+    let tree = Tree::new(&[]);
+    let runsvdir = Runsvdir::start(&tree.fixture);
+    let hangs = tree.hang();
+    let top = stack_pointer(hangs);
+    let maps = fs::read_to_string(format!("/proc/{}/maps", runsvdir.child.id())).unwrap();
+    let maps: Vec<Mapping> = maps
+        .lines()
+        .map(|line| Mapping::read(line).unwrap())
+        .collect();
+    let at = maps.iter().position(|m| m.start < top && top <= m.end);
+    let at = at.unwrap_or_else(|| panic!("{top:x}: {maps:x?}"));
+    let [guard, stack] = [&maps[at - 1], &maps[at]];
+    assert_eq!(stack.may, "rw-p", "{top:x}: {maps:x?}");
+    assert_eq!(guard.may, "---p", "{top:x}: {maps:x?}");
+    assert_eq!(guard.end, stack.start, "{top:x}: {maps:x?}");
+    runsvdir.hang_up();
+}
+
+/// A line of /proc/PID/maps.
+#[derive(Debug)]
+struct Mapping {
+    start: u64,
+    end: u64,
+    may: String,
+}
+
+impl Mapping {
+    fn read(line: &str) -> Option<Self> {
+        let (range, rest) = line.split_once(' ')?;
+        let (start, end) = range.split_once('-')?;
+        let number = |text| u64::from_str_radix(text, 16).ok();
+        Some(Self {
+            start: number(start)?,
+            end: number(end)?,
+            may: rest.split(' ').next()?.to_owned(),
+        })
+    }
+}
+
+/// Of a process that waits in a system call: /proc/PID/syscall ends with it and with
+/// the address of the call.
+fn stack_pointer(pid: u32) -> u64 {
+    super::common::yield_until(|| {
+        let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap();
+        let pointer = call.split_whitespace().rev().nth(1)?;
+        u64::from_str_radix(pointer.strip_prefix("0x")?, 16).ok()
+    })
+}
+
 /// Waits until a process has its program.
 fn has_program(pid: u32) {
     let exe = format!("/proc/{pid}/exe");
@@ -166,26 +219,75 @@ fn is_program(exe: &Path) -> bool {
     exe.ends_with("sleep") || exe.ends_with("busybox")
 }
 
+/// A pipe with room for a part of a line seems ready to be written to. A supervisor that
+/// wrote the line as a whole would sleep until somebody reads.
+#[test]
+fn a_line_longer_than_the_room_in_a_pipe_stops_nobody() {
+    // Each byte is shown as `\u{1}`.
+    let path = vec!["\u{1}".repeat(250); 10].join("/");
+    let fixture = Fixture::new(&[(&format!("{path}/finish"), "#!/bin/sh\n: >told\n")]);
+    let (unread, pipe) = rustix::pipe::pipe().unwrap();
+    rustix::pipe::fcntl_setpipe_size(&pipe, 4096).unwrap();
+    let mut runsv = Command::new(fixture.applet("runsv"))
+        .arg(&path)
+        .current_dir(fixture.path("."))
+        .stdin(Stdio::null())
+        .stderr(pipe)
+        .spawn()
+        .unwrap();
+    let home = fixture.path(&path);
+    // What comes after the complaint that there is no ./run.
+    wait_for("finish", &[&home], || {
+        home.join("told").exists().then_some(())
+    });
+    let mut said = [0; 8192];
+    let length = rustix::io::read(&unread, &mut said).unwrap();
+    assert!(length >= 4000 && said.starts_with(b"runsv: "), "{length}");
+    kill(runsv.id(), Signal::TERM);
+    assert_eq!(wait_exit(&mut runsv).code(), Some(0));
+}
+
+/// So many that the last is still to come while something is done about the first. A test
+/// may be too slow for that once, but not each time.
+const MANY: usize = 400;
+const TRIES: usize = 5;
+
+/// Starts many; whether the last is not supervised yet after `work` with the first.
+fn is_done_in_time(work: impl Fn(&Path)) -> bool {
+    let fixture = Fixture::new(&[("sleep", SLEEP)]);
+    let program = fixture.path("sleep");
+    for n in 0..MANY {
+        let run = format!("scan/{n:03}/run -> {}", program.display());
+        fixture.add(&run, "");
+    }
+    let runsvdir = Runsvdir::start(&fixture);
+    work(&fixture.path("scan/000"));
+    let last = fixture.path(&format!("scan/{:03}", MANY - 1));
+    let in_time = !last.join("supervise").exists();
+    status(&last, "run", running);
+    runsvdir.hang_up();
+    in_time
+}
+
 /// The first of many shows that it runs before the last is supervised.
 #[test]
 fn state_files_do_not_wait_for_the_last_of_many() {
-    const MANY: usize = 400;
-    const TRIES: usize = 5;
-    let is_shown_in_time = || {
-        let fixture = Fixture::new(&[]);
-        for n in 0..MANY {
-            fixture.add(&format!("scan/{n:03}/run"), SLEEP);
-        }
-        let runsvdir = Runsvdir::start(&fixture);
-        status(&fixture.path("scan/000"), "run", running);
-        let last = fixture.path(&format!("scan/{:03}/supervise", MANY - 1));
-        let in_time = !last.exists();
-        status(last.parent().unwrap(), "run", running);
-        runsvdir.hang_up();
-        in_time
+    let shown = |first: &Path| {
+        status(first, "run", running);
     };
-    // The test may be slow where the supervisor is not; the other way round it is never in time.
-    assert!((0..TRIES).any(|_| is_shown_in_time()));
+    assert!((0..TRIES).any(|_| is_done_in_time(shown)));
+}
+
+/// The first of many is told to go down, and is down, before the last is supervised.
+#[test]
+fn commands_do_not_wait_for_the_last_of_many() {
+    let told = |first: &Path| {
+        let control = first.join("supervise/control");
+        wait_for("fifo", &[first], || fs::metadata(&control).ok());
+        fs::write(&control, "d").unwrap();
+        status(first, "down", |s| down(s) && !s.want_up);
+    };
+    assert!((0..TRIES).any(|_| is_done_in_time(told)));
 }
 
 /// Whoever ends at once, and how many they are, others are heard.
