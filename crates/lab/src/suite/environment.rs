@@ -12,6 +12,9 @@ use super::Suite;
 use crate::debian::{self, Need};
 use crate::{sys, workspace};
 
+/// A machine of another kind: what C calls `char` and how wide a link count is differ.
+pub const OTHER_TARGET: &str = "aarch64-unknown-linux-gnu";
+
 /// What the tests run, beside cargo.
 const NEEDS: &[Need] = &[
     Need("busybox", "busybox-static"),
@@ -28,6 +31,7 @@ const NEEDS: &[Need] = &[
     Need("runsv", "runit"),
     Need("s6-svscan", "s6"),
     Need("nsenter", "util-linux"),
+    Need("prlimit", "util-linux"),
     Need("setpriv", "util-linux"),
     Need("setsid", "util-linux"),
     Need("strace", "strace"),
@@ -74,6 +78,11 @@ pub fn check(suites: &[Suite]) -> Result<()> {
         if suites.contains(&suite) {
             provide_component(tool)?;
         }
+    }
+    if suites.contains(&Suite::Lint) && !provide_other_target() {
+        eprintln!(
+            "lab: that sunup compiles for {OTHER_TARGET} is not checked: `rustup target add {OTHER_TARGET}`"
+        );
     }
     let runs = |some: &[Suite]| some.iter().any(|suite| suites.contains(suite));
     let mut lacking = Vec::new();
@@ -173,12 +182,32 @@ fn lacking_files() -> Option<String> {
     (!enough).then(|| format!("{FILES} open files, and `ulimit -Hn` says {limit}: raise it in /etc/security/limits.conf"))
 }
 
+/// Whether sunup can be compiled for [`OTHER_TARGET`].
+pub fn has_other_target() -> bool {
+    let ask = ["--print", "target-libdir", "--target", OTHER_TARGET];
+    let output = Command::new("rustc")
+        .args(ask)
+        .stdin(Stdio::null())
+        .output();
+    output.is_ok_and(|output| {
+        let dir = String::from_utf8_lossy(&output.stdout);
+        output.status.success() && Path::new(dir.trim_end()).is_dir()
+    })
+}
+
+fn provide_other_target() -> bool {
+    has_other_target()
+        || (works(Command::new("rustup").args(["target", "add", OTHER_TARGET]))
+            && has_other_target())
+}
+
+fn works(command: &mut Command) -> bool {
+    let output = command.stdin(Stdio::null()).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
 /// Rust's own parts are rustup's business.
 fn provide_component(tool: &str) -> Result<()> {
-    let works = |command: &mut Command| {
-        let output = command.stdin(Stdio::null()).output();
-        output.is_ok_and(|output| output.status.success())
-    };
     let there = || works(workspace::cargo().args([tool, "--version"]));
     let install = ["component", "add", "rustfmt", "clippy"];
     if there() || (works(Command::new("rustup").args(install)) && there()) {

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use super::Suite;
 use super::binaries::Binary;
-use super::environment::AS_USER;
+use super::environment::{AS_USER, OTHER_TARGET, has_other_target};
 use crate::runner::{DEADLINE, Job, Kind, Lane, Setting};
 use crate::under_test::{PATIENCE, Programs, REFERENCE};
 use crate::workspace;
@@ -35,6 +35,25 @@ const FUZZ: [&str; 5] = [
     "--locked",
     "--manifest-path",
     "fuzz/Cargo.toml",
+];
+
+const CLIPPY: [&str; 7] = [
+    "clippy",
+    "--quiet",
+    "--workspace",
+    "--all-targets",
+    "--",
+    "-D",
+    "warnings",
+];
+
+const OTHER_CHECK: [&str; 6] = [
+    "check",
+    "--quiet",
+    "--package",
+    "sunup",
+    "--target",
+    OTHER_TARGET,
 ];
 
 /// Checks by cargo may compile everything.
@@ -84,19 +103,12 @@ impl Plan {
     pub fn add(&mut self, suite: Suite) {
         match suite {
             Suite::Format => self.check(suite, "cargo fmt", &["fmt", "--all", "--check"]),
-            Suite::Lint => self.check(
-                suite,
-                "cargo clippy",
-                &[
-                    "clippy",
-                    "--quiet",
-                    "--workspace",
-                    "--all-targets",
-                    "--",
-                    "-D",
-                    "warnings",
-                ],
-            ),
+            Suite::Lint => {
+                self.check(suite, "cargo clippy", &CLIPPY);
+                if has_other_target() {
+                    self.check(suite, "cargo check for another machine", &OTHER_CHECK);
+                }
+            }
             Suite::Model => {
                 self.in_groups(suite, "model", Lane::Works);
                 self.check(suite, "fuzz", &FUZZ);

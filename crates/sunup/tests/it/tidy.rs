@@ -15,6 +15,21 @@ const UNSAFE_HOMES: [&str; 4] = [
 ];
 /// A function with more lines is two functions.
 const FUNCTION_LINES_MAX: usize = 70;
+/// Of Rust and of packages that every Debian has; and git, without which lab does, too.
+const THERE: [&str; 12] = [
+    "apt-cache",
+    "apt-config",
+    "apt-get",
+    "cp",
+    "date",
+    "dpkg-query",
+    "git",
+    "rustc",
+    "rustup",
+    "sh",
+    "sleep",
+    "true",
+];
 /// What these tests look for stands in this file.
 const SELF: &str = "crates/sunup/tests/it/tidy.rs";
 
@@ -365,4 +380,29 @@ fn the_table_of_defects_names_tests_that_exist() {
         }
     }
     assert_eq!(rows.len(), 45);
+}
+
+/// Whoever starts a program by its name, in a test or for one, has lab install it; what
+/// continuous integration runs is what everybody runs.
+#[test]
+fn what_tests_start_is_installed() {
+    let needs = fs::read_to_string(root().join("crates/lab/src/suite/environment.rs")).unwrap();
+    let is_there = |name: &str| {
+        THERE.contains(&name) || name.contains('/') || needs.contains(&format!("Need(\"{name}\", "))
+    };
+    let mut found = Vec::new();
+    for source in rust().filter(|source| source.path != SELF) {
+        for start in ["Command::new(\"", "pristine(\""] {
+            let names = source.text.split(start).skip(1);
+            let names = names.filter_map(|rest| rest.split('"').next());
+            let missing = names.filter(|name| !is_there(name));
+            found.extend(missing.map(|name| format!("{}: {name}", source.path)));
+        }
+    }
+    assert_none("what tests start stands in lab's list of needs", &found);
+    let ci = fs::read_to_string(root().join(".ci/run")).unwrap();
+    assert!(
+        ci.contains("cargo lab test") && !ci.contains("apt-get"),
+        "{ci}"
+    );
 }
