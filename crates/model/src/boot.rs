@@ -36,7 +36,7 @@
 //! by [`Event::Started`], [`Event::StartFailed`] or [`Event::NoStage3`], each
 //! [`Action::ReadInittab`] by [`Event::Inittab`], and an [`Action::End`] that
 //! comes back by [`Event::Refused`]. [`News::Tick`] is due at
-//! [`Life::deadline`], and once at the start. Times are durations since boot.
+//! [`Life::deadline`], and once at the start. Times are moments on the boot clock.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -46,6 +46,7 @@ use crate::format::inittab::{self, Entry};
 use crate::pid1::{Life, News, Signal};
 use crate::process::Exit;
 use crate::process::Pid;
+use crate::time::Instant;
 
 mod down;
 pub mod handover;
@@ -228,13 +229,13 @@ impl Machine {
         self.slots.iter_mut().find(|s| s.id == id)
     }
 
-    fn started(&mut self, id: Id, pid: Pid, now: Duration) {
+    fn started(&mut self, id: Id, pid: Pid, now: Instant) {
         if let Some(slot) = self.slot(id) {
             slot.job = Job::Running { pid, since: now };
         }
     }
 
-    fn start_failed(&mut self, id: Id, reason: String, now: Duration, out: &mut Vec<Action>) {
+    fn start_failed(&mut self, id: Id, reason: String, now: Instant, out: &mut Vec<Action>) {
         if let Some(slot) = self.slot(id).filter(|s| s.job == Job::Starting) {
             slot.start_failed(reason, now, out);
         }
@@ -246,7 +247,7 @@ impl Machine {
         }
     }
 
-    fn exited(&mut self, pid: Pid, ended: Exit, now: Duration, out: &mut Vec<Action>) {
+    fn exited(&mut self, pid: Pid, ended: Exit, now: Instant, out: &mut Vec<Action>) {
         let going_down = self.is_going_down();
         let runs = |s: &Slot| matches!(s.job, Job::Running { pid: p, .. } if p == pid);
         let Some(at) = self.slots.iter().position(runs) else {
@@ -275,7 +276,7 @@ impl Machine {
     }
 
     /// Does what is due now.
-    fn settle(&mut self, now: Duration, out: &mut Vec<Action>) {
+    fn settle(&mut self, now: Instant, out: &mut Vec<Action>) {
         if self.phase == Phase::Sysinit && self.in_turn(inittab::Action::Sysinit, now, out) {
             self.phase = Phase::Wait;
         }
@@ -297,7 +298,7 @@ impl Life for Machine {
     type Event = Event;
     type Action = Action;
 
-    fn step(mut self, now: Duration, event: Event) -> (Self, Vec<Action>) {
+    fn step(mut self, now: Instant, event: Event) -> (Self, Vec<Action>) {
         let mut out = Vec::new();
         match event {
             Event::News(News::Signal(signal)) => self.signal(signal, &mut out),
@@ -314,7 +315,7 @@ impl Life for Machine {
         (self, out)
     }
 
-    fn deadline(&self) -> Option<Duration> {
+    fn deadline(&self) -> Option<Instant> {
         let rests = |slot: &Slot| match slot.job {
             Job::Resting { until } if self.has_turn(slot) => Some(until),
             _ => None,

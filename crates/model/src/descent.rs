@@ -11,21 +11,23 @@
 
 use core::time::Duration;
 
+use crate::time::Instant;
+
 /// How long killed processes may take to vanish.
 pub const KILL_GRACE: Duration = Duration::from_secs(2);
 
-/// How far down the machine is; times since boot.
+/// How far down the machine is; moments on the boot clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Descent {
     /// Every process has got TERM.
     Term {
         /// Until then they may end.
-        until: Duration,
+        until: Instant,
     },
     /// Every process has got KILL.
     Kill {
         /// Until then they may vanish.
-        until: Duration,
+        until: Instant,
     },
     /// The end was asked for.
     Asked,
@@ -44,18 +46,18 @@ pub enum Due {
 
 impl Descent {
     /// Every process has just got TERM, and may take so long.
-    pub const fn begin(now: Duration, grace: Duration) -> Self {
+    pub const fn begin(now: Instant, grace: Duration) -> Self {
         Self::Term {
-            until: now.saturating_add(grace),
+            until: now.plus(grace),
         }
     }
 
     /// The next step down, and what is due then; none before its time.
     #[must_use]
-    pub fn next(self, now: Duration) -> Option<(Self, Due)> {
+    pub fn next(self, now: Instant) -> Option<(Self, Due)> {
         match self {
             Self::Term { until } if until <= now => {
-                let until = now.saturating_add(KILL_GRACE);
+                let until = now.plus(KILL_GRACE);
                 Some((Self::Kill { until }, Due::Kill))
             }
             Self::Kill { until } if until <= now => Some((Self::Asked, Due::End)),
@@ -65,7 +67,7 @@ impl Descent {
 
     /// No process is left: there is nothing to wait for.
     #[must_use]
-    pub const fn no_process_is_left(self, now: Duration) -> Self {
+    pub const fn no_process_is_left(self, now: Instant) -> Self {
         match self {
             Self::Term { .. } => Self::Term { until: now },
             Self::Kill { .. } => Self::Kill { until: now },
@@ -85,7 +87,7 @@ impl Descent {
     }
 
     /// When the next step is due.
-    pub const fn deadline(self) -> Option<Duration> {
+    pub const fn deadline(self) -> Option<Instant> {
         match self {
             Self::Term { until } | Self::Kill { until } => Some(until),
             Self::Asked | Self::Over => None,
@@ -125,7 +127,7 @@ mod tests {
         Event::Refused(false),
     ];
 
-    fn step(descent: Descent, now: Duration, event: Event) -> (Descent, vec::Vec<Due>) {
+    fn step(descent: Descent, now: Instant, event: Event) -> (Descent, vec::Vec<Due>) {
         let mut descent = match event {
             Event::Tick => descent,
             Event::NobodyIsLeft => descent.no_process_is_left(now),
@@ -154,8 +156,8 @@ mod tests {
     #[test]
     fn every_event_in_every_state() {
         let mut todo = vec![
-            (Descent::begin(Duration::ZERO, GRACE), 0),
-            (Descent::begin(Duration::ZERO, Duration::MAX), 0),
+            (Descent::begin(Instant(0), GRACE), 0),
+            (Descent::begin(Instant(0), Duration::MAX), 0),
             (Descent::Over, 0),
         ];
         let mut seen = HashSet::new();
@@ -165,7 +167,7 @@ mod tests {
             }
             for later in MOMENTS.into_iter().filter(|t| *t >= at) {
                 for event in EVENTS {
-                    let now = Duration::from_secs(later);
+                    let now = Instant(0).plus(Duration::from_secs(later));
                     let (next, due) = step(descent, now, event);
                     check(descent, next, &due, now, event);
                     todo.push((next, later));
@@ -175,7 +177,7 @@ mod tests {
         assert!(seen.len() > 30, "only {} states", seen.len());
     }
 
-    fn check(before: Descent, after: Descent, due: &[Due], now: Duration, event: Event) {
+    fn check(before: Descent, after: Descent, due: &[Due], now: Instant, event: Event) {
         // What is due is told once, and in order.
         let told = [Due::Kill, Due::End];
         let (from, to) = (rank(before).min(2), rank(after).min(2));
@@ -204,7 +206,7 @@ mod tests {
     /// Nothing but time brings it to its end.
     #[test]
     fn it_ends() {
-        let start = Duration::from_secs(100);
+        let start = Instant(0).plus(Duration::from_secs(100));
         let mut descent = Descent::begin(start, GRACE);
         let mut now = start;
         while let Some(end) = descent.deadline() {
@@ -212,6 +214,6 @@ mod tests {
             descent = step(descent, now, Event::Tick).0;
         }
         assert_eq!(descent, Descent::Asked);
-        assert_eq!(now, start + GRACE + KILL_GRACE);
+        assert_eq!(now, start.plus(GRACE + KILL_GRACE));
     }
 }

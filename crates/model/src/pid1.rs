@@ -2,13 +2,13 @@
 //!
 //! `init` ([`crate::boot`]) and `runit` ([`crate::stages`]) are two lives of a machine.
 //! One loop drives both: it hands in events, performs the actions that come back, and
-//! waits for the next [`News`] or for [`Life::deadline`]. Times are durations since boot.
+//! waits for the next [`News`] or for [`Life::deadline`]. Times are moments on the boot clock.
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use crate::process::{Exit, Pid};
+use crate::time::Instant;
 
 /// The signals that may mean something to a PID 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,10 +55,10 @@ pub trait Life: Sized {
 
     /// What follows from an event: total and pure.
     #[must_use]
-    fn step(self, now: Duration, event: Self::Event) -> (Self, Vec<Self::Action>);
+    fn step(self, now: Instant, event: Self::Event) -> (Self, Vec<Self::Action>);
 
     /// When the next [`News::Tick`] is due, if no other event comes first.
-    fn deadline(&self) -> Option<Duration>;
+    fn deadline(&self) -> Option<Instant>;
 
     /// Whether the boot is over and nothing takes the machine down: then
     /// [`Life::handover`] says all that there is to say.

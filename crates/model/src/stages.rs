@@ -40,6 +40,7 @@ use crate::descent::Descent;
 use crate::pid1::{Life, News, Signal};
 use crate::process::Exit;
 use crate::process::Pid;
+use crate::time::Instant;
 
 mod ending;
 mod handover;
@@ -67,7 +68,7 @@ const SKIP: Exit = Exit::Code(100);
 /// The exit code of stage 2 that starts it again.
 const AGAIN: Exit = Exit::Code(111);
 /// Stages 1 and 2 may take as long as they like.
-const NO_LIMIT: Duration = Duration::MAX;
+const NO_LIMIT: Instant = Instant::MAX;
 
 /// One of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -172,7 +173,7 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Job {
     /// To be started, but not before.
-    Resting(Duration),
+    Resting(Instant),
     /// The start was asked for.
     Starting,
     /// It runs.
@@ -185,13 +186,13 @@ enum Phase {
     In {
         stage: Stage,
         job: Job,
-        limit: Duration,
+        limit: Instant,
     },
     /// A stage was told to end.
     Ending {
         stage: Stage,
         pid: Pid,
-        until: Duration,
+        until: Instant,
         killed: bool,
     },
     /// The stages are over.
@@ -233,7 +234,7 @@ impl Stages {
         Self {
             phase: Phase::In {
                 stage: Stage::One,
-                job: Job::Resting(Duration::ZERO),
+                job: Job::Resting(Instant::default()),
                 limit: NO_LIMIT,
             },
             wish: None,
@@ -302,20 +303,20 @@ impl Stages {
         &mut self,
         script: Script,
         reason: String,
-        now: Duration,
+        now: Instant,
         out: &mut Vec<Action>,
     ) {
         out.push(Action::Say(Message::NoProcess { script, reason }));
         match (script, &mut self.phase) {
             (Script::Stage(failed), Phase::In { stage, job, .. }) if failed == *stage => {
-                *job = Job::Resting(now.saturating_add(PAUSE));
+                *job = Job::Resting(now.plus(PAUSE));
             }
             (Script::CtrlAltDel, _) => self.ctrl_alt_del = CtrlAltDel::Idle,
             _ => {}
         }
     }
 
-    fn exited(&mut self, pid: Pid, ended: Exit, now: Duration, out: &mut Vec<Action>) {
+    fn exited(&mut self, pid: Pid, ended: Exit, now: Instant, out: &mut Vec<Action>) {
         if self.ctrl_alt_del == CtrlAltDel::Running(pid) {
             self.ctrl_alt_del = CtrlAltDel::Idle;
             if self.stage() == Some(Stage::Two) {
@@ -348,7 +349,7 @@ impl Stages {
         stage: Stage,
         pid: Pid,
         ended: Exit,
-        now: Duration,
+        now: Instant,
         out: &mut Vec<Action>,
     ) {
         let crashed = ended.signal().is_some();
@@ -363,7 +364,7 @@ impl Stages {
                 out.push(Action::KillGroup(pid));
                 self.phase = Phase::In {
                     stage,
-                    job: Job::Resting(now.saturating_add(PAUSE)),
+                    job: Job::Resting(now.plus(PAUSE)),
                     limit: NO_LIMIT,
                 };
             }
@@ -371,10 +372,10 @@ impl Stages {
         }
     }
 
-    fn enter(&mut self, stage: Stage, now: Duration, out: &mut Vec<Action>) {
+    fn enter(&mut self, stage: Stage, now: Instant, out: &mut Vec<Action>) {
         let limit = if stage == Stage::Three {
             out.push(Action::LookAtReboot);
-            now.saturating_add(STAGE3_LIMIT)
+            now.plus(STAGE3_LIMIT)
         } else {
             NO_LIMIT
         };
@@ -386,7 +387,7 @@ impl Stages {
     }
 
     /// Does what is due now; returns whether something more may be.
-    fn settle(&mut self, now: Duration, out: &mut Vec<Action>) -> bool {
+    fn settle(&mut self, now: Instant, out: &mut Vec<Action>) -> bool {
         match self.phase {
             Phase::In { stage, job, limit }
                 if limit <= now || (stage != Stage::Three && self.wish.is_some()) =>
@@ -426,7 +427,7 @@ impl Life for Stages {
     type Event = Event;
     type Action = Action;
 
-    fn step(mut self, now: Duration, event: Event) -> (Self, Vec<Action>) {
+    fn step(mut self, now: Instant, event: Event) -> (Self, Vec<Action>) {
         let mut out = Vec::new();
         match event {
             Event::News(News::Signal(signal)) => self.signal(signal, &mut out),
@@ -444,7 +445,7 @@ impl Life for Stages {
         (self, out)
     }
 
-    fn deadline(&self) -> Option<Duration> {
+    fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::In {
                 job: Job::Resting(until),

@@ -3,12 +3,12 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use super::slot::{Job, Slot};
 use super::{Action, Fate, Id, Machine, Message, Phase};
 use crate::descent::{Descent, Due, KILL_GRACE};
 use crate::format::inittab;
+use crate::time::Instant;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Down {
@@ -22,13 +22,13 @@ pub(super) enum Down {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Current {
     pub(super) id: Id,
-    pub(super) until: Duration,
+    pub(super) until: Instant,
     killed: bool,
 }
 
 impl Down {
     /// When something is due.
-    pub(super) fn deadline(&self) -> Option<Duration> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Commands { current } => current.map(|c| c.until),
             Self::Last(descent) => descent.deadline(),
@@ -43,7 +43,7 @@ impl Machine {
         self.ask_for(inittab::Action::Shutdown);
     }
 
-    pub(super) fn no_process_is_left(&mut self, now: Duration) {
+    pub(super) fn no_process_is_left(&mut self, now: Instant) {
         if let Phase::Down(_, Down::Last(descent)) = &mut self.phase {
             *descent = descent.no_process_is_left(now);
         }
@@ -72,7 +72,7 @@ impl Machine {
     }
 
     /// Takes one step of the shutdown after another, until one must wait.
-    pub(super) fn settle_down(&mut self, now: Duration, out: &mut Vec<Action>) {
+    pub(super) fn settle_down(&mut self, now: Instant, out: &mut Vec<Action>) {
         while let Phase::Down(fate, down) = &self.phase {
             let (fate, down) = (fate.clone(), down.clone());
             let next = match down {
@@ -104,7 +104,7 @@ impl Machine {
     }
 
     /// The next command of the shutdown, or TERM for everybody after the last.
-    fn next_command(&mut self, now: Duration, out: &mut Vec<Action>) -> Down {
+    fn next_command(&mut self, now: Instant, out: &mut Vec<Action>) -> Down {
         let is_next =
             |s: &&mut Slot| s.entry.action == inittab::Action::Shutdown && s.job != Job::Idle;
         let Some(slot) = self.slots.iter_mut().find(is_next) else {
@@ -116,10 +116,10 @@ impl Machine {
             ]);
             return Down::Last(Descent::begin(now, self.grace));
         };
-        if slot.job.is_due(Duration::MAX) {
+        if slot.job.is_due(Instant::MAX) {
             slot.start(out);
         }
-        let until = now.saturating_add(slot.limit());
+        let until = now.plus(slot.limit());
         let current = Current {
             id: slot.id,
             until,
@@ -134,7 +134,7 @@ impl Machine {
     fn command_goes_on(
         &mut self,
         current: Current,
-        now: Duration,
+        now: Instant,
         out: &mut Vec<Action>,
     ) -> Option<Down> {
         let over = Some(Down::Commands { current: None });
@@ -155,7 +155,7 @@ impl Machine {
                 }));
                 out.push(Action::KillGroup(pid));
                 let current = Current {
-                    until: now.saturating_add(KILL_GRACE),
+                    until: now.plus(KILL_GRACE),
                     killed: true,
                     ..current
                 };

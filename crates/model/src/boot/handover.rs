@@ -19,6 +19,7 @@ use super::{Fate, Id, Job, Machine, Phase};
 use crate::format::inittab::{Action, Entry};
 use crate::pid1::Signal;
 use crate::process::Pid;
+use crate::time::Instant;
 
 /// A handover, decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -128,12 +129,7 @@ impl Machine {
     }
 
     /// A machine that is up and has these processes already.
-    pub fn resume(
-        entries: Vec<Entry>,
-        grace: Duration,
-        handover: &Handover,
-        now: Duration,
-    ) -> Self {
+    pub fn resume(entries: Vec<Entry>, grace: Duration, handover: &Handover, now: Instant) -> Self {
         let mut machine = Self::boot(Vec::new(), grace);
         machine.phase = Phase::Run;
         machine.list(entries);

@@ -8,6 +8,7 @@ use super::{Action, Id, Message, QUIET_AFTER, REST_MAX, SHORT_LIFE, SHUTDOWN_LIM
 use crate::format::inittab::{self, Entry};
 use crate::process::Exit;
 use crate::process::Pid;
+use crate::time::Instant;
 
 /// How long a slot rests after this many failures in a row: 1, 2, 4, ... seconds.
 pub fn rest(failures: u8) -> Duration {
@@ -25,13 +26,13 @@ pub(super) enum Job {
     /// The start was asked for.
     Starting,
     /// It runs.
-    Running { pid: Pid, since: Duration },
+    Running { pid: Pid, since: Instant },
     /// To be started, but not before.
-    Resting { until: Duration },
+    Resting { until: Instant },
 }
 
 impl Job {
-    pub(super) fn is_due(self, now: Duration) -> bool {
+    pub(super) fn is_due(self, now: Instant) -> bool {
         match self {
             Self::Ready => true,
             Self::Resting { until } => until <= now,
@@ -68,7 +69,7 @@ impl Slot {
     }
 
     /// The kernel gave no process for it.
-    pub(super) fn start_failed(&mut self, reason: String, now: Duration, out: &mut Vec<Action>) {
+    pub(super) fn start_failed(&mut self, reason: String, now: Instant, out: &mut Vec<Action>) {
         self.failures = self.failures.saturating_add(1);
         if self.failures == 1 {
             out.push(Action::Say(Message::NoProcess {
@@ -76,7 +77,7 @@ impl Slot {
                 reason,
             }));
         }
-        let until = now.saturating_add(rest(self.failures));
+        let until = now.plus(rest(self.failures));
         self.job = Job::Resting { until };
     }
 
@@ -113,7 +114,7 @@ impl Slot {
         &mut self,
         pid: Pid,
         ended: Exit,
-        now: Duration,
+        now: Instant,
         going_down: bool,
         out: &mut Vec<Action>,
     ) {
@@ -121,7 +122,7 @@ impl Slot {
             return;
         };
         let again = self.entry.action.respawns() && self.listed && !going_down;
-        let short = again && now.saturating_sub(since) < SHORT_LIFE;
+        let short = again && now.since(since) < SHORT_LIFE;
         self.failures = if short {
             self.failures.saturating_add(1)
         } else {
@@ -131,7 +132,7 @@ impl Slot {
             (false, _) => Job::Idle,
             (true, false) => Job::Ready,
             (true, true) => Job::Resting {
-                until: now.saturating_add(rest(self.failures)),
+                until: now.plus(rest(self.failures)),
             },
         };
         // On the way down everybody ends, and only the commands of the shutdown are news.

@@ -31,6 +31,10 @@ fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
+fn at(n: u64) -> Instant {
+    Instant(0).plus(seconds(n))
+}
+
 fn entries(text: &str) -> Vec<Entry> {
     let (entries, mistakes) = decode(text.as_bytes());
     assert_eq!(mistakes, vec![]);
@@ -40,7 +44,7 @@ fn entries(text: &str) -> Vec<Entry> {
 /// The machine with a kernel that always has a process to give.
 struct World {
     machine: Option<Machine>,
-    now: Duration,
+    now: Instant,
     next_pid: Pid,
     running: Vec<(String, Pid)>,
     has_stage3: bool,
@@ -53,7 +57,7 @@ impl World {
     fn new(inittab: &str) -> Self {
         let mut world = Self {
             machine: Some(Machine::boot(entries(inittab), GRACE)),
-            now: seconds(10),
+            now: at(10),
             next_pid: 100,
             running: vec![],
             has_stage3: false,
@@ -118,8 +122,8 @@ impl World {
         self.exit(command, Exit::Code(0));
     }
 
-    fn since(&self, start: Duration) -> Duration {
-        self.now.checked_sub(start).unwrap()
+    fn since(&self, start: Instant) -> Duration {
+        self.now.since(start)
     }
 
     /// Lets time pass up to the deadline.
@@ -149,7 +153,7 @@ fn boots_in_order() {
     w.done("w");
     assert_eq!(w.log(), ["start o1", "start r", "start o2"]);
     w.done("o1");
-    w.now += seconds(5);
+    w.now = w.now.plus(seconds(5));
     w.done("r");
     assert_eq!(w.log(), ["start r"]);
 }
@@ -169,7 +173,7 @@ fn a_short_life_rests_longer_and_longer_and_is_told_once() {
     let told = log.iter().filter(|l| l.contains("again and again"));
     assert_eq!(told.count(), 1, "{log:?}");
     // Once it lives, it is as good as new.
-    w.now += SHORT_LIFE;
+    w.now = w.now.plus(SHORT_LIFE);
     w.done("r");
     assert_eq!(w.log(), ["start r"]);
 }
@@ -262,7 +266,7 @@ fn each_command_of_the_shutdown_has_its_time() {
 fn stop_and_continue() {
     let mut w = World::new("::respawn:r");
     w.step(Event::News(News::Signal(Signal::Tstp)));
-    w.now += seconds(2);
+    w.now = w.now.plus(seconds(2));
     w.done("r");
     assert_eq!(w.log(), ["start r"]);
     assert_eq!(w.machine.as_ref().unwrap().deadline(), None);
@@ -280,7 +284,7 @@ fn a_reload_keeps_what_stays_and_forgets_what_ends() {
     ));
     w.step(Event::News(News::Signal(Signal::Hup)));
     assert_eq!(w.log(), ["reloading /etc/inittab", "start new"]);
-    w.now += seconds(2);
+    w.now = w.now.plus(seconds(2));
     w.done("goes");
     w.done("once");
     assert_eq!(w.log(), Vec::<String>::new());
@@ -332,7 +336,7 @@ fn a_successor_takes_over() {
     w.log();
     w.step(Event::News(News::Tick));
     assert_eq!(w.log(), Vec::<String>::new());
-    w.now += seconds(2);
+    w.now = w.now.plus(seconds(2));
     w.done("b");
     assert_eq!(w.log(), ["start b"]);
     w.step(Event::News(News::Signal(Signal::Usr2)));
@@ -361,7 +365,7 @@ fn a_successor_goes_on_with_the_entries_that_it_is_told() {
     w.step(Event::News(News::Tick));
     w.step(Event::Inittab(None));
     assert_eq!(w.log(), Vec::<String>::new());
-    w.now += seconds(2);
+    w.now = w.now.plus(seconds(2));
     w.done("a b:c=%41");
     assert_eq!(w.log(), ["start a b:c=%41"]);
     // A readable one says otherwise.
@@ -393,19 +397,19 @@ const AFTER: &str = "::wait:s\n::once:r\n::askfirst:o";
 impl Machine {
     /// The same machine with the present as the origin of time, and with the
     /// past and the counts no finer than the rules look at them.
-    fn normal(mut self, now: Duration) -> Self {
-        let rebase = |t: Duration| t.saturating_sub(now);
+    fn normal(mut self, now: Instant) -> Self {
+        let rebase = |t: Instant| Instant(0).plus(t.since(now));
         for slot in &mut self.slots {
             slot.failures = slot.failures.min(1);
             match &mut slot.job {
-                Job::Resting { until } => *until = rebase(*until).min(seconds(1)),
-                Job::Running { since, .. } => *since = Duration::ZERO,
+                Job::Resting { until } => *until = rebase(*until).min(at(1)),
+                Job::Running { since, .. } => *since = at(0),
                 _ => {}
             }
         }
         if let Phase::Down(_, down) = &mut self.phase {
             match down {
-                Down::Commands { current: Some(c) } => c.until = rebase(c.until).min(seconds(2)),
+                Down::Commands { current: Some(c) } => c.until = rebase(c.until).min(at(2)),
                 Down::Last(Descent::Term { until } | Descent::Kill { until }) => {
                     *until = rebase(*until);
                 }
@@ -442,12 +446,7 @@ enum Kernel {
 }
 
 /// Steps and answers; returns the machine and all actions.
-fn run(
-    mut machine: Machine,
-    now: Duration,
-    event: Event,
-    kernel: Kernel,
-) -> (Machine, Vec<Action>) {
+fn run(mut machine: Machine, now: Instant, event: Event, kernel: Kernel) -> (Machine, Vec<Action>) {
     let mut all = vec![];
     let mut events = VecDeque::from([event]);
     let mut steps = 0;
@@ -473,30 +472,30 @@ fn run(
 }
 
 /// Every event that can happen to the machine, with the moment it happens.
-fn events_for(machine: &Machine, inittabs: &[&str]) -> Vec<(Duration, Event)> {
+fn events_for(machine: &Machine, inittabs: &[&str]) -> Vec<(Instant, Event)> {
     let mut events: Vec<_> = SIGNALS
         .iter()
-        .map(|s| (Duration::ZERO, Event::News(News::Signal(*s))))
+        .map(|s| (at(0), Event::News(News::Signal(*s))))
         .collect();
     for pid in machine.pids().into_iter().chain([7]) {
+        events.push((at(0), Event::News(News::Exited(pid, Exit::Signal(9)))));
         events.push((
-            Duration::ZERO,
-            Event::News(News::Exited(pid, Exit::Signal(9))),
+            at(0).plus(SHORT_LIFE),
+            Event::News(News::Exited(pid, Exit::Code(0))),
         ));
-        events.push((SHORT_LIFE, Event::News(News::Exited(pid, Exit::Code(0)))));
     }
-    let list = |text: &&str| (Duration::ZERO, Event::Inittab(Some(entries(text))));
+    let list = |text: &&str| (at(0), Event::Inittab(Some(entries(text))));
     events.extend(inittabs.iter().map(list));
     let end = machine.deadline().unwrap_or_default();
     events.push((end, Event::News(News::Tick)));
-    events.push((Duration::ZERO, Event::News(News::Tick)));
-    events.push((Duration::ZERO, Event::News(News::NoChildren)));
-    events.push((Duration::ZERO, Event::Refused(String::new())));
+    events.push((at(0), Event::News(News::Tick)));
+    events.push((at(0), Event::News(News::NoChildren)));
+    events.push((at(0), Event::Refused(String::new())));
     events
 }
 
 /// What must hold in each state after its events were answered.
-fn check(machine: &Machine, now: Duration) {
+fn check(machine: &Machine, now: Instant) {
     let mut pids = machine.pids();
     pids.sort_unstable();
     pids.dedup();
@@ -530,7 +529,7 @@ fn check(machine: &Machine, now: Duration) {
 /// Nothing but time takes a machine that goes down to its end.
 fn ends(machine: &Machine, kernel: Kernel) {
     let mut machine = machine.clone();
-    let mut now = Duration::ZERO;
+    let mut now = at(0);
     for _ in 0..200 {
         let Some(end) = machine.deadline() else {
             break;
@@ -545,7 +544,7 @@ fn ends(machine: &Machine, kernel: Kernel) {
     );
     assert!(asked, "hangs: {machine:?}");
     assert!(
-        now <= STAGE3_LIMIT + 2 * SHUTDOWN_LIMIT + 10 * KILL_GRACE,
+        now <= at(0).plus(STAGE3_LIMIT + 2 * SHUTDOWN_LIMIT + 10 * KILL_GRACE),
         "{now:?}"
     );
 }

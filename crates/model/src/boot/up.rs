@@ -3,11 +3,11 @@
 
 use alloc::vec::Vec;
 use core::mem::take;
-use core::time::Duration;
 
 use super::slot::{Job, Slot};
 use super::{Action, Id, Machine, Phase, STAGE3};
 use crate::format::inittab::{self, Entry};
+use crate::time::Instant;
 
 impl Machine {
     /// Takes over a list of entries. What stays keeps its process.
@@ -58,7 +58,7 @@ impl Machine {
     pub(super) fn in_turn(
         &mut self,
         action: inittab::Action,
-        now: Duration,
+        now: Instant,
         out: &mut Vec<Action>,
     ) -> bool {
         let mut todo = self
@@ -81,7 +81,7 @@ impl Machine {
     }
 
     /// Starts the once entries, and whatever must run and does not.
-    pub(super) fn keep_running(&mut self, now: Duration, out: &mut Vec<Action>) {
+    pub(super) fn keep_running(&mut self, now: Instant, out: &mut Vec<Action>) {
         let frozen = self.frozen;
         for slot in &mut self.slots {
             let wanted = match slot.entry.action {

@@ -3,11 +3,11 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use super::{Action, Fate, Job, Message, Phase, STOP_GRACE, Stage, Stages, Wish};
 use crate::descent::{Descent, Due, KILL_GRACE};
 use crate::process::Pid;
+use crate::time::Instant;
 
 impl Stages {
     /// Stages 1 and 2 end because the machine is to go down: they get TERM. Stage 3 ends
@@ -16,7 +16,7 @@ impl Stages {
         &mut self,
         stage: Stage,
         job: Job,
-        now: Duration,
+        now: Instant,
         out: &mut Vec<Action>,
     ) -> bool {
         match job {
@@ -33,7 +33,7 @@ impl Stages {
                 self.phase = Phase::Ending {
                     stage,
                     pid,
-                    until: now.saturating_add(STOP_GRACE),
+                    until: now.plus(STOP_GRACE),
                     killed: false,
                 };
             }
@@ -47,7 +47,7 @@ impl Stages {
         stage: Stage,
         pid: Pid,
         killed: bool,
-        now: Duration,
+        now: Instant,
         out: &mut Vec<Action>,
     ) {
         if killed {
@@ -59,7 +59,7 @@ impl Stages {
     }
 
     /// After stage 3 comes the end; after one that was to end, stage 3.
-    pub(super) fn after(&mut self, stage: Stage, now: Duration, out: &mut Vec<Action>) {
+    pub(super) fn after(&mut self, stage: Stage, now: Instant, out: &mut Vec<Action>) {
         if stage != Stage::Three {
             return self.enter(Stage::Three, now, out);
         }
@@ -72,12 +72,7 @@ impl Stages {
         self.phase = Phase::Last(Descent::begin(now, self.grace));
     }
 
-    pub(super) fn settle_descent(
-        &mut self,
-        descent: Descent,
-        now: Duration,
-        out: &mut Vec<Action>,
-    ) {
+    pub(super) fn settle_descent(&mut self, descent: Descent, now: Instant, out: &mut Vec<Action>) {
         let Some((next, due)) = descent.next(now) else {
             return;
         };
@@ -91,7 +86,7 @@ impl Stages {
         }
     }
 
-    pub(super) fn no_process_is_left(&mut self, now: Duration) {
+    pub(super) fn no_process_is_left(&mut self, now: Instant) {
         if let Phase::Last(descent) = &mut self.phase {
             *descent = descent.no_process_is_left(now);
         }
@@ -131,11 +126,11 @@ impl Stages {
 }
 
 /// A stage that has got KILL; not even that ends a process that hangs in the kernel.
-fn killing(stage: Stage, pid: Pid, now: Duration) -> Phase {
+fn killing(stage: Stage, pid: Pid, now: Instant) -> Phase {
     Phase::Ending {
         stage,
         pid,
-        until: now.saturating_add(KILL_GRACE),
+        until: now.plus(KILL_GRACE),
         killed: true,
     }
 }

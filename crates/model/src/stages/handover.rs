@@ -10,6 +10,7 @@ use core::time::Duration;
 use super::{Fate, Job, Phase, STAGE3_LIMIT, Stage, Stages, Wish};
 use crate::descent::Descent;
 use crate::process::Pid;
+use crate::time::Instant;
 
 const STAGES: [(&str, Stage); 3] = [("1", Stage::One), ("2", Stage::Two), ("3", Stage::Three)];
 const WISHES: [(&str, Wish); 4] = [
@@ -48,7 +49,7 @@ impl Stages {
         line: &str,
         is_child: impl Fn(Pid) -> bool,
         grace: Duration,
-        now: Duration,
+        now: Instant,
     ) -> Self {
         let mut words = line.split(' ');
         let stage = words.next().unwrap_or_default();
@@ -68,7 +69,7 @@ impl Stages {
         stages.phase = match place {
             Some((stage, job)) => {
                 let limit = match stage {
-                    Stage::Three => now.saturating_add(STAGE3_LIMIT),
+                    Stage::Three => now.plus(STAGE3_LIMIT),
                     Stage::One | Stage::Two => super::NO_LIMIT,
                 };
                 Phase::In { stage, job, limit }

@@ -14,7 +14,7 @@ use super::*;
 use crate::descent::KILL_GRACE;
 
 const GRACE: Duration = Duration::from_secs(1);
-const START: Duration = Duration::from_secs(10);
+const START: Instant = Instant(10_000_000_000);
 const SIGNALS: [Signal; 6] = [
     Signal::Int,
     Signal::Cont,
@@ -29,7 +29,7 @@ const THE_END: [&str; 5] = ["LookAtReboot", "TermAll", "Sync", "KillAll", "Sync"
 /// The machine with a kernel and files as the fields say.
 struct World {
     stages: Option<Stages>,
-    now: Duration,
+    now: Instant,
     stopit: bool,
     reboot: Option<bool>,
     has_ctrl_alt_del: bool,
@@ -108,7 +108,7 @@ impl World {
         let before = self.now;
         self.now = self.stages.as_ref().unwrap().deadline().unwrap();
         self.step(Event::News(News::Tick));
-        self.now.checked_sub(before).unwrap()
+        self.now.since(before)
     }
 
     fn log(&mut self) -> Vec<String> {
@@ -298,7 +298,7 @@ fn a_failed_fork_is_tried_again_but_not_for_ever() {
     while !w.log.contains(&"End(Halt)".to_string()) {
         w.tick();
     }
-    let took = w.now.checked_sub(from).unwrap();
+    let took = w.now.since(from);
     assert_eq!(took, STAGE3_LIMIT + GRACE + KILL_GRACE);
     w.signal(Signal::Int);
 }
@@ -397,10 +397,10 @@ fn a_successor_takes_over() {
 // Every event in every state.
 
 /// The same state, with its times counted from `START`: states that differ only in when are one.
-fn normal(mut stages: Stages, now: Duration) -> Stages {
-    let rebase = |time: &mut Duration| {
+fn normal(mut stages: Stages, now: Instant) -> Stages {
+    let rebase = |time: &mut Instant| {
         if *time != NO_LIMIT {
-            *time = START + time.saturating_sub(now);
+            *time = START.plus(time.since(now));
         }
     };
     match &mut stages.phase {
@@ -473,7 +473,7 @@ fn comes_to_an_end(mut stages: Stages) {
     panic!("it never ends: {stages:?}");
 }
 
-fn check(stages: &Stages, now: Duration, actions: &[Action]) {
+fn check(stages: &Stages, now: Instant, actions: &[Action]) {
     let deadline = stages.deadline();
     let due = deadline.is_some_and(|end| end <= now);
     let starting = matches!(

@@ -76,7 +76,7 @@ pub fn inittab(player: &mut dyn Player) {
         }
         // Whatever there is, a machine can be made of it.
         let machine = Machine::boot(entries.clone(), Duration::ZERO);
-        drop(machine.step(Duration::ZERO, model::pid1::News::Tick.into()));
+        drop(machine.step(Instant(0), model::pid1::News::Tick.into()));
         mistakes.is_empty() && !entries.is_empty()
     });
 }
@@ -451,9 +451,9 @@ pub fn what_pid_1_left_for_its_successor(player: &mut dyn Player) {
         let line = String::from_utf8_lossy(bytes);
         let told = handover::decode(&line);
         assert!(told.processes.iter().all(|(_, pid)| *pid > 1), "{line}");
-        let machine = Machine::resume(entries.clone(), Duration::ZERO, &told, Duration::ZERO);
+        let machine = Machine::resume(entries.clone(), Duration::ZERO, &told, Instant(0));
         assert!(machine.handover().len() < 1000, "{line}");
-        let stages = Stages::resume(&line, |_| true, Duration::ZERO, Duration::ZERO);
+        let stages = Stages::resume(&line, |_| true, Duration::ZERO, Instant(0));
         assert!(stages.handover().len() < 100, "{line}");
         true
     });

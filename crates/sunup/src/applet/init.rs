@@ -27,7 +27,7 @@ use super::{Applet, Call};
 use crate::machine::console::Voice;
 use crate::machine::{self, lifeline, turn, upgrade};
 use crate::say;
-use crate::sys::{env, signal, tty};
+use crate::sys::{clock, env, signal, tty};
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
@@ -122,7 +122,7 @@ pub fn boot(args: &[Vec<u8>]) -> u8 {
     let grace = machine::grace(GRACE_S);
     let (machine, signal) = match handover {
         Some(told) => {
-            let machine = Machine::resume(entries, grace, &told, machine::now());
+            let machine = Machine::resume(entries, grace, &told, clock::now());
             (machine, told.signal)
         }
         None => (Machine::boot(entries, grace), None),

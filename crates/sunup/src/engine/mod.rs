@@ -296,7 +296,7 @@ impl Engine {
             let timeout = if goes_on && self.starting.has_room() || self.nap() {
                 Some(Timespec::default())
             } else {
-                self.deadline().map(until)
+                self.deadline().map(clock::until)
             };
             if let Err(e) = self.take_events(&mut ready, timeout.as_ref()) {
                 // Cannot happen with valid arguments; ending lets init start a successor.
@@ -499,11 +499,6 @@ impl Engine {
 fn signals() -> &'static [signal::Signal] {
     let (_, others) = SIGNALS.split_at(usize::from(std::process::id() != 1));
     others
-}
-
-/// The time from now until a moment.
-fn until(at: Instant) -> Timespec {
-    clock::timespec(at.0.saturating_sub(clock::now().0))
 }
 
 #[cfg(test)]

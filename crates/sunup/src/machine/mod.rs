@@ -17,8 +17,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use crate::sys::power;
 use crate::sys::signal::{self, SignalFd};
-use crate::sys::{clock, power};
 use console::Voice;
 
 /// The longest grace that may be set.
@@ -52,11 +52,6 @@ pub fn is_the_first() -> bool {
         Ok(namespace) => namespace.ino() == FIRST_PID_NAMESPACE,
         Err(_) => std::env::var_os("container").is_none(),
     }
-}
-
-/// The clock of deadlines: time since boot.
-pub fn now() -> Duration {
-    Duration::from_nanos(clock::boot_ns())
 }
 
 /// The time between TERM and KILL at the end: `SUNUP_GRACE` in seconds, or the usual.

@@ -8,9 +8,10 @@
 use std::collections::VecDeque;
 
 use model::pid1::{Life, News, Signal};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 
-use super::{children, lifeline, now, upgrade};
+use super::{children, lifeline, upgrade};
+use crate::sys::clock;
 use crate::sys::signal::{self, SignalFd};
 
 /// The outcome of an action.
@@ -35,7 +36,7 @@ pub fn run<L: Life>(
     let mut upgrade = false;
     loop {
         while let Some(event) = events.pop_front() {
-            let (next, actions) = life.step(now(), event);
+            let (next, actions) = life.step(clock::now(), event);
             life = next;
             for action in actions {
                 match act(action) {
@@ -69,9 +70,7 @@ pub fn run<L: Life>(
 
 /// Sleeps until a signal comes, or returns the tick that is due.
 fn wait_for_news<L: Life>(life: &L, signals: &SignalFd) -> Option<L::Event> {
-    let timeout = life
-        .deadline()
-        .and_then(|end| Timespec::try_from(end.saturating_sub(now())).ok());
+    let timeout = life.deadline().map(clock::until);
     let mut fds = [PollFd::new(signals, PollFlags::IN)];
     (poll(&mut fds, timeout.as_ref()) == Ok(0)).then(|| News::Tick.into())
 }

@@ -39,6 +39,11 @@ pub fn timespec(ns: u64) -> Timespec {
     }
 }
 
+/// The time from now until a moment, as the kernel wants it.
+pub fn until(at: Instant) -> Timespec {
+    timespec(at.0.saturating_sub(boot_ns()))
+}
+
 /// What /proc counts times in (ns).
 pub fn tick_ns() -> u64 {
     // SAFETY: sysconf has no memory effects.

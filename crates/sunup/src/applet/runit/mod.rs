@@ -20,7 +20,7 @@ use super::{Applet, Call};
 use crate::machine::console::Voice;
 use crate::machine::{self, lifeline, turn, upgrade};
 use crate::say;
-use crate::sys::signal;
+use crate::sys::{clock, signal};
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
@@ -66,7 +66,7 @@ pub fn boot(words: &[Vec<u8>]) -> u8 {
     let signals = machine::begin(VOICE, &SIGNALS);
     let grace = machine::grace(GRACE_S);
     let stages = match lifeline::predecessor() {
-        Some(line) => Stages::resume(&line, lifeline::is_child, grace, machine::now()),
+        Some(line) => Stages::resume(&line, lifeline::is_child, grace, clock::now()),
         None => Stages::boot(grace),
     };
     turn::run(stages, &signals, None, |action| act::act(action, words))
