@@ -92,6 +92,7 @@ fn escaped(bytes: &[u8]) -> String {
     })
 }
 
+/// A NUL is in no command.
 fn plain(text: &str) -> Option<Vec<u8>> {
     let mut parts = text.split('%');
     let mut bytes = Vec::from(parts.next()?);
@@ -100,7 +101,7 @@ fn plain(text: &str) -> Option<Vec<u8>> {
         bytes.push(u8::from_str_radix(digits, 16).ok()?);
         bytes.extend(rest.as_bytes());
     }
-    Some(bytes)
+    Some(bytes).filter(|bytes| !bytes.contains(&0))
 }
 
 impl Machine {

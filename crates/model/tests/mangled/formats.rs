@@ -445,7 +445,12 @@ pub fn names_at_a_terminal(player: &mut dyn Player) {
 }
 
 pub fn what_pid_1_left_for_its_successor(player: &mut dyn Player) {
-    let seeds: [&[u8]; 3] = [b"run 1f=7 2e=80", b"poweroff ff=2", b"2 77 reboot"];
+    let seeds: [&[u8]; 4] = [
+        b"run 1f=7 2e=80",
+        b"poweroff ff=2",
+        b"2 77 reboot",
+        b"run 1f=7 respawn:tty1:/sbin/getty%2038400 once::a%3db%25 shutdown::/etc/runit/3",
+    ];
     let entries = inittab::defaults(true);
     player.cases(&seeds, &mut |bytes| {
         let line = String::from_utf8_lossy(bytes);
@@ -453,6 +458,10 @@ pub fn what_pid_1_left_for_its_successor(player: &mut dyn Player) {
         assert!(told.processes.iter().all(|(_, pid)| *pid > 1), "{line}");
         let machine = Machine::resume(entries.clone(), Duration::ZERO, &told, Instant(0));
         assert!(machine.handover().len() < 1000, "{line}");
+        let is_entry = |e: &&inittab::Entry| e.command != model::boot::STAGE3;
+        let entries: Vec<_> = told.entries.iter().filter(is_entry).cloned().collect();
+        let machine = Machine::resume(entries.clone(), Duration::ZERO, &told, Instant(0));
+        assert_eq!(handover::decode(&machine.handover()).entries, entries);
         let stages = Stages::resume(&line, |_| true, Duration::ZERO, Instant(0));
         assert!(stages.handover().len() < 100, "{line}");
         true
