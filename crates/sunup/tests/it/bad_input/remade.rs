@@ -4,6 +4,9 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -71,6 +74,25 @@ impl Drop for Runsv {
 
 fn pid_of(dir: &Path) -> u32 {
     read_status(dir).unwrap().pid
+}
+
+/// These tests wait for the next process, not for the status of the one that they have
+/// killed, which stays until the supervisor has seen the end.
+#[test]
+fn the_status_of_before_is_no_answer() {
+    let runsv = Runsv::start();
+    let (dir, pid) = (runsv.dir(), pid_of(&runsv.dir()));
+    kill(runsv.child.id(), Signal::STOP);
+    kill(pid, Signal::KILL);
+    let (tell, told) = channel();
+    let waits = thread::spawn(move || tell.send(until_ready_but(&dir, Some(pid))));
+    // Long enough for whoever takes what is there.
+    let early = told.recv_timeout(Duration::from_millis(300));
+    kill(runsv.child.id(), Signal::CONT);
+    assert_eq!(early, Err(RecvTimeoutError::Timeout), "{pid}");
+    assert_ne!(told.recv().unwrap(), pid);
+    waits.join().unwrap().unwrap();
+    runsv.end();
 }
 
 #[test]
