@@ -2,7 +2,7 @@
 //!
 //! A label is a TAI64 second (`2^62 + 10 +` Unix seconds) and nanoseconds. 10 seconds was the
 //! difference between TAI and UTC in 1970. Both tools ignore the leap seconds since then,
-//! and so do we (https://cr.yp.to/libtai/tai64.html).
+//! and so do we (<https://cr.yp.to/libtai/tai64.html>).
 
 /// The TAI64 label of the Unix epoch, as in runit.
 const UNIX_EPOCH: u64 = (1 << 62) + 10;
