@@ -7,7 +7,7 @@ use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call, usage_error};
 use crate::say;
-use crate::sys::utmp;
+use crate::sys::{signal, utmp};
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
@@ -28,6 +28,7 @@ fn run(call: &Call) -> u8 {
     let [line] = call.args.operands.as_slice() else {
         return usage_error(&SPEC, "say one line, for example tty1");
     };
+    signal::ignore_of_writes();
     let line = line.strip_prefix(b"/dev/").unwrap_or(line);
     let done = match utmp::log_out(line) {
         Ok(false) => Err("nobody is on it".to_owned()),

@@ -161,7 +161,7 @@ impl Engine {
     pub fn new(who: &'static str, session: Session) -> io::Result<Self> {
         let heritage = Heritage::receive(who);
         signal::reset_actions();
-        signal::ignore_pipe();
+        signal::ignore_of_writes();
         // Signals that are pending from before an exec must reach the loop; unblocked,
         // the kernel would act on them.
         signal::block_only(signals());

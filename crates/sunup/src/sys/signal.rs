@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use libc::{
     SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGKILL, SIGPIPE, SIGPWR, SIGQUIT, SIGSTOP,
-    SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2,
+    SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGXFSZ,
 };
 
 /// A signal number, as in signal(7).
@@ -106,7 +106,21 @@ pub fn reset(signal: Signal) {
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
-/// Ignores SIGPIPE again after [`reset_all`], as std does: a write answers EPIPE.
+/// Ignores the signals of a write that cannot be done: it answers EPIPE, or EFBIG at a limit
+/// of file size (`ulimit -f`). For who must outlive it; std ignores SIGPIPE alone.
+pub fn ignore_of_writes() {
+    ignore_pipe();
+    // SAFETY: SIG_IGN installs no handler.
+    unsafe { libc::signal(SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// Undoes [`ignore_of_writes`]: for the program that comes next. Async-signal-safe.
+pub fn reset_of_writes() {
+    default_pipe();
+    reset(SIGXFSZ);
+}
+
+/// Ignores SIGPIPE again after [`default_pipe`], as std does: a write answers EPIPE.
 pub fn ignore_pipe() {
     // SAFETY: SIG_IGN installs no handler.
     unsafe { libc::signal(SIGPIPE, libc::SIG_IGN) };

@@ -8,6 +8,7 @@ mod chpst;
 mod cli;
 mod crash_loop;
 mod exits;
+mod file_size;
 mod getty;
 mod handover;
 mod hints;

@@ -68,7 +68,7 @@ fn run(call: &Call) -> u8 {
         Err(mistake) => return usage_error(&SPEC, &mistake),
     };
     signal::reset_all();
-    signal::ignore_pipe();
+    signal::ignore_of_writes();
     if let Some(trouble) = dialogue::issue_trouble(&plan) {
         say::line("getty", trouble);
     }
@@ -130,6 +130,7 @@ fn become_login(plan: &Plan, name: Option<Vec<u8>>) -> Failure {
     let term = term.map(|term| (b"TERM".to_vec(), Some(term.to_vec())));
     let env = path_search::environment(term.as_slice());
     line::close_others_on_exec();
+    signal::reset(signal::SIGXFSZ);
     let error = path_search::exec(&plan.login, &argv, &env);
     failure(plan.login.to_bytes(), "start", error)
 }

@@ -54,7 +54,7 @@ pub fn run(mdev: Mdev, foreground: bool) -> u8 {
 }
 
 fn background(mdev: Mdev, socket: Uevents) -> u8 {
-    signal::ignore_pipe();
+    signal::ignore_of_writes();
     let _already_leader = rustix::process::setsid();
     let null = std::fs::OpenOptions::new()
         .read(true)

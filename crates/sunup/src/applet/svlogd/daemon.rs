@@ -46,7 +46,7 @@ struct Daemon<'a> {
 pub fn run<'p>(settings: &Settings, paths: impl Iterator<Item = &'p Path>) -> u8 {
     // If the parent ignored a signal, we would never get it.
     signal::reset_all();
-    signal::ignore_pipe();
+    signal::ignore_of_writes();
     let signals = match SignalFd::new(&[SIGTERM, SIGHUP, SIGALRM, SIGCHLD]) {
         Ok(signals) => signals,
         Err(e) => {

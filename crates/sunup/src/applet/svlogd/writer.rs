@@ -160,6 +160,7 @@ impl Writer {
                 Ok(Some(n)) => written += n,
                 Ok(None) => return (written, None),
                 Err(Stop::Failed(e)) if is_full(&e) && self.make_room() => {}
+                Err(Stop::Failed(e)) if is_too_large(&e) && self.begin_another() => {}
                 Err(stop) => return (written, Some(stop)),
             }
         }
@@ -213,6 +214,17 @@ impl Writer {
     fn make_room(&mut self) -> bool {
         let Some(open) = &self.open else { return false };
         self.archive.make_room(&open.store, &open.config)
+    }
+
+    /// `current` may not grow: a limit (`ulimit -f`) or the file system says so. The next one
+    /// may, unless not even an empty one can.
+    fn begin_another(&mut self) -> bool {
+        let Some(open) = &mut self.open else {
+            return false;
+        };
+        let grew = open.store.rotates() && open.store.size() > 0 && !open.rotation_due;
+        open.rotation_due |= grew;
+        grew
     }
 
     /// Tries to write the backlog.
@@ -413,6 +425,10 @@ impl From<io::Error> for Stop {
 fn age_deadline(config: &Config) -> Option<u64> {
     let age_ns = config.age_max_s.saturating_mul(1_000_000_000);
     (age_ns > 0).then(|| clock::boot_ns().saturating_add(age_ns))
+}
+
+fn is_too_large(e: &io::Error) -> bool {
+    e.kind() == io::ErrorKind::FileTooLarge
 }
 
 fn is_full(e: &io::Error) -> bool {

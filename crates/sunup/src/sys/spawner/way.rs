@@ -131,7 +131,7 @@ unsafe fn become_program(way: *const Way, plan: &Plan) -> Result<(), (&'static s
             syscall(libc::SYS_dup3, [slot as usize, to as usize, 0, 0]).map_err(step(STDIO))?;
         }
         // Neither can fail.
-        signal::default_pipe();
+        signal::reset_of_writes();
         signal::unblock_all();
         let program = plan.program.as_ptr() as usize;
         let (argv, envp) = ((*way).argv.as_ptr() as usize, (*way).envp as usize);
