@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::Access;
 use super::length::{ERE_BYTES_MAX, ERES_BYTES_MAX, written_out};
+use crate::format::account::User;
 use crate::format::mdev_conf::{Condition, Id, Mistake, Place, Rule, When, Which, note};
 use crate::format::uevent::{Number, Uevent};
 
@@ -58,8 +59,8 @@ enum Matcher<E> {
 
 /// Finds the number of a user or group by name.
 pub struct Names<'a> {
-    /// Users.
-    pub user: &'a dyn Fn(&[u8]) -> Option<u32>,
+    /// Users, with the groups of their own.
+    pub user: &'a dyn Fn(&[u8]) -> Option<User>,
     /// Groups.
     pub group: &'a dyn Fn(&[u8]) -> Option<u32>,
 }
@@ -102,13 +103,25 @@ fn resolve<E: Ere>(rule: Rule, names: &Names) -> Result<Resolved<E>, String> {
             Matcher::Variable(variable, ere)
         }
     };
+    let (user, own_group) = match rule.user {
+        Id::Number(number) => (number, number),
+        Id::Name(name) => {
+            let user = known(&name, "user", names.user)?;
+            (user.uid, user.gid)
+        }
+    };
+    let group = match rule.group {
+        None => own_group,
+        Some(Id::Number(number)) => number,
+        Some(Id::Name(name)) => known(&name, "group", names.group)?,
+    };
     Ok(Resolved {
         go_on: rule.go_on,
         conditions: conditions?,
         which,
         access: Access {
-            user: number_of(rule.user, "user", names.user)?,
-            group: number_of(rule.group, "group", names.group)?,
+            user,
+            group,
             mode: rule.mode,
         },
         place: rule.place,
@@ -153,13 +166,8 @@ fn about(ere: &[u8], what: &str) -> String {
     }
 }
 
-fn number_of(id: Id, what: &str, find: &dyn Fn(&[u8]) -> Option<u32>) -> Result<u32, String> {
-    match id {
-        Id::Number(number) => Ok(number),
-        Id::Name(name) => {
-            find(&name).ok_or_else(|| format!("{}: no such {what}", name.escape_ascii()))
-        }
-    }
+fn known<T>(name: &[u8], what: &str, find: &dyn Fn(&[u8]) -> Option<T>) -> Result<T, String> {
+    find(name).ok_or_else(|| format!("{}: no such {what}", name.escape_ascii()))
 }
 
 impl<E: Ere> Resolved<E> {

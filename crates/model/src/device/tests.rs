@@ -1,6 +1,7 @@
 //! Plans for every form of rule and every action.
 
 use super::*;
+use crate::format::account::User;
 use crate::format::mdev_conf;
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -49,7 +50,12 @@ fn rules(conf: &str) -> Rules<Toy> {
 }
 
 const NAMES: Names<'static> = Names {
-    user: &|name| (name == b"bob").then_some(1000),
+    user: &|name| {
+        (name == b"bob").then_some(User {
+            uid: 1000,
+            gid: 100,
+        })
+    },
     group: &|name| (name == b"tty").then_some(5),
 };
 
@@ -106,6 +112,13 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "unlink ttyS0",
         "",
     ),
+    (
+        "ttyS0 bob 600",
+        "node ttyS0 1000:100 600",
+        "unlink ttyS0",
+        "",
+    ),
+    ("ttyS0 7 600", "node ttyS0 7:7 600", "unlink ttyS0", ""),
     (
         "ttyS0 0:0 600\nttyS0 0:0 666",
         "node ttyS0 0:0 600",

@@ -3,7 +3,7 @@
 //! Each line is one rule, with blanks between its fields:
 //!
 //! ```text
-//! [-][VAR=ERE;]...WHICH  USER:GROUP  MODE  [=PATH | >PATH | !]  [@|$|*COMMAND]
+//! [-][VAR=ERE;]...WHICH  USER[:GROUP]  MODE  [=PATH | >PATH | !]  [@|$|*COMMAND]
 //! ```
 //!
 //! WHICH is an extended regular expression for the whole device name,
@@ -41,8 +41,8 @@ pub struct Rule {
     pub which: Which,
     /// The node's owner.
     pub user: Id,
-    /// The node's group.
-    pub group: Id,
+    /// The node's group; `None`: the user's own, or the group of the same number.
+    pub group: Option<Id>,
     /// The node's permissions.
     pub mode: u32,
     /// Where the node goes.
@@ -189,7 +189,7 @@ fn rule(line: usize, text: &[u8]) -> Result<Option<Rule>, String> {
     let (owner, rest) = field(rest);
     let (mode, rest) = field(rest);
     if mode.is_empty() {
-        return Err("a rule needs DEVICE USER:GROUP MODE".into());
+        return Err("a rule needs DEVICE USER[:GROUP] MODE".into());
     }
     let (go_on, which) = match which.strip_prefix(b"-") {
         Some(rest) => (true, rest),
@@ -279,12 +279,16 @@ fn split_once(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     Some((left, right.get(1..)?))
 }
 
-fn owners(text: &[u8]) -> Result<(Id, Id), String> {
-    let (user, group) = split_once(text, b':')
-        .filter(|(user, group)| !user.is_empty() && !group.is_empty() && !group.contains(&b':'))
-        .ok_or_else(|| format!("{}: not USER:GROUP", text.escape_ascii()))?;
+fn owners(text: &[u8]) -> Result<(Id, Option<Id>), String> {
+    let (user, group) = match split_once(text, b':') {
+        Some((user, group)) => (user, Some(group)),
+        None => (text, None),
+    };
+    if user.is_empty() || group.is_some_and(|group| group.is_empty() || group.contains(&b':')) {
+        return Err(format!("{}: not USER[:GROUP]", text.escape_ascii()));
+    }
     let id = |text| decimal(text).map_or_else(|| Id::Name(Vec::from(text)), Id::Number);
-    Ok((id(user), id(group)))
+    Ok((id(user), group.map(id)))
 }
 
 fn octal(text: &[u8]) -> Result<u32, String> {

@@ -9,7 +9,7 @@ use model::boot::{Machine, handover};
 use model::command::{Command, Sig};
 use model::control::Verb;
 use model::device::{Ere, Extent, GROUPS, Groups, Names, Op, Rules};
-use model::format::account::{group, user};
+use model::format::account::{User, group, user};
 use model::format::adopt;
 use model::format::backoff;
 use model::format::cpio::{self, Inode, Node};
@@ -104,15 +104,14 @@ pub fn mdev_conf(player: &mut dyn Player) {
     let seeds: [&[u8]; 3] = [
         b"# rules\n-null root:root 666 =mem/ @echo $MDEV\nsd[a-z].* 0:6 660 >disk/%1 *run\n",
         b"$MODALIAS=.* root:root 660 @modprobe\n@8,0-15 root:disk 640 !\n",
-        b"SUBSYSTEM=input;.* 0:0 660 =input/ \\\n @a\nloop0 bob:staff 600 >mine\n",
+        b"SUBSYSTEM=input;.* 0:0 660 =input/ \\\n @a\nloop0 bob 600 >mine\n",
     ];
     let event = b"add@/devices/x\0ACTION=add\0DEVPATH=/devices/x\0MAJOR=8\0MINOR=1\0\
         DEVNAME=sda1\0SUBSYSTEM=block\0MODALIAS=pci:x\0";
     let event = Uevent::decode_datagram(event).unwrap();
-    let number = |_: &[u8]| Some(7);
     let names = Names {
-        user: &number,
-        group: &number,
+        user: &|_| Some(User { uid: 7, gid: 7 }),
+        group: &|_| Some(7),
     };
     player.cases(&seeds, &mut |text| {
         let (rules, mistakes) = mdev_conf::decode(text);

@@ -162,6 +162,8 @@ const ORACLE_CONF: &str = "\
 null 1:1 600 =a/%0x
 tty1 bob:tty 600 # comment
 tty2 0:tty 620 =foo/
+tty7 bob 600
+tty8 7 640
 @4,10-11 4:5 666 >foo/
 tty([4-6]) bob:tty 640 >vt/%1
 (tty)(2)([0-9]) 0:5 600 \\
@@ -219,7 +221,7 @@ fn bad_lines_are_named_and_the_rest_goes_on() {
     assert_eq!(
         errors[..2],
         [
-            "mdev: /etc/mdev.conf: line 1: a rule needs DEVICE USER:GROUP MODE",
+            "mdev: /etc/mdev.conf: line 1: a rule needs DEVICE USER[:GROUP] MODE",
             "mdev: /etc/mdev.conf: line 2: nobody: no such user",
         ]
     );
@@ -378,6 +380,25 @@ fn a_helper_takes_its_event_from_the_environment() {
     assert_eq!(bare.status.code(), Some(1));
     let text = String::from_utf8(bare.stderr).unwrap();
     assert!(text.contains("needs ACTION and DEVPATH"), "{text}");
+}
+
+/// mknod(2) would cut such numbers, and the node would be another device's: here
+/// 1:3, which is null.
+#[test]
+fn numbers_that_no_node_can_have_are_refused() {
+    for (major, minor) in [(4097, 3), (1, 1_048_579)] {
+        let fixture = machine("");
+        let number = format!("{major}:{minor}\n");
+        fixture.add("sys/devices/virtual/mem/big/dev", &number);
+        let event = format!("MAJOR={major} MINOR={minor} ACTION=add");
+        let errors = run(
+            &fixture,
+            &format!("{event} DEVPATH=/devices/virtual/mem/big mdev mem"),
+        );
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].ends_with("Invalid argument"), "{errors:?}");
+        assert!(!fixture.path("dev/big").exists(), "{number}");
+    }
 }
 
 /// What a script tells mdev: an action and a path, and sysfs has the rest. Rules of

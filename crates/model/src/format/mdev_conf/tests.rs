@@ -21,7 +21,7 @@ fn bare(name: &str) -> Rule {
         conditions: vec![],
         which: Which::Name(name.into()),
         user: Id::Number(0),
-        group: Id::Number(0),
+        group: Some(Id::Number(0)),
         mode: 0o660,
         place: Place::Own,
         command: None,
@@ -41,8 +41,10 @@ fn the_plain_rule() {
     assert_eq!(one("\t null\t0:0   0660 # why\n"), bare("null"));
     let rule = one("tty[0-9]* root:tty 620");
     assert_eq!(rule.user, Id::Name(b"root".to_vec()));
-    assert_eq!(rule.group, Id::Name(b"tty".to_vec()));
+    assert_eq!(rule.group, Some(Id::Name(b"tty".to_vec())));
     assert_eq!(rule.mode, 0o620);
+    let rule = one("tty bob 620");
+    assert_eq!((rule.user, rule.group), (Id::Name(b"bob".to_vec()), None));
 }
 
 #[test]
@@ -115,18 +117,17 @@ fn lines_join_and_mistakes_cost_only_themselves() {
 #[test]
 fn each_mistake_is_named() {
     for (line, reason) in [
-        ("x", "a rule needs DEVICE USER:GROUP MODE"),
-        ("x 0:0 # 660", "a rule needs DEVICE USER:GROUP MODE"),
+        ("x", "a rule needs DEVICE USER[:GROUP] MODE"),
+        ("x 0:0 # 660", "a rule needs DEVICE USER[:GROUP] MODE"),
         ("- 0:0 660", "the rule names no device"),
         ("A=b; 0:0 660", "the rule names no device"),
         ("@8 0:0 660", "@8: not @MAJOR,MINOR[-MINOR]"),
         ("@8,1-x 0:0 660", "@8,1-x: not @MAJOR,MINOR[-MINOR]"),
         ("@8,1,2 0:0 660", "@8,1,2: not @MAJOR,MINOR[-MINOR]"),
         ("$MOD 0:0 660", "$MOD: not $VARIABLE=REGEX"),
-        ("x 0 660", "0: not USER:GROUP"),
-        ("x 0: 660", "0:: not USER:GROUP"),
-        ("x :0 660", ":0: not USER:GROUP"),
-        ("x 1:2:3 660", "1:2:3: not USER:GROUP"),
+        ("x 0: 660", "0:: not USER[:GROUP]"),
+        ("x :0 660", ":0: not USER[:GROUP]"),
+        ("x 1:2:3 660", "1:2:3: not USER[:GROUP]"),
         ("x 0:0 68", "68: not an octal mode"),
         ("x 0:0 10000", "10000: not an octal mode"),
         ("x 0:0 +60", "+60: not an octal mode"),

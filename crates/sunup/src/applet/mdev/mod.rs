@@ -151,12 +151,7 @@ fn load_rules(voice: Voice) -> Rules<Regex> {
     let users = read("/etc/passwd", voice);
     let groups = read("/etc/group", voice);
     let names = Names {
-        user: &|name| {
-            account::user(&users, name)
-                .ok()
-                .flatten()
-                .map(|user| user.uid)
-        },
+        user: &|name| account::user(&users, name).ok().flatten(),
         group: &|name| account::group(&groups, name).ok().flatten(),
     };
     let (rules, unresolved) = Rules::resolve(rules, &names);

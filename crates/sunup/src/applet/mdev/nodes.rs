@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use model::device::{Access, Device, Op};
-use model::format::uevent::Kind;
+use model::format::uevent::{Kind, Number};
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, Stat, Uid, chmodat, chownat, lstat, major, makedev, minor,
     mknodat, readlink, rename, stat, symlink, unlink,
@@ -16,6 +16,10 @@ use super::Voice;
 
 /// The kernel shows this for a user or group that has no number in this user namespace.
 const UNMAPPED: u32 = 65534;
+
+/// The largest numbers that mknod(2) has room for (include/linux/kdev_t.h).
+const MAJOR_MAX: u32 = 0xfff;
+const MINOR_MAX: u32 = 0xf_ffff;
 
 /// What mdev tried to do, and why it failed.
 type Failure = (&'static str, Errno);
@@ -80,7 +84,12 @@ fn make(path: &[u8], device: Device, access: Access) -> Result<(), Failure> {
         Kind::Block => FileType::BlockDevice,
         Kind::Char => FileType::CharacterDevice,
     };
-    let number = makedev(device.number.major, device.number.minor);
+    let Number { major, minor } = device.number;
+    // The kernel would cut them, and make another device's node.
+    if major > MAJOR_MAX || minor > MINOR_MAX {
+        return Err(("create", Errno::INVAL));
+    }
+    let number = makedev(major, minor);
     // Until the node has the right owner, only the present owner may open it.
     let mode = Mode::from_raw_mode(access.mode & 0o600);
     let make = || mknodat(CWD, path, kind, mode, number);
