@@ -2,7 +2,8 @@
 //!
 //! std aborts before `main` when 0-2 are closed and /dev/null cannot be opened:
 //! exactly what PID 1 of an initramfs without /dev/console meets. A constructor
-//! runs earlier than std's check and fills the holes with whatever can be had.
+//! runs earlier than std's check and fills the holes with whatever can be had. The
+//! console is for PID 1 alone: anybody else would read what is typed there.
 
 use std::ffi::c_int;
 
@@ -21,7 +22,10 @@ extern "C" fn fill_stdio() {
 
 /// Opens the first of console, null and the root directory on `fd`, the lowest free number.
 fn fill(fd: c_int) {
-    for path in [c"/dev/console", c"/dev/null"] {
+    // SAFETY: getpid has no memory effects.
+    let is_pid_1 = unsafe { libc::getpid() } == 1;
+    for path in [is_pid_1.then_some(c"/dev/console"), Some(c"/dev/null")] {
+        let Some(path) = path else { continue };
         // SAFETY: a constant C string; open returns the lowest free descriptor, which is `fd`.
         let got = unsafe {
             libc::open(

@@ -6,6 +6,7 @@ mod common;
 mod bad_input;
 mod chpst;
 mod cli;
+mod closed;
 mod crash_loop;
 mod exits;
 mod file_size;
