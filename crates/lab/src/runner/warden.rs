@@ -15,7 +15,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, WaitOptions, wait};
+use rustix::process::{Pid, WaitOptions, getpriority_process, wait};
 use signal_hook::consts::{SIGCHLD, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -64,10 +64,24 @@ pub fn run(output: &Path, words: &[OsString]) -> Result<()> {
     let child = sys::new_session(&mut command)
         .spawn()
         .with_context(|| format!("start {}", program.display()))?;
+    hand_on_nice_value(child.id());
     let status = await_end(&mut signals, Pid::from_child(&child));
     processes::end_all()?;
     let word = status.map_or_else(|| "stopped".to_owned(), |s| s.into_raw().to_string());
     writeln!(io::stdout(), "{word} {}", work_ms()).context("report")
+}
+
+/// A session is scheduled as one, and a nice value counts only within it (sched(7),
+/// "The autogroup feature"): so the test's session gets the warden's. Where the kernel
+/// has no such groups the value was inherited, which is enough.
+fn hand_on_nice_value(test: u32) {
+    match getpriority_process(None) {
+        Ok(0) | Err(_) => (),
+        Ok(nice) => drop(fs::write(
+            format!("/proc/{test}/autogroup"),
+            nice.to_string(),
+        )),
+    }
 }
 
 /// Reaps until the test is among those who ended; none if it shall be ended.
