@@ -220,7 +220,8 @@ fn readme(results: &Results, table: &str) -> String {
          ![Ratios to sunup](chart.svg)\n\n{table}\n\
          ## How\n\n{METHOD}{}\n\
          ## Where\n\n\
-         {}, {} processors, {} MiB, {}; {} UTC; load before: {}; services in {}.\n\n\
+         {}, {} processors, {} MiB, {};\n\
+         {} UTC; load before: {}; services in {}.\n\n\
          {}.\n\n```sh\n{}\n```\n",
         notes(results).trim_start_matches('\n'),
         machine.processor,

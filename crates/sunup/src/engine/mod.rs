@@ -148,6 +148,8 @@ pub struct Engine {
     turn: u64,
     /// What may still be done of one kind before others have their turn.
     budget: Budget,
+    /// Whether deadlines come before what was put aside in the next turn.
+    is_due_first: bool,
     zombies: Zombies,
     /// Memory to give back is likely: the engine has just started, or looked at all
     /// entries.
@@ -186,6 +188,7 @@ impl Engine {
             table: Table::new(),
             turn: 0,
             budget: Budget::new(),
+            is_due_first: true,
             zombies: Zombies::new(),
             trims: true,
         };
@@ -304,9 +307,24 @@ impl Engine {
                 return 111;
             }
             self.reap();
-            self.ring();
-            self.take_more();
+            self.work();
         }
+    }
+
+    /// Deadlines that have come, and what the model has put aside. Both start services,
+    /// and either may take all seats for it: so they are first in turns. Who is first
+    /// stays first until it has done something.
+    fn work(&mut self) {
+        let did = if self.is_due_first {
+            let did = self.ring();
+            self.take_more();
+            did
+        } else {
+            let did = self.take_more();
+            self.ring();
+            did
+        };
+        self.is_due_first ^= did;
     }
 
     /// If watches cannot be set, regular looks replace them.
@@ -361,12 +379,14 @@ impl Engine {
         self.budget.is_left() && self.starting.has_room()
     }
 
-    /// Handles some of what the model has put aside.
-    fn take_more(&mut self) {
+    /// Handles some of what the model has put aside, and tells whether it did.
+    fn take_more(&mut self) -> bool {
+        let before = self.turn;
         self.budget = Budget::new();
         while self.core.has_more() && self.may_go_on() {
             self.feed(Input::More);
         }
+        self.turn != before
     }
 
     /// Hands an input to the model, and performs all actions that follow, including those
@@ -391,17 +411,20 @@ impl Engine {
         }
     }
 
-    /// Acts on some of the deadlines that have come.
-    fn ring(&mut self) {
+    /// Acts on some of the deadlines that have come, and tells whether it did.
+    fn ring(&mut self) -> bool {
+        let before = self.turn;
         let now = clock::now();
         self.budget = Budget::new();
         while self.core.deadline().is_some_and(|at| at <= now) && self.may_go_on() {
             self.feed(Input::Due);
         }
+        let did = self.turn != before;
         if let Some(title) = &mut self.title {
             title.dot_if_due(now);
         }
         self.give_up_late(now);
+        did
     }
 
     fn dispatch(&mut self, token: Token) {

@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 use super::common::{
     Fixture, SLEEP, applet, down, kill, lives, read_status, running, status, wait_exit, wait_for,
+    yield_until,
 };
 use super::lease::Lease;
 use super::runsvdir::{Runsvdir, lock_holder};
@@ -307,5 +308,26 @@ fn two_thousand_that_end_at_once_make_nobody_deaf() {
     let restarted = sv(&["restart"]).arg(&good).status().unwrap();
     assert!(restarted.success());
     assert_ne!(status(&good, "run", running).pid, before);
+    runsvdir.hang_up();
+}
+
+/// Restarts that take all that the machine has, before all have been started once, keep
+/// nobody from a first start.
+#[test]
+fn restarts_without_end_keep_nobody_from_a_first_start() {
+    // More than two processors can look at within the second of the first restart.
+    let names: Vec<String> = (0..4000).map(|n| format!("scan/{n}")).collect();
+    let fixture = Fixture::new(&[]);
+    for name in &names {
+        fixture.add(&format!("{name}/run -> /bin/false"), "");
+    }
+    let runsvdir = Runsvdir::start(&fixture);
+    // A watch for each of so many would take longer than they do.
+    let mut left = names.iter().map(|name| fixture.path(name)).peekable();
+    let is_known = |dir: &PathBuf| dir.join("supervise/status").exists();
+    yield_until(|| {
+        while left.next_if(is_known).is_some() {}
+        left.peek().is_none().then_some(())
+    });
     runsvdir.hang_up();
 }
