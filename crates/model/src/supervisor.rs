@@ -23,9 +23,9 @@
 //! Work is done in bounded steps. One input causes a bounded number of actions. What a
 //! look at the scan directory finds is put aside, as is an order to all services
 //! (`orders.rs`), and handled one by one when the caller has time
-//! ([`Supervisor::has_more`], [`Input::More`]); so are deadlines. The caller takes a bounded amount of this work,
-//! writes state files ([`Input::RoundOver`]), and takes signals and commands before it
-//! continues.
+//! ([`Supervisor::has_more`], [`Input::More`]); so are deadlines. The caller takes a
+//! bounded amount of this work, writes state files ([`Input::RoundOver`]), and takes
+//! signals and commands before it continues.
 //!
 //! When a supervisor begins, services whose processes live on from an earlier one come
 //! before those that are to be started ([`Action::LookForLiving`]): if descriptors are

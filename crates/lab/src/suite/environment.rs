@@ -196,9 +196,12 @@ pub fn has_other_target() -> bool {
 }
 
 fn provide_other_target() -> bool {
-    has_other_target()
-        || (works(Command::new("rustup").args(["target", "add", OTHER_TARGET]))
-            && has_other_target())
+    provide(has_other_target, &["target", "add", OTHER_TARGET])
+}
+
+/// Whether it is there, if need be after rustup has installed it.
+fn provide(there: impl Fn() -> bool, install: &[&str]) -> bool {
+    there() || (works(Command::new("rustup").args(install)) && there())
 }
 
 fn works(command: &mut Command) -> bool {
@@ -210,7 +213,7 @@ fn works(command: &mut Command) -> bool {
 fn provide_component(tool: &str) -> Result<()> {
     let there = || works(workspace::cargo().args([tool, "--version"]));
     let install = ["component", "add", "rustfmt", "clippy"];
-    if there() || (works(Command::new("rustup").args(install)) && there()) {
+    if provide(there, &install) {
         return Ok(());
     }
     bail!(

@@ -204,7 +204,7 @@ impl Engine {
 
     /// Supervises one service directory until it was told to exit; the result is the exit code.
     pub fn supervise_one(mut self, dir: &[u8]) -> u8 {
-        let init = std::process::id() == 1;
+        let init = signal_script::is_process_1();
         let scope = Scope::One { init };
         if self.take_over(scope) && !self.units.is_empty() {
             return self.run();
@@ -253,7 +253,7 @@ impl Engine {
             return 111;
         }
         self.scan_dir = Some(scan_dir);
-        let init = std::process::id() == 1;
+        let init = signal_script::is_process_1();
         let scope = Scope::All { init };
         if !self.take_over(scope) {
             self.core = Supervisor::new(scope);
@@ -315,16 +315,32 @@ impl Engine {
     /// and either may take all seats for it: so they are first in turns. Who is first
     /// stays first until it has done something.
     fn work(&mut self) {
-        let did = if self.is_due_first {
-            let did = self.ring();
-            self.take_more();
-            did
-        } else {
-            let did = self.take_more();
-            self.ring();
-            did
-        };
+        let now = clock::now();
+        let before = self.turn;
+        self.take_some(self.is_due_first, now);
+        let did = self.turn != before;
+        self.take_some(!self.is_due_first, now);
         self.is_due_first ^= did;
+        if let Some(title) = &mut self.title {
+            title.dot_if_due(now);
+        }
+        self.give_up_late(now);
+    }
+
+    /// As much as a turn has time for: of the deadlines that have come by `now`, or of what
+    /// was put aside.
+    fn take_some(&mut self, due: bool, now: Instant) {
+        self.budget = Budget::new();
+        while self.may_go_on() {
+            let next = if due {
+                let has_come = self.core.deadline().is_some_and(|at| at <= now);
+                has_come.then_some(Input::Due)
+            } else {
+                self.core.has_more().then_some(Input::More)
+            };
+            let Some(next) = next else { break };
+            self.feed(next);
+        }
     }
 
     /// If watches cannot be set, regular looks replace them.
@@ -379,16 +395,6 @@ impl Engine {
         self.budget.is_left() && self.starting.has_room()
     }
 
-    /// Handles some of what the model has put aside, and tells whether it did.
-    fn take_more(&mut self) -> bool {
-        let before = self.turn;
-        self.budget = Budget::new();
-        while self.core.has_more() && self.may_go_on() {
-            self.feed(Input::More);
-        }
-        self.turn != before
-    }
-
     /// Hands an input to the model, and performs all actions that follow, including those
     /// that follow from answers.
     fn feed(&mut self, input: Input) {
@@ -409,22 +415,6 @@ impl Engine {
                 self.core.handle(clock::moment(), answer);
             }
         }
-    }
-
-    /// Acts on some of the deadlines that have come, and tells whether it did.
-    fn ring(&mut self) -> bool {
-        let before = self.turn;
-        let now = clock::now();
-        self.budget = Budget::new();
-        while self.core.deadline().is_some_and(|at| at <= now) && self.may_go_on() {
-            self.feed(Input::Due);
-        }
-        let did = self.turn != before;
-        if let Some(title) = &mut self.title {
-            title.dot_if_due(now);
-        }
-        self.give_up_late(now);
-        did
     }
 
     fn dispatch(&mut self, token: Token) {

@@ -136,6 +136,6 @@ impl Engine {
     }
 }
 
-fn is_process_1() -> bool {
+pub(super) fn is_process_1() -> bool {
     std::process::id() == 1
 }
