@@ -7,6 +7,7 @@
 
 mod applet;
 mod called;
+mod devices;
 mod engine;
 mod install;
 mod machine;

@@ -13,9 +13,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, wait};
 
-use super::coldplug::{self, Present};
-use super::command::{Command, outcome};
-use super::{Mdev, load_rules};
+use crate::devices::Mdev;
+use crate::devices::coldplug::{self, Present};
+use crate::devices::command::{Command, outcome};
 use crate::sys::netlink::{Received, Uevents};
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::spawn::{self, Pid};
@@ -36,9 +36,8 @@ pub fn run(mdev: Mdev, foreground: bool) -> u8 {
             return 1;
         }
     };
-    let code = mdev.scan();
-    if code != 0 {
-        return code;
+    if !mdev.scan() {
+        return 1;
     }
     if foreground {
         return Daemon::serve(mdev, socket);
@@ -119,7 +118,7 @@ impl Daemon {
         while let Some(delivered) = self.signals.next() {
             match delivered.signal {
                 signal::SIGCHLD => self.reap(),
-                signal::SIGHUP => self.mdev.rules = load_rules(self.mdev.voice),
+                signal::SIGHUP => self.mdev.read_rules_again(),
                 _ => {
                     self.say_goodbye();
                     return Some(0);

@@ -20,7 +20,8 @@ use model::format::uevent::{Number, Uevent};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, inotify};
 
-use super::{Mdev, SPEC, Voice, usage_error};
+use super::{SPEC, usage_error};
+use crate::devices::{Mdev, Voice};
 use crate::sys::{clock, file};
 
 /// How long a helper waits for earlier events.
