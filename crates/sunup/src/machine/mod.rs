@@ -17,6 +17,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use model::format::proc_stat;
+use model::process::Pid;
+
 use crate::sys::power;
 use crate::sys::signal::{self, SignalFd};
 use console::Voice;
@@ -67,6 +70,27 @@ pub fn grace(usual_s: u64) -> Duration {
         }),
     };
     Duration::from_secs(seconds.min(GRACE_S_MAX))
+}
+
+/// Sends TERM to every process, and what those need that would take no notice of it: CONT
+/// for a stopped process, and HUP for one with a terminal, because an interactive shell ignores TERM.
+pub fn term_all() {
+    drop(signal::kill_all(signal::SIGTERM));
+    drop(signal::kill_all(signal::SIGCONT));
+    for pid in processes().filter(|pid| *pid != 1 && has_terminal(*pid)) {
+        drop(signal::kill(pid, signal::SIGHUP));
+    }
+}
+
+/// The processes that /proc shows.
+fn processes() -> impl Iterator<Item = Pid> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+fn has_terminal(pid: Pid) -> bool {
+    std::fs::read(format!("/proc/{pid}/stat"))
+        .is_ok_and(|line| proc_stat::decode(&line).is_some_and(|stat| stat.has_terminal))
 }
 
 /// Asks the kernel to end the machine, once the console has shown everything. `Ok`: the

@@ -23,11 +23,7 @@ pub fn act(action: Action) -> Outcome<Event> {
             drop(signal::kill(pid, signal::SIGKILL));
             drop(signal::kill_group(pid, signal::SIGKILL));
         }
-        Action::TermAll => {
-            drop(signal::kill_all(signal::SIGTERM));
-            // A stopped process does not react to TERM.
-            drop(signal::kill_all(signal::SIGCONT));
-        }
+        Action::TermAll => machine::term_all(),
         Action::KillAll => drop(signal::kill_all(signal::SIGKILL)),
         Action::Sync => power::sync(),
         Action::ReadInittab => return Outcome::Answer(Event::Inittab(table::read_again())),

@@ -31,10 +31,7 @@ pub fn act(action: Action, words: &[Vec<u8>]) -> Outcome<Event> {
         Action::TakeStopit => return Outcome::Answer(Event::Stopit(take_stopit())),
         Action::LookAtReboot => return Outcome::Answer(Event::Reboot(REBOOT.is_set())),
         Action::SetReboot(yes) => set_reboot(yes),
-        Action::TermAll => {
-            drop(signal::kill_all(signal::SIGTERM));
-            drop(signal::kill_all(signal::SIGCONT));
-        }
+        Action::TermAll => machine::term_all(),
         Action::KillAll => drop(signal::kill_all(signal::SIGKILL)),
         Action::Sync if Path::new(NOSYNC).exists() => {}
         Action::Sync => power::sync(),

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
@@ -31,25 +30,26 @@ fn read_until(master: &OwnedFd, text: &str) -> String {
     }
 }
 
-#[test]
-fn askfirst_asks_on_a_terminal_of_its_own() {
+/// A terminal: its other end, itself, and its name. As long as we have it open, too, nobody's
+/// last close is an error for us.
+pub fn terminal() -> (OwnedFd, OwnedFd, String) {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap();
-    let slave = Path::new(name.to_str().unwrap());
-    // As long as we have it open, too, nobody's last close is an error for us.
-    let _slave = rustix::fs::open(
-        slave,
-        rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY,
-        rustix::fs::Mode::empty(),
-    )
-    .unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
+    let slave = rustix::fs::open(&name, flags, rustix::fs::Mode::empty()).unwrap();
+    (master, slave, name)
+}
+
+#[test]
+fn askfirst_asks_on_a_terminal_of_its_own() {
+    let (master, _slave, name) = terminal();
     let machine = Machine::boot(&Boot {
         inittab: "tty7::askfirst:-/bin/sh\n::wait:echo up >> /events\n",
         files: &[("dev/tty7", "")],
-        set_up: &format!("mount --bind {} dev/tty7", slave.display()),
+        set_up: &format!("mount --bind {name} dev/tty7"),
         env: &[("TERM", "linux")],
         ..Boot::default()
     });

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 
 use super::super::common::applet;
 use super::super::machine::{Boot, HUP, INT, Machine};
+use super::console::terminal;
 
 fn is_last_word(line: &str) -> bool {
     ["The system", "Sent SIG", "Requesting"]
@@ -106,6 +107,29 @@ fn who_ignores_term_is_killed() {
     machine.signal(Signal::TERM);
     assert_eq!(machine.end().signal(), Some(HUP));
     assert_eq!(machine.said(is_last_word), last_words("reboot"));
+}
+
+/// An interactive shell takes no notice of TERM, but ends when its terminal hangs up.
+#[test]
+fn the_grace_is_not_for_shells_on_a_terminal() {
+    let (_master, _slave, name) = terminal();
+    let mut machine = Machine::boot(&Boot {
+        inittab: "tty7::respawn:/shell\n",
+        files: &[
+            ("dev/tty7", ""),
+            (
+                "shell",
+                "#!/bin/sh\ntrap '' TERM\necho up >> /events\nexec sleep 1000\n",
+            ),
+        ],
+        set_up: &format!("mount --bind {name} dev/tty7"),
+        env: &[("SUNUP_GRACE", "3000")],
+        ..Boot::default()
+    });
+    machine.until_event("up");
+    machine.signal(Signal::USR2);
+    assert_eq!(machine.end().signal(), Some(INT));
+    assert_eq!(machine.said(is_last_word), last_words("poweroff"));
 }
 
 #[test]
