@@ -15,6 +15,7 @@ pub type Check = (&'static str, fn(&mut dyn Player));
 /// All of them.
 pub const CHECKS: &[Check] = &[
     ("archives", formats::archives),
+    ("block_devices", formats::block_devices),
     ("command_lines", formats::command_lines),
     ("delays_and_crash_loops", formats::delays_and_crash_loops),
     ("events_of_the_kernel", formats::events_of_the_kernel),

@@ -6,6 +6,7 @@
 //! followed is decided by [`personality`].
 
 mod applet;
+mod block;
 mod called;
 mod devices;
 mod engine;

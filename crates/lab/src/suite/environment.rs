@@ -17,6 +17,7 @@ pub const OTHER_TARGET: &str = "aarch64-unknown-linux-gnu";
 
 /// What the tests run, beside cargo.
 const NEEDS: &[Need] = &[
+    Need("blkid", "util-linux"),
     Need("busybox", "busybox-static"),
     Need("cpio", "cpio"),
     Need("dpkg-deb", "dpkg"),
@@ -25,6 +26,7 @@ const NEEDS: &[Need] = &[
     Need("gzip", "gzip"),
     Need("make", "make"),
     Need("mandoc", "mandoc"),
+    Need("mke2fs", "e2fsprogs"),
     Need("mkfifo", "coreutils"),
     Need("mount", "mount"),
     Need("perl", "perl-base"),

@@ -36,6 +36,10 @@ use model::{chpst, getty, select};
 
 use crate::mangle::Dice;
 
+#[path = "disks.rs"]
+mod disks;
+pub use disks::block_devices;
+
 /// Hands inputs to a check.
 pub trait Player {
     /// Hands in good inputs and what it makes of them, or any others. The check

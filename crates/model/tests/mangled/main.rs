@@ -46,6 +46,7 @@ macro_rules! tests {
 
 tests! {
     archives,
+    block_devices,
     command_lines,
     delays_and_crash_loops,
     events_of_the_kernel,
@@ -70,7 +71,8 @@ fn every_check_is_everywhere() {
     let fuzz = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz");
     let read = |name: &str| std::fs::read_to_string(format!("{fuzz}/{name}")).unwrap();
     let (library, manifest) = (read("src/lib.rs"), read("Cargo.toml"));
-    let lines = include_str!("formats.rs").lines();
+    let files = [include_str!("formats.rs"), include_str!("disks.rs")];
+    let lines = files.iter().flat_map(|file| file.lines());
     let checks = lines.filter_map(|line| line.strip_prefix("pub fn ")?.split_once("(player: "));
     let mut count = 0;
     for (check, _) in checks {
