@@ -8,11 +8,14 @@ use anyhow::{Result, bail};
 
 use crate::enter::Enter;
 use crate::image::{self, Compress};
+use crate::kernel::{self, Kernel};
 use crate::machine::{Event, Machine};
+use crate::modules::Modules;
 use crate::moment::Moment;
 use crate::qemu::Qemu;
 use crate::report::{Host, Marks};
 use crate::rootfs::{self, Source};
+use crate::tree::Tree;
 use crate::{debian, kvm, workspace};
 
 /// Makes the machine tell its times; the kernel and [`Enter`] hand it to init.
@@ -30,6 +33,13 @@ pub struct Parts {
     /// A static sunup, instead of building it
     #[arg(long, value_name = "FILE")]
     pub sunup: Option<PathBuf>,
+    /// A kernel (x86_64): a file, or `debian`; otherwise it is the one that `cargo lab
+    /// kernel` built, and if there is none, Debian's
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// Modules of the kernel to put into the image, with those that they need; or `all`
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub modules: Vec<String>,
 }
 
 impl Parts {
@@ -44,6 +54,20 @@ impl Parts {
                 debian::busybox(&workspace::scratch()?)
             })?,
         })
+    }
+
+    /// The file tree of all that was asked for.
+    pub fn tree(&self) -> Result<Tree> {
+        let mut tree = rootfs::tree(&self.source()?)?;
+        if !self.modules.is_empty() {
+            Modules::of(&self.kernel()?.file)?.put(&mut tree, &self.modules)?;
+        }
+        Ok(tree)
+    }
+
+    /// The kernel.
+    pub fn kernel(&self) -> Result<Kernel> {
+        kernel::choose(self.kernel.as_deref(), &workspace::scratch()?)
     }
 }
 
@@ -65,11 +89,8 @@ pub struct Options {
     #[command(flatten)]
     pub parts: Parts,
     /// Boot as PID 1 in fresh namespaces, without QEMU and without a kernel
-    #[arg(long, conflicts_with_all = ["kernel", "qemu", "kvm", "no_kvm", "compress"])]
+    #[arg(long, conflicts_with_all = ["kernel", "modules", "qemu", "kvm", "no_kvm", "compress"])]
     pub enter: bool,
-    /// A kernel (x86_64), instead of Debian's
-    #[arg(long, value_name = "FILE")]
-    pub kernel: Option<PathBuf>,
     /// An emulator, instead of qemu-system-x86_64
     #[arg(long, value_name = "FILE")]
     pub qemu: Option<PathBuf>,
@@ -113,13 +134,14 @@ pub struct Booted {
     pub archive: Vec<u8>,
     /// What it runs in.
     pub host: Host,
+    /// What its kernel is called, if it has one of its own.
+    pub kernel: Option<String>,
 }
 
 /// Gathers everything for `options` and switches the machine on. `lab` is lab's
 /// own binary, which is started again inside of namespaces.
 pub fn start(options: &Options, lab: &Path) -> Result<Booted> {
-    let source = options.parts.source()?;
-    let archive = image::archive(&rootfs::tree(&source)?)?;
+    let archive = image::archive(&options.parts.tree()?)?;
     start_archive(options, archive, lab)
 }
 
@@ -133,16 +155,18 @@ pub fn start_archive(options: &Options, archive: Vec<u8>, lab: &Path) -> Result<
             machine,
             archive,
             host: Host::Namespaces,
+            kernel: None,
         });
     }
-    let scratch = workspace::scratch()?;
-    let qemu = emulator(options, append, &scratch)?;
+    let kernel = options.parts.kernel()?;
+    let qemu = emulator(options, kernel.file, append)?;
     let machine = qemu.start(&image::pack(&archive, options.compress)?)?;
     let host = if qemu.kvm { Host::Kvm } else { Host::Emulation };
     Ok(Booted {
         machine,
         archive,
         host,
+        kernel: Some(kernel.name),
     })
 }
 
@@ -161,13 +185,13 @@ pub fn measure(machine: &mut Machine, marks: &mut Marks) -> Result<()> {
 }
 
 /// The virtual machine that `options` ask for.
-fn emulator(options: &Options, append: String, scratch: &Path) -> Result<Qemu> {
-    if options.kernel.is_none() && std::env::consts::ARCH != "x86_64" {
+fn emulator(options: &Options, kernel: PathBuf, append: String) -> Result<Qemu> {
+    if options.parts.kernel.is_none() && std::env::consts::ARCH != "x86_64" {
         bail!("the machine in QEMU is an x86_64 one; `cargo lab boot --enter` needs none");
     }
     let mut qemu = Qemu {
         program: own(options.qemu.as_deref(), debian::qemu)?,
-        kernel: own(options.kernel.as_deref(), || debian::kernel(scratch))?,
+        kernel,
         kvm: options.accel.kvm,
         memory_mib: options.memory.unwrap_or(MEMORY_MIB),
         append,
@@ -175,7 +199,7 @@ fn emulator(options: &Options, append: String, scratch: &Path) -> Result<Qemu> {
         count_instructions: options.measure,
     };
     if !options.accel.kvm && !options.accel.no_kvm {
-        qemu.kvm = kvm::works(&qemu, scratch);
+        qemu.kvm = kvm::works(&qemu, &workspace::scratch()?);
     }
     Ok(qemu)
 }

@@ -28,7 +28,7 @@ pub fn busybox(scratch: &Path) -> Result<PathBuf> {
 
 /// A kernel; its modules are in `lib/modules` (or `usr/lib/modules`) beside `boot`.
 pub fn kernel(scratch: &Path) -> Result<PathBuf> {
-    let dir = unpacked(scratch, KERNEL, kernel_behind)
+    let dir = unpacked(scratch, KERNEL, |name| dependency(name, "linux-image-"))
         .context("get a kernel (--kernel FILE boots your own)")?;
     let boot = dir.join("boot");
     let entries = fs::read_dir(&boot).with_context(|| format!("read {}", boot.display()))?;
@@ -66,15 +66,19 @@ pub struct Need(pub &'static str, pub &'static str);
 /// Installs the packages of all programs that are missing, as root; else it is an
 /// error that names them.
 pub fn provide(needs: &[Need]) -> Result<()> {
-    let packages = missing(needs);
+    provide_packages(&missing(needs), "the tests need more")
+}
+
+/// Installs packages, as root; else it is an error that says `why` and names them.
+pub fn provide_packages(packages: &[&str], why: &str) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
     if !is_root() {
         let (install, packages) = (INSTALL.join(" "), packages.join(" "));
-        bail!("the tests need more: run `sudo apt-get {install} {packages}`");
+        bail!("{why}: run `sudo apt-get {install} {packages}`");
     }
-    install(&packages)
+    install(packages)
 }
 
 /// The packages of all programs that are missing.
@@ -214,22 +218,22 @@ fn percent(line: &str) -> Option<u64> {
     fields.nth(1)?.split('.').next()?.parse().ok()
 }
 
-/// The versioned kernel package behind the metapackage.
-fn kernel_behind(metapackage: &str) -> Result<String> {
+/// The versioned package behind a metapackage, whose name has this beginning.
+pub(crate) fn dependency(metapackage: &str, beginning: &str) -> Result<String> {
     let output = Command::new("apt-cache")
         .args(["depends", "--no-recommends", "--no-suggests", metapackage])
         .env("LC_ALL", "C")
         .output()
         .context("run apt-cache (package apt)")?;
-    kernel_dependency(&String::from_utf8_lossy(&output.stdout))
+    depends_on(&String::from_utf8_lossy(&output.stdout), beginning)
         .ok_or_else(|| anyhow!("apt knows no package {metapackage}"))
 }
 
-fn kernel_dependency(depends: &str) -> Option<String> {
+fn depends_on(depends: &str, beginning: &str) -> Option<String> {
     depends
         .lines()
         .filter_map(|line| line.trim().strip_prefix("Depends: "))
-        .find(|name| name.starts_with("linux-image-"))
+        .find(|name| name.starts_with(beginning))
         .map(str::to_owned)
 }
 
@@ -310,9 +314,12 @@ mod tests {
         let depends = "linux-image-cloud-amd64\n  Depends: linux-base\n  \
                        Depends: linux-image-6.1.0-56-cloud-amd64\n";
         assert_eq!(
-            kernel_dependency(depends).as_deref(),
+            depends_on(depends, "linux-image-").as_deref(),
             Some("linux-image-6.1.0-56-cloud-amd64")
         );
-        assert_eq!(kernel_dependency("linux-image-cloud-amd64\n"), None);
+        assert_eq!(
+            depends_on("linux-image-cloud-amd64\n", "linux-image-"),
+            None
+        );
     }
 }

@@ -11,7 +11,7 @@ use lab::image::{self, Compress};
 use lab::machine::End;
 use lab::report::{self, Marks, Sizes};
 use lab::runner::warden;
-use lab::{bench, inside, reference, rootfs, suite, terminal, workspace};
+use lab::{bench, inside, kernel, reference, suite, terminal, workspace};
 
 /// Builds images of sunup and boots them.
 #[derive(Parser)]
@@ -27,6 +27,8 @@ enum Command {
     Boot(Options),
     /// Makes an image: a newc cpio archive, the same bytes every time
     Image(Image),
+    /// Builds a small kernel from Debian's source package, once, and prints where it is
+    Kernel(kernel::Options),
     /// Builds the busybox that sunup is compared with, and prints its directory
     Reference,
     /// Runs all tests, and installs what they need if it is root who asks
@@ -74,6 +76,9 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Boot(options) => boot(&options),
         Command::Image(options) => make_image(&options),
+        Command::Kernel(options) => {
+            kernel::build(&options).map(|file| println!("{}", file.display()))
+        }
         Command::Reference => {
             reference::busybox().map(|directory| println!("{}", directory.display()))
         }
@@ -97,7 +102,7 @@ fn main() -> ExitCode {
 }
 
 fn make_image(options: &Image) -> Result<()> {
-    let archive = image::archive(&rootfs::tree(&options.parts.source()?)?)?;
+    let archive = image::archive(&options.parts.tree()?)?;
     let packed = image::pack(&archive, options.compress)?;
     let out = match &options.out {
         Some(path) => path.clone(),
@@ -118,6 +123,7 @@ fn boot(options: &Options) -> Result<()> {
         mut machine,
         archive,
         host,
+        kernel,
     } = boot::start(options, &lab)?;
     let mut marks = Marks::default();
     let end = if options.measure {
@@ -141,6 +147,9 @@ fn boot(options: &Options) -> Result<()> {
         None if options.measure => "measured to the first login".into(),
         None => "the plug was pulled".into(),
     };
-    print!("{}", report::render(host, &marks, sizes, &how));
+    print!(
+        "{}",
+        report::render(host, kernel.as_deref(), &marks, sizes, &how)
+    );
     Ok(())
 }

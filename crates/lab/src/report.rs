@@ -106,11 +106,12 @@ impl Host {
     }
 }
 
-/// The screen.
-pub fn render(host: Host, marks: &Marks, sizes: Sizes, end: &str) -> String {
+/// The screen; `kernel` is what a kernel of the machine's own is called.
+pub fn render(host: Host, kernel: Option<&str>, marks: &Marks, sizes: Sizes, end: &str) -> String {
     let zero = Some(Duration::ZERO);
     let (first, before_init) = host.first_row();
-    let mut text = format!("\n  sunup in {}: {end}\n\n", host.name());
+    let on = kernel.map_or_else(String::new, |kernel| format!(", on {kernel}"));
+    let mut text = format!("\n  sunup in {}{on}: {end}\n\n", host.name());
     let mut row = |name: &str, value: String, note: &str| {
         // Writing to a String cannot fail.
         let _ = writeln!(
@@ -232,7 +233,17 @@ mod tests {
             raw: 3 << 20,
             gzip: 1 << 20,
         };
-        let text = render(Host::Emulation, &marks, sizes, "powered off");
+        let text = render(
+            Host::Emulation,
+            Some("the small kernel 6.1"),
+            &marks,
+            sizes,
+            "powered off",
+        );
+        assert!(
+            text.contains("software emulation, on the small kernel 6.1: powered off\n"),
+            "{text}"
+        );
         assert!(text.contains("kernel      1500.0 ms"), "{text}");
         assert!(
             text.contains("image        3.00 MiB  1.00 MiB with gzip"),

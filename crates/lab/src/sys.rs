@@ -55,7 +55,7 @@ pub fn new_session(command: &mut Command) -> &mut Command {
 
 /// Parts of the environment that say where tools and caches are, and what is asked
 /// of a test; the rest is a matter of taste, or of another program.
-const KEPT: [&str; 9] = [
+const KEPT: [&str; 10] = [
     "CARGO",
     "HOME",
     "LAB_",
@@ -64,6 +64,7 @@ const KEPT: [&str; 9] = [
     "SUNUP_",
     "TMPDIR",
     "UPDATE_GOLDEN",
+    "XDG_CACHE_HOME",
     "_PROXY",
 ];
 
@@ -258,7 +259,13 @@ mod tests {
 
     #[test]
     fn what_tools_need_is_kept_of_the_environment() {
-        for name in ["PATH", "CARGO_HOME", "https_proxy", "SUNUP_PATIENCE"] {
+        for name in [
+            "PATH",
+            "CARGO_HOME",
+            "https_proxy",
+            "SUNUP_PATIENCE",
+            "XDG_CACHE_HOME",
+        ] {
             assert!(is_kept(name), "{name}");
         }
         for name in ["SVDIR", "LANG", "LC_ALL", "PROXY", "MAKEFLAGS"] {

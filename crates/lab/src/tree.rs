@@ -54,6 +54,25 @@ impl Tree {
         self.names.contains_key(name)
     }
 
+    /// What is at `name`.
+    pub fn get(&self, name: &[u8]) -> Option<&Node<'static>> {
+        let index = self.names.get(name)?;
+        self.inodes.get(*index).map(|(_, node)| node)
+    }
+
+    /// Whether a symbolic link is at `name`.
+    pub fn is_link(&self, name: &[u8]) -> bool {
+        matches!(self.get(name), Some(Node::Symlink(_)))
+    }
+
+    /// The names that begin with `prefix`, without it.
+    #[cfg(test)]
+    pub fn names_below(&self, prefix: &[u8]) -> impl Iterator<Item = &[u8]> {
+        self.names
+            .keys()
+            .filter_map(move |name| name.strip_prefix(prefix))
+    }
+
     /// The last components of the links that lead to a file of the name `base`.
     pub fn links_to(&self, base: &[u8]) -> Vec<String> {
         let last = |path: &[u8]| path.rsplit(|b| *b == b'/').next().map(<[u8]>::to_vec);

@@ -36,6 +36,8 @@ const NEEDS: &[Need] = &[
     Need("prlimit", "util-linux"),
     Need("setpriv", "util-linux"),
     Need("setsid", "util-linux"),
+    Need("tar", "tar"),
+    Need("xz", "xz-utils"),
     Need("strace", "strace"),
     Need("unshare", "util-linux"),
 ];

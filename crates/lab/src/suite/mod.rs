@@ -21,7 +21,7 @@ use clap::ValueEnum;
 
 use crate::runner::{End, Outcome, Run, Runner};
 use crate::under_test::Programs;
-use crate::{debian, reference, workspace};
+use crate::{debian, kernel, reference, workspace};
 use plan::Plan;
 use summary::Summary;
 use unchanged::Note;
@@ -133,6 +133,9 @@ pub fn run(options: &Options) -> Result<bool> {
         summary.left_out("debian: only root can make Debian's tree");
     }
     let (binaries, reference) = build(options, &suites)?;
+    if suites.contains(&Suite::Vm) {
+        tell_kernel(&mut summary)?;
+    }
     let mut others = Others::default();
     let mut plan = Plan::new(binaries, reference);
     for suite in &suites {
@@ -171,6 +174,16 @@ pub fn run(options: &Options) -> Result<bool> {
     Ok(summary.passed())
 }
 
+/// Says on which kernel the machines in QEMU are, and what of them is not tested there.
+fn tell_kernel(summary: &mut Summary) -> Result<()> {
+    let kernel = kernel::choose(None, &workspace::scratch()?)?;
+    summary.note(&format!("vm: on {}", kernel.name));
+    if kernel.place.is_none() {
+        summary.left_out("vm: mdev as the kernel's hotplug helper: Debian's kernel has none (`cargo lab kernel` builds one that has)");
+    }
+    Ok(())
+}
+
 /// Builds all that is tested and gets all that it is tested with, side by side.
 fn build(options: &Options, suites: &[Suite]) -> Result<(Vec<binaries::Binary>, Option<PathBuf>)> {
     let mut suites = suites.to_vec();
@@ -206,7 +219,10 @@ fn build(options: &Options, suites: &[Suite]) -> Result<(Vec<binaries::Binary>, 
         if packages.contains(&"lab") {
             debian::busybox(&workspace::scratch()?)?;
         }
-        if suites.contains(&Suite::Vm) || suites.contains(&Suite::Debian) {
+        if suites.contains(&Suite::Vm) {
+            kernel::choose(None, &workspace::scratch()?)?;
+        }
+        if suites.contains(&Suite::Debian) {
             debian::kernel(&workspace::scratch()?)?;
         }
         join(release)?;
