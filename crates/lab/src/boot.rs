@@ -14,7 +14,7 @@ use crate::modules::Modules;
 use crate::moment::Moment;
 use crate::qemu::Qemu;
 use crate::report::{Host, Marks};
-use crate::rootfs::{self, Source};
+use crate::rootfs::{self, Source, Stage1};
 use crate::tree::Tree;
 use crate::{debian, kvm, workspace};
 
@@ -40,6 +40,9 @@ pub struct Parts {
     /// Modules of the kernel to put into the image, with those that they need; or `all`
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub modules: Vec<String>,
+    /// What makes the machine whole at boot: the readable script, or the program
+    #[arg(long, value_enum, default_value_t, conflicts_with = "rootfs")]
+    pub stage1: Stage1,
 }
 
 impl Parts {
@@ -53,6 +56,7 @@ impl Parts {
             busybox: own(self.busybox.as_deref(), || {
                 debian::busybox(&workspace::scratch()?)
             })?,
+            stage1: self.stage1,
         })
     }
 

@@ -53,14 +53,30 @@ const SBIN: &[&str] = &[
     "reboot",
     "runit",
     "runit-init",
+    "stage1",
     "utmpset",
 ];
 
 /// Links that are followed from one name.
 const LINKS_MAX: usize = 40;
 
+/// The table of init, and what it calls first.
+const INITTAB: (&str, &str) = ("etc/inittab", include_str!("../../../rootfs/etc/inittab"));
+const NATIVE: &str = ":/sbin/stage1\n";
+const SCRIPT: &str = ":/etc/runit/stage1\n";
+
 /// Where our binary is on the device.
 const SUNUP: &str = "sbin/sunup";
+
+/// What init calls first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Stage1 {
+    /// The script `etc/runit/stage1`.
+    Script,
+    /// The program `sbin/stage1`.
+    #[default]
+    Native,
+}
 
 /// What an image is made from.
 #[derive(Clone, Debug)]
@@ -71,6 +87,8 @@ pub enum Source {
         sunup: PathBuf,
         /// A static busybox.
         busybox: PathBuf,
+        /// What makes the machine whole at boot.
+        stage1: Stage1,
     },
     /// A directory, taken as it is.
     Directory(PathBuf),
@@ -80,7 +98,20 @@ pub enum Source {
 pub fn tree(source: &Source) -> Result<Tree> {
     let mut tree = Tree::default();
     match source {
-        Source::Ours { sunup, busybox } => ours(&mut tree, sunup, busybox)?,
+        Source::Ours {
+            sunup,
+            busybox,
+            stage1,
+        } => {
+            ours(&mut tree, sunup, busybox)?;
+            if *stage1 == Stage1::Script {
+                tree.put_file(
+                    INITTAB.0.as_bytes(),
+                    false,
+                    INITTAB.1.replace(NATIVE, SCRIPT).into(),
+                );
+            }
+        }
         Source::Directory(dir) => {
             tree.add_dir(dir)?;
             if !tree.has(CONSOLE.0.as_bytes()) {

@@ -48,6 +48,7 @@ const OWN: &[&str] = &[
     "pristine",
     "scale",
     "scan_dir",
+    "stage1",
     "started",
     "tidy",
     "torture",

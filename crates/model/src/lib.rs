@@ -31,6 +31,7 @@ pub mod scan;
 pub mod select;
 pub mod service;
 pub mod settings;
+pub mod stage1;
 pub mod stages;
 pub mod supervisor;
 pub mod time;

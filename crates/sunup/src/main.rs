@@ -74,7 +74,8 @@ fn boot_of(applet: Option<&Applet>, rest: &[Vec<u8>]) -> Option<(&'static str, B
     }
 }
 
-/// The applet by its name. An `init` that is a link to runit-init is runit-init.
+/// The applet by its name. An `init` that is a link to runit-init is runit-init, and a `1` that
+/// is a link to stage1 is stage1.
 fn find_called(argv0: &[u8]) -> Option<&'static Applet> {
     let name = base_name(argv0);
     let path = if argv0.contains(&b'/') {
@@ -84,6 +85,10 @@ fn find_called(argv0: &[u8]) -> Option<&'static Applet> {
     };
     if name == b"init" && is_link_to(path, "runit-init") {
         return find(b"runit-init");
+    }
+    // runit calls its first stage /etc/runit/1.
+    if name == b"1" && is_link_to(argv0, "stage1") {
+        return find(b"stage1");
     }
     find(name)
 }

@@ -15,12 +15,13 @@ use crate::called::{base_name, is_link_to};
 const NAME: &str = "busybox";
 
 /// Applets that busybox does not have: their exit codes have one meaning only.
-const FOREIGN: [&str; 6] = [
+const FOREIGN: [&str; 7] = [
     "pgrphack",
     "runit",
     "runit-init",
     "runsvchdir",
     "setlock",
+    "stage1",
     "utmpset",
 ];
 

@@ -4,11 +4,11 @@
 use crate::guest::{Guest, on_both};
 
 on_both!(
-    stage_1_that_fails with &[Script("etc/runit/stage1", "#!/bin/sh\nexit 1\n")],
-    stage_1_that_is_not_executable with &[Plain("etc/runit/stage1", "#!/bin/sh\n")],
+    stage_1_that_fails with &[Script("sbin/stage1", "#!/bin/sh\nexit 1\n")],
+    stage_1_that_is_not_executable with &[Plain("sbin/stage1", "#!/bin/sh\n")],
     stage_1_that_is_missing with &[Without("stage1")],
     an_inittab_with_garbage with &[Plain("etc/inittab", "garbage\n\
-        ::sysinit:/etc/runit/stage1\n\
+        ::sysinit:/sbin/stage1\n\
         ::sometimes:/bin/true\n\
         ::respawn:/usr/bin/runsvdir -P /etc/runit/sv\n")],
     services_without_a_run_that_can_run with &[
@@ -18,18 +18,15 @@ on_both!(
 );
 
 fn stage_1_that_fails(m: Guest) {
-    comes_up_and_says(m, &["process '/etc/runit/stage1' (pid "]);
+    comes_up_and_says(m, &["process '/sbin/stage1' (pid "]);
 }
 
 fn stage_1_that_is_not_executable(m: Guest) {
-    comes_up_and_says(m, &["can't run '/etc/runit/stage1': Permission denied"]);
+    comes_up_and_says(m, &["can't run '/sbin/stage1': Permission denied"]);
 }
 
 fn stage_1_that_is_missing(m: Guest) {
-    comes_up_and_says(
-        m,
-        &["can't run '/etc/runit/stage1': No such file or directory"],
-    );
+    comes_up_and_says(m, &["can't run '/sbin/stage1': No such file or directory"]);
 }
 
 fn an_inittab_with_garbage(m: Guest) {

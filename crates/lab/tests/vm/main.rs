@@ -11,4 +11,5 @@ mod scale;
 #[path = "../seat/mod.rs"]
 mod seat;
 mod services;
+mod stage1;
 mod up;

@@ -12,7 +12,7 @@ const SERVICES: usize = 10_000;
 
 /// What the services say goes to a file instead of the console, so that it can be
 /// counted: it shows how many were ever started.
-const INITTAB: &str = "::sysinit:/etc/runit/stage1\n\
+const INITTAB: &str = "::sysinit:/sbin/stage1\n\
     ::respawn:/usr/bin/runsvdir -P /etc/runit/sv >>/run/said\n";
 
 /// Writes `NAME PID` of each service into /run/told as sv tells it, and into

@@ -14,6 +14,7 @@ on_both!(
 );
 
 on_both!(every_name_is_ours_from_stage_1_on with &[
+    Plain("etc/inittab", "::sysinit:/etc/runit/stage1\n::respawn:/usr/bin/runsvdir -P /etc/runit/sv\n"),
     Script("etc/runit/stage1", concat!(include_str!("../../../../rootfs/etc/runit/stage1"),
         "\nset -- $(sunup --list)\nfor name; do $name --version; done >/run/versions 2>&1\n")),
     // The first login comes when this has told: a getty becomes a shell.

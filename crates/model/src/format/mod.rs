@@ -7,6 +7,7 @@ pub mod cpio;
 pub mod crash_loop;
 pub mod device_name;
 pub mod exits;
+pub mod fstab;
 pub mod inittab;
 pub mod issue;
 pub mod mdev_conf;

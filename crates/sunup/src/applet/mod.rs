@@ -14,6 +14,7 @@ pub mod runit_init;
 pub mod runsv;
 pub mod runsvchdir;
 pub mod runsvdir;
+pub mod stage1;
 pub mod sv;
 pub mod svlogd;
 pub mod svok;
@@ -55,6 +56,7 @@ pub static APPLETS: &[Applet] = &[
     runsv::APPLET,
     runsvchdir::APPLET,
     runsvdir::APPLET,
+    stage1::APPLET,
     sv::APPLET,
     sv::svc::SVC,
     svlogd::APPLET,

@@ -140,6 +140,8 @@ fn read(path: &str, voice: Voice) -> Vec<u8> {
 pub struct Voice {
     /// The name that messages begin with.
     pub who: &'static str,
+    /// How a line is written.
+    pub write: fn(&str, &dyn Display),
     /// Whether what was done is told, too.
     pub details: bool,
     /// Whether the system's log is told, too.
@@ -149,7 +151,7 @@ pub struct Voice {
 impl Voice {
     /// Reports a failure, or something that is good to know.
     pub fn say(self, what: impl Display) {
-        say::line(self.who, &what);
+        (self.write)(self.who, &what);
         if self.syslog {
             // Facility daemon, level notice. Without a system log, the message is lost.
             let record = say::plain(&format!("<29>{}: {what}", self.who));

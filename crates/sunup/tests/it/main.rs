@@ -29,6 +29,7 @@ mod runsvdir;
 mod runsvdir_script;
 mod scale;
 mod scan_dir;
+mod stage1;
 mod started;
 mod sv;
 mod svc;

@@ -21,6 +21,7 @@ use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call, usage_error};
 use crate::devices::{Mdev, Voice};
+use crate::say;
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
@@ -52,6 +53,7 @@ fn run(call: &Call) -> u8 {
     }
     let voice = Voice {
         who: SPEC.name,
+        write: |who, what| say::line(who, what),
         details: call.args.has(b'v'),
         syslog: call.args.has(b'S'),
     };

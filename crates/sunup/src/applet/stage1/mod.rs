@@ -1,0 +1,131 @@
+//! stage1: makes the machine whole, once, before its services start, in one process.
+//!
+//! It does what `rootfs/etc/runit/stage1` does as a script, and more; both leave the same
+//! machine. [`model::stage1`] has the plan. A step that fails says so on standard error, with
+//! file, line and reason, and the boot goes on with the next. At last it tells how long the
+//! boot took so far, there and in the kernel's log.
+//!
+//! It never waits for a console that takes nothing, opens no file that may block, and reads
+//! of no file more than a bound. Programs of others run only where they have to, and are
+//! named while they run.
+//!
+//! Files: /etc/mdev.conf, /etc/hostname. Environment: `container` is set in a container.
+//! Exit code: 0, or 1 if a step failed. runit goes on to stage 2 after both.
+
+mod mounts;
+mod teller;
+
+use std::io;
+use std::path::Path;
+
+use model::options::{Opt, Order, Spec};
+use model::stage1::{self, Step};
+use rustix::fs::OFlags;
+
+use super::{Applet, Call};
+use crate::devices::{Mdev, Voice};
+use crate::sys::clock::boot_ns;
+use crate::sys::{file, net, signal};
+use teller::Teller;
+
+/// The row of the table.
+pub const APPLET: Applet = Applet { spec: &SPEC, run };
+
+const SPEC: Spec = Spec {
+    name: "stage1",
+    synopsis: "[-v]",
+    about: "makes the machine whole at boot: file systems, devices, name, network",
+    options: &[Opt::flag(b'v', "say each step, and how long it took")],
+    order: Order::Permute,
+    notes: "In /etc/inittab: ::sysinit:/sbin/stage1\n",
+    usage_code: 1,
+};
+
+const HOOK: &str = "/proc/sys/kernel/hotplug";
+const HOSTNAME: &str = "/etc/hostname";
+/// No name is longer, whatever comments are around it.
+const HOSTNAME_FILE_BYTES_MAX: usize = 64 * 1024;
+
+fn run(call: &Call) -> u8 {
+    signal::ignore_of_writes();
+    let container = std::env::var_os("container").is_some_and(|value| !value.is_empty());
+    let mut teller = Teller::new(call.args.has(b'v'));
+    for step in stage1::plan(container) {
+        let begin = boot_ns();
+        teller.begin();
+        take(step, container, &mut teller);
+        let ms = boot_ns().saturating_sub(begin) / 1_000_000;
+        teller.detail(format_args!("{}: {ms} ms", step.name()));
+    }
+    complete();
+    u8::from(teller.has_failed())
+}
+
+fn take(step: Step, container: bool, teller: &mut Teller) {
+    match step {
+        Step::Mounts => mounts::bases(container, teller),
+        Step::Hook => hook(teller),
+        Step::Nodes => nodes(teller),
+        Step::Hostname => hostname(teller),
+        Step::Loopback => {
+            if let Err(e) = net::bring_up(c"lo") {
+                teller.fail(format_args!("lo: bring it up: {e}"));
+            }
+        }
+    }
+}
+
+/// Most kernels call no program for an event; then there is no such file.
+fn hook(teller: &mut Teller) {
+    match write(HOOK, b"/sbin/mdev\n") {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            teller.fail(format_args!("{HOOK}: write: {e}"));
+        }
+        _ => {}
+    }
+}
+
+fn nodes(teller: &mut Teller) {
+    // Commands of rules run in /dev, and paths are relative to it.
+    if let Err(e) = std::env::set_current_dir("/dev") {
+        return teller.fail(format_args!("/dev: change to the directory: {e}"));
+    }
+    let voice = Voice {
+        who: SPEC.name,
+        write: teller::write,
+        details: false,
+        syslog: false,
+    };
+    if !Mdev::new(voice).scan() {
+        teller.failed();
+    }
+    let _root_is_there = std::env::set_current_dir("/");
+}
+
+fn hostname(teller: &mut Teller) {
+    let text = match file::read(Path::new(HOSTNAME), HOSTNAME_FILE_BYTES_MAX) {
+        Ok(text) => text,
+        Err(e) => return teller.fail(format_args!("{HOSTNAME}: read: {e}")),
+    };
+    let set = stage1::hostname(&text)
+        .map_err(io::Error::other)
+        .and_then(|name| Ok(rustix::system::sethostname(name)?));
+    if let Err(e) = set {
+        teller.fail(format_args!("{HOSTNAME}: set the name: {e}"));
+    }
+}
+
+/// For the console, and with the kernel's time stamp for dmesg (level 7: not printed a
+/// second time).
+fn complete() {
+    let hundredths = boot_ns() / 10_000_000;
+    let (seconds, rest) = (hundredths / 100, hundredths % 100);
+    teller::line(&format!("Boot stage completed in {seconds}.{rest:02}s\n"));
+    // A machine without this device has no such log.
+    let _no_log = write("/dev/kmsg", b"<7>stage1: completed\n");
+}
+
+/// Writes to a file that is there.
+fn write(path: &str, text: &[u8]) -> io::Result<()> {
+    io::Write::write_all(&mut file::open(Path::new(path), OFlags::WRONLY)?, text)
+}

@@ -1,0 +1,67 @@
+//! What stage 1 tells: on standard error, without waiting for ever for a console that takes
+//! nothing, and whether a step failed.
+
+use std::fmt::Display;
+
+use super::SPEC;
+use crate::say;
+
+/// So long (ns) a console that is only slow is waited for.
+const PATIENCE: u64 = 2_000_000_000;
+
+/// Tells, and counts failures.
+pub struct Teller {
+    details: bool,
+    step_failed: bool,
+    any_failed: bool,
+}
+
+impl Teller {
+    /// `details`: whether [`Self::detail`] tells anything.
+    pub fn new(details: bool) -> Self {
+        Self {
+            details,
+            step_failed: false,
+            any_failed: false,
+        }
+    }
+
+    /// A step begins.
+    pub fn begin(&mut self) {
+        self.step_failed = false;
+    }
+
+    /// Tells what failed.
+    pub fn fail(&mut self, what: impl Display) {
+        self.failed();
+        write(SPEC.name, &what);
+    }
+
+    /// The step failed, which was told already.
+    pub fn failed(&mut self) {
+        self.step_failed = true;
+        self.any_failed = true;
+    }
+
+    /// Tells what somebody who looks closely wants to know.
+    pub fn detail(&self, what: impl Display) {
+        if self.details {
+            write(SPEC.name, &what);
+        }
+    }
+
+    /// Whether any step failed.
+    pub fn has_failed(&self) -> bool {
+        self.any_failed
+    }
+}
+
+/// Writes `who: what` and a newline.
+pub fn write(who: &str, what: &dyn Display) {
+    line(&say::message(who, what));
+}
+
+/// Writes a line as it is.
+pub fn line(line: &str) {
+    say::offer_lines(SPEC.name, line.as_bytes(), PATIENCE);
+}
