@@ -35,3 +35,4 @@ pub mod stage1;
 pub mod stages;
 pub mod supervisor;
 pub mod time;
+pub mod unmount;

@@ -11,6 +11,7 @@ pub mod fstab;
 pub mod inittab;
 pub mod issue;
 pub mod mdev_conf;
+pub mod mountinfo;
 pub mod partition_table;
 pub mod proc_locks;
 pub mod proc_stat;

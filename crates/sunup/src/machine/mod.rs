@@ -10,6 +10,7 @@ pub mod last_word;
 pub mod lifeline;
 pub mod requests;
 pub mod turn;
+pub mod unmount;
 pub mod upgrade;
 pub mod world;
 
@@ -93,9 +94,10 @@ fn has_terminal(pid: Pid) -> bool {
         .is_ok_and(|line| proc_stat::decode(&line).is_some_and(|stat| stat.has_terminal))
 }
 
-/// Asks the kernel to end the machine, once the console has shown everything. `Ok`: the
-/// kernel will do it.
+/// Unmounts everything and asks the kernel to end the machine, once the console has shown
+/// everything. `Ok`: the kernel will do it.
 pub fn end(end: power::End) -> io::Result<()> {
+    unmount::all();
     console::drain();
     power::end_by_child(end)
 }

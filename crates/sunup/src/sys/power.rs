@@ -82,9 +82,17 @@ pub fn end_by_child(end: End) -> io::Result<()> {
     }
 }
 
+/// Gives swap space back: what is in it comes into memory.
+pub fn swap_off(path: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the path is a C string that outlives the call.
+    super::signal::check(unsafe { libc::swapoff(path.as_ptr()) }).map(drop)
+}
+
 /// Runs `work` in a child and waits for its result, for a limited time; then
 /// the child is killed. An error means that there was no child.
-fn within(limit: Duration, work: impl FnOnce() -> u8) -> io::Result<Option<u8>> {
+pub fn within(limit: Duration, work: impl FnOnce() -> u8) -> io::Result<Option<u8>> {
     let number = spawn::fork(work)?;
     let Some(pid) = Pid::from_raw(number) else {
         return Ok(None);

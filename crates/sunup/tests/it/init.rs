@@ -3,6 +3,7 @@
 mod boot;
 mod console;
 mod ending;
+mod unmounting;
 mod up;
 
 /// A command that tells that it runs, and its pid, and waits at a fifo.
