@@ -32,7 +32,7 @@ exit "$code"
 pub enum Host {
     /// PID 1 in namespaces, without QEMU.
     Namespaces,
-    /// QEMU, with Debian's kernel.
+    /// QEMU, with a real kernel.
     Qemu,
 }
 

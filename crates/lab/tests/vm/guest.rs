@@ -7,7 +7,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use lab::bench::probe;
 use lab::boot::{Options, Parts, start_archive};
 use lab::image;
+use lab::kernel::Kernel;
 use lab::machine::End;
+use lab::modules::Modules;
 use lab::rootfs::{self, Source};
 use lab::tree::Tree;
 use model::format::cpio::{Device, Node};
@@ -28,6 +30,8 @@ pub enum Change {
     Services(usize),
     /// Memory in MiB.
     Memory(u32),
+    /// These modules of the kernel in QEMU.
+    Modules(&'static [&'static str]),
 }
 
 /// A running machine.
@@ -153,6 +157,11 @@ impl DerefMut for Guest {
     }
 }
 
+/// The kernel of the machines in QEMU.
+pub fn kernel() -> Kernel {
+    Parts::default().kernel().unwrap()
+}
+
 /// Our image with `changes`.
 fn archive(changes: &[Change]) -> Vec<u8> {
     static SOURCE: OnceLock<Source> = OnceLock::new();
@@ -172,6 +181,10 @@ fn archive(changes: &[Change]) -> Vec<u8> {
             }
             Change::Without(base) => tree.remove_by_base(base.as_bytes()),
             Change::Services(n) => put_services(&mut tree, *n),
+            Change::Modules(names) => {
+                let modules = Modules::of(&kernel().file).unwrap();
+                modules.put(&mut tree, names).unwrap();
+            }
             Change::Memory(_) => {}
         }
     }

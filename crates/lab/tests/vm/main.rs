@@ -1,5 +1,5 @@
 //! The machine at work, with its own files and our binaries: the same checks in
-//! QEMU, with Debian's kernel, and in namespaces without QEMU.
+//! QEMU, with a real kernel, and in namespaces without QEMU.
 // A test may panic; clippy knows that of `#[test]` functions alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -7,6 +7,7 @@ mod broken;
 mod devices;
 mod ends;
 mod guest;
+mod hotplug;
 mod scale;
 #[path = "../seat/mod.rs"]
 mod seat;
