@@ -16,6 +16,7 @@ pub type Check = (&'static str, fn(&mut dyn Player));
 pub const CHECKS: &[Check] = &[
     ("archives", formats::archives),
     ("block_devices", formats::block_devices),
+    ("boot_records", formats::boot_records),
     ("command_lines", formats::command_lines),
     ("delays_and_crash_loops", formats::delays_and_crash_loops),
     ("events_of_the_kernel", formats::events_of_the_kernel),

@@ -500,6 +500,14 @@ impl Supervisor {
         self.half(id).map(|half| &half.service)
     }
 
+    /// Every service and logger.
+    pub fn services(&self) -> impl Iterator<Item = (Id, &Service)> {
+        self.units.iter().flat_map(|(unit, at)| {
+            let half = |role| Some((Id { unit: *unit, role }, &at.half(role)?.service));
+            [Role::Main, Role::Log].into_iter().filter_map(half)
+        })
+    }
+
     /// Every process of a service or logger that is known, scripts left out.
     pub fn processes(&self) -> impl Iterator<Item = (Id, Pid)> {
         let processes = self.owners.iter().filter(|(_, job)| job.is_process());

@@ -7,6 +7,7 @@
 
 mod applet;
 mod block;
+mod boot_record;
 mod called;
 mod devices;
 mod engine;

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod adopt;
 pub mod backoff;
+pub mod boot_record;
 pub mod cpio;
 pub mod crash_loop;
 pub mod device_name;

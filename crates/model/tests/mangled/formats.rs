@@ -12,6 +12,7 @@ use model::device::{Ere, Extent, GROUPS, Groups, Names, Op, Rules};
 use model::format::account::{User, group, user};
 use model::format::adopt;
 use model::format::backoff;
+use model::format::boot_record::{self, Record};
 use model::format::cpio::{self, Inode, Node};
 use model::format::crash_loop::CrashLoop;
 use model::format::inittab;
@@ -82,6 +83,30 @@ pub fn inittab(player: &mut dyn Player) {
         let machine = Machine::boot(entries.clone(), Duration::ZERO);
         drop(machine.step(Instant(0), model::pid1::News::Tick.into()));
         mistakes.is_empty() && !entries.is_empty()
+    });
+}
+
+pub fn boot_records(player: &mut dyn Player) {
+    let seeds: [&[u8]; 2] = [
+        b"sunup-boot 1\n2057611000 note \"init\"\n2058000000 step \"mount\" 2058100000 ok\n\
+          2058 step \"fstab\" 2059 failed \"no \\\"device\\\"\"\n5 idle 2 3900000000\n",
+        b"sunup-boot 1\n1 hold \"web\" \"needs db\"\n2 free \"web\"\n3 start \"a\\\\b\\x0a\" 98\n\
+          4 ready \"web/log\"\n9 note \"up\"\n",
+    ];
+    player.cases(&seeds, &mut |text| {
+        let Some(record) = Record::decode(text) else {
+            return false;
+        };
+        let lines = text.split(|byte| *byte == b'\n').count();
+        assert!(record.lines.len() + record.passed_over < lines);
+        let again = Record::decode(&record.encode()).expect("a record");
+        assert_eq!((again.lines, again.passed_over), (record.lines.clone(), 0));
+        for line in &record.lines {
+            let mut bytes = Vec::new();
+            line.encode(&mut bytes);
+            assert!(bytes.len() <= 8 * boot_record::TEXT_BYTES_MAX + 100);
+        }
+        record.passed_over == 0
     });
 }
 

@@ -47,6 +47,7 @@ macro_rules! tests {
 tests! {
     archives,
     block_devices,
+    boot_records,
     command_lines,
     delays_and_crash_loops,
     events_of_the_kernel,

@@ -25,7 +25,7 @@ use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call};
 use crate::machine::console::Voice;
-use crate::machine::{self, lifeline, turn, upgrade};
+use crate::machine::{self, lifeline, record, turn, upgrade};
 use crate::say;
 use crate::sys::{clock, env, signal, tty};
 
@@ -107,7 +107,11 @@ pub fn boot(args: &[Vec<u8>]) -> u8 {
     let level = args.first().map(Vec::as_slice);
     set_up_process(level);
     let is_single = matches!(level, Some(b"single" | b"-s" | b"1"));
-    let handover = lifeline::predecessor().map(|line| {
+    let predecessor = lifeline::predecessor();
+    if predecessor.is_none() {
+        record::begin();
+    }
+    let handover = predecessor.map(|line| {
         let mut told = handover::decode(&line);
         told.processes.retain(|(_, pid)| lifeline::is_child(*pid));
         told

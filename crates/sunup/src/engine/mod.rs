@@ -10,6 +10,7 @@
 //! `runsvdir DIR` with those of a scan directory ([`Engine::supervise_all`]).
 
 mod adopt;
+mod booting;
 mod budget;
 mod directory;
 mod foreign;
@@ -51,6 +52,7 @@ use crate::sys::descriptors::Table;
 use crate::sys::memory;
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::spawner::Session;
+use booting::Booting;
 use budget::Budget;
 use heritage::Heritage;
 use late_exit::Late;
@@ -140,6 +142,7 @@ pub struct Engine {
     /// Adopted processes whose exit status is still to come.
     late: Late,
     upgrade: Upgrade,
+    booting: Booting,
     heritage: Option<Heritage>,
     /// Descriptors have run short.
     is_short: bool,
@@ -183,6 +186,7 @@ impl Engine {
             signal_script: None,
             late: Late::default(),
             upgrade: Upgrade::new(),
+            booting: Booting::not(),
             heritage,
             is_short: false,
             table: Table::new(),
@@ -253,6 +257,7 @@ impl Engine {
             return 111;
         }
         self.scan_dir = Some(scan_dir);
+        self.booting = Booting::of_machine();
         let init = signal_script::is_process_1();
         let scope = Scope::All { init };
         if !self.take_over(scope) {
@@ -289,6 +294,7 @@ impl Engine {
             if let Some(code) = self.core.exit_code(clock::now()) {
                 return code;
             }
+            self.record_boot();
             self.upgrade_if_due();
             let goes_on = self.goes_on();
             if self.trims && !goes_on && self.starting.is_empty() {

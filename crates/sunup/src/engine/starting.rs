@@ -76,7 +76,10 @@ impl Engine {
                 });
                 None
             }
-            Err(refusal) => Some(self.refused(job, refusal)),
+            Err(refusal) => {
+                self.record_start(job, clock::now(), None, false);
+                Some(self.refused(job, refusal))
+            }
         }
     }
 
@@ -107,10 +110,11 @@ impl Engine {
         let process = self.launcher.process(&way.start);
         if let Some(pid) = process {
             way.ask_at = Some(Instant(now.0 + taken_ns.min(ASK_NS_MAX)));
-            let job = way.job;
+            let (job, since) = (way.job, way.since);
             if !is_news {
                 return;
             }
+            self.record_start(job, since, Some(pid as Pid), false);
             if let Some(half) = self.half(job.id()).filter(|_| job.is_process()) {
                 // That of an adopted process has ended.
                 half.pidfd = None;
@@ -149,7 +153,7 @@ impl Engine {
             } else {
                 self.launcher.abandon(start, job, dir)
             };
-            self.answer(job, pid);
+            self.answer(job, since, pid);
         }
     }
 
@@ -193,14 +197,18 @@ impl Engine {
 
     /// Hands in the answer of a finished start, and performs the actions that follow.
     fn finish(&mut self, at: usize) {
-        let UnderWay { job, start, .. } = self.starting.0.remove(at);
+        let UnderWay {
+            job, start, since, ..
+        } = self.starting.0.remove(at);
         let dir = || path_of(self.scan_dir.as_ref(), &self.core, job.id());
         let finished = self.launcher.finish(start, job, dir);
-        self.answer(job, finished);
+        self.answer(job, since, finished);
         self.act();
     }
 
-    fn answer(&mut self, job: Job, pid: Result<spawn::Pid, Refusal>) {
+    fn answer(&mut self, job: Job, since: Instant, pid: Result<spawn::Pid, Refusal>) {
+        let process = pid.as_ref().ok().map(|pid| *pid as Pid);
+        self.record_start(job, since, process, process.is_some());
         let answer = match pid {
             Ok(pid) => {
                 if let Some(half) = self.half(job.id()) {

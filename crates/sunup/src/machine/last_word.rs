@@ -7,31 +7,22 @@
 //! finds the record, unless its slot was used again. Nobody waits for an answer, and PID
 //! 1 does not wait for anybody.
 //!
-//! The file is made where /run is a tmpfs, and only there: it must cost no disk and end
-//! with the boot. Anything else of that name is left alone, and then there are no
-//! records. Nothing is kept between two ends, so the file may be removed, or /run mounted
+//! The file is made where /run is a tmpfs, and only there (`sys::run_file`); elsewhere there are
+//! no records. Nothing is kept between two ends, so the file may be removed, or /run mounted
 //! over it, at any time.
 
 use std::fs;
-use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 use model::format::adopt::World;
 use model::format::exits::{self, Word};
 use model::format::proc_stat;
 use model::time::Instant;
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, fstatfs, mkdirat, openat, statfs};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, WaitStatus, geteuid, waitpid};
+use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 
-use crate::sys::{child, clock};
-
-const DIR: &str = "/run/sunup";
-const MOUNT: &str = "/run";
-
-/// statfs(2).
-const TMPFS_MAGIC: u32 = 0x0102_1994;
-const RAMFS_MAGIC: u32 = 0x8584_58f6;
+use crate::sys::{child, clock, run_file};
 
 /// As wait(2) with `WNOHANG`: takes the next child that has ended, as [`take`] does.
 ///
@@ -66,7 +57,7 @@ pub fn take(pid: Pid, status: i32) -> rustix::io::Result<Option<(Pid, WaitStatus
 
 /// Without a place for the file, or without /proc, no record is written.
 fn leave_word(pid: i32, status: i32) -> Option<()> {
-    let file = open()?;
+    let file = run_file::open(exits::PATH, OFlags::WRONLY)?;
     let world = world()?;
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let ended = Word {
@@ -94,34 +85,4 @@ fn world() -> Option<&'static World> {
         drop(WORLD.set(world));
     }
     WORLD.get()
-}
-
-/// The file, if it is one that may be written to.
-fn open() -> Option<OwnedFd> {
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = match openat(CWD, exits::PATH, flags, Mode::empty()) {
-        Err(Errno::NOENT) => make(flags).ok()?,
-        opened => opened.ok()?,
-    };
-    let found = fstat(&file).ok()?;
-    let is_ours = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile
-        && found.st_uid == geteuid().as_raw()
-        && is_memory(fstatfs(&file).ok()?.f_type as u32);
-    is_ours.then_some(file)
-}
-
-fn make(flags: OFlags) -> rustix::io::Result<OwnedFd> {
-    if !is_memory(statfs(MOUNT)?.f_type as u32) {
-        return Err(Errno::NOENT);
-    }
-    let (all, own) = (Mode::from_raw_mode(0o755), Mode::from_raw_mode(0o644));
-    match mkdirat(CWD, DIR, all) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(e) => return Err(e),
-    }
-    openat(CWD, exits::PATH, flags | OFlags::CREATE | OFlags::EXCL, own)
-}
-
-const fn is_memory(kind: u32) -> bool {
-    matches!(kind, TMPFS_MAGIC | RAMFS_MAGIC)
 }

@@ -1,5 +1,6 @@
 //! What every PID 1 of sunup needs, whatever decides for it: `turn` is its loop,
-//! `console` speaks, `children` reaps, `exits` leaves word of that, `lifeline` is what happens
+//! `console` speaks, `children` reaps, `last_word` leaves word of that, `record` is what PID 1
+//! adds to the record of the boot, `lifeline` is what happens
 //! should PID 1 itself fail, and here is the first moment, the last one, and the
 //! time between the last two signals. `requests` are runit's files with a message
 //! to PID 1.
@@ -8,6 +9,7 @@ pub mod children;
 pub mod console;
 pub mod last_word;
 pub mod lifeline;
+pub mod record;
 pub mod requests;
 pub mod turn;
 pub mod unmount;

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use model::pid1::{Life, News, Signal};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::{children, lifeline, upgrade};
+use super::{children, lifeline, record, upgrade};
 use crate::sys::clock;
 use crate::sys::signal::{self, SignalFd};
 
@@ -55,14 +55,17 @@ pub fn run<L: Life>(
             Some(number) => events.extend(meaning(number)),
             None => {}
         }
-        let none_is_left =
-            children::reap(|pid, ended| events.push_back(News::Exited(pid, ended).into()));
+        let none_is_left = children::reap(|pid, ended| {
+            record::ended(pid, ended);
+            events.push_back(News::Exited(pid, ended).into());
+        });
         if none_is_left && life.waits_for_the_last_process() {
             events.push_back(News::NoChildren.into());
         }
         if events.is_empty() && std::mem::take(&mut upgrade) {
             upgrade::go_on_in_a_new_program(life.is_up());
         } else if events.is_empty() {
+            record::write();
             events.extend(wait_for_news(&life, signals));
         }
     }

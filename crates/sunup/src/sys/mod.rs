@@ -20,6 +20,7 @@ pub mod path_search;
 pub mod pidfd;
 pub mod power;
 pub mod raw;
+pub mod run_file;
 pub mod shortage;
 pub mod signal;
 pub mod spawn;

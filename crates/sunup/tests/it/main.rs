@@ -4,6 +4,7 @@
 mod common;
 
 mod bad_input;
+mod boot_record;
 mod chpst;
 mod cli;
 mod closed;

@@ -1,11 +1,12 @@
 //! What init does: an action of `model::boot`, and the answer to it.
 
 use model::boot::{Action, Event, Fate, Id, Message, STAGE3};
+use model::format::inittab::Entry;
 use model::process::Pid;
 
 use super::{child, table};
 use crate::machine::turn::Outcome;
-use crate::machine::{self, console};
+use crate::machine::{self, console, record};
 use crate::sys::{power, signal, spawn};
 
 /// Performs an action.
@@ -47,9 +48,10 @@ fn stage3_is_there() -> bool {
     access(STAGE3, Access::EXEC_OK).is_ok()
 }
 
-fn start(id: Id, entry: &model::format::inittab::Entry, quiet: bool) -> Event {
+fn start(id: Id, entry: &Entry, quiet: bool) -> Event {
     match spawn::fork(|| child::become_command(entry, quiet)) {
         Ok(pid) => {
+            record_start(entry, pid as Pid);
             if !quiet {
                 let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
                 let (tty, command) = (text(&entry.tty), text(&entry.command));
@@ -58,6 +60,16 @@ fn start(id: Id, entry: &model::format::inittab::Entry, quiet: bool) -> Event {
             Event::Started(id, pid as Pid)
         }
         Err(e) => Event::StartFailed(id, e.to_string()),
+    }
+}
+
+/// For the record of the boot.
+fn record_start(entry: &Entry, pid: Pid) {
+    use model::format::inittab::Action as A;
+    match entry.action {
+        A::Sysinit | A::Wait => record::step_began(pid, &entry.command),
+        A::Once | A::Respawn | A::Askfirst => record::started(pid, &entry.command),
+        A::Ctrlaltdel | A::Shutdown | A::Restart => {}
     }
 }
 

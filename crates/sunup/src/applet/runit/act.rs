@@ -8,7 +8,7 @@ use model::stages::{Action, Event, Fate, Script, Stage};
 
 use crate::machine::requests::{REBOOT, STOPIT, is_executable};
 use crate::machine::turn::Outcome;
-use crate::machine::{self, console};
+use crate::machine::{self, console, record};
 use crate::sys::{power, signal, spawn};
 
 /// Its presence keeps us from writing file systems to disk.
@@ -63,7 +63,15 @@ fn start(script: Script, words: &[Vec<u8>]) -> Event {
         return Event::NoCtrlAltDel;
     }
     match spawn::fork(|| become_script(script, words)) {
-        Ok(pid) => Event::Started(script, pid as Pid),
+        Ok(pid) => {
+            let (pid, path) = (pid as Pid, script.path().as_bytes());
+            match script {
+                Script::Stage(Stage::One) => record::step_began(pid, path),
+                Script::Stage(Stage::Two) => record::started(pid, path),
+                Script::Stage(Stage::Three) | Script::CtrlAltDel => {}
+            }
+            Event::Started(script, pid)
+        }
         Err(e) => Event::StartFailed(script, e.to_string()),
     }
 }

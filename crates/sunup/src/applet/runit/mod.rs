@@ -18,7 +18,7 @@ use model::stages::Stages;
 
 use super::{Applet, Call};
 use crate::machine::console::Voice;
-use crate::machine::{self, lifeline, turn, upgrade};
+use crate::machine::{self, lifeline, record, turn, upgrade};
 use crate::say;
 use crate::sys::{clock, signal};
 
@@ -65,7 +65,11 @@ fn run(_: &Call) -> u8 {
 pub fn boot(words: &[Vec<u8>]) -> u8 {
     let signals = machine::begin(VOICE, &SIGNALS);
     let grace = machine::grace(GRACE_S);
-    let stages = match lifeline::predecessor() {
+    let predecessor = lifeline::predecessor();
+    if predecessor.is_none() {
+        record::begin();
+    }
+    let stages = match predecessor {
         Some(line) => Stages::resume(&line, lifeline::is_child, grace, clock::now()),
         None => Stages::boot(grace),
     };
