@@ -15,6 +15,12 @@ pub enum Step {
     Hook,
     /// A node for each device that is there.
     Nodes,
+    /// /etc/fstab is read.
+    Table,
+    /// File systems are checked.
+    Check,
+    /// File systems are mounted, and room for swapping is used.
+    FileSystems,
     /// The name of the machine.
     Hostname,
     /// The network device `lo` is up.
@@ -22,10 +28,13 @@ pub enum Step {
 }
 
 /// Every step, in order.
-pub const STEPS: [Step; 5] = [
+pub const STEPS: [Step; 8] = [
     Step::Mounts,
     Step::Hook,
     Step::Nodes,
+    Step::Table,
+    Step::Check,
+    Step::FileSystems,
     Step::Hostname,
     Step::Loopback,
 ];
@@ -37,6 +46,9 @@ impl Step {
             Self::Mounts => "mounts",
             Self::Hook => "hotplug",
             Self::Nodes => "coldplug",
+            Self::Table => "fstab",
+            Self::Check => "fsck",
+            Self::FileSystems => "mount",
             Self::Hostname => "hostname",
             Self::Loopback => "loopback",
         }
@@ -44,7 +56,7 @@ impl Step {
 
     /// Whether it concerns the kernel, which a container shares with its host.
     pub const fn is_of_kernel(self) -> bool {
-        matches!(self, Self::Hook)
+        matches!(self, Self::Hook | Self::Check)
     }
 }
 

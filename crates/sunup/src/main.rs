@@ -15,6 +15,7 @@ mod install;
 mod machine;
 mod outlet;
 mod personality;
+mod program;
 mod say;
 mod service_entries;
 mod sys;

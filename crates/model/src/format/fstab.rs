@@ -43,6 +43,15 @@ impl Entry {
         self.kind == b"swap"
     }
 
+    /// What it is called in messages: the directory, or for swap the device.
+    pub fn name(&self) -> &[u8] {
+        if self.is_swap() {
+            &self.source
+        } else {
+            &self.target
+        }
+    }
+
     /// Whether one of its options is this word.
     pub fn has(&self, word: &[u8]) -> bool {
         options::words(&self.options).any(|option| option == word)

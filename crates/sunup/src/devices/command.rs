@@ -5,10 +5,10 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use model::format::uevent::Uevent;
-use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
+use rustix::process::WaitStatus;
 
 use super::Voice;
+use crate::program;
 use crate::sys::spawn;
 
 /// How a command ended, for messages.
@@ -60,14 +60,13 @@ impl Command {
             Ok(pid) => pid,
             Err(e) => return voice.say(format_args!("{}: start: {e}", self.text())),
         };
-        let pid = Pid::from_raw(pid);
-        let ended = loop {
-            match waitpid(pid, WaitOptions::empty()) {
-                Err(Errno::INTR) => {}
-                ended => break ended,
-            }
-        };
-        if let Ok(Some((_, status))) = ended {
+        let ended = program::wait(pid, None, &mut || {
+            voice.say(format_args!(
+                "{}: still running; the devices wait for it",
+                self.text()
+            ));
+        });
+        if let Ok(Some(status)) = ended {
             voice.detail(format_args!("{}: {}", self.text(), outcome(status)));
         }
     }

@@ -14,6 +14,7 @@ pub mod inherited;
 pub mod line;
 pub mod local_time;
 pub mod memory;
+pub mod mount;
 pub mod net;
 pub mod netlink;
 pub mod path_search;

@@ -12,7 +12,7 @@ use super::common::{Fixture, sunup};
 const ENTER: &str = "
     R=$FIXTURE/root
     mount -t tmpfs -o mode=0755 root $R
-    mkdir $R/dev $R/proc $R/sys $R/sbin $R/tmp $R/var $R/usr $R/lib
+    mkdir -p $R/dev $R/proc $R/sys $R/sbin $R/tmp $R/var $R/usr $R/lib
     cp -a $FIXTURE/files/. $R/
     cp $SUNUP $R/sbin/stage1
     mount -t tmpfs dev $R/dev
@@ -118,6 +118,71 @@ fn it_answers_to_the_name_of_runits_first_stage() {
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.starts_with("stage1 (sunup) "), "{said}");
+}
+
+const FSTAB: &str = "\
+# below before what is above it\n\
+tmpfs /mnt/a/b tmpfs nodev,mode=0700,X-mount.mkdir 0 0\n\
+tmpfs /mnt/a tmpfs nosuid,size=64k,x-systemd.foo,X-mount.mkdir\n\
+/mnt/a /mnt/a\\040copy none bind,ro,X-mount.mkdir\n\
+tmpfs /run tmpfs nosuid,nodev,size=1M\n\
+/dev/gone /mnt nofail ext4\n\
+/dev/gone /mnt ext4 nofail 0 2\n\
+/dev/gone /mnt ext4\n\
+UUID=12 /mnt ext4 defaults 0 x\n\
+UUID=12 /mnt auto\n\
+tmpfs /nowhere tmpfs\n\
+none /mnt nosuchtype\n\
+none /mnt/x weird noatime,x-a,y=1\n\
+/etc/hostname /mnt ext4 loop\n\
+srv:/x /mnt nfs _netdev\n\
+/dev/sr0 /mnt udf noauto\n";
+
+/// Found in /proc/mounts of the boot's namespace: those below the root directory.
+const MOUNTS: &str =
+    "grep \"$R/mnt\" proc/mounts | cut -d ' ' -f 2-4 | sed \"s|$R||g; s/,uid=.*//; s/,inode64//\"";
+
+#[test]
+fn what_fstab_says_is_mounted_in_order_and_what_is_wrong_is_told() {
+    let fixture = Fixture::new(&[
+        ("files/etc/hostname", "box\n"),
+        ("files/mnt/", ""),
+        ("files/etc/fstab", FSTAB),
+    ]);
+    fixture.add("files/sbin/", "");
+    std::fs::copy(sunup(), fixture.path("files/sbin/mount.weird")).unwrap();
+    let boot = boot(&fixture, "", MOUNTS);
+    let mounts: Vec<&str> = boot.found.lines().collect();
+    assert_eq!(
+        mounts,
+        [
+            "/mnt/a tmpfs rw,nosuid,relatime,size=64k",
+            "/mnt/a/b tmpfs rw,nodev,relatime,mode=700",
+            "/mnt/a\\040copy tmpfs ro,relatime,size=64k",
+        ],
+        "{}",
+        boot.said
+    );
+    let said: Vec<&str> = boot.said.lines().collect();
+    let wrong = |line: usize, what: &str| format!("stage1: /etc/fstab: line {line}: {what}");
+    let wanted = [
+        wrong(9, "the number of the check (field 6) is no number"),
+        wrong(6, "/mnt: no such device"),
+        wrong(8, "/mnt: no such device"),
+        wrong(10, "/mnt: no such device"),
+        wrong(12, "/mnt: No such device"),
+        wrong(
+            14,
+            "/mnt: a file is mounted by mount(8), which is not there",
+        ),
+        wrong(11, "/nowhere: the directory is not there"),
+        String::from("stage1: /sbin/mount.weird none /mnt/x -o noatime,y=1"),
+        // The program that stands there is ours, and has no applet of that name.
+        String::from("sunup: unknown applet none; `sunup --list` shows them all"),
+        wrong(13, "/mnt/x: /sbin/mount.weird: exit code 127"),
+    ];
+    assert_eq!(said[..said.len() - 1], wanted, "{}", boot.said);
+    assert_eq!(boot.code, 1);
 }
 
 /// Something that is not what a file of /etc should be.

@@ -134,6 +134,13 @@ pub fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+fn is_ignored(word: &[u8]) -> bool {
+    IGNORED.contains(&word)
+        || IGNORED_BEGINNINGS
+            .iter()
+            .any(|begin| word.starts_with(begin))
+}
+
 impl Options {
     /// Reads a list of words.
     pub fn decode(text: &[u8]) -> Self {
@@ -158,6 +165,15 @@ impl Options {
             }
         }
         options
+    }
+
+    /// The options of `text` that are not for user space alone, for a program that mounts.
+    pub fn words(text: &[u8]) -> Vec<u8> {
+        let kept: Vec<&[u8]> = words(text).filter(|word| !is_ignored(word)).collect();
+        if kept.is_empty() {
+            return b"rw".into();
+        }
+        kept.join(&b',')
     }
 
     /// Whether it is a part of another file system that shows up at a second place.

@@ -9,9 +9,11 @@
 //! of no file more than a bound. Programs of others run only where they have to, and are
 //! named while they run.
 //!
-//! Files: /etc/mdev.conf, /etc/hostname. Environment: `container` is set in a container.
+//! Files: /etc/mdev.conf, /etc/fstab, /etc/hostname. Environment: `container` is set in a container.
 //! Exit code: 0, or 1 if a step failed. runit goes on to stage 2 after both.
 
+mod file_systems;
+mod foreign;
 mod mounts;
 mod teller;
 
@@ -26,6 +28,7 @@ use super::{Applet, Call};
 use crate::devices::{Mdev, Voice};
 use crate::sys::clock::boot_ns;
 use crate::sys::{file, net, signal};
+use file_systems::Table;
 use teller::Teller;
 
 /// The row of the table.
@@ -50,10 +53,11 @@ fn run(call: &Call) -> u8 {
     signal::ignore_of_writes();
     let container = std::env::var_os("container").is_some_and(|value| !value.is_empty());
     let mut teller = Teller::new(call.args.has(b'v'));
+    let mut table = Table::default();
     for step in stage1::plan(container) {
         let begin = boot_ns();
         teller.begin();
-        take(step, container, &mut teller);
+        take(step, container, &mut table, &mut teller);
         let ms = boot_ns().saturating_sub(begin) / 1_000_000;
         teller.detail(format_args!("{}: {ms} ms", step.name()));
     }
@@ -61,11 +65,14 @@ fn run(call: &Call) -> u8 {
     u8::from(teller.has_failed())
 }
 
-fn take(step: Step, container: bool, teller: &mut Teller) {
+fn take(step: Step, container: bool, table: &mut Table, teller: &mut Teller) {
     match step {
         Step::Mounts => mounts::bases(container, teller),
         Step::Hook => hook(teller),
         Step::Nodes => nodes(teller),
+        Step::Table => *table = Table::read(teller),
+        Step::Check => table.check(teller),
+        Step::FileSystems => table.mount(container, teller),
         Step::Hostname => hostname(teller),
         Step::Loopback => {
             if let Err(e) = net::bring_up(c"lo") {

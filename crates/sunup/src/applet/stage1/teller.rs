@@ -2,6 +2,9 @@
 //! nothing, and whether a step failed.
 
 use std::fmt::Display;
+use std::io;
+
+use model::format::Mistake;
 
 use super::SPEC;
 use crate::say;
@@ -43,6 +46,20 @@ impl Teller {
         self.any_failed = true;
     }
 
+    /// Tells what is wrong in a file, each mistake with its line.
+    pub fn mistakes(&mut self, path: &str, mistakes: &[Mistake]) {
+        for Mistake { line, reason } in mistakes {
+            self.fail(format_args!("{path}: line {line}: {reason}"));
+        }
+    }
+
+    /// Tells why a file cannot be read, unless it need not be there.
+    pub fn fail_unless_missing(&mut self, path: &str, e: &io::Error) {
+        if e.kind() != io::ErrorKind::NotFound {
+            self.fail(format_args!("{path}: read: {e}"));
+        }
+    }
+
     /// Tells what somebody who looks closely wants to know.
     pub fn detail(&self, what: impl Display) {
         if self.details {
@@ -64,4 +81,9 @@ pub fn write(who: &str, what: &dyn Display) {
 /// Writes a line as it is.
 pub fn line(line: &str) {
     say::offer_lines(SPEC.name, line.as_bytes(), PATIENCE);
+}
+
+/// Tells what everybody should know, which is no failure.
+pub fn note(what: impl Display) {
+    write(SPEC.name, &what);
 }

@@ -1,0 +1,321 @@
+//! /etc/fstab: file systems are checked, mounted and swapped to, as by `fsck -A` and
+//! `mount -a`.
+
+use std::collections::BTreeSet;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use model::format::device_name::DeviceName;
+use model::format::fstab::{self, Call, Entry, Options};
+use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount, mount_remount};
+
+use super::foreign;
+use super::mounts::is_mounted;
+use super::teller::{Teller, note};
+use crate::sys::file;
+use crate::sys::mount::swap_on;
+use crate::{block, program};
+
+const FSTAB: &str = "/etc/fstab";
+/// Longer than any that was ever seen.
+const FILE_BYTES_MAX: usize = 1024 * 1024;
+/// How long a program may take to mount something.
+const MOUNT_LIMIT: Duration = Duration::from_secs(90);
+/// mount(2): the file system is not written to.
+const READ_ONLY: u32 = 1;
+/// Exit codes of fsck(8): bits.
+const FSCK_CORRECTED: i32 = 1;
+const FSCK_LEFT_ERRORS: i32 = 4;
+/// File systems that have no device, and are mounted before: new options are for those.
+const OF_KERNEL: [&[u8]; 5] = [b"proc", b"sysfs", b"tmpfs", b"devpts", b"devtmpfs"];
+
+/// The table, and what is known about its lines.
+#[derive(Default)]
+pub struct Table {
+    entries: Vec<Entry>,
+    /// Lines whose file systems have errors.
+    broken: BTreeSet<usize>,
+}
+
+impl Table {
+    /// Reads the file. Without it there is nothing to do.
+    pub fn read(teller: &mut Teller) -> Self {
+        let text = match file::read_lines(Path::new(FSTAB), FILE_BYTES_MAX) {
+            Ok((text, is_cut)) => {
+                if is_cut {
+                    teller.fail(format_args!("{FSTAB}: longer than {FILE_BYTES_MAX} bytes"));
+                }
+                text
+            }
+            Err(e) => {
+                teller.fail_unless_missing(FSTAB, &e);
+                return Self::default();
+            }
+        };
+        let (entries, mistakes) = fstab::decode(&text);
+        teller.mistakes(FSTAB, &mistakes);
+        Self {
+            entries,
+            broken: BTreeSet::new(),
+        }
+    }
+
+    /// Checks file systems, in the order of their numbers.
+    pub fn check(&mut self, teller: &mut Teller) {
+        let mut due: Vec<&Entry> = self.entries.iter().collect();
+        due.retain(|entry| entry.pass > 0 && !entry.is_left_out() && !entry.is_swap());
+        due.sort_by_key(|entry| entry.pass);
+        let broken = due.iter().filter(|entry| !check(entry, teller));
+        self.broken = broken.map(|entry| entry.line).collect();
+    }
+
+    /// Mounts and swaps to all that is for the boot.
+    pub fn mount(&self, container: bool, teller: &mut Teller) {
+        for entry in fstab::in_order(&self.entries) {
+            if entry.is_left_out() || entry.is_swap() && container {
+                continue;
+            }
+            let done = if self.broken.contains(&entry.line) {
+                Err(Trouble::Other("has errors; left as it is".into()))
+            } else if entry.is_swap() {
+                swap(entry)
+            } else {
+                mount_entry(entry, container, teller)
+            };
+            let Err(trouble) = done else { continue };
+            let (line, name) = (entry.line, entry.name().escape_ascii());
+            match trouble {
+                Trouble::NoDevice if entry.has(b"nofail") => {
+                    teller.detail(format_args!("{FSTAB}: line {line}: {name}: no such device"));
+                }
+                trouble => {
+                    let reason = trouble.reason();
+                    teller.fail(format_args!("{FSTAB}: line {line}: {name}: {reason}"));
+                }
+            }
+        }
+    }
+}
+
+/// Why something is not mounted.
+enum Trouble {
+    NoDevice,
+    Call(Errno),
+    Other(String),
+}
+
+impl Trouble {
+    fn reason(&self) -> String {
+        match self {
+            Self::NoDevice => "no such device".into(),
+            Self::Call(e) => e.to_string(),
+            Self::Other(reason) => reason.clone(),
+        }
+    }
+}
+
+impl From<Errno> for Trouble {
+    fn from(e: Errno) -> Self {
+        Self::Call(e)
+    }
+}
+
+impl From<std::ffi::NulError> for Trouble {
+    fn from(_: std::ffi::NulError) -> Self {
+        Self::Call(Errno::INVAL)
+    }
+}
+
+/// Checks a file system; false if it has errors that remain.
+fn check(entry: &Entry, teller: &mut Teller) -> bool {
+    let target = Path::new(OsStr::from_bytes(&entry.target));
+    let is_root = entry.target == b"/";
+    let is_writable =
+        || statvfs("/").is_ok_and(|st| !st.f_flag.contains(StatVfsMountFlags::RDONLY));
+    // What is mounted to be written to must not be changed below its feet.
+    if Options::decode(&entry.options).is_bind()
+        || (is_root && is_writable())
+        || (!is_root && is_mounted(target))
+    {
+        return true;
+    }
+    // A device that is not there is told by the mount.
+    let Ok(Some(device)) = device(entry) else {
+        return true;
+    };
+    let Some(kind) = kinds(entry, &device).into_iter().next() else {
+        return true;
+    };
+    let name = [b"fsck.", &kind[..]].concat();
+    let device = device.as_slice();
+    let (found, arguments) = match program::find(&name) {
+        Some(own) => (Some(own), vec![&b"-a"[..], device]),
+        None => (
+            program::find(b"fsck"),
+            vec![&b"-a"[..], b"-t", &kind, device],
+        ),
+    };
+    let shown = device.escape_ascii();
+    let Some(path) = found else {
+        let name = name.escape_ascii();
+        note(format_args!("{shown}: {name} is not there; not checked"));
+        return true;
+    };
+    match foreign::run(&path, &arguments, None) {
+        Ok(0) => true,
+        Ok(FSCK_CORRECTED) => {
+            note(format_args!("{shown}: errors were corrected"));
+            true
+        }
+        Ok(code) => {
+            teller.fail(format_args!(
+                "{shown}: check: exit code {code}, see fsck(8)"
+            ));
+            code & FSCK_LEFT_ERRORS == 0
+        }
+        Err(reason) => {
+            teller.fail(format_args!("{shown}: check: {reason}"));
+            true
+        }
+    }
+}
+
+/// The device of a line, or its source as it is, if it is none. `None`: it is not there.
+fn device(entry: &Entry) -> Result<Option<Vec<u8>>, Trouble> {
+    let source = entry.source.as_slice();
+    let name = DeviceName::decode(source);
+    if matches!(name, DeviceName::Path(_)) && !source.starts_with(b"/dev/") {
+        return Ok(Some(source.to_vec()));
+    }
+    let found = block::find(&name).map_err(|e| Trouble::Other(format!("/sys: {e}")))?;
+    Ok(found.map(|path| path.into_os_string().into_encoded_bytes()))
+}
+
+/// The types to try, one after the other.
+fn kinds(entry: &Entry, device: &[u8]) -> Vec<Vec<u8>> {
+    if entry.kind != b"auto" {
+        return entry
+            .kind
+            .split(|b| *b == b',')
+            .map(<[u8]>::to_vec)
+            .collect();
+    }
+    let content = block::content(Path::new(OsStr::from_bytes(device)));
+    if let Some(content) = content {
+        return vec![content.kind.name().into()];
+    }
+    let known = file::read(Path::new("/proc/filesystems"), FILE_BYTES_MAX).unwrap_or_default();
+    let lines = known.split(|b| *b == b'\n');
+    let kinds = lines.filter_map(|line| line.strip_prefix(b"\t"));
+    kinds.map(<[u8]>::to_vec).collect()
+}
+
+fn swap(entry: &Entry) -> Result<(), Trouble> {
+    let device = device(entry)?.ok_or(Trouble::NoDevice)?;
+    match swap_on(&CString::new(device)?, entry.swap_flags()) {
+        Ok(()) => Ok(()),
+        Err(e) => match Errno::from_io_error(&e) {
+            // It is in use already.
+            Some(Errno::BUSY) => Ok(()),
+            Some(Errno::NOENT) => Err(Trouble::NoDevice),
+            e => Err(Trouble::Call(e.unwrap_or(Errno::IO))),
+        },
+    }
+}
+
+fn mount_entry(entry: &Entry, container: bool, teller: &Teller) -> Result<(), Trouble> {
+    let options = Options::decode(&entry.options);
+    let target = Path::new(OsStr::from_bytes(&entry.target));
+    if entry.target == b"/" {
+        return remount(target, &options);
+    }
+    if is_mounted(target) {
+        let is_news = options.flags != 0 || !options.data.is_empty();
+        if is_news && !container && OF_KERNEL.contains(&entry.kind.as_slice()) {
+            return remount(target, &options);
+        }
+        teller.detail(format_args!("{}: mounted already", target.display()));
+        return Ok(());
+    }
+    if options.mkdir {
+        // If that fails, the mount tells why.
+        let _made = std::fs::create_dir_all(target);
+    }
+    let source = device(entry)?.ok_or(Trouble::NoDevice)?;
+    if let Some(done) = by_program(entry, &source, &options) {
+        return done;
+    }
+    let mut done = Err(Trouble::Other("what type it has is not known".into()));
+    for kind in kinds(entry, &source) {
+        done = mount_as(&source, target, &kind, &options);
+        if done.is_ok() {
+            break;
+        }
+    }
+    if done.is_err() && !target.is_dir() {
+        return Err(Trouble::Other("the directory is not there".into()));
+    }
+    done
+}
+
+fn remount(target: &Path, options: &Options) -> Result<(), Trouble> {
+    let Call { flags, data } = options.remount();
+    let flags = MountFlags::from_bits_retain(flags);
+    Ok(mount_remount(
+        target,
+        flags,
+        CString::new(data)?.as_c_str(),
+    )?)
+}
+
+fn mount_as(source: &[u8], target: &Path, kind: &[u8], options: &Options) -> Result<(), Trouble> {
+    for call in options.calls() {
+        let data = CString::new(call.data)?;
+        let attempt = |flags| {
+            let flags = MountFlags::from_bits_retain(flags);
+            mount(source, target, kind, flags, data.as_c_str())
+        };
+        match attempt(call.flags) {
+            Err(Errno::ROFS | Errno::ACCESS) if call.flags & READ_ONLY == 0 => {
+                attempt(call.flags | READ_ONLY)?;
+                let source = source.escape_ascii();
+                note(format_args!("{source}: write-protected; mounted read-only"));
+            }
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+/// Mounts what has a program of its own (`mount.TYPE`), and files, for which mount(8) makes
+/// a loop device. `None`: the kernel alone can do it.
+fn by_program(entry: &Entry, source: &[u8], options: &Options) -> Option<Result<(), Trouble>> {
+    let words = Options::words(&entry.options);
+    let is_file = || Path::new(OsStr::from_bytes(source)).is_file();
+    let is_loop = !options.is_bind() && (options.is_loop || is_file());
+    let helper = program::find(&[b"mount.", &entry.kind[..]].concat());
+    let (path, arguments) = match helper {
+        _ if is_loop => {
+            let Some(path) = program::find(b"mount") else {
+                let reason = "a file is mounted by mount(8), which is not there";
+                return Some(Err(Trouble::Other(reason.into())));
+            };
+            let own = [&b"-t"[..], &entry.kind, b"-o", &entry.options];
+            (path, [&own[..], &[source, &entry.target]].concat())
+        }
+        Some(path) => (path, vec![source, &entry.target, b"-o", &words]),
+        None => return None,
+    };
+    Some(match foreign::run(&path, &arguments, Some(MOUNT_LIMIT)) {
+        Ok(0) => Ok(()),
+        Ok(code) => Err(Trouble::Other(format!(
+            "{}: exit code {code}",
+            path.to_string_lossy()
+        ))),
+        Err(reason) => Err(Trouble::Other(reason)),
+    })
+}
