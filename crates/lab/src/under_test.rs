@@ -56,6 +56,7 @@ const OWN: &[&str] = &[
     "turns",
     "upgrade",
     "waiting",
+    "ward",
 ];
 
 /// What Debian's package runit installs.

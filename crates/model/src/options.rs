@@ -3,8 +3,9 @@
 //!
 //! The grammar is POSIX getopt's: single letters, clusters (`-vw5`), a value
 //! glued or in the next argument, `--` ends the options. `--help` and
-//! `--version` are the only long options, and count only before the first
-//! operand unless the applet permutes.
+//! `--version` are everybody's long options, and few applets have more; they count
+//! only before the first operand unless the applet permutes. The value of a long option
+//! follows `=`, or is the next argument.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -16,6 +17,8 @@ use alloc::vec::Vec;
 pub struct Opt {
     /// The letter after `-`.
     pub letter: u8,
+    /// The name after `--`; empty if it has none.
+    pub long: &'static str,
     /// Placeholder of its value, if it takes one.
     pub value: Option<&'static str>,
     /// One line for `--help`, without a final stop.
@@ -27,6 +30,7 @@ impl Opt {
     pub const fn flag(letter: u8, doc: &'static str) -> Self {
         Self {
             letter,
+            long: "",
             value: None,
             doc,
         }
@@ -36,9 +40,16 @@ impl Opt {
     pub const fn valued(letter: u8, placeholder: &'static str, doc: &'static str) -> Self {
         Self {
             letter,
+            long: "",
             value: Some(placeholder),
             doc,
         }
+    }
+
+    /// The same, called by a long name, too.
+    #[must_use]
+    pub const fn long(self, long: &'static str) -> Self {
+        Self { long, ..self }
     }
 }
 
@@ -88,6 +99,8 @@ pub struct Parsed<'a> {
     pub options: Vec<(u8, Option<&'a [u8]>)>,
     /// What is not an option.
     pub operands: Vec<&'a [u8]>,
+    /// `--` ended the options.
+    pub is_ended: bool,
 }
 
 impl<'a> Parsed<'a> {
@@ -121,12 +134,13 @@ pub fn parse<'a>(spec: &Spec, args: &[&'a [u8]]) -> Result<Asked<'a>, String> {
     while let Some(arg) = rest.next() {
         match arg {
             b"--" => {
+                parsed.is_ended = true;
                 parsed.operands.extend(rest);
                 break;
             }
             b"--help" => return Ok(Asked::Help),
             b"--version" => return Ok(Asked::Version),
-            [b'-', b'-', ..] => return Err(format!("unknown option {}", arg.escape_ascii())),
+            [b'-', b'-', long @ ..] => parse_long(spec, long, &mut rest, &mut parsed)?,
             [b'-', cluster @ ..] if !cluster.is_empty() => {
                 parse_cluster(spec, cluster, &mut rest, &mut parsed)?;
             }
@@ -140,6 +154,33 @@ pub fn parse<'a>(spec: &Spec, args: &[&'a [u8]]) -> Result<Asked<'a>, String> {
         }
     }
     Ok(Asked::Run(parsed))
+}
+
+fn parse_long<'a>(
+    spec: &Spec,
+    long: &'a [u8],
+    rest: &mut impl Iterator<Item = &'a [u8]>,
+    parsed: &mut Parsed<'a>,
+) -> Result<(), String> {
+    let (name, glued) = match long.iter().position(|b| *b == b'=') {
+        Some(at) => (long.get(..at).unwrap_or_default(), long.get(at + 1..)),
+        None => (long, None),
+    };
+    let shown = name.escape_ascii();
+    let known = |o: &&Opt| !o.long.is_empty() && o.long.as_bytes() == name;
+    let Some(opt) = spec.options.iter().find(known) else {
+        return Err(format!("unknown option --{shown}"));
+    };
+    let value = match (opt.value, glued) {
+        (None, None) => None,
+        (None, Some(_)) => return Err(format!("option --{shown} takes no value")),
+        (Some(placeholder), glued) => {
+            let value = glued.or_else(|| rest.next());
+            Some(value.ok_or_else(|| format!("option --{shown} needs a value: {placeholder}"))?)
+        }
+    };
+    parsed.options.push((opt.letter, value));
+    Ok(())
 }
 
 fn parse_cluster<'a>(
@@ -187,7 +228,12 @@ pub fn help(spec: &Spec) -> String {
             Some(v) => format!("-{} {v}", char::from(o.letter)),
             None => format!("-{}", char::from(o.letter)),
         };
-        text.extend([&format!("  {left:<14} "), o.doc, "\n"]);
+        let left = format!("  {left:<14} ");
+        text.push_str(&left);
+        if !o.long.is_empty() {
+            text.extend(["(--", o.long, ") "]);
+        }
+        text.extend([o.doc, "\n"]);
     }
     if !spec.notes.is_empty() {
         text.push('\n');
@@ -256,6 +302,37 @@ mod tests {
             run(&SPEC, &["-w"]).unwrap_err(),
             "option -w needs a value: SEC"
         );
+    }
+
+    #[test]
+    fn long_options() {
+        const OPTIONS: [Opt; 2] = [
+            Opt::flag(b'v', "say more").long("verbose"),
+            Opt::valued(b'w', "SEC", "wait").long("wait"),
+        ];
+        let spec = Spec {
+            options: &OPTIONS,
+            ..SPEC
+        };
+        let p = run(
+            &spec,
+            &["--wait=5", "--verbose", "--wait", "7", "x", "--verbose"],
+        )
+        .unwrap();
+        assert_eq!(p.value(b'w'), Some(&b"7"[..]));
+        assert_eq!((p.count(b'w'), p.count(b'v')), (2, 1));
+        assert_eq!(p.operands, vec![&b"x"[..], b"--verbose"]);
+        assert!(!p.is_ended);
+        assert!(run(&spec, &["--", "--verbose"]).unwrap().is_ended);
+        for (wrong, told) in [
+            ("--verbose=1", "option --verbose takes no value"),
+            ("--wait", "option --wait needs a value: SEC"),
+            ("--w", "unknown option --w"),
+            ("--=5", "unknown option --"),
+        ] {
+            assert_eq!(run(&spec, &[wrong]).unwrap_err(), told);
+        }
+        assert!(help(&spec).contains("\n  -w SEC         (--wait) wait\n"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod program;
 mod say;
 mod service_entries;
 mod sys;
+mod ward;
 
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -173,8 +174,15 @@ fn run(applet: &Applet, argv0: &[u8], args: &[Vec<u8>]) -> u8 {
     }
 }
 
+/// Programs read the version of tini, as dockerd does, and of dumb-init: it is the one whose
+/// behaviour ours has.
 fn version(name: &str) -> String {
-    format!("{name} (sunup) {}\n", env!("CARGO_PKG_VERSION"))
+    let own = env!("CARGO_PKG_VERSION");
+    match name {
+        "tini" | "docker-init" => format!("tini version 0.19.0 (sunup {own})\n"),
+        "dumb-init" => format!("dumb-init v1.2.5 (sunup {own})\n"),
+        name => format!("{name} (sunup) {own}\n"),
+    }
 }
 
 fn overview() -> String {

@@ -5,6 +5,7 @@ use model::options::{self, Parsed, Spec};
 use crate::{personality, say};
 
 pub mod chpst;
+pub mod dumb_init;
 pub mod getty;
 pub mod halt;
 pub mod init;
@@ -18,6 +19,7 @@ pub mod stage1;
 pub mod sv;
 pub mod svlogd;
 pub mod svok;
+pub mod tini;
 pub mod utmpset;
 
 /// One row of the table.
@@ -45,6 +47,8 @@ pub static APPLETS: &[Applet] = &[
     chpst::daemontools::SETLOCK,
     chpst::daemontools::SETUIDGID,
     chpst::daemontools::SOFTLIMIT,
+    tini::DOCKER_INIT,
+    dumb_init::APPLET,
     getty::APPLET,
     halt::HALT,
     halt::POWEROFF,
@@ -61,6 +65,7 @@ pub static APPLETS: &[Applet] = &[
     sv::svc::SVC,
     svlogd::APPLET,
     svok::APPLET,
+    tini::TINI,
     utmpset::APPLET,
 ];
 

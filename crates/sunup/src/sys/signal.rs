@@ -6,8 +6,9 @@ use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use libc::{
-    SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGKILL, SIGPIPE, SIGPWR, SIGQUIT, SIGSTOP,
-    SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGXFSZ,
+    SIGABRT, SIGALRM, SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGIO, SIGKILL,
+    SIGPIPE, SIGPWR, SIGQUIT, SIGSEGV, SIGSTOP, SIGSYS, SIGTERM, SIGTRAP, SIGTSTP, SIGTTIN,
+    SIGTTOU, SIGUSR1, SIGUSR2, SIGXFSZ,
 };
 
 /// A signal number, as in signal(7).
@@ -59,6 +60,30 @@ impl SignalFd {
         }
     }
 
+    /// Blocks all signals but a few and delivers them through a descriptor as [`SignalFd::new`]
+    /// does; returns also what was blocked before. Actions stay as they are, but for SIGCHLD: a
+    /// blocked signal waits, even if it is ignored.
+    pub fn of_all_but(others: &[Signal]) -> io::Result<(Self, Mask)> {
+        let all: Vec<Signal> = (1..=libc::SIGRTMAX())
+            .filter(|signal| !others.contains(signal))
+            .collect();
+        let set = set_of(&all);
+        let mut old = MaybeUninit::uninit();
+        // SAFETY: `set` is initialised and outlives the calls, and sigprocmask fills `old`;
+        // signalfd returns a new descriptor.
+        unsafe {
+            check(libc::sigprocmask(
+                libc::SIG_SETMASK,
+                &raw const set,
+                old.as_mut_ptr(),
+            ))?;
+            reset(SIGCHLD);
+            let flags = libc::SFD_NONBLOCK | libc::SFD_CLOEXEC;
+            let fd = OwnedFd::from_raw_fd(check(libc::signalfd(-1, &raw const set, flags))?);
+            Ok((Self { fd }, Mask(old.assume_init())))
+        }
+    }
+
     /// The next pending signal, if any; never blocks.
     pub fn next(&self) -> Option<Delivered> {
         let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
@@ -81,6 +106,41 @@ impl SignalFd {
 impl AsFd for SignalFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// Which signals were blocked.
+pub struct Mask(libc::sigset_t);
+
+impl Mask {
+    /// Blocks these signals again and no others. Async-signal-safe.
+    pub fn set_again(&self) {
+        // SAFETY: the set is initialised and outlives the call.
+        unsafe {
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut());
+        }
+    }
+}
+
+/// Signals that are ignored for a while.
+pub struct Ignored(Vec<(Signal, libc::sighandler_t)>);
+
+impl Ignored {
+    /// Ignores these, which have no handler in this program.
+    pub fn new(signals: &[Signal]) -> Self {
+        let ignore = |signal: &Signal| {
+            // SAFETY: SIG_IGN installs no handler.
+            (*signal, unsafe { libc::signal(*signal, libc::SIG_IGN) })
+        };
+        Self(signals.iter().map(ignore).collect())
+    }
+
+    /// Undoes it. Async-signal-safe.
+    pub fn put_back(&self) {
+        for (signal, action) in &self.0 {
+            // SAFETY: the action was the default one or to ignore it: no handler is installed.
+            unsafe { libc::signal(*signal, *action) };
+        }
     }
 }
 

@@ -34,6 +34,14 @@ pub fn take(fd: impl AsFd) -> io::Result<()> {
     Ok(rustix::process::ioctl_tiocsctty(fd)?)
 }
 
+/// Gives the controlling terminal up; if this process leads the session, all of it loses the
+/// terminal, and gets HUP and CONT.
+pub fn give_up(fd: impl AsFd) -> io::Result<()> {
+    // SAFETY: the request has no argument.
+    let done = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCNOTTY) };
+    super::signal::check(done).map(drop)
+}
+
 /// Whether this is a virtual terminal of the kernel (screen and keyboard).
 pub fn is_virtual(fd: BorrowedFd) -> bool {
     const VT_OPENQRY: libc::Ioctl = 0x5600;

@@ -35,7 +35,13 @@ fn every_applet_has_help_and_version() {
         );
         let version = run(&[&name, "--version"]);
         assert!(version.status.success(), "{name}");
-        assert!(stdout(&version).starts_with(&format!("{name} (sunup) ")));
+        // Programs read the versions of these.
+        let begin = match &name[..] {
+            "tini" | "docker-init" => "tini version 0.19.0 (sunup ".to_owned(),
+            "dumb-init" => "dumb-init v1.2.5 (sunup ".to_owned(),
+            name => format!("{name} (sunup) "),
+        };
+        assert!(stdout(&version).starts_with(&begin), "{name}");
     }
 }
 
@@ -62,7 +68,8 @@ fn every_applet_is_installed_as_a_link_that_works() {
             .arg("--version")
             .output()
             .unwrap();
-        assert!(stdout(&output).starts_with(&name), "{name}");
+        let begin = if name == "docker-init" { "tini" } else { &name };
+        assert!(stdout(&output).starts_with(begin), "{name}");
     }
 }
 

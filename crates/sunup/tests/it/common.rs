@@ -64,11 +64,13 @@ pub fn applet(name: &str) -> Command {
     command
 }
 
-/// A program of Debian's package runit, with which ours are compared.
+/// A program of Debian's, with which ours are compared.
 pub fn debian(name: &str) -> PathBuf {
     let places = ["/usr/bin", "/usr/sbin", "/sbin"].map(|dir| Path::new(dir).join(name));
     let found = places.into_iter().find(|path| path.exists());
-    found.unwrap_or_else(|| panic!("{name} is missing: install the package runit"))
+    found.unwrap_or_else(|| {
+        panic!("{name} is missing: install the package runit, tini or dumb-init")
+    })
 }
 
 /// How long an event may take on a busy machine before a test gives up;

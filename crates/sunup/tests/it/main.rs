@@ -42,3 +42,4 @@ mod turns;
 mod upgrade;
 mod utmpset;
 mod waiting;
+mod ward;
