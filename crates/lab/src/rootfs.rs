@@ -54,6 +54,7 @@ const SBIN: &[&str] = &[
     "runit",
     "runit-init",
     "stage1",
+    "switch_root",
     "utmpset",
 ];
 

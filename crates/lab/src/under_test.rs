@@ -49,6 +49,7 @@ const OWN: &[&str] = &[
     "scale",
     "scan_dir",
     "stage1",
+    "switch_root",
     "started",
     "tidy",
     "torture",

@@ -19,6 +19,7 @@ pub mod stage1;
 pub mod sv;
 pub mod svlogd;
 pub mod svok;
+pub mod switch_root;
 pub mod tini;
 pub mod utmpset;
 
@@ -65,6 +66,7 @@ pub static APPLETS: &[Applet] = &[
     sv::svc::SVC,
     svlogd::APPLET,
     svok::APPLET,
+    switch_root::APPLET,
     tini::TINI,
     utmpset::APPLET,
 ];

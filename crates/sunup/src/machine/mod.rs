@@ -9,6 +9,7 @@ pub mod children;
 pub mod console;
 pub mod last_word;
 pub mod lifeline;
+pub mod new_root;
 pub mod record;
 pub mod requests;
 pub mod turn;

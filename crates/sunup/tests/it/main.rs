@@ -35,6 +35,7 @@ mod started;
 mod sv;
 mod svc;
 mod svlogd;
+mod switch_root;
 mod tidy;
 mod torture;
 mod trust;
