@@ -10,6 +10,7 @@ extern crate alloc;
 
 pub mod adoption;
 pub mod boot;
+pub mod boot_summary;
 pub mod chpst;
 pub mod command;
 pub mod control;

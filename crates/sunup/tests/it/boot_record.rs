@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use model::format::boot_record::{BEGIN, FULL, Record, TEXT_BYTES_MAX, UP, What};
 use rustix::process::Signal;
 
-use super::common::{kill, yield_until};
+use super::common::{Fixture, applet, kill, yield_until};
 use super::machine::{Boot, Machine};
 
 const INITTAB: &str = "::sysinit:mount -t tmpfs -o mode=755 tmpfs /run\n\
@@ -287,4 +287,69 @@ fn a_full_record_ends() {
     yield_until(|| (fs::read(&status).is_ok_and(|pid| !pid.is_empty())).then_some(()));
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
     assert!(FULL.len() < TEXT_BYTES_MAX);
+}
+
+/// The record of this boot, or that of a file.
+#[test]
+fn sv_boot_prints_it() {
+    let ask = "#!/bin/sh\nuntil grep -q '\"up\"' /run/sunup/boot; do :; done 2>/none\n\
+               sv boot >/told 2>&1\n\
+               sv boot /run/sunup/boot | cmp - /told && sv boot /none >/none 2>&1; echo $? >>/events\n";
+    let files = [
+        ("sbin/sv -> init", ""),
+        ("ask", ask),
+        ("told", ""),
+        ("none", ""),
+    ];
+    let inittab = format!("{INITTAB}::once:/ask\n");
+    let machine = boot(&inittab, "", &files);
+    machine.until_event("1");
+    let told = machine.text("told");
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(
+        lines[0].ends_with("stage 1   until its last step ended"),
+        "{told}"
+    );
+    assert!(
+        lines[1].ends_with("services  until all that is wanted was up"),
+        "{told}"
+    );
+    for part in [
+        "  sh -c 'exit 3'\n",
+        "failed: exited 3\n",
+        "  web/log\n",
+        "  /sbin/runsvdir /sv\n",
+        "  \\xc3\\xa4 \\\"b\\\"\\n\n",
+    ] {
+        assert!(told.contains(part), "no {part:?}: {told}");
+    }
+    assert!(!told.contains("could not"), "{told}");
+    let refused = "sv: /none: not the record of a boot\n";
+    assert_eq!(machine.text("none"), refused);
+}
+
+#[test]
+fn sv_boot_says_what_is_wrong() {
+    let fixture = Fixture::new(&[("sunup", "sunup-boot 1\n1 note \"init\"\n"), ("d/", "")]);
+    let boot = |args: &[&str]| {
+        let output = applet("sv").arg("boot").args(args).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let path = |name: &str| fixture.path(name).to_str().unwrap().to_owned();
+    let (code, text) = boot(&[&path("sunup")]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("0.0 ms   kernel "), "{text}");
+    for (name, reason) in [
+        ("d", "Is a directory"),
+        ("e", "No such file"),
+        ("sunup/x", "Not a directory"),
+    ] {
+        let (code, text) = boot(&[&path(name)]);
+        assert_eq!(code, Some(1));
+        assert!(text.starts_with("sv: ") && text.contains(reason), "{text}");
+    }
+    let (code, text) = boot(&["a", "b"]);
+    assert_eq!(code, Some(100));
+    assert!(text.contains("name one record at most"), "{text}");
 }

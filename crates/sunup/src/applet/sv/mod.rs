@@ -7,9 +7,10 @@
 //!
 //! Results go to standard output, one line a service: they are what scripts
 //! read. Exit code: the number of services that failed, at most 99; 100 for a
-//! mistaken command line. Called by another name through a link (an init
+//! mistaken command line. `sv boot` names no service: see [`boot`]. Called by another name through a link (an init
 //! script), the service is that name and the exit codes are LSB's.
 
+mod boot;
 mod check;
 mod client;
 mod events;
@@ -47,7 +48,7 @@ const OPTIONS: &[Opt] = &[
 
 const SPEC: Spec = Spec {
     name: "sv",
-    synopsis: "[-v] [-w SEC] COMMAND SERVICE...",
+    synopsis: "[-v] [-w SEC] COMMAND SERVICE... | boot [FILE]",
     about: "asks and commands the supervisors of services",
     options: OPTIONS,
     order: Order::Posix,
@@ -73,6 +74,8 @@ Commands that wait up to 7 seconds and report:
   start, stop, reload, restart, try-restart, shutdown, check
   force-stop D, force-reload T, force-restart, force-shutdown X
                          send KILL in the end
+Without a service:
+  boot [FILE]            say what the boot took, by its record (/run/sunup/boot)
 
 A SERVICE that starts with . or / or ends with / is a directory; any other is
 looked up in $SVDIR, or else in the first that exists of /service, /var/service,
@@ -88,6 +91,13 @@ fn run(call: &Call) -> u8 {
     let [word, names @ ..] = call.args.operands.as_slice() else {
         return usage_error(&SPEC, "say a command and a service");
     };
+    if *word == b"boot" {
+        return match names {
+            [] => boot::print(None),
+            [file] => boot::print(Some(file)),
+            _ => usage_error(&SPEC, "boot: name one record at most"),
+        };
+    }
     if names.is_empty() {
         return usage_error(&SPEC, "say which service");
     }
