@@ -30,6 +30,7 @@ pub const CHECKS: &[Check] = &[
     ("services", formats::services),
     ("status", formats::status),
     ("svlogd_config", formats::svlogd_config),
+    ("time_zones", formats::time_zones),
     ("utmp_files", formats::utmp_files),
     (
         "what_pid_1_left_for_its_successor",

@@ -5,6 +5,9 @@
 //! script. Each applet is one row of [`applet::APPLETS`]. Whether busybox's ways are
 //! followed is decided by [`personality`].
 
+// The C library calls our `main` directly: `sys::start`.
+#![cfg_attr(not(test), no_main)]
+
 mod applet;
 mod block;
 mod boot_record;
@@ -21,19 +24,19 @@ mod service_entries;
 mod sys;
 mod ward;
 
-use std::ffi::{CString, OsString};
-use std::os::unix::ffi::OsStringExt;
-use std::process::ExitCode;
+use std::ffi::CString;
 
 use applet::{APPLETS, Applet, Call};
 use called::{base_name, is_link_to};
 use model::options::{self, Asked};
 
-fn main() -> ExitCode {
-    sys::arguments::remember();
+sys::start::entry!(main);
+
+fn main() -> u8 {
     #[cfg(debug_assertions)]
     sys::heap::refusal::by_environment();
-    let args: Vec<Vec<u8>> = std::env::args_os().map(OsString::into_vec).collect();
+    let words = sys::arguments::words().into_iter();
+    let args: Vec<Vec<u8>> = words.map(CString::into_bytes).collect();
     let argv0 = args.first().map_or(&b"sunup"[..], Vec::as_slice);
     let rest = args.get(1..).unwrap_or_default();
     personality::choose(argv0, sys::env::exec_path());
@@ -45,7 +48,7 @@ fn main() -> ExitCode {
     } else {
         None
     };
-    let code = match (boot, applet) {
+    match (boot, applet) {
         (Some((name, boot)), _) => {
             name_process(name);
             boot(rest)
@@ -58,8 +61,7 @@ fn main() -> ExitCode {
             run(&applet::sv::INIT_SCRIPT, argv0, rest)
         }
         (None, None) => by_first_argument(rest),
-    };
-    ExitCode::from(code)
+    }
 }
 
 /// Runs as PID 1, with the words that the kernel passes on.

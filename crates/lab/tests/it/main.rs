@@ -9,4 +9,5 @@ mod image;
 mod machine;
 mod reference;
 mod runner;
+mod size;
 mod terminal;

@@ -5,6 +5,8 @@
 
 use alloc::vec::Vec;
 
+use super::stamp::{DAY_SECONDS, date_of};
+
 /// What the escapes stand for.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
@@ -43,6 +45,25 @@ pub struct LocalTime {
     pub minute: u8,
     /// Second.
     pub second: u8,
+}
+
+impl LocalTime {
+    /// The moment that many seconds after 1 January 1970, of the local time.
+    pub fn after_1970(seconds: i64) -> Self {
+        let days = seconds.div_euclid(DAY_SECONDS);
+        let of_day = seconds.rem_euclid(DAY_SECONDS);
+        let (year, month, day) = date_of(days);
+        Self {
+            year,
+            month: (month - 1) as u8,
+            day: day as u8,
+            // 1 January 1970 was a Thursday.
+            weekday: days.saturating_add(4).rem_euclid(7) as u8,
+            hour: (of_day / 3600) as u8,
+            minute: (of_day / 60 % 60) as u8,
+            second: (of_day % 60) as u8,
+        }
+    }
 }
 
 const DAYS: [&str; 7] = [

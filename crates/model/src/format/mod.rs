@@ -21,6 +21,7 @@ pub mod status;
 pub mod superblock;
 pub mod svlogd_config;
 pub mod tai64n;
+pub mod time_zone;
 pub mod uevent;
 pub mod utmp;
 

@@ -18,7 +18,8 @@ pub enum Stamp {
     Utc(u8),
 }
 
-const DAY_SECONDS: i64 = 86_400;
+/// Seconds of a day.
+pub(super) const DAY_SECONDS: i64 = 86_400;
 /// Days from 0000-03-01 to 1970-01-01.
 const DAYS_TO_EPOCH: i64 = 719_468;
 /// Days in 400 years, after which the calendar repeats.
@@ -63,7 +64,7 @@ fn encode_utc(time: Tai64n, between: u8, out: &mut Vec<u8>) {
 /// Year, month and day of the day that is so many days after 1970-01-01, in the Gregorian
 /// calendar. The calculation counts years from March: then the leap day is the last day of a
 /// year, and the lengths of months have a regular pattern.
-fn date_of(days: i64) -> (i64, u64, u64) {
+pub(super) fn date_of(days: i64) -> (i64, u64, u64) {
     let days = days.saturating_add(DAYS_TO_EPOCH);
     let era = days.div_euclid(ERA_DAYS);
     let of_era = days.rem_euclid(ERA_DAYS);
@@ -81,6 +82,14 @@ fn date_of(days: i64) -> (i64, u64, u64) {
     };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     (year, month.unsigned_abs(), day.unsigned_abs())
+}
+
+/// The reverse: the days from 1970-01-01 to that day.
+pub(super) const fn day_of(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let from_march = if month <= 2 { month + 9 } else { month - 3 };
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    365 * year + leap_days + (153 * from_march + 2) / 5 + day - 1 - DAYS_TO_EPOCH
 }
 
 /// Appends `n` with at least `width` digits.
@@ -143,6 +152,7 @@ mod tests {
         let (mut year, mut month, mut day) = (1970, 1, 1);
         for days in 0.. {
             assert_eq!(date_of(days), (year, month, day));
+            assert_eq!(day_of(year, month as i64, day as i64), days);
             let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
             let length = match month {
                 2 => 28 + u64::from(leap),

@@ -21,6 +21,7 @@ use model::format::mdev_conf;
 use model::format::status::Status;
 use model::format::svlogd_config::{self, Config};
 use model::format::tai64n::Tai64n;
+use model::format::time_zone;
 use model::format::uevent::{self, Number, Uevent};
 use model::format::utmp;
 use model::format::{proc_locks, proc_stat};
@@ -324,6 +325,33 @@ pub fn utmp_files(player: &mut dyn Player) {
             time_us: u32::MAX,
         });
         utmp::place_of(&file, line).is_some()
+    });
+}
+
+pub fn time_zones(player: &mut dyn Player) {
+    let block = |version: u8, time_bytes: usize| {
+        let counts = [0_u32, 0, 0, 1, 2, 4].map(u32::to_be_bytes).concat();
+        let time = &100_i64.to_be_bytes()[8 - time_bytes..];
+        let kinds = b"\x01\0\0\x0e\x10\0\0\xff\xff\xf1\xf0\x01\0ABC\0";
+        [b"TZif", &[version][..], &[0; 15], &counts, time, kinds].concat()
+    };
+    let file = [&block(b'2', 4)[..], &block(b'2', 8), b"\nXST-5\n"].concat();
+    let texts: [&[u8]; 3] = [
+        b"CET-1CEST,M3.5.0,M10.5.0/3",
+        b"<-02>2<-01>,M12.5.0/-1,59/167:59:59",
+        b"EST5EDT4,J60/0,J61",
+    ];
+    let old = block(0, 4);
+    let seeds = [&[&file[..], &old], &texts[..]].concat();
+    player.cases(&seeds, &mut |input| {
+        let moments = [i64::MIN, -1, 0, 100, 1 << 31, 1 << 57, i64::MAX];
+        let found = moments.map(|at| {
+            let offset = time_zone::offset_s_by_rule(input, at);
+            // A day, and an hour more in summer.
+            assert!(offset.is_none_or(|offset| offset.abs() < 26 * 3600));
+            offset.or(time_zone::offset_s(input, at))
+        });
+        found.iter().all(Option::is_some)
     });
 }
 

@@ -61,6 +61,7 @@ tests! {
     services,
     status,
     svlogd_config,
+    time_zones,
     utmp_files,
     what_pid_1_left_for_its_successor,
     words,

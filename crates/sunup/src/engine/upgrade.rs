@@ -23,8 +23,7 @@ use super::heritage::{VARIABLE, Will};
 use super::scandir::ScanDir;
 use super::title::Title;
 use crate::say;
-use crate::sys::clock;
-use crate::sys::{env, signal, spawn};
+use crate::sys::{arguments, clock, env, signal, spawn};
 
 /// How long the program may take to tell its version (ms).
 const TRIAL_MS: u64 = 5000;
@@ -66,10 +65,9 @@ impl Upgrade {
 
 impl Called {
     fn now() -> Self {
-        let argv = std::env::args_os().filter_map(|arg| CString::new(arg.into_vec()).ok());
         Self {
             path: path().and_then(|path| CString::new(path.into_vec()).ok()),
-            argv: argv.collect(),
+            argv: arguments::words(),
         }
     }
 

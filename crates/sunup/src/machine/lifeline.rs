@@ -10,7 +10,7 @@
 //! if there is none. The successor's environment is made as a copy.
 
 use std::ffi::{CString, OsStr};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use model::pid1::Signal;
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, wait, waitid};
 
 use super::console;
-use crate::sys::{clock, env, heap, spawn, tty};
+use crate::sys::{arguments, clock, env, heap, spawn, tty};
 
 /// The variable that holds the line for the successor.
 const HANDOVER: &str = "SUNUP_INIT_HANDOVER";
@@ -105,9 +105,7 @@ pub fn start_over(why: &str) -> ! {
     }
     console::say(&format!("{why}; it starts over"));
     let environment = environment(&[(FAILED, &boot_s().to_string())]);
-    let argv: Vec<CString> = std::env::args_os()
-        .filter_map(|a| CString::new(a.into_vec()).ok())
-        .collect();
+    let argv = arguments::words();
     for path in [c"/proc/self/exe", c"/sbin/init"] {
         spawn::exec(path, &argv, Some(&environment));
     }

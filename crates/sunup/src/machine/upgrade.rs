@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 
 use super::{console, lifeline};
 use crate::sys::signal::{self, Signal};
-use crate::sys::spawn;
+use crate::sys::{arguments, spawn};
 
 /// The signal: glibc's `SIGRTMIN+25`, which makes systemd execute itself again, too.
 pub const UPGRADE: Signal = 59;
@@ -29,9 +29,7 @@ pub fn go_on_in_a_new_program(is_up: bool) {
             "no new program is executed before the boot is over or on the way down",
         );
     }
-    let argv: Vec<CString> = std::env::args_os()
-        .filter_map(|word| CString::new(word.into_vec()).ok())
-        .collect();
+    let argv = arguments::words();
     let program = program_of("self").and_then(|path| Ok(CString::new(path.into_vec())?));
     let failed = match program {
         Ok(program) => {

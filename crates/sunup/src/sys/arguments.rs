@@ -3,29 +3,41 @@
 //! The kernel puts on the stack of a new program, upwards (System V ABI, "process
 //! initialization"; execve(2)): the number of arguments, a pointer to each, a null
 //! pointer, the pointers of the environment, and above them the bytes of the arguments,
-//! one behind the other, of the environment, and of the path that was executed. The C
-//! library keeps the third of these addresses, and auxv has the last; all else follows.
+//! one behind the other, of the environment, and of the path that was executed. `main` is
+//! given the second of these addresses, and auxv has the last; all else follows.
 //! So this works where there is no /proc, or none that can be written to. Each step is
 //! checked before its result is used; where anything is otherwise, there is no title.
 
-use std::ffi::{OsString, c_char};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use super::env::exec_path;
 
-unsafe extern "C" {
-    static environ: *mut *mut c_char;
+/// The pointers that `main` was given, and how many.
+static POINTERS: AtomicPtr<*const c_char> = AtomicPtr::new(ptr::null_mut());
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Notes what `main` was given.
+pub fn remember(count: c_int, pointers: *const *const c_char) {
+    POINTERS.store(pointers.cast_mut(), Ordering::Relaxed);
+    COUNT.store(usize::try_from(count).unwrap_or(0), Ordering::Relaxed);
 }
 
-/// The environment's pointers as the kernel made them.
-static ENVIRON: AtomicPtr<*mut c_char> = AtomicPtr::new(ptr::null_mut());
+/// The words that this program was called with, its name first, as they are now.
+pub fn words() -> Vec<CString> {
+    // SAFETY: `main` was given valid C strings, which stay for ever.
+    let word = |at: &*const c_char| unsafe { CStr::from_ptr(*at) }.to_owned();
+    pointers().iter().map(word).collect()
+}
 
-/// Notes where the environment is. To be called before a variable is set, which moves it.
-pub fn remember() {
-    // SAFETY: the C library set the variable before `main`, and there is one thread.
-    ENVIRON.store(unsafe { environ }, Ordering::Relaxed);
+fn pointers() -> &'static [*const c_char] {
+    let pointers = POINTERS.load(Ordering::Relaxed);
+    if pointers.is_null() {
+        return &[];
+    }
+    // SAFETY: so many pointers were given to `main`; they stay for ever, and nobody writes them.
+    unsafe { std::slice::from_raw_parts(pointers, COUNT.load(Ordering::Relaxed)) }
 }
 
 /// The bytes of the last argument, without the NUL that ends them.
@@ -37,37 +49,19 @@ pub struct LastArgument {
 impl LastArgument {
     /// Finds it; `None`: this program was not started in the usual way.
     pub fn find() -> Option<Self> {
-        let args: Vec<OsString> = std::env::args_os().collect();
-        let variables = ENVIRON.load(Ordering::Relaxed);
-        let count = variables.wrapping_sub(args.len() + 2);
         let (here, top) = (0_u8, exec_path().as_ptr());
         let on_stack = |at: *const u8| &raw const here < at && at < top;
-        if !on_stack(count.cast()) || !on_stack(variables.cast()) || !variables.is_aligned() {
-            return None;
-        }
-        // SAFETY: aligned words between our own frame and the path on top of the stack,
-        // all of which is mapped.
-        let words = unsafe { std::slice::from_raw_parts(count, args.len() + 2) };
-        let (count, pointers) = words.split_first()?;
-        let (end, pointers) = pointers.split_last()?;
-        if count.addr() != args.len() || !end.is_null() {
-            return None;
-        }
-        let mut next = pointers.first()?.cast::<u8>();
+        let words = words();
+        let mut next = pointers().first()?.cast::<u8>();
         let mut last = None;
-        for (at, arg) in pointers.iter().zip(&args) {
-            let bytes = arg.len();
+        for (at, word) in pointers().iter().zip(&words) {
+            let bytes = word.count_bytes();
             let at = at.cast::<u8>();
             if at != next || !on_stack(at) || !on_stack(at.wrapping_add(bytes)) {
                 return None;
             }
-            // SAFETY: bytes of the stack, as above, that nobody writes meanwhile.
-            let found = unsafe { std::slice::from_raw_parts(at, bytes + 1) };
-            if found.split_last() != Some((&0, arg.as_bytes())) {
-                return None;
-            }
             next = at.wrapping_add(bytes + 1);
-            last = NonNull::new(at).map(|at| Self { at, bytes });
+            last = NonNull::new(at.cast_mut()).map(|at| Self { at, bytes });
         }
         last
     }

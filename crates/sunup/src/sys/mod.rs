@@ -26,6 +26,6 @@ pub mod shortage;
 pub mod signal;
 pub mod spawn;
 pub mod spawner;
-pub mod stdio;
+pub mod start;
 pub mod tty;
 pub mod utmp;

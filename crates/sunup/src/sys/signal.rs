@@ -167,7 +167,7 @@ pub fn reset(signal: Signal) {
 }
 
 /// Ignores the signals of a write that cannot be done: it answers EPIPE, or EFBIG at a limit
-/// of file size (`ulimit -f`). For who must outlive it; std ignores SIGPIPE alone.
+/// of file size (`ulimit -f`). For who must outlive it; `main` ignores SIGPIPE alone.
 pub fn ignore_of_writes() {
     ignore_pipe();
     // SAFETY: SIG_IGN installs no handler.
@@ -180,13 +180,13 @@ pub fn reset_of_writes() {
     reset(SIGXFSZ);
 }
 
-/// Ignores SIGPIPE again after [`default_pipe`], as std does: a write answers EPIPE.
+/// Ignores SIGPIPE, as `main` does, again after [`default_pipe`]: a write answers EPIPE.
 pub fn ignore_pipe() {
     // SAFETY: SIG_IGN installs no handler.
     unsafe { libc::signal(SIGPIPE, libc::SIG_IGN) };
 }
 
-/// Gives SIGPIPE its default action, which std took away: for the program that comes next.
+/// Gives SIGPIPE its default action, which `main` took away: for the program that comes next.
 pub fn default_pipe() {
     // SAFETY: SIG_DFL installs no handler.
     unsafe { libc::signal(SIGPIPE, libc::SIG_DFL) };
