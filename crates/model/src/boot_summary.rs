@@ -5,6 +5,7 @@
 //! another init, they count from the first line.
 
 use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -264,6 +265,15 @@ fn named<'a>(services: &'a mut BTreeMap<Vec<u8>, Service>, name: &[u8]) -> &'a m
     services.entry(name.to_vec()).or_insert_with(new)
 }
 
+/// A text for people: quotes stay, and what is not printable ASCII is escaped.
+fn plain(text: &[u8]) -> String {
+    let escape = |byte: &u8| match byte {
+        b' '..=b'~' => String::from(char::from(*byte)),
+        _ => byte.escape_ascii().to_string(),
+    };
+    text.iter().map(escape).collect()
+}
+
 /// A span of which a load is told has at least this length (ns).
 const SPAN_NS_MIN: u128 = 40_000_000;
 
@@ -311,7 +321,7 @@ pub enum Trouble<'a> {
 impl core::fmt::Display for Trouble<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::Held(reason) => write!(f, "waits: {}", reason.escape_ascii()),
+            Self::Held(reason) => write!(f, "waits: {}", plain(reason)),
             Self::NeverStarted => f.write_str("was not started"),
             Self::NoProcess => f.write_str("could not be started"),
             Self::NotReady => f.write_str("was started and is not ready"),

@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use core::fmt::Write;
 use core::time::Duration;
 
-use super::Boot;
+use super::{Boot, plain};
 use crate::time::Instant;
 
 /// No line is longer.
@@ -52,7 +52,7 @@ fn write(boot: &Boot, out: &mut String) -> core::fmt::Result {
         let indent = " ".repeat(2 * step.depth.min(8));
         let reason = step.failure.as_ref().map(|reason| match reason.as_slice() {
             b"" => "failed".to_string(),
-            reason => alloc::format!("failed: {}", reason.escape_ascii()),
+            reason => alloc::format!("failed: {}", plain(reason)),
         });
         let took = Some(step.took());
         row(
@@ -113,7 +113,7 @@ fn row(
     let none = || "-".to_string();
     let took = took.map_or_else(none, ms);
     let since = since.map_or_else(none, |since| ms(since.since(boot.origin)));
-    let name = cut(&name.escape_ascii().to_string(), indent.len());
+    let name = cut(&plain(name), indent.len());
     writeln!(out, "{took:>12}   {since:>12}   {indent}{name}")?;
     if let Some(trouble) = trouble {
         let trouble = cut(&trouble, indent.len() + 2);

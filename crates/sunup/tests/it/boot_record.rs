@@ -319,7 +319,7 @@ fn sv_boot_prints_it() {
         "failed: exited 3\n",
         "  web/log\n",
         "  /sbin/runsvdir /sv\n",
-        "  \\xc3\\xa4 \\\"b\\\"\\n\n",
+        "  \\xc3\\xa4 \"b\"\\n\n",
     ] {
         assert!(told.contains(part), "no {part:?}: {told}");
     }
