@@ -53,8 +53,10 @@ const SBIN: &[&str] = &[
     "reboot",
     "runit",
     "runit-init",
+    "shutdown",
     "stage1",
     "switch_root",
+    "telinit",
     "utmpset",
 ];
 

@@ -15,8 +15,8 @@
 //!
 //! Signals are answered in every state, at once, also while a sysinit entry hangs: INT
 //! runs the ctrlaltdel entries one after another, TSTP stops respawning until CONT, HUP
-//! reads the inittab again, and USR1 or PWR (halt), TERM (reboot), USR2 (poweroff) and
-//! QUIT (become the restart entry, if there is one) take the machine *down*. The first
+//! reads the inittab again, and USR1 or PWR (halt), TERM (reboot), USR2 (poweroff), 40
+//! (kexec) and QUIT (become the restart entry, if there is one) take the machine *down*. The first
 //! request wins; after it no signal changes anything.
 //!
 //! Down: [`STAGE3`] and then the shutdown entries run one after another, each
@@ -92,6 +92,8 @@ pub enum Fate {
     Reboot,
     /// Turn the power off.
     Poweroff,
+    /// Start the kernel that is loaded.
+    Kexec,
     /// PID 1 becomes this command; the kernel stays.
     Restart(Entry),
 }
@@ -207,6 +209,7 @@ impl Machine {
             Signal::Usr1 | Signal::Pwr => self.go_down(Fate::Halt),
             Signal::Term => self.go_down(Fate::Reboot),
             Signal::Usr2 => self.go_down(Fate::Poweroff),
+            Signal::Kexec => self.go_down(Fate::Kexec),
             Signal::Quit => {
                 let restarts = |s: &&Slot| s.entry.action == inittab::Action::Restart;
                 if let Some(slot) = self.slots.iter().find(restarts) {

@@ -32,6 +32,7 @@ pub mod scan;
 pub mod select;
 pub mod service;
 pub mod settings;
+pub mod shutdown;
 pub mod signal_names;
 pub mod stage1;
 pub mod stages;

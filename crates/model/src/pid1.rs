@@ -31,6 +31,41 @@ pub enum Signal {
     Term,
     /// Power off.
     Usr2,
+    /// Start the kernel that is loaded.
+    Kexec,
+}
+
+/// How a machine ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// Stop, with the power on.
+    Halt,
+    /// Turn the power off.
+    Poweroff,
+    /// Start again.
+    Reboot,
+    /// Start the kernel that is loaded (kexec(8)), without the firmware.
+    Kexec,
+}
+
+impl End {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Halt, Self::Poweroff, Self::Reboot, Self::Kexec];
+
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Halt => "halt",
+            Self::Poweroff => "poweroff",
+            Self::Reboot => "reboot",
+            Self::Kexec => "kexec",
+        }
+    }
+
+    /// The end of that name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|end| end.name() == name)
+    }
 }
 
 /// What happens to any PID 1, unasked.

@@ -9,7 +9,7 @@
 //!
 //! Stage 2 is asked to end by CONT when [`STOPIT`] is executable, and by PWR; [`REBOOT`]
 //! then says whether the machine starts again or is powered off. USR1 (halt), USR2
-//! (poweroff) and TERM (reboot) say it themselves; they work in stage 1, too, for a hung
+//! (poweroff), TERM (reboot) and 40 (kexec) say it themselves; they work in stage 1, too, for a hung
 //! boot. The first request wins. INT runs [`CTRLALTDEL`] in stage 2; its end counts as a
 //! CONT. The stage that is to end gets TERM, and KILL after [`STOP_GRACE`].
 //!
@@ -17,8 +17,8 @@
 //! every process gets TERM; as soon as none is left, or when the grace is over,
 //! every process gets KILL; once more the machine waits until none is left, for
 //! at most [`KILL_GRACE`](crate::descent::KILL_GRACE); then it asks the kernel for the end. When the kernel
-//! refuses to power off it is asked to halt; when it refuses that or a reboot (a
-//! container), the machine ends by exiting.
+//! refuses to power off it is asked to halt, and when it has no other kernel to start, to
+//! reboot; when it refuses that (a container), the machine ends by exiting.
 //!
 //! [`REBOOT`] is looked at before and after stage 3, and the last answer counts:
 //! stage 3 may have changed it, or may have unmounted what it is on.
@@ -37,7 +37,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::descent::Descent;
-use crate::pid1::{Life, News, Signal};
+use crate::pid1::{End, Life, News, Signal};
 use crate::process::Exit;
 use crate::process::Pid;
 use crate::time::Instant;
@@ -102,17 +102,6 @@ impl Script {
     }
 }
 
-/// How the machine ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Fate {
-    /// Stop, with the power on.
-    Halt,
-    /// Turn the power off.
-    Poweroff,
-    /// Start again.
-    Reboot,
-}
-
 /// What happens to the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -164,7 +153,7 @@ pub enum Action {
     /// Write the file systems to disk, unless that is not wanted.
     Sync,
     /// End as the fate says.
-    End(Fate),
+    End(End),
     /// Exit: what is left when the kernel refuses the end.
     Exit,
 }
@@ -203,7 +192,7 @@ enum Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Wish {
     /// It is to end like this.
-    For(Fate),
+    For(End),
     /// It is to end as [`REBOOT`] says.
     AsRebootSays,
 }
@@ -253,9 +242,10 @@ impl Stages {
 
     fn signal(&mut self, signal: Signal, out: &mut Vec<Action>) {
         let fate = match signal {
-            Signal::Usr1 => Some(Fate::Halt),
-            Signal::Usr2 => Some(Fate::Poweroff),
-            Signal::Term => Some(Fate::Reboot),
+            Signal::Usr1 => Some(End::Halt),
+            Signal::Usr2 => Some(End::Poweroff),
+            Signal::Term => Some(End::Reboot),
+            Signal::Kexec => Some(End::Kexec),
             Signal::Int | Signal::Cont | Signal::Pwr => None,
             // They mean nothing to runit.
             Signal::Tstp | Signal::Quit | Signal::Hup => return,
@@ -278,10 +268,10 @@ impl Stages {
         }
     }
 
-    fn wish_for(&mut self, fate: Fate, out: &mut Vec<Action>) {
+    fn wish_for(&mut self, fate: End, out: &mut Vec<Action>) {
         if self.wish.is_none() {
             self.go_down(Wish::For(fate));
-            out.push(Action::SetReboot(fate == Fate::Reboot));
+            out.push(Action::SetReboot(matches!(fate, End::Reboot | End::Kexec)));
         }
     }
 

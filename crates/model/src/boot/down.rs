@@ -49,13 +49,13 @@ impl Machine {
         }
     }
 
-    /// If the restart is impossible, the machine reboots: a device without an operator
-    /// must come up again. If any other end is impossible, there is nothing left to do.
+    /// If the restart or the kexec is impossible, the machine reboots: a device without an
+    /// operator must come up again. If any other end is impossible, there is nothing left to do.
     pub(super) fn refused(&mut self, reason: String, out: &mut Vec<Action>) {
         let Phase::Down(fate, Down::Last(descent)) = &mut self.phase else {
             return;
         };
-        let reboots_instead = matches!(fate, Fate::Restart(_));
+        let reboots_instead = matches!(fate, Fate::Restart(_) | Fate::Kexec);
         let Some(next) = descent.refused(reboots_instead) else {
             return;
         };

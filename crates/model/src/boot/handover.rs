@@ -37,10 +37,11 @@ pub struct Handover {
 pub const ENTRIES_BYTES_MAX: usize = 96 * 1024;
 
 /// The word for each way down.
-const WORDS: [(&str, Signal); 4] = [
+const WORDS: [(&str, Signal); 5] = [
     ("halt", Signal::Usr1),
     ("reboot", Signal::Term),
     ("poweroff", Signal::Usr2),
+    ("kexec", Signal::Kexec),
     ("restart", Signal::Quit),
 ];
 

@@ -131,6 +131,7 @@ impl Fate {
             Self::Halt => "halt",
             Self::Reboot => "reboot",
             Self::Poweroff => "poweroff",
+            Self::Kexec => "kexec",
             Self::Restart(_) => "restart",
         }
     }

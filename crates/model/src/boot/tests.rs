@@ -15,7 +15,7 @@ use crate::descent::{Descent, KILL_GRACE};
 use crate::format::inittab::decode;
 
 const GRACE: Duration = Duration::from_secs(1);
-const SIGNALS: [Signal; 9] = [
+const SIGNALS: [Signal; 10] = [
     Signal::Int,
     Signal::Tstp,
     Signal::Cont,
@@ -25,6 +25,7 @@ const SIGNALS: [Signal; 9] = [
     Signal::Pwr,
     Signal::Term,
     Signal::Usr2,
+    Signal::Kexec,
 ];
 
 fn seconds(n: u64) -> Duration {
@@ -322,6 +323,19 @@ fn quit_becomes_the_restart_entry_or_does_nothing() {
     assert!(!log.iter().any(|l| l.contains("Requesting")));
     w.step(Event::Refused("no such file".to_string()));
     assert_eq!(w.log().last().unwrap(), "end reboot");
+}
+
+#[test]
+fn a_kexec_without_a_kernel_is_a_reboot() {
+    let mut w = World::new("");
+    w.step(Event::News(News::Signal(Signal::Kexec)));
+    w.step(Event::News(News::NoChildren));
+    w.step(Event::News(News::NoChildren));
+    assert_eq!(w.log().last().unwrap(), "end kexec");
+    w.step(Event::Refused("no kernel".to_string()));
+    assert_eq!(w.log()[1..], ["Requesting system reboot", "end reboot"]);
+    w.step(Event::Refused("no right".to_string()));
+    assert_eq!(w.log().last().unwrap(), "Exit");
 }
 
 #[test]

@@ -7,8 +7,8 @@ pub struct ProcStat {
     pub lives: bool,
     /// The pid of its parent; 0 if the parent is outside the pid namespace.
     pub parent: u32,
-    /// It has a controlling terminal.
-    pub has_terminal: bool,
+    /// Its controlling terminal, as a device number of the kernel; 0 if it has none.
+    pub terminal: u32,
     /// When it started, in clock ticks since boot.
     pub started: u64,
 }
@@ -24,7 +24,8 @@ pub fn decode(line: &[u8]) -> Option<ProcStat> {
     Some(ProcStat {
         lives: !matches!(state, b"Z" | b"X" | b"x"),
         parent: core::str::from_utf8(parent).ok()?.parse().ok()?,
-        has_terminal: terminal != b"0",
+        // Printed as a signed number.
+        terminal: core::str::from_utf8(terminal).ok()?.parse::<i32>().ok()? as u32,
         started: core::str::from_utf8(started).ok()?.parse().ok()?,
     })
 }
@@ -39,12 +40,12 @@ mod tests {
         let read = ProcStat {
             lives: true,
             parent: 4,
-            has_terminal: false,
+            terminal: 0,
             started: 998_877,
         };
         assert_eq!(decode(line), Some(read));
         let line = b"77 (a) S 4 77 77 34816 77 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9 1 2\n";
-        assert!(decode(line).is_some_and(|read| read.has_terminal && read.started == 9));
+        assert!(decode(line).is_some_and(|read| read.terminal == 34816 && read.started == 9));
         for bad in [
             &b"77 (x) Z 1"[..],
             b"",

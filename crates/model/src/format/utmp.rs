@@ -118,6 +118,23 @@ pub fn session_of(file: &[u8], line: &[u8]) -> Option<usize> {
     })
 }
 
+/// The lines on which somebody is logged in. A name that could lead out of /dev is left out.
+pub fn lines_in_use(file: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (records, _) = file.as_chunks::<SIZE>();
+    records.iter().filter_map(|record| {
+        let is_session = record.get(KIND)? == (Kind::User as i16).to_ne_bytes();
+        let line = record.get(LINE)?.split(|b| *b == 0).next()?;
+        (is_session && is_name_below_dev(line)).then_some(line)
+    })
+}
+
+/// Whether this is the name of a device below /dev, and of nothing else.
+fn is_name_below_dev(name: &[u8]) -> bool {
+    let mut parts = name.split(|b| *b == b'/');
+    parts.all(|part| !part.is_empty() && !part.starts_with(b"."))
+        && name.iter().all(u8::is_ascii_graphic)
+}
+
 /// Marks a record: the session has ended, and when. Fields that are not about the user stay.
 pub fn log_out(record: &mut [u8; SIZE], seconds: u32, micros: u32) {
     let dead = (Kind::Dead as i16).to_ne_bytes();
@@ -188,6 +205,35 @@ mod tests {
         assert_eq!(place_of(&file, b"tty2"), Some(3));
         file.push(0);
         assert_eq!(place_of(&file, b"ttyS0"), None);
+    }
+
+    #[test]
+    fn lines_of_users_that_lie_below_dev() {
+        let mut file = Vec::new();
+        for (kind, line) in [
+            (Kind::User, &b"tty1"[..]),
+            (Kind::Login, b"tty2"),
+            (Kind::Dead, b"pts/1"),
+            (Kind::User, b"pts/3"),
+            (Kind::User, b"../etc/passwd"),
+            (Kind::User, b"/dev/sda"),
+            (Kind::User, b"a/./b"),
+            (Kind::User, b"pts/"),
+            (Kind::User, b"t\n"),
+            (Kind::User, b""),
+            (Kind::User, b"a-name-of-just-thirty-two-bytes."),
+        ] {
+            let record = Record {
+                kind,
+                line,
+                ..RECORD
+            };
+            file.extend(encode(&record));
+        }
+        file.extend(b"half a record");
+        let lines: Vec<&[u8]> = lines_in_use(&file).collect();
+        let long = b"a-name-of-just-thirty-two-bytes.";
+        assert_eq!(lines, [&b"tty1"[..], b"pts/3", long]);
     }
 
     #[test]

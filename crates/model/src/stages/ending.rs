@@ -4,7 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Action, Fate, Job, Message, Phase, STOP_GRACE, Stage, Stages, Wish};
+use super::{Action, End, Job, Message, Phase, STOP_GRACE, Stage, Stages, Wish};
 use crate::descent::{Descent, Due, KILL_GRACE};
 use crate::process::Pid;
 use crate::time::Instant;
@@ -94,33 +94,36 @@ impl Stages {
 
     pub(super) fn refused(&mut self, reason: String, out: &mut Vec<Action>) {
         let fate = self.fate();
-        let halts_instead = fate == Fate::Poweroff;
+        let instead = match fate {
+            End::Poweroff => Some(End::Halt),
+            End::Kexec => Some(End::Reboot),
+            End::Halt | End::Reboot => None,
+        };
         let Phase::Last(descent) = &mut self.phase else {
             return;
         };
-        let Some(next) = descent.refused(halts_instead) else {
+        let Some(next) = descent.refused(instead.is_some()) else {
             return;
         };
         *descent = next;
         out.push(Action::Say(Message::Refused { fate, reason }));
-        if halts_instead {
-            self.ask_for(Fate::Halt, out);
-        } else {
-            out.push(Action::Exit);
+        match instead {
+            Some(other) => self.ask_for(other, out),
+            None => out.push(Action::Exit),
         }
     }
 
     /// From here on nothing else changes how the machine ends.
-    fn ask_for(&mut self, fate: Fate, out: &mut Vec<Action>) {
+    fn ask_for(&mut self, fate: End, out: &mut Vec<Action>) {
         self.wish = Some(Wish::For(fate));
         out.extend([Action::Say(Message::Request(fate)), Action::End(fate)]);
     }
 
-    pub(super) fn fate(&self) -> Fate {
+    pub(super) fn fate(&self) -> End {
         match self.wish {
             Some(Wish::For(fate)) => fate,
-            _ if self.reboot => Fate::Reboot,
-            _ => Fate::Poweroff,
+            _ if self.reboot => End::Reboot,
+            _ => End::Poweroff,
         }
     }
 }

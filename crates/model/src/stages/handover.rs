@@ -7,17 +7,18 @@ use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
 
-use super::{Fate, Job, Phase, STAGE3_LIMIT, Stage, Stages, Wish};
+use super::{End, Job, Phase, STAGE3_LIMIT, Stage, Stages, Wish};
 use crate::descent::Descent;
 use crate::process::Pid;
 use crate::time::Instant;
 
 const STAGES: [(&str, Stage); 3] = [("1", Stage::One), ("2", Stage::Two), ("3", Stage::Three)];
-const WISHES: [(&str, Wish); 4] = [
+const WISHES: [(&str, Wish); 5] = [
     ("file", Wish::AsRebootSays),
-    ("halt", Wish::For(Fate::Halt)),
-    ("poweroff", Wish::For(Fate::Poweroff)),
-    ("reboot", Wish::For(Fate::Reboot)),
+    ("halt", Wish::For(End::Halt)),
+    ("poweroff", Wish::For(End::Poweroff)),
+    ("reboot", Wish::For(End::Reboot)),
+    ("kexec", Wish::For(End::Kexec)),
 ];
 
 impl Stages {

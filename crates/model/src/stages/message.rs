@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::fmt::{self, Display};
 
-use super::{Fate, PAUSE, STAGE3_LIMIT, STOP_GRACE, Script, Stage};
+use super::{End, PAUSE, STAGE3_LIMIT, STOP_GRACE, Script, Stage};
 use crate::process::Exit;
 
 /// One line.
@@ -39,11 +39,11 @@ pub enum Message {
     /// Every process gets KILL.
     SendKill,
     /// The kernel is asked for the end.
-    Request(Fate),
+    Request(End),
     /// The kernel refused it.
     Refused {
         /// What was asked for.
-        fate: Fate,
+        fate: End,
         /// The kernel's reason.
         reason: String,
     },
@@ -87,12 +87,13 @@ impl Display for Message {
     }
 }
 
-impl Display for Fate {
+impl Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Halt => "system halt",
             Self::Poweroff => "power off",
             Self::Reboot => "system reboot",
+            Self::Kexec => "kexec",
         })
     }
 }

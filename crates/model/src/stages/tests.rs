@@ -15,13 +15,14 @@ use crate::descent::KILL_GRACE;
 
 const GRACE: Duration = Duration::from_secs(1);
 const START: Instant = Instant(10_000_000_000);
-const SIGNALS: [Signal; 6] = [
+const SIGNALS: [Signal; 7] = [
     Signal::Int,
     Signal::Cont,
     Signal::Pwr,
     Signal::Usr1,
     Signal::Usr2,
     Signal::Term,
+    Signal::Kexec,
 ];
 const OK: Exit = Exit::Code(0);
 const THE_END: [&str; 5] = ["LookAtReboot", "TermAll", "Sync", "KillAll", "Sync"];
@@ -116,7 +117,7 @@ impl World {
     }
 
     /// From stage 3, whose pid is given, to the end.
-    fn ends(&mut self, pid: Pid, fate: Fate) {
+    fn ends(&mut self, pid: Pid, fate: End) {
         assert_eq!(self.log(), ["LookAtReboot", "start /etc/runit/3"]);
         self.step(Event::News(News::Exited(pid, OK)));
         assert_eq!(self.tick(), GRACE);
@@ -134,7 +135,7 @@ fn stage_1_may_skip_stage_2() {
         let mut w = World::new();
         assert_eq!(w.log(), ["start /etc/runit/1"]);
         w.step(Event::News(News::Exited(101, ended)));
-        w.ends(102, Fate::Poweroff);
+        w.ends(102, End::Poweroff);
     }
     for ended in [Exit::Code(1), Exit::Code(111), Exit::Code(255)] {
         let mut w = World::new();
@@ -154,7 +155,7 @@ fn stage_2_that_crashes_starts_again_after_a_pause() {
     }
     let mut w = World::up();
     w.step(Event::News(News::Exited(102, Exit::Code(100))));
-    w.ends(103, Fate::Poweroff);
+    w.ends(103, End::Poweroff);
 }
 
 #[test]
@@ -164,7 +165,7 @@ fn the_pause_does_not_hold_up_the_shutdown() {
     w.log();
     w.stopit = true;
     w.signal(Signal::Cont);
-    w.ends(103, Fate::Poweroff);
+    w.ends(103, End::Poweroff);
 }
 
 #[test]
@@ -178,7 +179,7 @@ fn cont_asks_the_file() {
     assert_eq!(w.log(), ["Term(102)"]);
     assert!(!w.stopit);
     w.step(Event::News(News::Exited(102, Exit::Signal(15))));
-    w.ends(103, Fate::Reboot);
+    w.ends(103, End::Reboot);
 }
 
 #[test]
@@ -189,25 +190,27 @@ fn who_does_not_end_is_killed() {
     assert_eq!(w.log(), ["Term(102)", "Kill(102)"]);
     // Not even KILL ends a process that hangs in the kernel.
     assert_eq!(w.tick(), KILL_GRACE);
-    w.ends(103, Fate::Poweroff);
+    w.ends(103, End::Poweroff);
 }
 
 #[test]
 fn the_signals_of_busybox_say_how() {
     for (signal, fate) in [
-        (Signal::Usr1, Fate::Halt),
-        (Signal::Usr2, Fate::Poweroff),
-        (Signal::Term, Fate::Reboot),
+        (Signal::Usr1, End::Halt),
+        (Signal::Usr2, End::Poweroff),
+        (Signal::Term, End::Reboot),
+        (Signal::Kexec, End::Kexec),
     ] {
         let mut w = World::up();
         w.signal(signal);
         // Another wish comes too late.
         w.signal(Signal::Pwr);
-        let told = format!("SetReboot({})", fate == Fate::Reboot);
+        let starts_again = matches!(fate, End::Reboot | End::Kexec);
+        let told = format!("SetReboot({starts_again})");
         assert_eq!(w.log(), [told, "Term(102)".to_string()]);
         w.step(Event::News(News::Exited(102, OK)));
         // What the file says does not count.
-        w.reboot = Some(fate != Fate::Reboot);
+        w.reboot = Some(!starts_again);
         w.ends(103, fate);
     }
 }
@@ -224,7 +227,7 @@ fn a_hung_boot_can_be_rebooted() {
     assert_eq!(w.tick(), STOP_GRACE);
     assert_eq!(w.log(), ["SetReboot(true)", "Term(101)", "Kill(101)"]);
     w.step(Event::News(News::Exited(101, Exit::Signal(9))));
-    w.ends(102, Fate::Reboot);
+    w.ends(102, End::Reboot);
 }
 
 #[test]
@@ -277,12 +280,12 @@ fn stage_3_changes_the_fate_or_takes_the_file_away() {
     let mut w = World::up();
     w.step(Event::News(News::Exited(102, OK)));
     w.reboot = Some(true);
-    w.ends(103, Fate::Reboot);
+    w.ends(103, End::Reboot);
     let mut w = World::up();
     w.reboot = Some(true);
     w.step(Event::News(News::Exited(102, OK)));
     w.reboot = None;
-    w.ends(103, Fate::Reboot);
+    w.ends(103, End::Reboot);
 }
 
 #[test]
@@ -335,11 +338,27 @@ fn a_refused_poweroff_is_a_halt_and_a_refused_halt_an_exit() {
 }
 
 #[test]
+fn a_kexec_without_a_kernel_is_a_reboot() {
+    let mut w = World::up();
+    w.signal(Signal::Kexec);
+    for pid in [102, 103] {
+        w.step(Event::News(News::Exited(pid, OK)));
+    }
+    w.tick();
+    w.tick();
+    assert_eq!(w.log().last().unwrap(), "End(Kexec)");
+    w.step(Event::Refused("no kernel".to_string()));
+    assert_eq!(w.log(), ["End(Reboot)"]);
+    w.step(Event::Refused("no right".to_string()));
+    assert_eq!(w.log(), ["Exit"]);
+}
+
+#[test]
 fn messages_read_as_those_of_runit() {
     let texts = [
         Message::Enter(Stage::One),
         Message::Leave(Stage::Two),
-        Message::Request(Fate::Poweroff),
+        Message::Request(End::Poweroff),
         Message::SkipStage2(Exit::Signal(9)),
     ]
     .map(|m| m.to_string());

@@ -32,6 +32,7 @@ use model::restart::LONGEST_S_MAX;
 use model::rotate::{Kind, OldLog, Shelf};
 use model::service::{ACTIONS_MAX, Action, Event, Exit, Failure, Pid, Role, Service, Want};
 use model::settings::{Look, Settings};
+use model::shutdown::Schedule;
 use model::stages::Stages;
 use model::time::Instant;
 use model::{chpst, getty, select};
@@ -243,6 +244,14 @@ pub fn records_of_processes(player: &mut dyn Player) {
         assert!(record.pid > 1 && i32::try_from(record.pid).is_ok());
         true
     });
+    let plan: &[u8] = b"sunup-shutdown 1\n77 reboot 1795915838\n";
+    player.cases(&[plan], &mut |text| {
+        let Some(plan) = Schedule::decode(text) else {
+            return false;
+        };
+        assert_eq!(Schedule::decode(plan.encode().as_bytes()), Some(plan));
+        plan.pid > 1 && i32::try_from(plan.pid).is_ok()
+    });
     let stat: &[u8] = b"77 (a ) b) S 1 77 77 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 500 7 8 9\n";
     player.cases(&[stat], &mut |line| proc_stat::decode(line).is_some());
     let locks: &[u8] = b"1: FLOCK  ADVISORY  WRITE 77 fe:00:42 0 EOF\n";
@@ -307,6 +316,9 @@ pub fn utmp_files(player: &mut dyn Player) {
         assert!(place.is_none_or(|place| place <= count));
         let session = utmp::session_of(file, b"tty1");
         assert!(session.is_none_or(|place| place < count));
+        for line in utmp::lines_in_use(file) {
+            assert!(!line.starts_with(b"/") && !line.split(|b| *b == b'/').any(|p| p == b".."));
+        }
         if let Some(place) = session {
             let mut record = *file.as_chunks::<{ utmp::SIZE }>().0.get(place).unwrap();
             utmp::log_out(&mut record, 1, 2);

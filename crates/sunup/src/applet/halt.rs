@@ -1,6 +1,6 @@
 //! halt, poweroff, reboot: ask PID 1 for the end of the machine.
 //!
-//! Without -f, PID 1 gets USR1 (halt), USR2 (poweroff) or TERM (reboot), and
+//! Without -f, PID 1 gets USR1 (halt), USR2 (poweroff), TERM (reboot) or 40 (reboot -k), and
 //! does the rest in order. With -f the kernel is asked at once: services are not
 //! stopped and file systems not unmounted.
 //!
@@ -13,26 +13,35 @@ use model::options::{Opt, Order, Spec};
 use model::process::Pid;
 
 use super::{Applet, Call, usage_error};
+use crate::machine::ask;
 use crate::say;
 use crate::sys::power::{self, End};
-use crate::sys::signal::{self, Signal};
+use crate::sys::signal;
 
 /// The row of halt.
 pub const HALT: Applet = Applet {
     spec: &spec("halt", "stops the machine and leaves the power on"),
-    run: |call| run(call, &HALT, End::Halt, signal::SIGUSR1),
+    run: |call| run(call, &HALT, End::Halt),
 };
 
 /// The row of poweroff.
 pub const POWEROFF: Applet = Applet {
     spec: &spec("poweroff", "stops the machine and turns the power off"),
-    run: |call| run(call, &POWEROFF, End::Poweroff, signal::SIGUSR2),
+    run: |call| run(call, &POWEROFF, End::Poweroff),
 };
 
 /// The row of reboot.
 pub const REBOOT: Applet = Applet {
-    spec: &spec("reboot", "stops the machine and starts it again"),
-    run: |call| run(call, &REBOOT, End::Reboot, signal::SIGTERM),
+    spec: &Spec {
+        synopsis: "[-d SEC] [-n] [-f] [-w] [-i] [-k]",
+        options: OF_REBOOT,
+        ..spec("reboot", "stops the machine and starts it again")
+    },
+    run: |call| {
+        let is_by_kexec = call.args.has(b'k');
+        let end = if is_by_kexec { End::Kexec } else { End::Reboot };
+        run(call, &REBOOT, end)
+    },
 };
 
 const WTMP: &str = "/var/log/wtmp";
@@ -43,14 +52,14 @@ const fn spec(name: &'static str, about: &'static str) -> Spec {
         name,
         synopsis: "[-d SEC] [-n] [-f] [-w] [-i]",
         about,
-        options: OPTIONS,
+        options: &OPTIONS,
         order: Order::Permute,
         notes: "Without -f, PID 1 stops the services first.",
         usage_code: 1,
     }
 }
 
-const OPTIONS: &[Opt] = &[
+const OPTIONS: [Opt; 5] = [
     Opt::valued(b'd', "SEC", "wait so many seconds first"),
     Opt::flag(b'n', "do not write the file systems to disk"),
     Opt::flag(b'f', "ask the kernel at once, do not trouble PID 1"),
@@ -58,10 +67,26 @@ const OPTIONS: &[Opt] = &[
     Opt::flag(b'i', "ignored, for compatibility"),
 ];
 
-fn run(call: &Call, applet: &Applet, end: End, signal: Signal) -> u8 {
+const OF_REBOOT: &[Opt] = &{
+    let [a, b, c, d, e] = OPTIONS;
+    [
+        a,
+        b,
+        c,
+        d,
+        e,
+        Opt::flag(b'k', "start the kernel that `kexec -l` has loaded"),
+    ]
+};
+
+fn run(call: &Call, applet: &Applet, end: End) -> u8 {
     // The record may fail; the machine ends nevertheless.
     signal::ignore_of_writes();
     let name = applet.spec.name;
+    if end == End::Kexec && !power::kexec_is_loaded() {
+        say::line(name, ask::NO_KERNEL);
+        return 1;
+    }
     match delay(call.args.value(b'd')) {
         Ok(delay) => std::thread::sleep(delay),
         Err(mistake) => return usage_error(applet.spec, &mistake),
@@ -76,17 +101,12 @@ fn run(call: &Call, applet: &Applet, end: End, signal: Signal) -> u8 {
     let (attempt, trouble) = if call.args.has(b'f') {
         ("ask the kernel", power::end_now(end))
     } else {
-        match signal::kill(init(), signal) {
+        match signal::kill(init(), ask::signal_of(end)) {
             Ok(()) => return 0,
             Err(e) => ("signal PID 1", e),
         }
     };
-    let advice = if rustix::process::geteuid().is_root() {
-        "" // A container without the right to it: nothing to advise.
-    } else {
-        "; not root: try again as root"
-    };
-    say::line(name, format_args!("{attempt}: {trouble}{advice}"));
+    say::line(name, format_args!("{attempt}: {trouble}{}", ask::advice()));
     1
 }
 

@@ -22,8 +22,10 @@ use std::os::fd::AsFd;
 
 use model::boot::{Machine, handover};
 use model::options::{Opt, Order, Spec};
+use model::pid1::End;
 
-use super::{Applet, Call};
+use super::{Applet, Call, usage_error};
+use crate::machine::ask::{self, First};
 use crate::machine::console::Voice;
 use crate::machine::{self, lifeline, record, turn, upgrade};
 use crate::say;
@@ -34,20 +36,36 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 
 const SPEC: Spec = Spec {
     name: "init",
-    synopsis: "[-q | u] | (as PID 1) [single | -s | 1]",
+    synopsis: "[-q | 0 | 6 | q | u] | (as PID 1) [single | -s | 1]",
     about: "boots the machine as PID 1, by /etc/inittab",
     options: &[
         Opt::flag(b'q', "make PID 1 read /etc/inittab again"),
         Opt::flag(b's', "as PID 1: only a shell on the console"),
     ],
     order: Order::Permute,
-    notes: "The kernel starts init. Anybody else may call it for -q, and for u: then PID 1\n\
-            executes its program anew, with all processes going on.",
+    notes: "The kernel starts init. Anybody else may call it, as telinit, to ask PID 1.",
+    usage_code: 1,
+};
+
+/// The row of telinit.
+pub const TELINIT: Applet = Applet {
+    spec: &TELINIT_SPEC,
+    run: |call| command_pid_1(call, &TELINIT_SPEC),
+};
+
+const TELINIT_SPEC: Spec = Spec {
+    name: "telinit",
+    synopsis: "0 | 6 | q | u",
+    about: "asks PID 1 for the end of the machine, or to start over",
+    options: &[],
+    order: Order::Permute,
+    notes: "0 powers off, 6 starts again, q makes PID 1 read /etc/inittab again, and u has it\n\
+            execute its program anew, with all processes going on.",
     usage_code: 1,
 };
 
 /// The signals that the loop handles.
-const SIGNALS: [signal::Signal; 11] = [
+const SIGNALS: [signal::Signal; 12] = [
     signal::SIGINT,
     signal::SIGTSTP,
     signal::SIGCONT,
@@ -57,6 +75,7 @@ const SIGNALS: [signal::Signal; 11] = [
     signal::SIGPWR,
     signal::SIGTERM,
     signal::SIGUSR2,
+    signal::KEXEC,
     upgrade::UPGRADE,
     signal::SIGCHLD,
 ];
@@ -70,33 +89,43 @@ const VOICE: Voice = Voice {
 const GRACE_S: u64 = 1;
 
 fn run(call: &Call) -> u8 {
-    if call.args.operands.as_slice() == [b"u"] {
-        return match upgrade::ask() {
-            Ok(()) => 0,
-            Err(trouble) => {
-                say::line("init", trouble);
-                1
-            }
-        };
-    }
-    if !call.args.has(b'q') {
-        let hint = match call.args.operands.first().copied() {
-            Some(b"6") => "; to restart the machine: reboot",
-            Some(b"0") => "; to switch the machine off: poweroff",
-            _ => "",
-        };
-        say::line("init", format_args!("must be run as PID 1{hint}"));
+    if call.args.operands.is_empty() && !call.args.has(b'q') {
+        say::line("init", "must be run as PID 1");
         return 1;
     }
-    match signal::kill(1, signal::SIGHUP) {
+    command_pid_1(call, &SPEC)
+}
+
+/// What a process other than PID 1 is called for: to ask PID 1.
+fn command_pid_1(call: &Call, spec: &Spec) -> u8 {
+    let done = match call.args.operands.as_slice() {
+        [] if call.args.has(b'q') => read_again(),
+        [b"q" | b"Q"] => read_again(),
+        [b"u" | b"U"] => upgrade::ask(),
+        [b"0"] => ask::ask(End::Poweroff),
+        [b"6"] => ask::ask(End::Reboot),
+        [level @ [b'1'..=b'5' | b's' | b'S']] => Err(format!(
+            "{}: there are no runlevels but 0 and 6; `single` on the kernel command line boots \
+             into a shell",
+            level.escape_ascii()
+        )),
+        _ => return usage_error(spec, "say one of 0, 6, q and u"),
+    };
+    match done {
         Ok(()) => 0,
-        Err(e) => {
-            say::line(
-                "init",
-                format_args!("signal PID 1 with HUP: {e}; only root may"),
-            );
+        Err(trouble) => {
+            say::line(spec.name, trouble);
             1
         }
+    }
+}
+
+/// Only init reads an inittab, and only to init is HUP no request to end.
+fn read_again() -> Result<(), String> {
+    match ask::first() {
+        First::Init => ask::send(signal::SIGHUP).map_err(|trouble| trouble + ask::advice()),
+        First::Runit | First::EndsByTerm => Err("PID 1 reads no inittab".to_owned()),
+        First::Other(name) => Err(ask::other(&name)),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod runit_init;
 pub mod runsv;
 pub mod runsvchdir;
 pub mod runsvdir;
+pub mod shutdown;
 pub mod stage1;
 pub mod sv;
 pub mod svlogd;
@@ -61,12 +62,14 @@ pub static APPLETS: &[Applet] = &[
     runsv::APPLET,
     runsvchdir::APPLET,
     runsvdir::APPLET,
+    shutdown::APPLET,
     stage1::APPLET,
     sv::APPLET,
     sv::svc::SVC,
     svlogd::APPLET,
     svok::APPLET,
     switch_root::APPLET,
+    init::TELINIT,
     tini::TINI,
     utmpset::APPLET,
 ];

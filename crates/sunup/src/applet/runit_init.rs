@@ -6,15 +6,11 @@
 //! Exit codes: 0; 111 on an error. Without an argument that it knows, it shows
 //! its usage and exits 0, as that of runit does.
 
-use std::io;
-
 use model::options::{self, Order, Spec};
 
 use super::{Applet, Call};
-use crate::machine::requests::{REBOOT, Request, STOPIT};
-use crate::machine::upgrade;
+use crate::machine::{ask, requests, upgrade};
 use crate::say;
-use crate::sys::signal;
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
@@ -50,34 +46,11 @@ fn run(call: &Call) -> u8 {
             return 0;
         }
     };
-    match ask(reboot) {
+    match requests::ask(reboot) {
         Ok(()) => 0,
-        Err((attempt, trouble)) => {
-            let advice = if rustix::process::geteuid().is_root() {
-                ""
-            } else {
-                "; not root: try again as root"
-            };
-            say::line(SPEC.name, format_args!("{attempt}: {trouble}{advice}"));
+        Err(trouble) => {
+            say::line(SPEC.name, format_args!("{trouble}{}", ask::advice()));
             FAILED
         }
     }
-}
-
-/// How comes first: PID 1 may look as soon as `stopit` is there.
-fn ask(reboot: bool) -> Result<(), (String, io::Error)> {
-    let (attempt, how) = if reboot {
-        ("make executable", REBOOT.set())
-    } else {
-        ("take all permissions from", REBOOT.clear())
-    };
-    how.map_err(|e| trouble(attempt, &REBOOT, e))?;
-    STOPIT
-        .set()
-        .map_err(|e| trouble("make executable", &STOPIT, e))?;
-    signal::kill(1, signal::SIGCONT).map_err(|e| ("signal PID 1".to_owned(), e))
-}
-
-fn trouble(attempt: &str, file: &Request, e: io::Error) -> (String, io::Error) {
-    (format!("{}: {attempt}", file.name()), e)
 }

@@ -1,10 +1,11 @@
 //! What every PID 1 of sunup needs, whatever decides for it: `turn` is its loop,
-//! `console` speaks, `children` reaps, `last_word` leaves word of that, `record` is what PID 1
-//! adds to the record of the boot, `lifeline` is what happens
+//! `ask` is how others ask it for the end, `console` speaks, `children` reaps, `last_word`
+//! leaves word of that, `record` is what PID 1 adds to the record of the boot, `lifeline` is what happens
 //! should PID 1 itself fail, and here is the first moment, the last one, and the
 //! time between the last two signals. `requests` are runit's files with a message
 //! to PID 1.
 
+pub mod ask;
 pub mod children;
 pub mod console;
 pub mod last_word;
@@ -81,20 +82,20 @@ pub fn grace(usual_s: u64) -> Duration {
 pub fn term_all() {
     drop(signal::kill_all(signal::SIGTERM));
     drop(signal::kill_all(signal::SIGCONT));
-    for pid in processes().filter(|pid| *pid != 1 && has_terminal(*pid)) {
+    for (pid, _) in processes_on_terminals().filter(|(pid, _)| *pid != 1) {
         drop(signal::kill(pid, signal::SIGHUP));
     }
 }
 
-/// The processes that /proc shows.
-fn processes() -> impl Iterator<Item = Pid> {
+/// The processes that have a controlling terminal, and its device number, by /proc.
+pub fn processes_on_terminals() -> impl Iterator<Item = (Pid, u32)> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten();
-    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-}
-
-fn has_terminal(pid: Pid) -> bool {
-    std::fs::read(format!("/proc/{pid}/stat"))
-        .is_ok_and(|line| proc_stat::decode(&line).is_some_and(|stat| stat.has_terminal))
+    entries.filter_map(|entry| {
+        let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let line = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let terminal = proc_stat::decode(&line)?.terminal;
+        (terminal != 0).then_some((pid, terminal))
+    })
 }
 
 /// Unmounts everything and asks the kernel to end the machine, once the console has shown

@@ -11,6 +11,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 
 use model::stages;
 
+use crate::sys::signal;
+
 /// A message.
 pub struct Request {
     places: [&'static str; 2],
@@ -28,6 +30,25 @@ pub const REBOOT: Request = Request {
 
 const SET: u32 = 0o100;
 const CLEAR: u32 = 0;
+
+/// Asks runit to take the machine down, and to start it again or not. How comes first: PID 1
+/// may look as soon as `stopit` is there.
+///
+/// # Errors
+/// What was tried, and why it failed, in words.
+pub fn ask(reboot: bool) -> Result<(), String> {
+    let (attempt, how) = if reboot {
+        ("make executable", REBOOT.set())
+    } else {
+        ("take all permissions from", REBOOT.clear())
+    };
+    let trouble = |file: &Request, attempt, e| format!("{}: {attempt}: {e}", file.name());
+    how.map_err(|e| trouble(&REBOOT, attempt, e))?;
+    STOPIT
+        .set()
+        .map_err(|e| trouble(&STOPIT, "make executable", e))?;
+    signal::kill(1, signal::SIGCONT).map_err(|e| format!("signal PID 1: {e}"))
+}
 
 /// Whether the owner may execute the file; `None` if it is not there.
 pub fn is_executable(path: &str) -> Option<bool> {

@@ -90,6 +90,7 @@ fn meaning<E: From<News>>(number: signal::Signal) -> Option<E> {
         signal::SIGPWR => Signal::Pwr,
         signal::SIGTERM => Signal::Term,
         signal::SIGUSR2 => Signal::Usr2,
+        signal::KEXEC => Signal::Kexec,
         _ => return None,
     };
     lifeline::fail_for_a_test(signal);

@@ -19,8 +19,37 @@ const OTHERS: &str = "/usr/share/zoneinfo";
 
 /// Now, in the local time zone; in UTC if that is not known.
 pub fn now() -> LocalTime {
+    of(unix_now())
+}
+
+/// A moment in seconds since 1970, as [`now`].
+pub fn of(seconds: i64) -> LocalTime {
     let zone = std::env::var_os("TZ").map(OsString::into_vec);
-    at(clock_gettime(ClockId::Realtime).tv_sec, zone.as_deref())
+    at(seconds, zone.as_deref())
+}
+
+/// Seconds since 1970.
+pub fn unix_now() -> i64 {
+    clock_gettime(ClockId::Realtime).tv_sec
+}
+
+/// When a clock shows this the next time after `now`, in seconds since 1970; also where
+/// the clocks are changed until then.
+pub fn next(hour: u8, minute: u8, now: i64, shown: impl Fn(i64) -> LocalTime) -> i64 {
+    const DAY: i64 = 86_400;
+    let of_day = |h: u8, m: u8, s: u8| (i64::from(h) * 60 + i64::from(m)) * 60 + i64::from(s);
+    let seconds_to = |at: i64| {
+        let is = shown(at);
+        of_day(hour, minute, 0) - of_day(is.hour, is.minute, is.second)
+    };
+    let ahead = match seconds_to(now).rem_euclid(DAY) {
+        0 => DAY,
+        seconds => seconds,
+    };
+    let at = now.saturating_add(ahead);
+    // Half a day at most, backwards or forwards.
+    let change = (seconds_to(at) + DAY / 2).rem_euclid(DAY) - DAY / 2;
+    at.saturating_add(change)
 }
 
 /// A moment (seconds since 1970) in a time zone that is named as TZ names one, or in the local one.
@@ -41,6 +70,25 @@ fn by_file(path: &Path, seconds: i64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use std::process::Command;
+
+    #[test]
+    fn the_next_time_that_a_clock_shows() {
+        let zone = Some(&b"CET-1CEST,M3.5.0,M10.5.0/3"[..]);
+        let shown = |seconds| super::at(seconds, zone);
+        let next = |hour, minute, now| super::next(hour, minute, now, shown) - now;
+        // 2026-11-29 12:00:30 in Berlin.
+        let noon = 1_795_950_030;
+        assert_eq!((shown(noon).hour, shown(noon).minute), (12, 0));
+        assert_eq!(next(12, 1, noon), 30);
+        assert_eq!(next(11, 59, noon), 86_400 - 90);
+        assert_eq!(next(12, 0, noon), 86_400 - 30);
+        assert_eq!(next(12, 0, noon - 30), 86_400);
+        // Clocks go from 3:00 to 2:00 in the night before 2026-10-25.
+        let evening = 1_792_872_000;
+        assert_eq!((shown(evening).day, shown(evening).hour), (24, 22));
+        assert_eq!(next(7, 0, evening), 10 * 3600);
+        assert_eq!(next(1, 0, evening), 3 * 3600);
+    }
 
     /// As date(1) has it; a zone that is not installed is UTC for both.
     #[test]

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+pub use model::pid1::End;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 use rustix::system::{RebootCommand, reboot};
@@ -16,25 +17,18 @@ const SYNC_LIMIT: Duration = Duration::from_secs(30);
 /// How long the console may take to show the last words.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
-/// How the machine ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Stop, with the power on.
-    Halt,
-    /// Turn the power off.
-    Poweroff,
-    /// Start again.
-    Reboot,
+fn command(end: End) -> RebootCommand {
+    match end {
+        End::Halt => RebootCommand::Halt,
+        End::Poweroff => RebootCommand::PowerOff,
+        End::Reboot => RebootCommand::Restart,
+        End::Kexec => RebootCommand::Kexec,
+    }
 }
 
-impl End {
-    fn command(self) -> RebootCommand {
-        match self {
-            Self::Halt => RebootCommand::Halt,
-            Self::Poweroff => RebootCommand::PowerOff,
-            Self::Reboot => RebootCommand::Restart,
-        }
-    }
+/// Whether a kernel is loaded that [`End::Kexec`] would start.
+pub fn kexec_is_loaded() -> bool {
+    std::fs::read("/sys/kernel/kexec_loaded").is_ok_and(|told| told.first() == Some(&b'1'))
 }
 
 /// Whether Ctrl-Alt-Del resets the machine at once (`true`) or sends INT to
@@ -68,7 +62,7 @@ pub fn drain(terminal: impl AsFd) {
 
 /// Ends the machine at once, without a word to anybody. Comes back only on failure.
 pub fn end_now(end: End) -> io::Error {
-    reboot(end.command()).map_or_else(io::Error::from, |()| io::Error::other("nothing happened"))
+    reboot(command(end)).map_or_else(io::Error::from, |()| io::Error::other("nothing happened"))
 }
 
 /// As [`end_now`], for PID 1: the kernel ends the process that asks, and would

@@ -14,6 +14,9 @@ pub use libc::{
 /// A signal number, as in signal(7).
 pub type Signal = i32;
 
+/// glibc's `SIGRTMIN+6`, by which systemd starts the kernel that is loaded, too.
+pub const KEXEC: Signal = 40;
+
 /// A real-time signal that nothing else here uses.
 pub fn queued() -> Signal {
     libc::SIGRTMIN()

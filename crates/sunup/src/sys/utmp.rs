@@ -60,6 +60,14 @@ pub fn log_out(line: &[u8]) -> Result<bool, String> {
     end_session(&file, line).map_err(named)
 }
 
+/// The lines (without /dev/) on which utmp has users; none if it cannot be read.
+pub fn lines_in_use() -> Vec<Vec<u8>> {
+    let read = |path: &&str| file::read(Path::new(path), UTMP_BYTES_MAX).ok();
+    let content = UTMP.iter().find_map(read).filter(|_| KNOWN_LAYOUT);
+    let content = content.unwrap_or_default();
+    utmp::lines_in_use(&content).map(<[u8]>::to_vec).collect()
+}
+
 /// As [`log_out`], in the history. A machine without the file wants no history.
 pub fn log_out_in_history(line: &[u8]) -> Result<(), String> {
     let (seconds, micros) = now();

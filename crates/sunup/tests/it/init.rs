@@ -1,7 +1,7 @@
 //! init as PID 1, and the applets that ask it for the end. Each test is a machine of its own.
 
 mod boot;
-mod console;
+pub mod console;
 mod ending;
 mod unmounting;
 mod up;

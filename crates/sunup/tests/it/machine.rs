@@ -3,7 +3,7 @@
 //! It is a directory as root file system and commands that write a line to
 //! /events when they run. unshare(1) makes the namespaces and passes on the
 //! signal by which the kernel ends PID 1: HUP for a reboot, INT for halt and
-//! poweroff. Nothing may run `poweroff`, `init -q` or `runit-init 0` outside of
+//! poweroff. Nothing may run `poweroff`, `init -q`, `telinit 6`, `shutdown now` or `runit-init 0` outside of
 //! such a machine: they would signal the PID 1 of the host.
 
 use std::fs::{self, OpenOptions};
@@ -80,6 +80,8 @@ impl Machine {
             ("sbin/reboot -> init", ""),
             ("sbin/runit -> init", ""),
             ("sbin/runit-init -> init", ""),
+            ("sbin/shutdown -> init", ""),
+            ("sbin/telinit -> init", ""),
             ("events", ""),
             ("console", ""),
         ]);

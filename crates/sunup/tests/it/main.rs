@@ -30,6 +30,7 @@ mod runsvdir;
 mod runsvdir_script;
 mod scale;
 mod scan_dir;
+mod shutdown;
 mod stage1;
 mod started;
 mod sv;

@@ -79,6 +79,7 @@ fn end(fate: &Fate) -> Outcome<Event> {
         Fate::Halt => machine::end(power::End::Halt),
         Fate::Reboot => machine::end(power::End::Reboot),
         Fate::Poweroff => machine::end(power::End::Poweroff),
+        Fate::Kexec => machine::end(power::End::Kexec),
         Fate::Restart(entry) => {
             console::drain();
             power::ctrl_alt_del_resets(true);

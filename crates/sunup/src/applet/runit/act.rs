@@ -3,8 +3,9 @@
 use std::ffi::CString;
 use std::path::Path;
 
+use model::pid1::End;
 use model::process::Pid;
-use model::stages::{Action, Event, Fate, Script, Stage};
+use model::stages::{Action, Event, Script, Stage};
 
 use crate::machine::requests::{REBOOT, STOPIT, is_executable};
 use crate::machine::turn::Outcome;
@@ -35,7 +36,7 @@ pub fn act(action: Action, words: &[Vec<u8>]) -> Outcome<Event> {
         Action::KillAll => drop(signal::kill_all(signal::SIGKILL)),
         Action::Sync if Path::new(NOSYNC).exists() => {}
         Action::Sync => power::sync(),
-        Action::End(fate) => return end(fate),
+        Action::End(how) => return end(how),
         Action::Exit => return Outcome::Exit,
     }
     Outcome::Done
@@ -95,12 +96,7 @@ fn become_script(script: Script, words: &[Vec<u8>]) -> u8 {
 }
 
 /// Comes back with an answer only when the end is refused.
-fn end(fate: Fate) -> Outcome<Event> {
-    let end = match fate {
-        Fate::Halt => power::End::Halt,
-        Fate::Poweroff => power::End::Poweroff,
-        Fate::Reboot => power::End::Reboot,
-    };
+fn end(end: End) -> Outcome<Event> {
     match machine::end(end) {
         Ok(()) => Outcome::Done,
         Err(e) => Outcome::Answer(Event::Refused(e.to_string())),

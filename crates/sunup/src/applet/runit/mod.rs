@@ -41,13 +41,14 @@ const VOICE: Voice = Voice {
 };
 
 /// Everything the loop wants to hear of.
-const SIGNALS: [signal::Signal; 8] = [
+const SIGNALS: [signal::Signal; 9] = [
     signal::SIGINT,
     signal::SIGCONT,
     signal::SIGPWR,
     signal::SIGUSR1,
     signal::SIGUSR2,
     signal::SIGTERM,
+    signal::KEXEC,
     upgrade::UPGRADE,
     signal::SIGCHLD,
 ];

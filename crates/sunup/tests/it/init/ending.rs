@@ -203,15 +203,7 @@ fn mistakes_of_the_caller_are_named() {
             &["reboot", "-d", "soon"][..],
             "reboot: -d soon: not a number of seconds\n",
         ),
-        (&["init", "3", "x"], "init: must be run as PID 1\n"),
-        (
-            &["init", "6"],
-            "init: must be run as PID 1; to restart the machine: reboot\n",
-        ),
-        (
-            &["init", "0"],
-            "init: must be run as PID 1; to switch the machine off: poweroff\n",
-        ),
+        (&["init"], "init: must be run as PID 1\n"),
     ] {
         let output = applet(args[0]).args(&args[1..]).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
