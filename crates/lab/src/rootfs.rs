@@ -57,6 +57,7 @@ const SBIN: &[&str] = &[
     "stage1",
     "switch_root",
     "telinit",
+    "sulogin",
     "utmpset",
 ];
 

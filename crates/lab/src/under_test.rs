@@ -51,6 +51,7 @@ const OWN: &[&str] = &[
     "stage1",
     "switch_root",
     "started",
+    "sulogin",
     "tidy",
     "torture",
     "trust",

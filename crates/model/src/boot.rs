@@ -11,7 +11,9 @@
 //! lived less than [`SHORT_LIFE`] rests for [`rest`] before it is started again, and so
 //! does one for which the kernel had no process; a command that lived longer starts again
 //! at once. A slot that keeps failing is reported once, and then no more until it has
-//! lived longer again.
+//! lived longer again. When every slot that is to be kept running has failed
+//! [`RESCUE_AFTER`] times in a row, root's shell is offered on the console, as one more
+//! such slot.
 //!
 //! Signals are answered in every state, at once, also while a sysinit entry hangs: INT
 //! runs the ctrlaltdel entries one after another, TSTP stops respawning until CONT, HUP
@@ -67,6 +69,8 @@ pub const SHORT_LIFE: Duration = Duration::from_secs(1);
 pub const REST_MAX: Duration = Duration::from_secs(30);
 /// From this many failures in a row on, a slot is quiet.
 pub const QUIET_AFTER: u8 = 3;
+/// When everything has failed so often in a row, nobody can reach the machine but by a rescue.
+pub const RESCUE_AFTER: u8 = 4;
 /// How long stage 3 may take.
 pub const STAGE3_LIMIT: Duration = Duration::from_mins(3);
 /// How long a shutdown entry may take.
@@ -262,6 +266,7 @@ impl Machine {
                 self.slots.remove(at);
             }
         }
+        self.offer_rescue(out);
     }
 
     /// Whether the slot may be started in this phase.

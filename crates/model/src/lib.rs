@@ -36,6 +36,7 @@ pub mod shutdown;
 pub mod signal_names;
 pub mod stage1;
 pub mod stages;
+pub mod sulogin;
 pub mod supervisor;
 pub mod time;
 pub mod unmount;

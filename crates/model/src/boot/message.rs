@@ -30,6 +30,8 @@ pub enum Message {
         /// What is to run.
         command: Vec<u8>,
     },
+    /// No entry that is to be kept running stays up; root's shell is offered.
+    NothingStaysUp,
     /// The kernel gave no process; said once.
     NoProcess {
         /// What is to run.
@@ -103,6 +105,10 @@ impl Display for Message {
                  it is tried on, up to {} s apart, without further words",
                 text(command),
                 REST_MAX.as_secs()
+            ),
+            Self::NothingStaysUp => f.write_str(
+                "nothing stays up that is to be kept running: \
+                 press Enter on the console for root's shell",
             ),
             Self::NoProcess { command, reason } => write!(
                 f,

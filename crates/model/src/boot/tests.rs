@@ -1,32 +1,21 @@
-//! The machine against a fake kernel: every event in every state that can be
-//! reached, and the stories that users tell.
+//! The machine against a fake kernel: the stories that users tell, and in `states` every
+//! event in every state that can be reached.
 
 extern crate std;
+
+mod states;
 
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
-use std::collections::HashSet;
 
 use super::*;
-use crate::descent::{Descent, KILL_GRACE};
+use crate::descent::KILL_GRACE;
 use crate::format::inittab::decode;
 
 const GRACE: Duration = Duration::from_secs(1);
-const SIGNALS: [Signal; 10] = [
-    Signal::Int,
-    Signal::Tstp,
-    Signal::Cont,
-    Signal::Quit,
-    Signal::Hup,
-    Signal::Usr1,
-    Signal::Pwr,
-    Signal::Term,
-    Signal::Usr2,
-    Signal::Kexec,
-];
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -177,6 +166,34 @@ fn a_short_life_rests_longer_and_longer_and_is_told_once() {
     w.now = w.now.plus(SHORT_LIFE);
     w.done("r");
     assert_eq!(w.log(), ["start r"]);
+}
+
+/// And only then; it is offered once, until somebody writes another inittab.
+#[test]
+fn root_gets_a_shell_when_nothing_stays_up() {
+    let rescue = "start sulogin -p";
+    let mut w = World::new("::respawn:r\n::respawn:o");
+    for _ in 0..10 {
+        w.done("r");
+        w.tick();
+    }
+    assert!(!w.log().iter().any(|l| l == rescue));
+    w.done("o"); // It has lived.
+    for failure in 1..=10 {
+        w.done("o");
+        let is_offered = w.log().iter().any(|l| l == rescue);
+        assert_eq!(is_offered, failure == RESCUE_AFTER, "{failure}");
+        w.tick();
+    }
+    // Who leaves the shell is asked again.
+    w.now = w.now.plus(SHORT_LIFE);
+    w.log();
+    w.done("sulogin -p");
+    assert_eq!(w.log(), [rescue]);
+    w.inittab = Some(entries("::respawn:new"));
+    w.step(Event::News(News::Signal(Signal::Hup)));
+    w.done("sulogin -p");
+    assert_eq!(w.log().last().unwrap(), "start new");
 }
 
 #[test]
@@ -400,206 +417,4 @@ fn the_line_for_a_successor_has_a_bound() {
     assert!(line.len() < handover::ENTRIES_BYTES_MAX + 16 * 1024);
     let told = handover::decode(&line).entries;
     assert!(!told.is_empty() && entries(&text).starts_with(&told));
-}
-
-// Exhaustive: all states that a small machine can reach.
-
-const SMALL: &str = "::sysinit:s\n::respawn:r\n::ctrlaltdel:c\n::shutdown:d\n::restart:x";
-const BEFORE: &str = "::sysinit:s\n::respawn:r\n::once:o";
-const AFTER: &str = "::wait:s\n::once:r\n::askfirst:o";
-
-impl Machine {
-    /// The same machine with the present as the origin of time, and with the
-    /// past and the counts no finer than the rules look at them.
-    fn normal(mut self, now: Instant) -> Self {
-        let rebase = |t: Instant| Instant(0).plus(t.since(now));
-        for slot in &mut self.slots {
-            slot.failures = slot.failures.min(1);
-            match &mut slot.job {
-                Job::Resting { until } => *until = rebase(*until).min(at(1)),
-                Job::Running { since, .. } => *since = at(0),
-                _ => {}
-            }
-        }
-        if let Phase::Down(_, down) = &mut self.phase {
-            match down {
-                Down::Commands { current: Some(c) } => c.until = rebase(c.until).min(at(2)),
-                Down::Last(Descent::Term { until } | Descent::Kill { until }) => {
-                    *until = rebase(*until);
-                }
-                _ => {}
-            }
-        }
-        self.next_id = 100;
-        for (n, slot) in (0..).zip(&mut self.slots) {
-            slot.id = Id(n);
-            if let Job::Running { pid, .. } = &mut slot.job {
-                *pid = 100 + n as Pid;
-            }
-        }
-        self
-    }
-
-    fn pids(&self) -> Vec<Pid> {
-        self.slots
-            .iter()
-            .filter_map(|s| match s.job {
-                Job::Running { pid, .. } => Some(pid),
-                _ => None,
-            })
-            .collect()
-    }
-}
-
-/// How the fake kernel answers a start.
-#[derive(Clone, Copy)]
-enum Kernel {
-    Gives,
-    Refuses,
-    HasNoStage3,
-}
-
-/// Steps and answers; returns the machine and all actions.
-fn run(mut machine: Machine, now: Instant, event: Event, kernel: Kernel) -> (Machine, Vec<Action>) {
-    let mut all = vec![];
-    let mut events = VecDeque::from([event]);
-    let mut steps = 0;
-    let mut next_pid = 1000;
-    while let Some(event) = events.pop_front() {
-        steps += 1;
-        assert!(steps < 100, "no end of events: {machine:?}");
-        let (next, actions) = machine.step(now, event);
-        machine = next;
-        for action in &actions {
-            if let Action::Start { id, .. } = action {
-                next_pid += 1;
-                events.push_back(match kernel {
-                    Kernel::Refuses => Event::StartFailed(*id, String::new()),
-                    Kernel::HasNoStage3 if *id == Id::STAGE3 => Event::NoStage3,
-                    Kernel::Gives | Kernel::HasNoStage3 => Event::Started(*id, next_pid),
-                });
-            }
-        }
-        all.extend(actions);
-    }
-    (machine, all)
-}
-
-/// Every event that can happen to the machine, with the moment it happens.
-fn events_for(machine: &Machine, inittabs: &[&str]) -> Vec<(Instant, Event)> {
-    let mut events: Vec<_> = SIGNALS
-        .iter()
-        .map(|s| (at(0), Event::News(News::Signal(*s))))
-        .collect();
-    for pid in machine.pids().into_iter().chain([7]) {
-        events.push((at(0), Event::News(News::Exited(pid, Exit::Signal(9)))));
-        events.push((
-            at(0).plus(SHORT_LIFE),
-            Event::News(News::Exited(pid, Exit::Code(0))),
-        ));
-    }
-    let list = |text: &&str| (at(0), Event::Inittab(Some(entries(text))));
-    events.extend(inittabs.iter().map(list));
-    let end = machine.deadline().unwrap_or_default();
-    events.push((end, Event::News(News::Tick)));
-    events.push((at(0), Event::News(News::Tick)));
-    events.push((at(0), Event::News(News::NoChildren)));
-    events.push((at(0), Event::Refused(String::new())));
-    events
-}
-
-/// What must hold in each state after its events were answered.
-fn check(machine: &Machine, now: Instant) {
-    let mut pids = machine.pids();
-    pids.sort_unstable();
-    pids.dedup();
-    assert_eq!(pids.len(), machine.pids().len(), "a pid twice: {machine:?}");
-    assert!(
-        machine.deadline().is_none_or(|d| d > now),
-        "spins: {machine:?}"
-    );
-    for slot in &machine.slots {
-        assert_ne!(slot.job, Job::Starting, "unanswered: {machine:?}");
-        let must_run = slot.listed && slot.entry.action.respawns();
-        if machine.phase == Phase::Run && must_run && !machine.frozen {
-            let runs = matches!(slot.job, Job::Running { .. } | Job::Resting { .. });
-            assert!(runs, "lost: {machine:?}");
-        }
-        if let Job::Resting { until } = slot.job
-            && machine.has_turn(slot)
-        {
-            assert!(machine.deadline().is_some_and(|d| d <= until));
-        }
-    }
-    let has_asked = Down::Last(Descent::Asked);
-    let is_over = Down::Last(Descent::Over);
-    if let Phase::Down(_, down) = &machine.phase
-        && ![has_asked, is_over].contains(down)
-    {
-        assert!(machine.deadline().is_some(), "never ends: {machine:?}");
-    }
-}
-
-/// Nothing but time takes a machine that goes down to its end.
-fn ends(machine: &Machine, kernel: Kernel) {
-    let mut machine = machine.clone();
-    let mut now = at(0);
-    for _ in 0..200 {
-        let Some(end) = machine.deadline() else {
-            break;
-        };
-        assert!(end > now);
-        now = end;
-        machine = run(machine, now, Event::News(News::Tick), kernel).0;
-    }
-    let asked = matches!(
-        machine.phase,
-        Phase::Down(_, Down::Last(Descent::Asked | Descent::Over))
-    );
-    assert!(asked, "hangs: {machine:?}");
-    assert!(
-        now <= at(0).plus(STAGE3_LIMIT + 2 * SHUTDOWN_LIMIT + 10 * KILL_GRACE),
-        "{now:?}"
-    );
-}
-
-/// Goes through every state that can be reached, and returns how many there are.
-fn explore(inittab: &str, reloads: &[&str]) -> usize {
-    let boot = Machine::boot(entries(inittab), GRACE);
-    let mut todo = vec![boot];
-    let mut seen = HashSet::new();
-    while let Some(machine) = todo.pop() {
-        for (now, event) in events_for(&machine, reloads) {
-            for kernel in [Kernel::Gives, Kernel::Refuses, Kernel::HasNoStage3] {
-                let (next, actions) = run(machine.clone(), now, event.clone(), kernel);
-                check(&next, now);
-                if let Event::News(News::Exited(pid, _)) = event {
-                    assert!(!next.pids().contains(&pid), "reaped twice: {next:?}");
-                }
-                let next = next.normal(now);
-                if seen.insert(next.clone()) {
-                    if next.is_going_down() {
-                        ends(&next, kernel);
-                    }
-                    todo.push(next);
-                }
-                if !actions.iter().any(|a| matches!(a, Action::Start { .. })) {
-                    break; // The kernel was not asked.
-                }
-            }
-        }
-    }
-    seen.len()
-}
-
-#[test]
-fn every_event_in_every_state() {
-    let states = explore(SMALL, &[]);
-    assert!(states > 500, "only {states} states");
-}
-
-#[test]
-fn every_event_in_every_state_with_reloads() {
-    let states = explore(BEFORE, &[BEFORE, AFTER, ""]);
-    assert!(states > 500, "only {states} states");
 }

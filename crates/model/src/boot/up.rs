@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::mem::take;
 
 use super::slot::{Job, Slot};
-use super::{Action, Id, Machine, Phase, STAGE3};
+use super::{Action, Id, Machine, Message, Phase, RESCUE_AFTER, STAGE3};
 use crate::format::inittab::{self, Entry};
 use crate::time::Instant;
 
@@ -33,6 +33,19 @@ impl Machine {
             });
         }
         self.slots = slots;
+    }
+
+    /// If nothing stays up that is to be kept running, offers root's shell on the console.
+    pub(super) fn offer_rescue(&mut self, out: &mut Vec<Action>) {
+        let is_kept = |slot: &&Slot| slot.listed && slot.entry.action.respawns();
+        let mut kept = self.slots.iter().filter(is_kept).peekable();
+        let rescue = Entry::on_console(inittab::Action::Askfirst, inittab::SULOGIN);
+        let fails = |slot: &Slot| slot.failures >= RESCUE_AFTER && !slot.entry.is_same(&rescue);
+        if self.phase == Phase::Run && kept.peek().is_some() && kept.all(fails) {
+            out.push(Action::Say(Message::NothingStaysUp));
+            let slot = self.new_slot(rescue, Job::Ready);
+            self.slots.push(slot);
+        }
     }
 
     fn new_slot(&mut self, entry: Entry, job: Job) -> Slot {

@@ -258,14 +258,18 @@ pub fn encode(entries: &[Entry]) -> Vec<u8> {
     text
 }
 
-/// What runs without a usable inittab: a boot script, and shells. `is_own`: the mounts
+/// What asks for root's password, if root has one, and is root's shell then. A PID 1 executes
+/// its own program for it.
+pub const SULOGIN: &[u8] = b"sulogin -p";
+
+/// What runs without a usable inittab: a boot script, and shells for root. `is_own`: the mounts
 /// belong to this machine. If they do not, the last two entries are left out. A container
 /// shares the superblocks of its mounts with its host: `umount -r` would make them read-only
 /// for both. And swap is always the host's.
 pub fn defaults(is_own: bool) -> Vec<Entry> {
     let on = |tty: &[u8]| Entry {
         tty: tty.to_vec(),
-        ..Entry::on_console(Action::Askfirst, b"-/bin/sh")
+        ..Entry::on_console(Action::Askfirst, SULOGIN)
     };
     let mut entries = alloc::vec![
         Entry::on_console(Action::Sysinit, b"/etc/init.d/rcS"),
@@ -282,9 +286,12 @@ pub fn defaults(is_own: bool) -> Vec<Entry> {
     entries
 }
 
-/// What runs if the kernel command line says `single`: a shell on the console.
-pub fn single_user() -> Vec<Entry> {
-    alloc::vec![Entry::on_console(Action::Respawn, b"-/bin/sh")]
+/// What runs first if the kernel command line says `single`: root's shell on the console. When
+/// it ends, the boot goes on with the other entries.
+pub fn single_user(others: Vec<Entry>) -> Vec<Entry> {
+    let mut all = alloc::vec![Entry::on_console(Action::Sysinit, SULOGIN)];
+    all.extend(others);
+    all
 }
 
 /// How a command is run.

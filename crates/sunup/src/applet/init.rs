@@ -21,6 +21,7 @@ mod table;
 use std::os::fd::AsFd;
 
 use model::boot::{Machine, handover};
+use model::format::inittab;
 use model::options::{Opt, Order, Spec};
 use model::pid1::End;
 
@@ -40,7 +41,7 @@ const SPEC: Spec = Spec {
     about: "boots the machine as PID 1, by /etc/inittab",
     options: &[
         Opt::flag(b'q', "make PID 1 read /etc/inittab again"),
-        Opt::flag(b's', "as PID 1: only a shell on the console"),
+        Opt::flag(b's', "as PID 1: first root's shell on the console"),
     ],
     order: Order::Permute,
     notes: "The kernel starts init. Anybody else may call it, as telinit, to ask PID 1.",
@@ -146,10 +147,8 @@ pub fn boot(args: &[Vec<u8>]) -> u8 {
         told
     });
     let entries = match &handover {
-        None if is_single => model::format::inittab::single_user(),
+        None if is_single => inittab::single_user(table::read_or_defaults()),
         None => table::read_or_defaults(),
-        // It stays a shell and nothing else, unless the inittab was read since.
-        Some(told) if is_single && !told.entries.is_empty() => told.entries.clone(),
         Some(told) => table::read_or_as_before(&told.entries),
     };
     let grace = machine::grace(GRACE_S);

@@ -17,6 +17,7 @@ pub mod runsvchdir;
 pub mod runsvdir;
 pub mod shutdown;
 pub mod stage1;
+pub mod sulogin;
 pub mod sv;
 pub mod svlogd;
 pub mod svok;
@@ -64,6 +65,7 @@ pub static APPLETS: &[Applet] = &[
     runsvdir::APPLET,
     shutdown::APPLET,
     stage1::APPLET,
+    sulogin::APPLET,
     sv::APPLET,
     sv::svc::SVC,
     svlogd::APPLET,

@@ -3,8 +3,8 @@
 //! A panic of Rust, or an allocation that fails ([`heap`]), says what happened and
 //! execs PID 1 anew, which takes over the running processes: it left a line for its
 //! successor after each step. A second failure shortly after the first means that
-//! this does not help; then there is only a shell on the console, started again and
-//! again.
+//! this does not help; then there is only a shell for root on the console, started again and
+//! again, and the end of the machine.
 //!
 //! Nothing here changes our own environment: that needs memory from libc, and std panics
 //! if there is none. The successor's environment is made as a copy.
@@ -15,10 +15,13 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use model::pid1::Signal;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, wait, waitid};
 
 use super::console;
-use crate::sys::{arguments, clock, env, heap, spawn, tty};
+use crate::sys::power::{self, End};
+use crate::sys::signal::{self, SignalFd};
+use crate::sys::{arguments, clock, env, heap, spawn};
 
 /// The variable that holds the line for the successor.
 const HANDOVER: &str = "SUNUP_INIT_HANDOVER";
@@ -27,7 +30,9 @@ const FAILED: &str = "SUNUP_INIT_PANICKED";
 /// A second failure within this time ends the attempts.
 const SHORTLY: Duration = Duration::from_mins(1);
 /// Between two shells of the rescue.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_MS: u64 = 1000;
+/// Between TERM and KILL at the end of a rescue, at most.
+const GRACE_MS: u64 = 1000;
 
 static LINE: Mutex<String> = Mutex::new(String::new());
 
@@ -113,25 +118,70 @@ pub fn start_over(why: &str) -> ! {
 }
 
 /// A shell on the console, and PID 1 reaping for ever: no services, but no
-/// kernel panic, and a person can look and save.
+/// kernel panic, and a person can look and save. The signals of halt, poweroff and reboot
+/// end the machine.
 pub fn rescue(why: &str) -> ! {
     console::say(&format!(
-        "{why}; only a rescue shell is left, `reboot -f` ends it"
+        "{why}; only a rescue shell is left, and reboot, poweroff and halt"
     ));
+    let signals = SignalFd::new(&[
+        signal::SIGCHLD,
+        signal::SIGUSR1,
+        signal::SIGUSR2,
+        signal::SIGTERM,
+        signal::SIGPWR,
+    ])
+    .ok();
+    let (mut shell, mut next) = (None, clock::boot_ns());
     loop {
-        let shell = spawn::fork(|| {
-            let _ = rustix::process::setsid();
-            drop(tty::take(std::io::stdin()));
-            spawn::exec_in_path(c"/bin/sh", &[c"-sh".to_owned()]);
-            127
-        });
-        // There is no child at all, or the shell has ended: start the next shell.
-        while let Ok(Some((pid, _))) = wait(WaitOptions::empty()) {
-            if shell.as_ref().is_ok_and(|shell| *shell == pid.as_raw_pid()) {
-                break;
+        match signals.as_ref().and_then(SignalFd::next) {
+            Some(told) => drop(end_of(told.signal).map(go_down)),
+            None => wait_until(signals.as_ref(), shell.map_or(Some(next), |_| None)),
+        }
+        while let Ok(Some((pid, _))) = wait(WaitOptions::NOHANG) {
+            if shell == Some(pid.as_raw_pid()) {
+                (shell, next) = (None, clock::after_ms(PAUSE_MS));
             }
         }
-        std::thread::sleep(PAUSE);
+        if shell.is_none() && clock::boot_ns() >= next {
+            shell = spawn::fork(super::rescue::on_the_console).ok();
+            next = clock::after_ms(PAUSE_MS);
+        }
+    }
+}
+
+fn wait_until(signals: Option<&SignalFd>, until: Option<u64>) {
+    let until = until.or(signals.is_none().then(|| clock::after_ms(PAUSE_MS)));
+    let left = until.map(|until| clock::timespec(until.saturating_sub(clock::boot_ns())));
+    let mut fds: Vec<PollFd> = signals
+        .map(|signals| PollFd::new(signals, PollFlags::IN))
+        .into_iter()
+        .collect();
+    let _ = poll(&mut fds, left.as_ref());
+}
+
+fn end_of(signal: signal::Signal) -> Option<End> {
+    match signal {
+        signal::SIGUSR1 | signal::SIGPWR => Some(End::Halt),
+        signal::SIGUSR2 => Some(End::Poweroff),
+        signal::SIGTERM => Some(End::Reboot),
+        _ => None,
+    }
+}
+
+/// TERM, KILL, the end; returns if the kernel refuses it.
+fn go_down(end: End) {
+    for signal in [signal::SIGHUP, signal::SIGTERM, signal::SIGCONT] {
+        drop(signal::kill_all(signal));
+    }
+    let until = clock::after_ms(GRACE_MS);
+    while wait(WaitOptions::NOHANG).is_ok() && clock::boot_ns() < until {
+        wait_until(None, Some(clock::after_ms(GRACE_MS / 100)));
+    }
+    drop(signal::kill_all(signal::SIGKILL));
+    power::sync();
+    if let Err(e) = super::end(end) {
+        console::say(&format!("the kernel refuses the end: {e}"));
     }
 }
 

@@ -3,7 +3,7 @@
 //! leaves word of that, `record` is what PID 1 adds to the record of the boot, `lifeline` is what happens
 //! should PID 1 itself fail, and here is the first moment, the last one, and the
 //! time between the last two signals. `requests` are runit's files with a message
-//! to PID 1.
+//! to PID 1. `rescue` is the way to a person.
 
 pub mod ask;
 pub mod children;
@@ -13,6 +13,7 @@ pub mod lifeline;
 pub mod new_root;
 pub mod record;
 pub mod requests;
+pub mod rescue;
 pub mod turn;
 pub mod unmount;
 pub mod upgrade;

@@ -65,6 +65,12 @@ pub fn head(file: impl Read, bytes_max: usize) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
+/// Whether the same may be readable in a moment: the kernel lacks descriptors or memory.
+pub fn is_passing(error: &io::Error) -> bool {
+    let lacking = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR];
+    Errno::from_io_error(error).is_some_and(|errno| lacking.contains(&errno))
+}
+
 fn not_a_file() -> io::Error {
     io::Error::other("not a file")
 }

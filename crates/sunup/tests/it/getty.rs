@@ -1,91 +1,16 @@
 //! Tests of getty with real processes on pseudo-terminals; busybox's getty has
 //! the same dialogues, and what it shows and hands on must be the same.
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
+use std::fs;
+use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use super::common::{Fixture, applet, patience, wait_for};
-
-/// A terminal line: we are at the keyboard, getty at the other end.
-struct Line {
-    keyboard: File,
-    path: PathBuf,
-    /// Held open, so that the line is not hung up when a program closes it.
-    other_end: OwnedFd,
-    shown: Vec<u8>,
-}
-
-impl Line {
-    fn new() -> Self {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let keyboard = openpt(flags).unwrap();
-        grantpt(&keyboard).unwrap();
-        unlockpt(&keyboard).unwrap();
-        let name = ptsname(&keyboard, Vec::new()).unwrap();
-        let path = PathBuf::from(std::ffi::OsStr::from_bytes(name.to_bytes()));
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let other_end = rustix::fs::open(&path, flags, Mode::empty()).unwrap();
-        Self {
-            keyboard: keyboard.into(),
-            path,
-            other_end,
-            shown: Vec::new(),
-        }
-    }
-
-    fn path(&self) -> &str {
-        self.path.to_str().unwrap()
-    }
-
-    /// The name under /dev.
-    fn name(&self) -> &str {
-        self.path().strip_prefix("/dev/").unwrap()
-    }
-
-    fn type_in(&mut self, keys: &[u8]) {
-        self.keyboard.write_all(keys).unwrap();
-    }
-
-    /// Waits until the screen has shown `text` since the last call; answers all of that.
-    fn expect(&mut self, text: &str) -> String {
-        let end = Instant::now() + patience();
-        loop {
-            let shown = String::from_utf8_lossy(&self.shown).replace('\r', "");
-            if shown.contains(text) {
-                self.shown.clear();
-                return shown;
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no {text:?} on the line, but {shown:?}");
-            let timeout = Timespec {
-                tv_sec: left.as_secs() as i64,
-                tv_nsec: 0,
-            };
-            if poll(
-                &mut [PollFd::new(&self.keyboard, PollFlags::IN)],
-                Some(&timeout),
-            )
-            .unwrap()
-                > 0
-            {
-                let mut buffer = [0; 4096];
-                let n = self.keyboard.read(&mut buffer).unwrap();
-                self.shown.extend(&buffer[..n]);
-            }
-        }
-    }
-}
+use super::common::{Fixture, applet, wait_for};
+use super::line::Line;
 
 /// A login program that writes down how it was started, all at once.
 const LOGIN: &str = r#"#!/bin/sh

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use model::format::inittab::{self, Action, Entry};
 
-use crate::machine::console;
+use crate::machine::{console, rescue};
 use crate::sys::{spawn, tty};
 
 /// Exit code when there is no terminal, or nobody at it.
@@ -49,6 +49,9 @@ pub fn replace_pid_1(entry: &Entry) -> std::io::Error {
 fn become_program(exec: &inittab::Exec) -> std::io::Error {
     let c_string = |word: &Vec<u8>| CString::new(word.clone()).unwrap_or_default();
     let argv: Vec<CString> = exec.argv.iter().map(c_string).collect();
+    if exec.program == rescue::SULOGIN {
+        return rescue::become_sulogin(&argv);
+    }
     spawn::exec_in_path(&c_string(&exec.program), &argv)
 }
 

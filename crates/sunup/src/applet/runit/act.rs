@@ -9,7 +9,7 @@ use model::stages::{Action, Event, Script, Stage};
 
 use crate::machine::requests::{REBOOT, STOPIT, is_executable};
 use crate::machine::turn::Outcome;
-use crate::machine::{self, console, record};
+use crate::machine::{self, console, record, rescue};
 use crate::sys::{power, signal, spawn};
 
 /// Its presence keeps us from writing file systems to disk.
@@ -92,6 +92,10 @@ fn become_script(script: Script, words: &[Vec<u8>]) -> u8 {
     let argv: Vec<CString> = std::iter::once(path.clone()).chain(words).collect();
     let trouble = spawn::exec(&path, &argv, None);
     console::say(&format!("can't run {}: {trouble}", script.path()));
+    if script == Script::Stage(Stage::Two) {
+        // What follows is the end of the machine.
+        return rescue::on_the_console();
+    }
     NO_STAGE
 }
 

@@ -4,6 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 
 use rustix::process::Signal;
 
+use super::super::line::Line;
 use super::super::machine::{Boot, HUP, Machine};
 use super::{MAKE_GATE, job};
 
@@ -135,17 +136,60 @@ fn a_container_without_an_inittab_leaves_its_hosts_mounts_alone() {
     );
 }
 
+/// Then the boot goes on. No file tells a password, so there is no question.
 #[test]
-fn single_user_is_a_shell_and_nothing_else() {
+fn single_user_is_first_a_shell_and_nothing_else() {
     for word in ["single", "-s", "1"] {
         let machine = Machine::boot(&Boot {
-            inittab: "::sysinit:echo no >> /events\n",
+            inittab: "::sysinit:echo goes on >> /events\n",
+            files: &[(
+                "shell",
+                "#!/bin/sh\necho $0 >> /events\nread x < /gate-a\necho left >> /events\n",
+            )],
+            env: &[("SUSHELL", "/shell")],
+            set_up: MAKE_GATE,
             args: word,
             ..Boot::default()
         });
-        machine.until_said("tty '': '-/bin/sh'");
-        assert_eq!(machine.events(), Vec::<String>::new());
+        machine.until_said("tty '': 'sulogin -p'");
+        machine.until("shell", |events, _| events.len() == 1);
+        machine.until_said("sulogin: /etc/passwd: No such file or directory: starting a shell");
+        machine.open_gate("gate-a");
+        machine.until_event("goes on");
+        assert_eq!(machine.events(), ["/shell", "left", "goes on"]);
     }
+}
+
+/// Root's password is `geheim`.
+#[test]
+fn single_user_asks_for_the_password() {
+    const ROOT: &str = "root:$y$j75$abcdefghijklmnop1234$Hnr2lUE36Zy2pd8rGfC8haA.RTFUbKP0gJpZ5u7tcF8:0:0::/:/bin/sh\n";
+    let mut line = Line::new();
+    let machine = Machine::boot(&Boot {
+        inittab: "::sysinit:echo boots >> /events\n",
+        files: &[("dev/tty7", ""), ("etc/passwd", ROOT)],
+        set_up: &format!("mount --bind {} dev/tty7", line.path.display()),
+        env: &[("CONSOLE", "tty7"), ("TERM", "linux")],
+        args: "single",
+        ..Boot::default()
+    });
+    let question = "Root's password for a shell, or Control-D to go on without: ";
+    for (typed, answer) in [("secret\n", "Wrong password.\n"), ("geheim\n", "# ")] {
+        line.expect(question);
+        line.until_hidden();
+        line.type_in(typed.as_bytes());
+        line.expect(answer);
+    }
+    line.type_in(b"echo \"name=$0 tty=$(cut -d' ' -f7 /proc/self/stat) home=$HOME.\"\n");
+    let shown = line.expect("home=/.\n");
+    assert!(shown.contains("name=-sh tty="), "{shown}");
+    assert!(
+        !shown.contains("tty=0 "),
+        "no controlling terminal: {shown}"
+    );
+    assert_eq!(machine.events(), Vec::<String>::new());
+    line.type_in(b"exit\n");
+    machine.until_event("boots");
 }
 
 #[test]
