@@ -20,6 +20,7 @@ pub const CHECKS: &[Check] = &[
     ("command_lines", formats::command_lines),
     ("delays_and_crash_loops", formats::delays_and_crash_loops),
     ("events_of_the_kernel", formats::events_of_the_kernel),
+    ("files_of_stage_1", formats::files_of_stage_1),
     ("inittab", formats::inittab),
     ("issue_files", formats::issue_files),
     ("lines_and_old_logs", formats::lines_and_old_logs),

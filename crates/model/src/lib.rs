@@ -19,6 +19,7 @@ pub mod device;
 pub mod facts;
 pub mod format;
 pub mod getty;
+pub mod glob;
 pub mod guess;
 pub mod lines;
 pub mod losses;

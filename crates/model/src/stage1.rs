@@ -1,9 +1,12 @@
 //! Stage 1: what makes a machine whole, once, before its services start.
 //!
 //! This is the plan: which steps there are, in what order, and which of them a container
-//! leaves to its host. The order is that of need: nodes need /dev and /sys, modules for file
-//! systems come before the file systems, which are checked by a clock that is right, and what
-//! is on them (seed, settings, /var) comes after them.
+//! leaves to its host. The order is that of need: nodes need /dev and /sys, and come after the
+//! modules that make devices, which file systems may need, too; these are checked by a clock
+//! that is right; and what is on them (settings, seed, /var) comes after them.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 /// One step. Steps do not depend on each other's success: a step that fails is told, and the
 /// boot goes on.
@@ -13,30 +16,48 @@ pub enum Step {
     Mounts,
     /// The kernel calls mdev for each event, until a daemon listens.
     Hook,
+    /// Modules of the kernel that devices want.
+    Drivers,
+    /// Modules of the kernel that somebody has named.
+    Modules,
     /// A node for each device that is there.
     Nodes,
+    /// The time, where the kernel has not got it.
+    Clock,
     /// /etc/fstab is read.
     Table,
     /// File systems are checked.
     Check,
     /// File systems are mounted, and room for swapping is used.
     FileSystems,
+    /// Settings of the kernel.
+    Settings,
     /// The name of the machine.
     Hostname,
     /// The network device `lo` is up.
     Loopback,
+    /// What was kept of the last boot's randomness, and what is kept for the next.
+    Seed,
+    /// Directories, files and links that services expect.
+    Files,
 }
 
 /// Every step, in order.
-pub const STEPS: [Step; 8] = [
+pub const STEPS: [Step; 14] = [
     Step::Mounts,
     Step::Hook,
+    Step::Drivers,
+    Step::Modules,
     Step::Nodes,
+    Step::Clock,
     Step::Table,
     Step::Check,
     Step::FileSystems,
     Step::Hostname,
     Step::Loopback,
+    Step::Settings,
+    Step::Seed,
+    Step::Files,
 ];
 
 impl Step {
@@ -45,18 +66,27 @@ impl Step {
         match self {
             Self::Mounts => "mounts",
             Self::Hook => "hotplug",
+            Self::Drivers => "drivers",
+            Self::Modules => "modules",
             Self::Nodes => "coldplug",
+            Self::Clock => "clock",
             Self::Table => "fstab",
             Self::Check => "fsck",
             Self::FileSystems => "mount",
             Self::Hostname => "hostname",
             Self::Loopback => "loopback",
+            Self::Settings => "sysctl",
+            Self::Seed => "seed",
+            Self::Files => "tmpfiles",
         }
     }
 
     /// Whether it concerns the kernel, which a container shares with its host.
     pub const fn is_of_kernel(self) -> bool {
-        matches!(self, Self::Hook | Self::Check)
+        matches!(
+            self,
+            Self::Hook | Self::Drivers | Self::Modules | Self::Clock | Self::Check | Self::Seed
+        )
     }
 }
 
@@ -101,6 +131,48 @@ pub fn bases(container: bool) -> impl Iterator<Item = &'static Base> {
     BASES
         .iter()
         .filter(move |base| !(container && base.kind == "devtmpfs"))
+}
+
+/// Which of the files in several directories count, and in what order: by name, and of one
+/// name that of the first directory. `lists` has the names in each, of which those count that
+/// end in `.conf`; the result is the number of the directory, and the name.
+pub fn by_precedence(lists: &[Vec<Vec<u8>>]) -> Vec<(usize, &[u8])> {
+    let mut chosen: BTreeMap<&[u8], usize> = BTreeMap::new();
+    for (directory, names) in lists.iter().enumerate() {
+        for name in names.iter().filter(|name| name.ends_with(b".conf")) {
+            chosen.entry(name).or_insert(directory);
+        }
+    }
+    chosen
+        .into_iter()
+        .map(|(name, directory)| (directory, name))
+        .collect()
+}
+
+/// A clock that shows less was never set: the beginning of 2025, in seconds since 1970.
+pub const PLAUSIBLE_S: i64 = 1_735_689_600;
+
+/// Seconds since 1970 of a moment in UTC. `None`: there is no such moment.
+pub fn unix_seconds(date: [i64; 3], time: [i64; 3]) -> Option<i64> {
+    let ([year, month, day], [hour, minute, second]) = (date, time);
+    let is_moment = (1970..=9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && (0..24).contains(&hour)
+        && (0..60).contains(&minute)
+        && (0..=60).contains(&second);
+    if !is_moment {
+        return None;
+    }
+    // Years begin in March here, so that the day that not every year has is the last.
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let days_of_years = 365 * year + year / 4 - year / 100 + year / 400;
+    let days = days_of_years + (153 * month + 2) / 5 + day - 1 - 719_468;
+    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 
 /// The longest name of a machine that the kernel takes (`__NEW_UTS_LEN`).
@@ -148,6 +220,35 @@ mod tests {
             assert!(others.clone().all(|other| other.name() != step.name()));
             assert!(!step.name().contains(' '));
         }
+    }
+
+    #[test]
+    fn of_files_of_one_name_the_first_directory_s_counts() {
+        let names = |names: &[&str]| names.iter().map(|n| n.as_bytes().to_vec()).collect();
+        let lists = [
+            names(&["90-b.conf", "README", "z.conf"]),
+            names(&[]),
+            names(&["10-a.conf", "90-b.conf"]),
+        ];
+        assert_eq!(
+            by_precedence(&lists),
+            [(2, &b"10-a.conf"[..]), (0, b"90-b.conf"), (0, b"z.conf")]
+        );
+    }
+
+    #[test]
+    fn days_are_counted_as_the_calendar_has_them() {
+        for (date, time, seconds) in [
+            ([1970, 1, 1], [0, 0, 0], 0),
+            ([2000, 2, 29], [12, 0, 0], 951_825_600),
+            ([2025, 1, 1], [0, 0, 0], PLAUSIBLE_S),
+            ([2026, 11, 29], [2, 3, 4], 1_795_917_784),
+            ([2100, 3, 1], [0, 0, 0], 4_107_542_400),
+        ] {
+            assert_eq!(unix_seconds(date, time), Some(seconds), "{date:?}");
+        }
+        assert_eq!(unix_seconds([2026, 13, 1], [0, 0, 0]), None);
+        assert_eq!(unix_seconds([1900, 1, 1], [0, 0, 0]), None);
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //! has a bound, and what is understood reads back the same after it was written.
 //! Who makes the inputs is the [`Player`]: these tests, or `fuzz/`.
 
+#[path = "stage1.rs"]
+mod stage1;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -165,6 +168,10 @@ pub fn mdev_conf(player: &mut dyn Player) {
         }
         mistakes.is_empty() && count > 0
     });
+}
+
+pub fn files_of_stage_1(player: &mut dyn Player) {
+    stage1::check(player);
 }
 
 pub fn svlogd_config(player: &mut dyn Player) {

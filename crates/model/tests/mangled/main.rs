@@ -51,6 +51,7 @@ tests! {
     command_lines,
     delays_and_crash_loops,
     events_of_the_kernel,
+    files_of_stage_1,
     inittab,
     issue_files,
     lines_and_old_logs,

@@ -16,10 +16,11 @@ const ENTER: &str = "
     cp -a $FIXTURE/files/. $R/
     cp $SUNUP $R/sbin/stage1
     mount -t tmpfs dev $R/dev
-    touch $R/dev/null; mount --bind /dev/null $R/dev/null
+    for d in null urandom; do touch $R/dev/$d; mount --bind /dev/$d $R/dev/$d; done
     mount -t proc proc $R/proc 2>/dev/null || mount --rbind /proc $R/proc
     mount -t sysfs sys $R/sys 2>/dev/null || mount --rbind /sys $R/sys
     mount --bind $FIXTURE/list $R/sys/dev
+    SETUP
     code=0; chroot $R /sbin/stage1 $OPTIONS >$R/said 2>&1 || code=$?
     cd $R
 ";
@@ -36,16 +37,28 @@ struct Boot {
 
 /// Boots a container with these files, and runs `look` in its root directory.
 fn boot(fixture: &Fixture, options: &str, look: &str) -> Boot {
+    boot_as("test", fixture, options, look)
+}
+
+/// As [`boot`]; without a container's name, of what a machine does, what a user namespace lets
+/// it do.
+fn boot_as(container: &str, fixture: &Fixture, options: &str, look: &str) -> Boot {
+    with_setup("", container, fixture, options, look)
+}
+
+/// As [`boot_as`], after another script.
+fn with_setup(setup: &str, container: &str, fixture: &Fixture, options: &str, look: &str) -> Boot {
     for dir in ["root/", "files/etc/", "list/block/", "list/char/"] {
         fixture.add(dir, "");
     }
-    let script = format!("{ENTER}{look}\necho; echo \"@$code\"; cat said");
+    let enter = ENTER.replace("SETUP", setup);
+    let script = format!("{enter}{look}\necho; echo \"@$code\"; cat said");
     let output = Command::new("unshare")
         .args(["-Urmnui", "--pid", "--fork", "sh", "-ec", &script])
         .env("FIXTURE", fixture.path("root").parent().unwrap())
         .env("SUNUP", sunup())
         .env("OPTIONS", options)
-        .env("container", "test")
+        .env("container", container)
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -54,7 +67,10 @@ fn boot(fixture: &Fixture, options: &str, look: &str) -> Boot {
     let text = String::from_utf8(output.stdout).unwrap();
     let (found, rest) = text.split_once("\n@").unwrap();
     let (code, said) = rest.split_once('\n').unwrap();
-    assert!(said.contains("Boot stage completed in "), "{said}");
+    assert!(
+        options == "-s" || said.contains("Boot stage completed in "),
+        "{said}"
+    );
     Boot {
         said: said.to_owned(),
         found: found.trim_end().to_owned(),
@@ -223,5 +239,250 @@ fn a_name_that_cannot_be_had_is_told() {
         let wanted = format!("stage1: /etc/hostname: {reason}");
         assert!(first.starts_with(&wanted), "{how}: {}", boot.said);
         assert_eq!(boot.code, 1, "{how}");
+    }
+}
+
+#[test]
+fn settings_of_the_kernel_are_those_of_the_last_file() {
+    let fixture = Fixture::new(&[
+        ("files/etc/hostname", "box\n"),
+        (
+            "files/etc/sysctl.d/10-a.conf",
+            "# a\nnet.ipv4.ip_default_ttl = 70\nnet.ipv4.conf.*.arp_announce = 2\n\
+             net/ipv4/conf/lo/arp_announce=1\nkernel.nothing = 1\n-net.nothing = 1\n\
+             net.ipv4.nothing = 1\nnonsense\n",
+        ),
+        ("files/etc/sysctl.d/20-b.conf -> /nowhere", ""),
+        (
+            "files/usr/lib/sysctl.d/10-a.conf",
+            "net.ipv4.ip_default_ttl = 1\nmasked\n",
+        ),
+        (
+            "files/usr/lib/sysctl.d/05-c.conf",
+            "net.ipv4.ip_default_ttl = 2\n",
+        ),
+        ("files/etc/sysctl.conf", "net.ipv4.ip_default_ttl = 71\n"),
+    ]);
+    let look = "cd proc/sys/net/ipv4; cat ip_default_ttl conf/lo/arp_announce conf/default/arp_announce; cd ../../../..";
+    let boot = boot(&fixture, "", look);
+    assert_eq!(boot.found, "71\n1\n2", "{}", boot.said);
+    let said: Vec<&str> = boot.said.lines().collect();
+    assert_eq!(
+        said[..said.len() - 1],
+        [
+            "stage1: /etc/sysctl.d/10-a.conf: line 8: not KEY = VALUE",
+            "stage1: /etc/sysctl.d/20-b.conf: read: No such file or directory",
+            "stage1: /etc/sysctl.d/10-a.conf: line 7: /proc/sys/net/ipv4/nothing: write: No such file or directory",
+        ]
+    );
+}
+
+const TMPFILES: &str = "\
+d /run/a/b 0711 bob grp -\n\
+d /run/unmapped 0711 3\n\
+d /run/a 0750\n\
+f /run/a/file 0640 bob - - one\\ntwo\n\
+F /tmp/old 0600 - - - new\n\
+w /tmp/written - - - - more\n\
+L /run/link - - - - a/file\n\
+L+ /tmp/here - - - - there\n\
+D /tmp/full 1777\n\
+r! /tmp/.X[0-9]*-lock\n\
+R /tmp/tree\n\
+z /tmp/written 0604\n\
+d /tmp/trap 0777\n\
+d /tmp/way/inner 0777\n\
+d /run/u 0755 nobody9\n\
+d /opt/x\n\
+Z /run/a\n\
+d\n";
+
+#[test]
+fn files_that_services_expect_are_made_and_no_link_of_others_is_followed() {
+    let fixture = Fixture::new(&[
+        ("files/etc/hostname", "box\n"),
+        ("files/etc/passwd", "root:x:0:0::/:\nbob:x:0:8::/:\n"),
+        ("files/etc/group", "grp:x:0:\n"),
+        ("files/usr/lib/tmpfiles.d/x.conf", TMPFILES),
+        ("files/tmp/old", "something that is longer\n"),
+        ("files/tmp/written", "x"),
+        ("files/tmp/here/is/a", "tree"),
+        ("files/tmp/full/of/a", "tree"),
+        ("files/tmp/tree/is/a", "tree"),
+        ("files/tmp/tree/out -> /keep", ""),
+        ("files/keep/kept", ""),
+        ("files/tmp/.X7-lock", ""),
+        ("files/tmp/.Xy-lock", ""),
+        ("files/tmp/trap -> /keep", ""),
+    ]);
+    let look = "stat -c '%n %a %u %g %F' run/a run/a/b run/a/file tmp/old tmp/written tmp/full keep; \
+        cat run/a/file tmp/old tmp/written; echo; readlink run/link tmp/here; \
+        ls -A tmp/full tmp | tr '\\n' ' '; ls keep; ls -d run/u opt 2>&1 | cut -d : -f 2-";
+    let boot = boot(&fixture, "", look);
+    assert_eq!(
+        boot.found.lines().collect::<Vec<_>>(),
+        [
+            "run/a 750 0 0 directory",
+            "run/a/b 711 0 0 directory",
+            "run/a/file 640 0 0 regular file",
+            "tmp/old 600 0 0 regular file",
+            "tmp/written 604 0 0 regular file",
+            "tmp/full 1777 0 0 directory",
+            "keep 755 0 0 directory",
+            "one",
+            "twonewmore",
+            "a/file",
+            "there",
+            "tmp: .Xy-lock full here old trap written  tmp/full: kept",
+            " cannot access 'run/u': No such file or directory",
+            " cannot access 'opt': No such file or directory",
+        ],
+        "{}",
+        boot.said
+    );
+    let file = "stage1: /usr/lib/tmpfiles.d/x.conf: line";
+    let said: Vec<&str> = boot.said.lines().collect();
+    assert_eq!(
+        said[..said.len() - 1],
+        [
+            format!("{file} 18: a line has at least type and path"),
+            format!("{file} 16: left out, as perhaps others; see stage1(8)"),
+            format!("{file} 15: /run/u: no user nobody9"),
+            // A user namespace of one user has no other.
+            format!("{file} 2: /run/unmapped: Invalid argument"),
+            format!("{file} 13: /tmp/trap: Not a directory"),
+            format!("{file} 14: /tmp/way/inner: No such file or directory"),
+        ]
+    );
+}
+
+#[test]
+fn a_seed_is_used_once_and_a_new_one_is_kept() {
+    // Where it is kept must not be in memory, as /tmp may be.
+    let disk = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let seed = disk.path().join("random-seed");
+    let fixture = Fixture::new(&[("files/etc/hostname", "box\n"), ("files/var/lib/", "")]);
+    let mount = format!("mount --bind {} $R/var/lib", disk.path().display());
+    let kept = |options: &str| {
+        let boot = with_setup(&mount, "", &fixture, options, "stat -c '%a %s' var/lib/*");
+        assert_eq!(
+            (boot.code, &boot.found[..]),
+            (0, "600 512"),
+            "{}",
+            boot.said
+        );
+        std::fs::read(&seed).unwrap()
+    };
+    // A machine, first without a seed, then with one, and at its end.
+    let seeds = [kept(""), kept(""), kept("-s")];
+    assert!(seeds[0] != seeds[1] && seeds[1] != seeds[2]);
+    std::fs::remove_file(&seed).unwrap();
+    // A container leaves that to its host; in memory nothing is kept.
+    let look = "ls -A var/lib | wc -l";
+    assert_eq!(with_setup(&mount, "test", &fixture, "", look).found, "0");
+    assert_eq!(boot_as("", &fixture, "-s", look).found, "0");
+}
+
+#[test]
+fn a_module_that_cannot_be_loaded_is_told_with_its_file() {
+    let release = rustix::system::uname();
+    let dir = format!("files/lib/modules/{}", release.release().to_str().unwrap());
+    let dep = format!("{dir}/modules.dep");
+    let fixture = Fixture::new(&[
+        ("files/etc/hostname", "box\n"),
+        (
+            "files/etc/modules",
+            "# mine\nno-such\nsunup-test a=1\nbuilt-in\n",
+        ),
+        (
+            "files/etc/modules-load.d/a.conf",
+            "my-alias\nblack\nbad/name\n",
+        ),
+        (
+            "files/etc/modprobe.d/a.conf",
+            "blacklist black\nalias my-alias by_command\ninstall by_command true\n",
+        ),
+        (
+            &dep,
+            "kernel/sunup-test.ko: kernel/sunup_base.ko\nkernel/sunup_base.ko:\nblack.ko:\n",
+        ),
+        (&format!("{dir}/modules.builtin"), "kernel/x/built-in.ko\n"),
+        (&format!("{dir}/kernel/sunup_base.ko"), "not a module"),
+    ]);
+    let boot = boot_as("", &fixture, "", "");
+    let dir = dir.strip_prefix("files").unwrap();
+    let said: Vec<&str> = boot.said.lines().collect();
+    let listed = "stage1: /etc/modules: line";
+    // The namespace may not, or the kernel cannot; a machine says that it is no module.
+    let reason = said
+        .iter()
+        .find_map(|line| Some(line.split_once(": load: ")?.1))
+        .unwrap();
+    assert_eq!(
+        said[..said.len() - 1],
+        [
+            String::from("stage1: /etc/modules-load.d/a.conf: line 3: not the name of a module"),
+            String::from(
+                "stage1: /etc/modules-load.d/a.conf: line 1: my-alias: only modprobe(8) can load it, which is not there"
+            ),
+            format!("{listed} 2: no-such: no such module in {dir}"),
+            format!("{listed} 3: sunup-test: {dir}/kernel/sunup_base.ko: load: {reason}"),
+        ]
+    );
+}
+
+/// Every file that stage1 reads, replaced by something else: all of it is told, and the boot
+/// comes to its end.
+#[test]
+fn no_file_stops_a_boot_whatever_it_is() {
+    let files = [
+        "etc/hostname",
+        "etc/fstab",
+        "etc/sysctl.conf",
+        "etc/modules",
+        "etc/mdev.conf",
+        "etc/passwd",
+        "etc/group",
+        "etc/sysctl.d/a.conf",
+        "etc/modules-load.d/a.conf",
+        "etc/tmpfiles.d/a.conf",
+        "var/lib/random-seed",
+    ];
+    for how in [
+        "missing",
+        "directory",
+        "dangling",
+        "fifo",
+        "huge",
+        "garbage",
+    ] {
+        let fixture = Fixture::new(&[]);
+        for name in files {
+            spoil(&fixture, name, how);
+        }
+        let boot = boot_as("", &fixture, "", "ls -d run dev/pts dev/shm");
+        assert_eq!(boot.found, "dev/pts\ndev/shm\nrun", "{how}: {}", boot.said);
+        let told = |name: &&str| boot.said.contains(&format!("stage1: /{name}: "));
+        let quiet: &[&str] = match how {
+            "missing" => &files[1..],
+            // A link to nothing in place of a file that need not be there is none.
+            "dangling" => &[
+                "etc/fstab",
+                "etc/sysctl.conf",
+                "etc/modules",
+                "etc/mdev.conf",
+                "etc/passwd",
+                "etc/group",
+                "var/lib/random-seed",
+            ],
+            // Names of users matter only to lines that have some; a seed may be anything.
+            "garbage" | "huge" => &["etc/passwd", "etc/group", "var/lib/random-seed"],
+            _ => &["etc/passwd", "etc/group"],
+        };
+        let untold: Vec<&&str> = files
+            .iter()
+            .filter(|name| !told(name) && !quiet.contains(name))
+            .collect();
+        assert!(untold.is_empty(), "{how}: {untold:?}: {}", boot.said);
     }
 }

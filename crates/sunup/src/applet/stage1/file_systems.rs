@@ -57,7 +57,7 @@ impl Table {
             }
         };
         let (entries, mistakes) = fstab::decode(&text);
-        teller.mistakes(FSTAB, &mistakes);
+        teller.mistakes(Path::new(FSTAB), &mistakes);
         Self {
             entries,
             broken: BTreeSet::new(),

@@ -9,12 +9,22 @@
 //! of no file more than a bound. Programs of others run only where they have to, and are
 //! named while they run.
 //!
-//! Files: /etc/mdev.conf, /etc/fstab, /etc/hostname. Environment: `container` is set in a container.
+//! With `-s` it only writes a random seed, for the end of a machine.
+//!
+//! Files: /etc/mdev.conf, /etc/fstab, /etc/hostname, /etc/sysctl.conf, /etc/modules,
+//! /var/lib/random-seed, and directories sysctl.d, modules-load.d, modprobe.d, tmpfiles.d. Environment: `container` is set in a container.
 //! Exit code: 0, or 1 if a step failed. runit goes on to stage 2 after both.
 
+mod clock;
+mod conf;
+mod device_names;
 mod file_systems;
+mod files;
 mod foreign;
+mod modules;
 mod mounts;
+mod seed;
+mod settings;
 mod teller;
 
 use std::io;
@@ -25,10 +35,12 @@ use model::stage1::{self, Step};
 use rustix::fs::OFlags;
 
 use super::{Applet, Call};
+use crate::boot_record::Writer;
 use crate::devices::{Mdev, Voice};
-use crate::sys::clock::boot_ns;
+use crate::sys::clock::{boot_ns, now};
 use crate::sys::{file, net, signal};
 use file_systems::Table;
+use modules::Tables;
 use teller::Teller;
 
 /// The row of the table.
@@ -36,9 +48,16 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 
 const SPEC: Spec = Spec {
     name: "stage1",
-    synopsis: "[-v]",
+    synopsis: "[-cv] | -s",
     about: "makes the machine whole at boot: file systems, devices, name, network",
-    options: &[Opt::flag(b'v', "say each step, and how long it took")],
+    options: &[
+        Opt::flag(
+            b'c',
+            "take the random seed for randomness: nobody else knows it",
+        ),
+        Opt::flag(b's', "only write a random seed for the next boot"),
+        Opt::flag(b'v', "say each step, and how long it took"),
+    ],
     order: Order::Permute,
     notes: "In /etc/inittab: ::sysinit:/sbin/stage1\n",
     usage_code: 1,
@@ -53,31 +72,63 @@ fn run(call: &Call) -> u8 {
     signal::ignore_of_writes();
     let container = std::env::var_os("container").is_some_and(|value| !value.is_empty());
     let mut teller = Teller::new(call.args.has(b'v'));
-    let mut table = Table::default();
-    for step in stage1::plan(container) {
-        let begin = boot_ns();
-        teller.begin();
-        take(step, container, &mut table, &mut teller);
-        let ms = boot_ns().saturating_sub(begin) / 1_000_000;
-        teller.detail(format_args!("{}: {ms} ms", step.name()));
+    if call.args.has(b's') {
+        seed::save(&[], &mut teller);
+        return u8::from(teller.has_failed());
     }
+    let mut record = Writer::join();
+    let mut stage = Stage {
+        container,
+        credit: call.args.has(b'c'),
+        modules: None,
+        table: Table::default(),
+    };
+    for step in stage1::plan(container) {
+        let begin = now();
+        teller.begin();
+        stage.take(step, &mut teller);
+        let (end, name) = (now(), step.name());
+        let failure = teller.failure().map(str::as_bytes);
+        record.step(begin, name.as_bytes(), end, failure);
+        let ms = end.0.saturating_sub(begin.0) / 1_000_000;
+        teller.detail(format_args!("{name}: {ms} ms"));
+    }
+    record.write();
     complete();
     u8::from(teller.has_failed())
 }
 
-fn take(step: Step, container: bool, table: &mut Table, teller: &mut Teller) {
-    match step {
-        Step::Mounts => mounts::bases(container, teller),
-        Step::Hook => hook(teller),
-        Step::Nodes => nodes(teller),
-        Step::Table => *table = Table::read(teller),
-        Step::Check => table.check(teller),
-        Step::FileSystems => table.mount(container, teller),
-        Step::Hostname => hostname(teller),
-        Step::Loopback => {
-            if let Err(e) = net::bring_up(c"lo") {
-                teller.fail(format_args!("lo: bring it up: {e}"));
+/// What steps know.
+struct Stage {
+    container: bool,
+    /// Whether the old seed counts as randomness.
+    credit: bool,
+    modules: Option<Tables>,
+    table: Table,
+}
+
+impl Stage {
+    fn take(&mut self, step: Step, teller: &mut Teller) {
+        let container = self.container;
+        match step {
+            Step::Mounts => mounts::bases(container, teller),
+            Step::Hook => hook(teller),
+            Step::Drivers => self.modules = modules::for_devices(teller),
+            Step::Modules => modules::named(self.modules.as_ref(), teller),
+            Step::Nodes => nodes(teller),
+            Step::Clock => clock::set(teller),
+            Step::Table => self.table = Table::read(teller),
+            Step::Check => self.table.check(teller),
+            Step::FileSystems => self.table.mount(container, teller),
+            Step::Hostname => hostname(teller),
+            Step::Loopback => {
+                if let Err(e) = net::bring_up(c"lo") {
+                    teller.fail(format_args!("lo: bring it up: {e}"));
+                }
             }
+            Step::Settings => settings::set(container, teller),
+            Step::Seed => seed::renew(self.credit, teller),
+            Step::Files => files::make(teller),
         }
     }
 }
@@ -104,7 +155,7 @@ fn nodes(teller: &mut Teller) {
         syslog: false,
     };
     if !Mdev::new(voice).scan() {
-        teller.failed();
+        teller.failed("/sys/dev cannot be read");
     }
     let _root_is_there = std::env::set_current_dir("/");
 }

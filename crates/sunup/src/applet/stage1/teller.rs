@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 use std::io;
+use std::path::Path;
 
 use model::format::Mistake;
 
@@ -15,7 +16,8 @@ const PATIENCE: u64 = 2_000_000_000;
 /// Tells, and counts failures.
 pub struct Teller {
     details: bool,
-    step_failed: bool,
+    /// Why the step failed: what was told first.
+    failure: Option<String>,
     any_failed: bool,
 }
 
@@ -24,37 +26,42 @@ impl Teller {
     pub fn new(details: bool) -> Self {
         Self {
             details,
-            step_failed: false,
+            failure: None,
             any_failed: false,
         }
     }
 
     /// A step begins.
     pub fn begin(&mut self) {
-        self.step_failed = false;
+        self.failure = None;
+    }
+
+    /// Why the step failed, if it did.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
     }
 
     /// Tells what failed.
     pub fn fail(&mut self, what: impl Display) {
-        self.failed();
         write(SPEC.name, &what);
+        self.failed(what);
     }
 
-    /// The step failed, which was told already.
-    pub fn failed(&mut self) {
-        self.step_failed = true;
+    /// The step failed for this reason, which was told already.
+    pub fn failed(&mut self, reason: impl Display) {
         self.any_failed = true;
+        self.failure.get_or_insert_with(|| reason.to_string());
     }
 
     /// Tells what is wrong in a file, each mistake with its line.
-    pub fn mistakes(&mut self, path: &str, mistakes: &[Mistake]) {
+    pub fn mistakes(&mut self, path: &Path, mistakes: &[Mistake]) {
         for Mistake { line, reason } in mistakes {
-            self.fail(format_args!("{path}: line {line}: {reason}"));
+            self.fail(format_args!("{}: line {line}: {reason}", path.display()));
         }
     }
 
     /// Tells why a file cannot be read, unless it need not be there.
-    pub fn fail_unless_missing(&mut self, path: &str, e: &io::Error) {
+    pub fn fail_unless_missing(&mut self, path: impl Display, e: &io::Error) {
         if e.kind() != io::ErrorKind::NotFound {
             self.fail(format_args!("{path}: read: {e}"));
         }

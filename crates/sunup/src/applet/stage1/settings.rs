@@ -1,0 +1,84 @@
+//! Settings of the kernel: sysctl.d(5), and /etc/sysctl.conf, which counts most.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::Path;
+
+use model::format::sysctl::{self, Setting};
+use model::glob;
+use rustix::fs::OFlags;
+
+use super::conf;
+use super::teller::Teller;
+use crate::sys::file;
+
+const DIRS: [&str; 5] = [
+    "/etc/sysctl.d",
+    "/run/sysctl.d",
+    "/usr/local/lib/sysctl.d",
+    "/usr/lib/sysctl.d",
+    "/lib/sysctl.d",
+];
+const LAST: &str = "/etc/sysctl.conf";
+const BASE: &str = "/proc/sys";
+
+/// Reads all files, and then writes what they say, in their order.
+pub fn set(container: bool, teller: &mut Teller) {
+    let mut all = Vec::new();
+    let mut take = |path: &Path, text: &[u8], teller: &mut Teller| {
+        let (settings, mistakes) = sysctl::decode(text);
+        teller.mistakes(path, &mistakes);
+        all.extend(
+            settings
+                .into_iter()
+                .map(|setting| (path.to_path_buf(), setting)),
+        );
+    };
+    conf::each(&DIRS, teller, &mut take);
+    let last = Path::new(LAST);
+    conf::one(last, true, teller, &mut |text, teller| {
+        take(last, text, teller);
+    });
+    // A key that is named is set as it is named, whatever a pattern says.
+    let named: BTreeSet<Vec<u8>> = all
+        .iter()
+        .filter(|(_, setting)| !glob::is_pattern(&setting.path))
+        .map(|(_, setting)| setting.path.clone())
+        .collect();
+    for (file, setting) in &all {
+        // A container has a network of its own; the rest is its host's.
+        if container && !setting.path.starts_with(b"net/") {
+            continue;
+        }
+        write(file, setting, &named, teller);
+    }
+}
+
+fn write(from: &Path, setting: &Setting, named: &BTreeSet<Vec<u8>>, teller: &mut Teller) {
+    let Some(value) = &setting.value else { return };
+    let is_pattern = glob::is_pattern(&setting.path);
+    for path in conf::expand(Path::new(BASE), &setting.path) {
+        let key = path.strip_prefix(BASE).unwrap_or(&path);
+        if is_pattern && named.contains(key.as_os_str().as_encoded_bytes()) {
+            continue;
+        }
+        let done = file::open(&path, OFlags::WRONLY).and_then(|mut file| {
+            // One write: the kernel takes the first alone.
+            let text = [value, &b"\n"[..]].concat();
+            file.write_all(&text)
+        });
+        if let Err(e) = done {
+            tell(from, setting, &path, &e, teller);
+        }
+    }
+}
+
+fn tell(from: &Path, setting: &Setting, path: &Path, e: &io::Error, teller: &mut Teller) {
+    let (from, line, path) = (from.display(), setting.line, path.display());
+    let what = format_args!("{from}: line {line}: {path}: write: {e}");
+    if setting.may_fail {
+        teller.detail(what);
+    } else {
+        teller.fail(what);
+    }
+}
