@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use crate::arch::Arch;
 use crate::enter::Enter;
 use crate::image::{self, Compress};
 use crate::kernel::{self, Kernel};
@@ -16,10 +17,10 @@ use crate::qemu::Qemu;
 use crate::report::{Host, Marks};
 use crate::rootfs::{self, Source, Stage1};
 use crate::tree::Tree;
-use crate::{debian, kvm, workspace};
+use crate::{debian, foreign, kvm, workspace};
 
-/// Makes the machine tell its times; the kernel and [`Enter`] hand it to init.
-const REPORT: &str = "SUNUP_REPORT=/dev/ttyS1";
+/// Makes the machine tell its times there; the kernel and [`Enter`] hand it to init.
+const REPORT: &str = "SUNUP_REPORT=/dev/";
 
 /// The user's own parts, instead of those from Debian and from cargo.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -33,13 +34,16 @@ pub struct Parts {
     /// A static sunup, instead of building it
     #[arg(long, value_name = "FILE")]
     pub sunup: Option<PathBuf>,
-    /// A kernel (x86_64): a file, or `debian`; otherwise it is the one that `cargo lab
-    /// kernel` built, and if there is none, Debian's
+    /// A kernel: a file, or `debian`; otherwise it is the one that `cargo lab kernel`
+    /// built, and if there is none, Debian's
     #[arg(long, value_name = "FILE")]
     pub kernel: Option<PathBuf>,
     /// Modules of the kernel to put into the image, with those that they need; or `all`
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub modules: Vec<String>,
+    /// The kind of machine
+    #[arg(long, value_enum, default_value_t)]
+    pub arch: Arch,
     /// What makes the machine whole at boot: the readable script, or the program
     #[arg(long, value_enum, default_value_t, conflicts_with = "rootfs")]
     pub stage1: Stage1,
@@ -51,12 +55,18 @@ impl Parts {
         if let Some(dir) = &self.rootfs {
             return Ok(Source::Directory(dir.clone()));
         }
+        let arch = self.arch;
         Ok(Source::Ours {
-            sunup: own(self.sunup.as_deref(), workspace::build_sunup)?,
-            busybox: own(self.busybox.as_deref(), || {
-                debian::busybox(&workspace::scratch()?)
+            sunup: own(self.sunup.as_deref(), || match arch {
+                Arch::X86_64 => workspace::build_sunup(),
+                Arch::Aarch64 => foreign::build_sunup(arch),
+            })?,
+            busybox: own(self.busybox.as_deref(), || match arch {
+                Arch::X86_64 => debian::busybox(&workspace::scratch()?),
+                Arch::Aarch64 => foreign::busybox(arch, &workspace::scratch()?),
             })?,
             stage1: self.stage1,
+            arch,
         })
     }
 
@@ -71,7 +81,7 @@ impl Parts {
 
     /// The kernel.
     pub fn kernel(&self) -> Result<Kernel> {
-        kernel::choose(self.kernel.as_deref(), &workspace::scratch()?)
+        kernel::choose(self.kernel.as_deref(), self.arch, &workspace::scratch()?)
     }
 }
 
@@ -93,9 +103,9 @@ pub struct Options {
     #[command(flatten)]
     pub parts: Parts,
     /// Boot as PID 1 in fresh namespaces, without QEMU and without a kernel
-    #[arg(long, conflicts_with_all = ["kernel", "modules", "qemu", "kvm", "no_kvm", "compress"])]
+    #[arg(long, conflicts_with_all = ["arch", "kernel", "modules", "qemu", "kvm", "no_kvm", "compress"])]
     pub enter: bool,
-    /// An emulator, instead of qemu-system-x86_64
+    /// An emulator, instead of Debian's for that kind of machine
     #[arg(long, value_name = "FILE")]
     pub qemu: Option<PathBuf>,
     /// KVM or not.
@@ -151,7 +161,8 @@ pub fn start(options: &Options, lab: &Path) -> Result<Booted> {
 
 /// As [`start`], with an archive that is made already.
 pub fn start_archive(options: &Options, archive: Vec<u8>, lab: &Path) -> Result<Booted> {
-    let append = format!("{REPORT} {}", options.append);
+    let arch = options.parts.arch;
+    let append = format!("{REPORT}{} {}", arch.results(), options.append);
     if options.enter {
         let lab = lab.to_path_buf();
         let machine = Enter { lab, append }.start(&archive)?;
@@ -190,11 +201,16 @@ pub fn measure(machine: &mut Machine, marks: &mut Marks) -> Result<()> {
 
 /// The virtual machine that `options` ask for.
 fn emulator(options: &Options, kernel: PathBuf, append: String) -> Result<Qemu> {
-    if options.parts.kernel.is_none() && std::env::consts::ARCH != "x86_64" {
-        bail!("the machine in QEMU is an x86_64 one; `cargo lab boot --enter` needs none");
+    let arch = options.parts.arch;
+    if options.parts.kernel.is_none() && arch == Arch::X86_64 && !arch.is_here() {
+        bail!(
+            "an x86_64 machine is booted on an x86_64 workstation; `cargo lab boot --enter` needs none, and here \
+             `--arch aarch64` may do"
+        );
     }
     let mut qemu = Qemu {
-        program: own(options.qemu.as_deref(), debian::qemu)?,
+        arch,
+        program: own(options.qemu.as_deref(), || debian::qemu(arch))?,
         kernel,
         kvm: options.accel.kvm,
         memory_mib: options.memory.unwrap_or(MEMORY_MIB),
@@ -202,7 +218,7 @@ fn emulator(options: &Options, kernel: PathBuf, append: String) -> Result<Qemu> 
         reboot: options.reboot,
         count_instructions: options.measure,
     };
-    if !options.accel.kvm && !options.accel.no_kvm {
+    if !options.accel.kvm && !options.accel.no_kvm && arch.is_here() {
         qemu.kvm = kvm::works(&qemu, &workspace::scratch()?);
     }
     Ok(qemu)

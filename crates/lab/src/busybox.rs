@@ -47,6 +47,43 @@ pub fn without(binary: &Path, ours: &[String]) -> Result<Vec<u8>> {
     Ok(original)
 }
 
+/// The names in the table of a busybox that is another machine's and cannot be asked, and
+/// its bytes without the names `ours`.
+///
+/// # Errors
+/// A binary that cannot be read, or has no such table.
+pub fn foreign(binary: &Path, ours: &[String]) -> Result<(Vec<String>, Vec<u8>)> {
+    let original = std::fs::read(binary).with_context(|| format!("read {}", binary.display()))?;
+    let names = names_in(&original)
+        .with_context(|| format!("{}: no table of applets", binary.display()))?;
+    let changed = take_out(&original, &names, ours)
+        .with_context(|| format!("{}: more than one table of applets", binary.display()))?;
+    Ok((names, changed))
+}
+
+/// The table of names in a binary: sorted, with `[` and `[[` at its beginning.
+fn names_in(binary: &[u8]) -> Option<Vec<String>> {
+    let starts = binary.windows(5).enumerate();
+    let mut starts = starts.filter(|(_, bytes)| *bytes == b"[\0[[\0");
+    let of = |(at, _)| -> Vec<String> {
+        let table = binary.get(at..).unwrap_or_default().split(|b| *b == 0);
+        let texts = table.map_while(|name| String::from_utf8(name.to_vec()).ok());
+        let mut last = String::new();
+        let sorted = texts.take_while(|name| {
+            let comes_next = *name > last;
+            last.clone_from(name);
+            comes_next
+        });
+        sorted.collect()
+    };
+    let is_one = |names: &Vec<String>| {
+        ["busybox", "sh"]
+            .iter()
+            .all(|n| names.iter().any(|m| m == n))
+    };
+    starts.find_map(|start| Some(of(start)).filter(is_one))
+}
+
 /// Says what a shell that prefers its own applets means for `names`.
 pub fn warn(shell: &str, names: &[String]) {
     eprintln!(
@@ -164,6 +201,16 @@ mod tests {
         let binary = b"\x7fELF mdev\0ash\0init\0mdev\0sh\0mdev: what";
         let changed = take_out(binary, &listed, &ours).unwrap();
         assert_eq!(changed, b"\x7fELF mdev\0ash\0ini!\0mde!\0sh\0mdev: what");
+    }
+
+    #[test]
+    fn the_table_of_a_binary_is_found() {
+        let binary = b"x[\0[[\0not\0a\0\xff[\0[[\0ash\0busybox\0mdev\0sh\0again\0";
+        assert_eq!(
+            names_in(binary).unwrap(),
+            ["[", "[[", "ash", "busybox", "mdev", "sh"]
+        );
+        assert_eq!(names_in(b"\x7fELF sh busybox"), None);
     }
 
     #[test]

@@ -11,13 +11,26 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::apt;
+use crate::arch::Arch;
+
 /// The metapackage whose dependency is the current kernel for virtual machines.
 const KERNEL: &str = "linux-image-cloud-amd64";
 
 /// A static busybox.
+pub(crate) const BUSYBOX: &str = "busybox-static";
+
+/// A static busybox.
 pub fn busybox(scratch: &Path) -> Result<PathBuf> {
-    let dir = unpacked(scratch, "busybox-static", |name| Ok(name.to_owned()))
-        .context("get busybox (--busybox FILE uses your own, which must be static)")?;
+    let dir = unpacked(&scratch.join("debian"), BUSYBOX, |_| {
+        Ok((BUSYBOX.to_owned(), Vec::new()))
+    })
+    .context("get busybox (--busybox FILE uses your own, which must be static)")?;
+    busybox_in(&dir)
+}
+
+/// The binary in an unpacked package.
+pub(crate) fn busybox_in(dir: &Path) -> Result<PathBuf> {
     // /usr/bin since Debian 13.
     ["bin/busybox", "usr/bin/busybox"]
         .iter()
@@ -28,8 +41,15 @@ pub fn busybox(scratch: &Path) -> Result<PathBuf> {
 
 /// A kernel; its modules are in `lib/modules` (or `usr/lib/modules`) beside `boot`.
 pub fn kernel(scratch: &Path) -> Result<PathBuf> {
-    let dir = unpacked(scratch, KERNEL, |name| dependency(name, "linux-image-"))
-        .context("get a kernel (--kernel FILE boots your own)")?;
+    let dir = unpacked(&scratch.join("debian"), KERNEL, |_| {
+        Ok((dependency(KERNEL, "linux-image-", &[])?, Vec::new()))
+    })
+    .context("get a kernel (--kernel FILE boots your own)")?;
+    kernel_in(&dir)
+}
+
+/// The kernel in an unpacked package.
+pub(crate) fn kernel_in(dir: &Path) -> Result<PathBuf> {
     let boot = dir.join("boot");
     let entries = fs::read_dir(&boot).with_context(|| format!("read {}", boot.display()))?;
     for entry in entries {
@@ -43,20 +63,16 @@ pub fn kernel(scratch: &Path) -> Result<PathBuf> {
 }
 
 /// The emulator, installed by apt-get where it is missing and we are root.
-pub fn qemu() -> Result<PathBuf> {
-    const NAME: &str = "qemu-system-x86_64";
-    const PACKAGE: &str = "qemu-system-x86";
-    if let Some(path) = in_path(NAME) {
+pub fn qemu(arch: Arch) -> Result<PathBuf> {
+    let Need(name, package) = arch.emulator();
+    if let Some(path) = in_path(name) {
         return Ok(path);
     }
-    if !is_root() {
-        bail!(
-            "{NAME} is missing: run `sudo apt-get {} {PACKAGE}` (or boot without it: `cargo lab boot --enter`)",
-            INSTALL.join(" ")
-        );
-    }
-    install(&[PACKAGE])?;
-    in_path(NAME).ok_or_else(|| anyhow!("{NAME} is still missing after installing {PACKAGE}"))
+    provide_packages(
+        &[package],
+        &format!("{name} is missing (`cargo lab boot --enter` boots without it)"),
+    )?;
+    in_path(name).ok_or_else(|| anyhow!("{name} is still missing after installing {package}"))
 }
 
 /// A program that tests run, and Debian's package that has it.
@@ -113,23 +129,26 @@ fn install(packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The directory of an unpacked package, from the cache if it is there.
-/// `resolve` names the package to download for the one that is asked for.
-fn unpacked(
-    scratch: &Path,
+/// The directory `parent`/`name` of an unpacked package, from the cache if it is there.
+/// `resolve` names the package to download, and apt's options for that; it may work in a
+/// directory.
+pub(crate) fn unpacked(
+    parent: &Path,
     name: &str,
-    resolve: impl Fn(&str) -> Result<String>,
+    resolve: impl Fn(&Path) -> Result<(String, Vec<String>)>,
 ) -> Result<PathBuf> {
-    let dir = scratch.join("debian").join(name);
+    let dir = parent.join(name);
     if dir.exists() {
         return Ok(dir);
     }
     // Made under another name and renamed when complete: an interrupted
     // download never looks like a cache.
-    let parent = scratch.join("debian");
-    fs::create_dir_all(&parent).with_context(|| format!("make {}", parent.display()))?;
-    let work = tempfile::tempdir_in(&parent)?;
-    let package = with_fresh_lists(|| download(work.path(), &resolve(name)?))?;
+    fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
+    let work = tempfile::tempdir_in(parent)?;
+    let package = with_fresh_lists(|| {
+        let (package, options) = resolve(work.path())?;
+        download(work.path(), &package, &options)
+    })?;
     let tree = work.path().join("tree");
     unpack(&package, &tree)?;
     match fs::rename(&tree, &dir) {
@@ -169,8 +188,9 @@ fn unpack(package: &Path, dir: &Path) -> Result<()> {
 }
 
 /// Downloads a package into `dir`, with a bar on a terminal.
-fn download(dir: &Path, package: &str) -> Result<PathBuf> {
-    let mut child = apt_get(&["download", "-qq", "-o", "APT::Status-Fd=1", package])?
+fn download(dir: &Path, package: &str, options: &[String]) -> Result<PathBuf> {
+    let words = ["download", "-qq", "-o", "APT::Status-Fd=1", package];
+    let mut child = apt_get(&apt::with(&words, options))?
         .current_dir(dir)
         .stdout(Stdio::piped())
         .spawn()
@@ -219,9 +239,10 @@ fn percent(line: &str) -> Option<u64> {
 }
 
 /// The versioned package behind a metapackage, whose name has this beginning.
-pub(crate) fn dependency(metapackage: &str, beginning: &str) -> Result<String> {
+pub(crate) fn dependency(metapackage: &str, beginning: &str, options: &[String]) -> Result<String> {
     let output = Command::new("apt-cache")
         .args(["depends", "--no-recommends", "--no-suggests", metapackage])
+        .args(options)
         .env("LC_ALL", "C")
         .output()
         .context("run apt-cache (package apt)")?;

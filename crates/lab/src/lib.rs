@@ -4,11 +4,14 @@
 //! [`boot::Options`] says which machine; [`boot::start`] gives a running
 //! [`machine::Machine`], which is a console, a port for results and an end.
 
+pub mod apt;
+pub mod arch;
 pub mod bench;
 pub mod boot;
 pub mod busybox;
 pub mod debian;
 pub mod enter;
+pub mod foreign;
 pub mod image;
 pub mod inside;
 pub mod kernel;

@@ -13,14 +13,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, poll};
 
+use crate::arch::Arch;
 use crate::machine::{End, Machine, Parts};
 use crate::moment::{Moment, timespec};
 use crate::sys;
 
-/// What the kernel is always told: where init is and where to talk, only to talk
-/// about errors (`--append loglevel=7` shows all), to reset at once when it panics,
-/// and not to doubt the timer, which a busy workstation emulates late.
-const APPEND: &str = "rdinit=/sbin/init console=ttyS0 quiet panic=-1 no_timer_check";
+/// What every kernel is told, beside what one of its kind is: where init is, only to talk
+/// about errors (`--append loglevel=7` shows all), and to reset at once when it panics.
+const APPEND: &str = "rdinit=/sbin/init quiet panic=-1";
 
 /// How long QEMU itself may take to start.
 const START: Duration = Duration::from_mins(1);
@@ -28,6 +28,8 @@ const START: Duration = Duration::from_mins(1);
 /// The virtual machine.
 #[derive(Clone, Debug)]
 pub struct Qemu {
+    /// The kind of machine.
+    pub arch: Arch,
     /// The emulator.
     pub program: PathBuf,
     /// The kernel.
@@ -57,7 +59,7 @@ impl Qemu {
         command.arg("-initrd").arg(initrd);
         command
             .arg("-append")
-            .arg(format!("{APPEND} {}", self.append));
+            .arg(format!("{APPEND} {} {}", self.arch.words(), self.append));
         let started = Moment::now();
         let mut child = sys::die_with_parent(&mut command)
             .stdin(Stdio::piped())
@@ -81,11 +83,12 @@ impl Qemu {
         Ok(Machine::new(parts, started))
     }
 
-    /// The command line, but for what is booted; `ports` become ttyS0 and on.
+    /// The command line, but for what is booted; `ports` become its serial lines.
     pub fn command(&self, ports: &[&Path]) -> Command {
         let mut command = Command::new(&self.program);
         command
-            .args(["-M", "pc", "-cpu", "max", "-nodefaults", "-no-user-config"])
+            .args(self.arch.board(self.kvm))
+            .args(["-nodefaults", "-no-user-config"])
             .args([
                 "-display",
                 "none",
@@ -110,7 +113,7 @@ impl Qemu {
             let path = path.display().to_string().replace(',', ",,");
             command
                 .args(["-chardev", &format!("socket,id=port{n},path={path}")])
-                .args(["-serial", &format!("chardev:port{n}")]);
+                .args(self.arch.serial(n));
         }
         command.arg("-kernel").arg(&self.kernel);
         command

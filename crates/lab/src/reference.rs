@@ -15,6 +15,7 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow, bail};
 use tempfile::TempDir;
 
+use crate::apt;
 use crate::debian::{self, Need};
 use crate::workspace;
 
@@ -28,9 +29,6 @@ const NEEDS: &[Need] = &[
 /// The binary package whose source is built, and the name of that source.
 const PACKAGE: &str = "busybox-static";
 const SOURCE: &str = "busybox";
-
-/// Where Debian keeps the keys of its archive (package debian-archive-keyring).
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// What differs from a configuration without anything: our applets with the
 /// features that busybox has by default, and the texts.
@@ -148,65 +146,14 @@ fn source_version(record: &str) -> Option<String> {
     of_source.or_else(|| field("Version: ")).map(str::to_owned)
 }
 
-/// Has apt get, verify, unpack and patch the source in `dir`. It gets lists of
-/// its own there, since a machine's configuration seldom names sources.
+/// Has apt get, verify, unpack and patch the source in `dir`.
 fn fetch(dir: &Path, version: &str) -> Result<()> {
     eprintln!("lab: getting the source of {SOURCE} {version}");
-    let printed = debian::apt_says(dir, &["download", "--print-uris", "-qq", PACKAGE])?;
-    let targets = debian::apt_says(
-        dir,
-        &[
-            "indextargets",
-            "--format",
-            "$(REPO_URI) $(RELEASE) $(COMPONENT)",
-            "Created-By: Packages",
-        ],
-    )?;
-    let keyring = Some(KEYRING).filter(|path| Path::new(path).exists());
-    let list = source_list(&printed, &targets, keyring);
-    if list.is_empty() {
-        bail!("apt does not say where {PACKAGE} comes from");
-    }
-    let (list_path, lists, cache) = (dir.join("list"), dir.join("lists"), dir.join("cache"));
-    fs::write(&list_path, list)?;
-    fs::create_dir_all(lists.join("partial"))?;
-    fs::create_dir(&cache)?;
+    let lists = apt::own_lists(dir, apt::Kind::Sources, PACKAGE)?;
     let wanted = format!("{SOURCE}={version}");
-    let mut own = vec!["Dir::Etc::sourceparts=-".to_owned()];
-    for (name, path) in [
-        ("Dir::Etc::sourcelist", &list_path),
-        ("Dir::State::lists", &lists),
-        ("Dir::Cache", &cache),
-    ] {
-        own.push(format!("{name}={}", path.display()));
-    }
-    let own = own.iter().flat_map(|option| ["-o", option]);
-    for words in [
-        &["update", "-qq"][..],
-        &["source", "-qq", "--only-source", &wanted],
-    ] {
-        let words: Vec<&str> = words.iter().copied().chain(own.clone()).collect();
-        debian::apt_says(dir, &words)?;
-    }
+    let words = ["source", "-qq", "--only-source", &wanted];
+    debian::apt_says(dir, &apt::with(&words, &lists))?;
     Ok(())
-}
-
-/// Lines for sources.list(5): sources from where `printed`, what `apt-get
-/// download --print-uris` says, has its package from. `targets` are lines
-/// `REPOSITORY RELEASE COMPONENT`.
-fn source_list(printed: &str, targets: &str, keyring: Option<&str>) -> String {
-    let uri = printed.split('\'').nth(1).unwrap_or_default();
-    let signed = keyring.map_or_else(String::new, |path| format!("[signed-by={path}] "));
-    let of_the_package = |line: &&str| {
-        let repository = line.split(' ').next().unwrap_or_default();
-        !repository.is_empty() && uri.starts_with(repository)
-    };
-    let mut lines: Vec<&str> = targets.lines().filter(of_the_package).collect();
-    // A machine of several architectures has each of them twice.
-    lines.sort_unstable();
-    lines.dedup();
-    let line = |line: &str| format!("deb-src {signed}{line}\n");
-    lines.into_iter().map(line).collect()
 }
 
 /// Configures and compiles the source unpacked in `work`, and lays out the
@@ -312,22 +259,6 @@ mod tests {
         let name = directory("1:1.35.0-4+deb12u1");
         assert!(name.starts_with("busybox-1.35.0-4+deb12u1-"), "{name}");
         assert!(!name.contains(':'));
-    }
-
-    #[test]
-    fn sources_are_taken_from_where_the_package_is() {
-        let printed = "'mirror:/debian/pool/main/b/busybox/b.deb' b.deb 928188 SHA256:3d\n";
-        let targets = "mirror:/debian/ bookworm main\n\
-                       mirror:/debian-security/ bookworm-security main\n\
-                       elsewhere:/ stable main\n\
-                       mirror:/debian/ bookworm main\n\
-                       mirror:/debian/ bookworm-updates main\n";
-        assert_eq!(
-            source_list(printed, targets, Some("/keys")),
-            "deb-src [signed-by=/keys] mirror:/debian/ bookworm main\n\
-             deb-src [signed-by=/keys] mirror:/debian/ bookworm-updates main\n"
-        );
-        assert_eq!(source_list("", targets, None), "");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use model::format::cpio::{Device, Node};
 
+use crate::arch::Arch;
 use crate::tree::Tree;
 use crate::{busybox, workspace};
 
@@ -26,12 +27,11 @@ const DIRECTORIES: &[(&str, u32)] = &[
 
 /// Device nodes that are needed before anything can be mounted on /dev: the
 /// kernel opens the console before it starts init, and init keeps the kernel's
-/// log open from its start. The login line is for a machine whose stage 1 fails.
+/// log open from its start.
 const NODES: &[(&str, u32, Device)] = &[
     CONSOLE,
     ("dev/kmsg", 0o600, device(1, 11)),
     ("dev/null", 0o666, device(1, 3)),
-    ("dev/ttyS0", 0o620, device(4, 64)),
 ];
 
 const CONSOLE: (&str, u32, Device) = ("dev/console", 0o600, device(5, 1));
@@ -39,6 +39,10 @@ const CONSOLE: (&str, u32, Device) = ("dev/console", 0o600, device(5, 1));
 const fn device(major: u32, minor: u32) -> Device {
     Device { major, minor }
 }
+
+/// The serial line in `rootfs/`, and the files there that name it.
+const LINE: &str = "ttyS0";
+const NAME_LINE: [&str; 2] = ["etc/mdev.conf", "etc/runit/sv/tty1/run"];
 
 /// Links that are neither busybox's nor ours.
 const LINKS: &[(&str, &str)] = &[("etc/mtab", "../proc/self/mounts"), ("var/run", "../run")];
@@ -93,6 +97,8 @@ pub enum Source {
         busybox: PathBuf,
         /// What makes the machine whole at boot.
         stage1: Stage1,
+        /// The kind of machine.
+        arch: Arch,
     },
     /// A directory, taken as it is.
     Directory(PathBuf),
@@ -106,8 +112,9 @@ pub fn tree(source: &Source) -> Result<Tree> {
             sunup,
             busybox,
             stage1,
+            arch,
         } => {
-            ours(&mut tree, sunup, busybox)?;
+            ours(&mut tree, sunup, busybox, *arch)?;
             if *stage1 == Stage1::Script {
                 tree.put_file(
                     INITTAB.0.as_bytes(),
@@ -155,18 +162,32 @@ fn inside(dir: &Path, name: &Path) -> Option<PathBuf> {
     None
 }
 
-fn ours(tree: &mut Tree, sunup: &Path, busybox: &Path) -> Result<()> {
+fn ours(tree: &mut Tree, sunup: &Path, busybox: &Path, arch: Arch) -> Result<()> {
     for (name, perm) in DIRECTORIES {
         tree.put(name.as_bytes(), *perm, Node::Directory);
     }
     put_nodes(tree, NODES);
+    // The login line is for a machine whose stage 1 fails.
+    let line = format!("dev/{}", arch.console());
+    put_nodes(tree, &[(&line, 0o620, arch.console_number())]);
     for (name, target) in LINKS {
         tree.put_link(name.as_bytes(), target.as_bytes());
     }
-    let applets = busybox::lines(sunup, "sunup", &["--list"])?;
-    put_busybox(tree, busybox, &applets)?;
-    put_sunup(tree, sunup, &applets)?;
-    tree.add_plain_dir(&workspace::root().join("rootfs"))
+    if arch.is_here() {
+        let applets = busybox::lines(sunup, "sunup", &["--list"])?;
+        put_busybox(tree, busybox, &applets)?;
+        put_sunup(tree, sunup, &applets)?;
+    } else {
+        // Neither can be run here.
+        let applets = workspace::applets()?;
+        put_foreign_busybox(tree, busybox, &applets)?;
+        put_sunup(tree, sunup, &applets)?;
+    }
+    tree.add_plain_dir(&workspace::root().join("rootfs"))?;
+    for name in NAME_LINE {
+        tree.replace(name.as_bytes(), LINE, arch.console());
+    }
+    Ok(())
 }
 
 fn put_nodes(tree: &mut Tree, nodes: &[(&str, u32, Device)]) {
@@ -180,6 +201,16 @@ fn put_busybox(tree: &mut Tree, binary: &Path, ours: &[String]) -> Result<()> {
         tree.put_link(link.as_bytes(), b"/bin/busybox");
     }
     tree.put_file(b"bin/busybox", true, busybox::without(binary, ours)?);
+    Ok(())
+}
+
+/// Where each name belongs only the binary itself can tell: all are in one directory.
+fn put_foreign_busybox(tree: &mut Tree, binary: &Path, ours: &[String]) -> Result<()> {
+    let (names, content) = busybox::foreign(binary, ours)?;
+    for name in names {
+        tree.put_link(format!("bin/{name}").as_bytes(), b"/bin/busybox");
+    }
+    tree.put_file(b"bin/busybox", true, content);
     Ok(())
 }
 

@@ -41,6 +41,15 @@ impl Tree {
         self.put(name, 0o777, Node::Symlink(Cow::Owned(target.to_vec())));
     }
 
+    /// Puts `new` in the place of every `old` in the text of a file.
+    pub fn replace(&mut self, name: &[u8], old: &str, new: &str) {
+        let inode = self.names.get(name).and_then(|i| self.inodes.get_mut(*i));
+        if let Some((_, Node::File(content))) = inode {
+            let text = String::from_utf8_lossy(content).replace(old, new);
+            *content = Cow::Owned(text.into_bytes());
+        }
+    }
+
     /// Puts another name of what is at `of`: a hard link. Nothing if nothing is there.
     pub fn put_name(&mut self, name: &[u8], of: &[u8]) {
         if let Some(index) = self.names.get(of).copied() {

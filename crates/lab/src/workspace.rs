@@ -37,8 +37,15 @@ pub fn lab() -> PathBuf {
 
 /// Builds the static release binary and says where it is.
 pub fn build_sunup() -> Result<PathBuf> {
-    let output = cargo()
-        .args(["build", "--release", "--package=sunup", "--bin=sunup"])
+    build_sunup_with(|_| {})
+}
+
+/// As [`build_sunup`], with more words for cargo.
+pub fn build_sunup_with(more: impl FnOnce(&mut Command)) -> Result<PathBuf> {
+    let mut cargo = cargo();
+    cargo.args(["build", "--release", "--package=sunup", "--bin=sunup"]);
+    more(&mut cargo);
+    let output = cargo
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())
         .output()
@@ -47,6 +54,51 @@ pub fn build_sunup() -> Result<PathBuf> {
         bail!("build sunup: cargo says why above");
     }
     executable(&output.stdout).ok_or_else(|| anyhow!("build sunup: cargo names no executable"))
+}
+
+/// The names of our applets, from a build for the workstation.
+pub fn applets() -> Result<Vec<String>> {
+    let output = cargo()
+        .args(["run", "--quiet", "--package=sunup", "--", "--list"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("run cargo")?;
+    if !output.status.success() {
+        bail!("build sunup: cargo says why above");
+    }
+    let list = String::from_utf8_lossy(&output.stdout);
+    Ok(list.lines().map(str::to_owned).collect())
+}
+
+/// Whether the compiler can make programs for a target.
+pub fn has_target(target: &str) -> bool {
+    let ask = ["--print", "target-libdir", "--target", target];
+    let output = Command::new("rustc")
+        .args(ask)
+        .stdin(Stdio::null())
+        .output();
+    output.is_ok_and(|output| {
+        let dir = String::from_utf8_lossy(&output.stdout);
+        output.status.success() && Path::new(dir.trim_end()).is_dir()
+    })
+}
+
+/// Has rustup install what makes programs for a target, if it is missing.
+///
+/// # Errors
+/// If it is missing still.
+pub fn provide_target(target: &str) -> Result<()> {
+    if !has_target(target) {
+        let add = ["target", "add", target];
+        let output = Command::new("rustup")
+            .args(add)
+            .stdin(Stdio::null())
+            .output();
+        if !output.is_ok_and(|output| output.status.success()) || !has_target(target) {
+            bail!("this compiler cannot build for {target}: `rustup target add {target}`");
+        }
+    }
+    Ok(())
 }
 
 /// The path in cargo's stream of messages.

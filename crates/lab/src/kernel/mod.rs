@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::debian;
+use crate::arch::Arch;
+use crate::{debian, foreign};
 use cache::image;
 use recipe::{Base, Recipe};
 
@@ -49,15 +50,18 @@ pub struct Kernel {
 ///
 /// # Errors
 /// A file that is not there, and a package that cannot be got.
-pub fn choose(asked: Option<&Path>, scratch: &Path) -> Result<Kernel> {
-    let built = match asked {
-        None => built(&Recipe::small()?),
-        Some(_) => None,
+pub fn choose(asked: Option<&Path>, arch: Arch, scratch: &Path) -> Result<Kernel> {
+    let built = match (asked, arch) {
+        (None, Arch::X86_64) => built(&Recipe::small()?),
+        _ => None,
     };
     match (asked, built) {
         (Some(path), _) if path != Path::new(DEBIAN) => own(path),
         (None, Some(place)) => Ok(small(&place)),
-        _ => of_debian(debian::kernel(scratch)?),
+        _ => of_debian(match arch {
+            Arch::X86_64 => debian::kernel(scratch)?,
+            Arch::Aarch64 => foreign::kernel(arch, scratch)?,
+        }),
     }
 }
 
@@ -145,7 +149,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("bzImage");
         std::fs::write(&file, "").unwrap();
-        let kernel = choose(Some(&file), dir.path()).unwrap();
+        let kernel = choose(Some(&file), Arch::X86_64, dir.path()).unwrap();
         assert_eq!(
             kernel,
             Kernel {
@@ -154,7 +158,7 @@ mod tests {
                 place: None,
             }
         );
-        let e = choose(Some(&dir.path().join("none")), dir.path()).unwrap_err();
+        let e = choose(Some(&dir.path().join("none")), Arch::X86_64, dir.path()).unwrap_err();
         assert!(e.to_string().ends_with("none: no such file"), "{e}");
     }
 

@@ -51,7 +51,7 @@ pub fn installed() -> Result<Option<Source>> {
 pub fn provide() -> Result<Source> {
     let mut wanted: Vec<String> = TOOLS.map(str::to_owned).into();
     if installed()?.is_none() {
-        wanted.push(debian::dependency(METAPACKAGE, "linux-source-")?);
+        wanted.push(debian::dependency(METAPACKAGE, "linux-source-", &[])?);
     }
     let names: Vec<&str> = wanted.iter().map(String::as_str).collect();
     let there = packages(&names)?;

@@ -87,10 +87,10 @@ pub fn check(suites: &[Suite]) -> Result<()> {
             provide_component(tool)?;
         }
     }
-    if suites.contains(&Suite::Lint) && !provide_other_target() {
-        eprintln!(
-            "lab: that sunup compiles for {OTHER_TARGET} is not checked: `rustup target add {OTHER_TARGET}`"
-        );
+    if suites.contains(&Suite::Lint)
+        && let Err(e) = workspace::provide_target(OTHER_TARGET)
+    {
+        eprintln!("lab: that sunup compiles for other machines is not checked: {e}");
     }
     let runs = |some: &[Suite]| some.iter().any(|suite| suites.contains(suite));
     let mut lacking = Vec::new();
@@ -188,23 +188,6 @@ fn lacking_files() -> Option<String> {
     let enough = debian::is_root() || limit.is_none_or(|limit| limit >= FILES);
     let limit = limit.unwrap_or(0);
     (!enough).then(|| format!("{FILES} open files, and `ulimit -Hn` says {limit}: raise it in /etc/security/limits.conf"))
-}
-
-/// Whether sunup can be compiled for [`OTHER_TARGET`].
-pub fn has_other_target() -> bool {
-    let ask = ["--print", "target-libdir", "--target", OTHER_TARGET];
-    let output = Command::new("rustc")
-        .args(ask)
-        .stdin(Stdio::null())
-        .output();
-    output.is_ok_and(|output| {
-        let dir = String::from_utf8_lossy(&output.stdout);
-        output.status.success() && Path::new(dir.trim_end()).is_dir()
-    })
-}
-
-fn provide_other_target() -> bool {
-    provide(has_other_target, &["target", "add", OTHER_TARGET])
 }
 
 /// Whether it is there, if need be after rustup has installed it.

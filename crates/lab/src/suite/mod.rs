@@ -21,7 +21,7 @@ use clap::ValueEnum;
 
 use crate::runner::{End, Outcome, Run, Runner};
 use crate::under_test::Programs;
-use crate::{debian, kernel, reference, workspace};
+use crate::{boot, debian, reference, workspace};
 use plan::Plan;
 use summary::Summary;
 use unchanged::Note;
@@ -176,7 +176,7 @@ pub fn run(options: &Options) -> Result<bool> {
 
 /// Says on which kernel the machines in QEMU are, and what of them is not tested there.
 fn tell_kernel(summary: &mut Summary) -> Result<()> {
-    let kernel = kernel::choose(None, &workspace::scratch()?)?;
+    let kernel = boot::Parts::default().kernel()?;
     summary.note(&format!("vm: on {}", kernel.name));
     if kernel.place.is_none() {
         summary.left_out("vm: mdev as the kernel's hotplug helper: Debian's kernel has none (`cargo lab kernel` builds one that has)");
@@ -220,7 +220,7 @@ fn build(options: &Options, suites: &[Suite]) -> Result<(Vec<binaries::Binary>, 
             debian::busybox(&workspace::scratch()?)?;
         }
         if suites.contains(&Suite::Vm) {
-            kernel::choose(None, &workspace::scratch()?)?;
+            boot::Parts::default().kernel()?;
         }
         if suites.contains(&Suite::Debian) {
             debian::kernel(&workspace::scratch()?)?;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use super::Suite;
 use super::binaries::Binary;
-use super::environment::{AS_USER, OTHER_TARGET, has_other_target};
+use super::environment::{AS_USER, OTHER_TARGET};
 use crate::runner::{DEADLINE, Job, Kind, Lane, Setting};
 use crate::under_test::{PATIENCE, Programs, REFERENCE};
 use crate::workspace;
@@ -105,7 +105,7 @@ impl Plan {
             Suite::Format => self.check(suite, "cargo fmt", &["fmt", "--all", "--check"]),
             Suite::Lint => {
                 self.check(suite, "cargo clippy", &CLIPPY);
-                if has_other_target() {
+                if workspace::has_target(OTHER_TARGET) {
                     self.check(suite, "cargo check for another machine", &OTHER_CHECK);
                 }
             }

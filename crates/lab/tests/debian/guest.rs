@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use lab::arch::Arch;
 use lab::enter::Enter;
 use lab::machine::{End, Machine};
 use lab::qemu::Qemu;
@@ -149,7 +150,8 @@ fn start(host: Host, archive: &[u8]) -> anyhow::Result<Machine> {
 fn emulator() -> Qemu {
     let scratch = workspace::scratch().unwrap();
     let mut qemu = Qemu {
-        program: debian::qemu().unwrap(),
+        arch: Arch::X86_64,
+        program: debian::qemu(Arch::X86_64).unwrap(),
         kernel: debian::kernel(&scratch).unwrap(),
         kvm: false,
         memory_mib: MEMORY_MIB,

@@ -184,6 +184,16 @@ fn our_root_file_system_puts_sunup_in_front_of_busybox() {
 }
 
 #[test]
+fn what_a_busybox_can_do_is_read_from_it_as_it_says_it() {
+    let debian = debian::busybox(&workspace::scratch().unwrap()).unwrap();
+    let ours = ["mdev".to_owned()];
+    let (names, changed) = busybox::foreign(&debian, &ours).unwrap();
+    let said = busybox::lines(&debian, "busybox", &["--list"]).unwrap();
+    assert_eq!(names, said);
+    assert!(changed == busybox::without(&debian, &ours).unwrap());
+}
+
+#[test]
 fn a_busybox_forgets_the_names_of_ours_and_no_other() {
     let ours = [
         "getty", "halt", "init", "mdev", "poweroff", "reboot", "sv", "svok",

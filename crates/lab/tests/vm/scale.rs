@@ -11,8 +11,10 @@ use crate::guest::{Guest, Host, on_its_own, pids};
 const SERVICES: usize = 10_000;
 
 /// What the services say goes to a file instead of the console, so that it can be
-/// counted: it shows how many were ever started.
+/// counted: it shows how many were ever started. The small kernel has numbers for 4096
+/// processes, unless it is told otherwise.
 const INITTAB: &str = "::sysinit:/sbin/stage1\n\
+    ::sysinit:/bin/busybox sh -c 'echo 32768 >/proc/sys/kernel/pid_max'\n\
     ::respawn:/usr/bin/runsvdir -P /etc/runit/sv >>/run/said\n";
 
 /// Writes `NAME PID` of each service into /run/told as sv tells it, and into
