@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use rustix::process::{Resource, getrlimit};
 
 use super::Suite;
+use crate::arch::Arch;
 use crate::debian::{self, Need};
 use crate::{sys, workspace};
 
@@ -74,6 +75,7 @@ pub fn needs(suites: &[Suite]) -> Vec<Need> {
     }
     needs.extend(runs(&[Suite::Vm, Suite::Debian]).then_some(QEMU));
     needs.extend(runs(&[Suite::Debian]).then_some(MMDEBSTRAP));
+    needs.extend(runs(&[Suite::Ports]).then(|| Arch::Aarch64.emulator()));
     needs
 }
 
@@ -106,7 +108,7 @@ pub fn check(suites: &[Suite]) -> Result<()> {
     if !lacking.is_empty() {
         bail!("the tests cannot run here:\n  {}", lacking.join("\n  "));
     }
-    if runs(&[Suite::Vm, Suite::Debian]) && !Path::new("/dev/kvm").exists() {
+    if runs(&[Suite::Vm, Suite::Debian, Suite::Ports]) && !Path::new("/dev/kvm").exists() {
         eprintln!("lab: no /dev/kvm: QEMU emulates the processor, which takes minutes");
     }
     Ok(())

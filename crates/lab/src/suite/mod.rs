@@ -19,9 +19,10 @@ use std::thread;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
+use crate::arch::Arch;
 use crate::runner::{End, Outcome, Run, Runner};
 use crate::under_test::Programs;
-use crate::{boot, debian, reference, workspace};
+use crate::{boot, debian, foreign, reference, workspace};
 use plan::Plan;
 use summary::Summary;
 use unchanged::Note;
@@ -75,6 +76,8 @@ pub enum Suite {
     Vm,
     /// Debian's packages and boot; only root can make their tree
     Debian,
+    /// Machines of another kind in QEMU; run only if it is named
+    Ports,
 }
 
 impl Suite {
@@ -95,7 +98,7 @@ impl Suite {
             Self::Format | Self::Lint => None,
             Self::Model => Some("model"),
             Self::Sunup | Self::User | Self::Busybox | Self::Runit => Some("sunup"),
-            Self::Lab | Self::Vm | Self::Debian => Some("lab"),
+            Self::Lab | Self::Vm | Self::Debian | Self::Ports => Some("lab"),
         }
     }
 }
@@ -109,6 +112,7 @@ impl Options {
             Suite::User => root,
             Suite::Vm => !self.quick,
             Suite::Debian => root && !self.quick,
+            Suite::Ports => false,
             _ => true,
         };
         let all = Suite::value_variants().iter().copied();
@@ -131,6 +135,9 @@ pub fn run(options: &Options) -> Result<bool> {
     let mut summary = Summary::default();
     if !root && suites.contains(&Suite::Vm) {
         summary.left_out("debian: only root can make Debian's tree");
+    }
+    if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Ports) {
+        summary.left_out("ports: machines of another kind (`cargo lab test --only ports`)");
     }
     let (binaries, reference) = build(options, &suites)?;
     if suites.contains(&Suite::Vm) {
@@ -221,6 +228,12 @@ fn build(options: &Options, suites: &[Suite]) -> Result<(Vec<binaries::Binary>, 
         }
         if suites.contains(&Suite::Vm) {
             boot::Parts::default().kernel()?;
+        }
+        if suites.contains(&Suite::Ports) {
+            let arch = Arch::Aarch64;
+            foreign::build_sunup(arch)?;
+            foreign::busybox(arch, &workspace::scratch()?)?;
+            foreign::kernel(arch, &workspace::scratch()?)?;
         }
         if suites.contains(&Suite::Debian) {
             debian::kernel(&workspace::scratch()?)?;

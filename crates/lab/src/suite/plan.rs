@@ -18,7 +18,7 @@ use crate::under_test::{PATIENCE, Programs, REFERENCE};
 use crate::workspace;
 
 /// Tests that take long by themselves, and how long they may: part of a name.
-const LONG: [(&str, Duration); 5] = [
+const LONG: [(&str, Duration); 6] = [
     // In software emulation, on a machine that others use.
     ("ten_thousand_services", Duration::from_mins(15)),
     ("shutdown_in_debian_in_qemu", Duration::from_mins(10)),
@@ -26,7 +26,11 @@ const LONG: [(&str, Duration); 5] = [
     // A compiler, and a mirror that may be far away.
     ("built_with_the_feature", Duration::from_mins(10)),
     ("the_tree_of_packages", Duration::from_mins(10)),
+    (PORTS, Duration::from_mins(10)),
 ];
+
+/// The tests of machines of another kind begin with it.
+const PORTS: &str = "ports::";
 
 /// Mangled input for some seconds; a workspace of its own.
 const FUZZ: [&str; 5] = [
@@ -121,6 +125,7 @@ impl Plan {
             }
             Suite::Lab => self.lab(),
             Suite::Vm => self.vm(),
+            Suite::Ports => self.ports(),
             Suite::Debian => self.debian(),
             Suite::Busybox | Suite::Runit => {}
         }
@@ -206,7 +211,7 @@ impl Plan {
 
     fn lab(&mut self) {
         for binary in self.of("lab", |b| b.target != "debian") {
-            let here = |test: &&String| !test.contains("in_qemu");
+            let here = |test: &&String| !test.contains("in_qemu") && !test.starts_with(PORTS);
             let tests: Vec<String> = binary.tests.iter().filter(here).cloned().collect();
             if binary.kind != "test" {
                 self.group(Suite::Lab, &binary, Lane::Works, tests, &[]);
@@ -236,6 +241,14 @@ impl Plan {
             for tests in [long, others] {
                 self.group(Suite::Vm, &binary, Lane::Emulates, tests, &[]);
             }
+        }
+    }
+
+    fn ports(&mut self) {
+        for binary in self.of("lab", |b| b.target == "vm") {
+            let is_one = |test: &&String| test.starts_with(PORTS);
+            let tests = binary.tests.iter().filter(is_one).cloned().collect();
+            self.group(Suite::Ports, &binary, Lane::Emulates, tests, &[]);
         }
     }
 

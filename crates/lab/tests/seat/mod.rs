@@ -40,6 +40,8 @@ pub enum Host {
 pub struct Seat {
     machine: Machine,
     commands: u32,
+    /// The terminal in the machine that is the port for results.
+    pub results: &'static str,
     /// What came of the kernel's log with the results.
     pub kernel_log: String,
     // One QEMU at a time on the workstation.
@@ -68,6 +70,7 @@ impl Seat {
         Self {
             machine: started.recv().unwrap().unwrap(),
             commands: 0,
+            results: "ttyS1",
             kernel_log: String::new(),
             _lock: lock,
         }
@@ -101,7 +104,8 @@ impl Seat {
         let done = format!("done-{} ", self.commands);
         // One write for all, so that other writers do not come between.
         self.type_line(&format!(
-            "{{ {script}; }} >/tmp/said 2>&1; echo \"{done}$?\" >>/tmp/said; cat /tmp/said >/dev/ttyS1"
+            "{{ {script}; }} >/tmp/said 2>&1; echo \"{done}$?\" >>/tmp/said; cat /tmp/said >/dev/{}",
+            self.results
         ));
         let mut said = String::new();
         loop {

@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use lab::arch::Arch;
 use lab::bench::probe;
 use lab::boot::{Options, Parts, start_archive};
 use lab::image;
@@ -98,7 +99,6 @@ pub(crate) use on_both;
 
 impl Guest {
     fn boot(host: Host, changes: &[Change]) -> Self {
-        let archive = archive(changes);
         let options = Options {
             enter: host == Host::Namespaces,
             memory: changes.iter().find_map(|change| match change {
@@ -107,6 +107,27 @@ impl Guest {
             }),
             ..Options::default()
         };
+        Self::start(host, options, archive(changes))
+    }
+
+    /// Switches a machine of another kind on, with our image.
+    pub fn of(arch: Arch) -> Self {
+        let parts = Parts {
+            arch,
+            ..Parts::default()
+        };
+        let mut tree = parts.tree().unwrap();
+        tree.put_file(b"usr/bin/await", true, AWAIT.into());
+        let options = Options {
+            parts,
+            ..Options::default()
+        };
+        let mut guest = Self::start(Host::Qemu, options, image::archive(&tree).unwrap());
+        guest.results = arch.results();
+        guest
+    }
+
+    fn start(host: Host, options: Options, archive: Vec<u8>) -> Self {
         let start = move || {
             let lab = Path::new(env!("CARGO_BIN_EXE_lab"));
             Ok(start_archive(&options, archive, lab)?.machine)

@@ -8,6 +8,7 @@ mod devices;
 mod ends;
 mod guest;
 mod hotplug;
+mod ports;
 mod scale;
 #[path = "../seat/mod.rs"]
 mod seat;
