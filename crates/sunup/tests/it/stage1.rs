@@ -394,6 +394,7 @@ fn a_module_that_cannot_be_loaded_is_told_with_its_file() {
             "files/etc/modules",
             "# mine\nno-such\nsunup-test a=1\nbuilt-in\n",
         ),
+        ("files/etc/modules-load.d/z.conf -> ../modules", ""),
         (
             "files/etc/modules-load.d/a.conf",
             "my-alias\nblack\nbad/name\n",
@@ -412,7 +413,8 @@ fn a_module_that_cannot_be_loaded_is_told_with_its_file() {
     let boot = boot_as("", &fixture, "", "");
     let dir = dir.strip_prefix("files").unwrap();
     let said: Vec<&str> = boot.said.lines().collect();
-    let listed = "stage1: /etc/modules: line";
+    // Told once, though the list is read by two names.
+    let listed = "stage1: /etc/modules-load.d/z.conf: line";
     // The namespace may not, or the kernel cannot; a machine says that it is no module.
     let reason = said
         .iter()

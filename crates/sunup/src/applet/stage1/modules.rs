@@ -242,7 +242,12 @@ pub fn named(tables: Option<&Tables>, teller: &mut Teller) {
     conf::one(list, true, teller, &mut |text, teller| {
         take(list, text, teller);
     });
-    all.retain(|(_, wanted)| !is_there(&module_name(&wanted.name)));
+    // One of the first files may be a link to the last.
+    let mut seen = BTreeSet::new();
+    all.retain(|(_, wanted)| {
+        let name = module_name(&wanted.name);
+        !is_there(&name) && seen.insert(name)
+    });
     if all.is_empty() {
         return;
     }
