@@ -29,6 +29,8 @@ pub mod shortage;
 pub mod signal;
 pub mod spawn;
 pub mod spawner;
+#[cfg(any(stand_ins, test))]
+mod stand_ins;
 pub mod start;
 pub mod tty;
 pub mod utmp;

@@ -1,0 +1,15 @@
+//! How the device's binary is linked: docs/decisions/0020-parts-of-glibc.md.
+
+use std::env;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(stand_ins)");
+    let is = |name: &str, value: &str| env::var(name).as_deref() == Ok(value);
+    // Without optimization all of std is linked, and with it all of glibc. On s390x, clone has
+    // its arguments in another order.
+    let is_lean = is("PROFILE", "release") && env::var_os("CARGO_FEATURE_WHOLE_LIBC").is_none();
+    if is_lean && is("CARGO_CFG_TARGET_ENV", "gnu") && !is("CARGO_CFG_TARGET_ARCH", "s390x") {
+        println!("cargo::rustc-cfg=stand_ins");
+    }
+}
