@@ -39,6 +39,7 @@ const OWN: &[&str] = &[
     "bad_input",
     "cli",
     "common",
+    "container",
     "crash_loop",
     "exits",
     "hints",

@@ -13,6 +13,7 @@ pub mod boot;
 pub mod boot_summary;
 pub mod chpst;
 pub mod command;
+pub mod container;
 pub mod control;
 pub mod descent;
 pub mod device;

@@ -62,6 +62,7 @@ mod handover;
 mod lines;
 mod logger;
 mod orders;
+mod principal;
 mod queue;
 mod roster;
 mod services;
@@ -72,6 +73,7 @@ mod unshown;
 use alarms::{Alarm, Alarms};
 use ending::{Ending, HUNG_UP};
 pub use logger::Log;
+use principal::Principal;
 use queue::Queue;
 use roster::Waiting;
 use starts::Starts;
@@ -361,6 +363,8 @@ pub struct Supervisor {
     /// Services and loggers that are neither down nor gone.
     busy: BTreeSet<Id>,
     ending: Ending,
+    /// The main service of a container.
+    principal: Option<Principal>,
     queue: Queue,
 }
 
@@ -386,6 +390,7 @@ impl Supervisor {
             unshown: Unshown::default(),
             busy: BTreeSet::new(),
             ending: Ending::No,
+            principal: None,
             queue: Queue::default(),
         }
     }
@@ -518,6 +523,11 @@ impl Supervisor {
     pub fn whose(&self, pid: Pid) -> Option<Id> {
         let job = self.owners.get(&pid).filter(|job| job.is_process());
         job.map(|job| job.id())
+    }
+
+    /// Whether a child is a service's, or a script.
+    pub fn is_known(&self, pid: Pid) -> bool {
+        self.owners.contains_key(&pid)
     }
 
     fn go_on(&mut self) {

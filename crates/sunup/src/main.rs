@@ -21,6 +21,7 @@ mod personality;
 mod program;
 mod say;
 mod service_entries;
+mod state_rooms;
 mod sys;
 mod ward;
 

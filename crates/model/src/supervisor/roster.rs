@@ -253,6 +253,7 @@ impl Supervisor {
             let unit = opened.unit;
             self.begin(Id { unit, role }, found.missed);
         }
+        self.principal_opened(opened.unit);
     }
 
     pub(super) fn begin(&mut self, id: Id, missed: Option<Event>) {

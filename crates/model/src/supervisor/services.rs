@@ -148,6 +148,9 @@ impl Supervisor {
     pub(super) fn not_started(&mut self, job: Job, failure: Failure) {
         self.starts.end(job);
         if job.is_process() {
+            if matches!(job, Job::Run(_)) {
+                self.note_failure(job.id(), failure);
+            }
             self.drive(job.id(), Event::NotStarted(failure));
         } else {
             self.script_over(job, false);
@@ -178,6 +181,7 @@ impl Supervisor {
 
     fn ended(&mut self, id: Id, pid: Pid, exit: Exit, by: Instant) {
         self.note_hurry(id);
+        self.note_end(id, exit);
         if let Some(half) = self.half_mut(id) {
             half.held = false;
         }

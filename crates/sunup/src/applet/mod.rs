@@ -5,6 +5,7 @@ use model::options::{self, Parsed, Spec};
 use crate::{personality, say};
 
 pub mod chpst;
+pub mod container;
 pub mod dumb_init;
 pub mod getty;
 pub mod halt;
@@ -50,6 +51,7 @@ pub static APPLETS: &[Applet] = &[
     chpst::daemontools::SETLOCK,
     chpst::daemontools::SETUIDGID,
     chpst::daemontools::SOFTLIMIT,
+    container::APPLET,
     tini::DOCKER_INIT,
     dumb_init::APPLET,
     getty::APPLET,

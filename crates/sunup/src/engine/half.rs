@@ -2,7 +2,7 @@
 //! reported.
 
 use std::collections::BTreeMap;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use model::facts::{Facts, Files, Stat};
@@ -47,6 +47,8 @@ impl About {
 pub struct Half {
     /// The directory that holds `run`.
     place: Directory,
+    /// The directory that holds `supervise`, if the service's own cannot.
+    pub room: Option<OwnedFd>,
     /// Its lock, fifos and files.
     pub supervise: Supervise,
     /// Watches a process that is no child of ours.
@@ -72,6 +74,7 @@ impl Half {
     pub const fn again(place: Directory, supervise: Supervise, pidfd: Option<OwnedFd>) -> Self {
         Self {
             place,
+            room: None,
             supervise,
             pidfd,
             sighting: None,
@@ -84,6 +87,11 @@ impl Half {
     /// everything that is tried in it fails.
     pub fn home(&self) -> BorrowedFd<'_> {
         self.place.held().unwrap_or(self.supervise.record_fd())
+    }
+
+    /// The directory that holds `supervise`.
+    pub fn state_home(&self) -> BorrowedFd<'_> {
+        self.room.as_ref().map_or_else(|| self.home(), AsFd::as_fd)
     }
 
     /// The open directory, or how to open it again.
@@ -99,7 +107,9 @@ impl Half {
     /// Descriptors are short, and the directory is not in use: closes it if it can be
     /// opened again, else moves it to its lasting number.
     pub fn rest(&mut self) {
-        self.place.go_away(self.supervise.record_fd());
+        if self.room.is_none() {
+            self.place.go_away(self.supervise.record_fd());
+        }
         self.place.settle();
     }
 
@@ -117,7 +127,7 @@ impl Half {
         let stat = files.stat.then(|| facts.stat());
         // Until all is written, the content of the files is not known.
         let shown = self.shown.take();
-        let anew = supervise::show(self.home(), &facts.status(), stat, shown)?;
+        let anew = supervise::show(self.state_home(), &facts.status(), stat, shown)?;
         self.shown = stat.map(|stat| (facts.pid, stat));
         Ok(anew)
     }
@@ -125,7 +135,10 @@ impl Half {
     /// As [`Supervise::furnish`].
     pub fn furnish(&mut self, anew: bool) -> Result<bool, (&'static str, std::io::Error)> {
         match self.place.held() {
-            Some(home) => self.supervise.furnish(home, anew),
+            Some(home) => {
+                let state_home = self.room.as_ref().map_or(home, AsFd::as_fd);
+                self.supervise.furnish(state_home, anew)
+            }
             None => Err(("find the directory", std::io::ErrorKind::NotFound.into())),
         }
     }

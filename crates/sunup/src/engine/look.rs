@@ -71,14 +71,14 @@ impl Engine {
 
     fn look_at_log(&mut self, unit_id: UnitId) -> Log {
         let turn = self.turn;
-        let world = self.launcher.world.as_ref();
+        let (world, rooms) = (self.launcher.world.as_ref(), self.rooms);
         let id = Id {
             unit: unit_id,
             role: Role::Log,
         };
         let title = self.title_of(id);
         let unit = self.units.get_mut(&unit_id);
-        let log = match unit.map(|unit| unit.look_at_log(world, turn)) {
+        let log = match unit.map(|unit| unit.look_at_log(world, rooms, turn)) {
             None => Log::Same,
             Some(Ok(log)) => log,
             Some(Err(e)) => {

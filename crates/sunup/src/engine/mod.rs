@@ -12,6 +12,7 @@
 mod adopt;
 mod booting;
 mod budget;
+mod container;
 mod directory;
 mod foreign;
 mod half;
@@ -47,6 +48,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use crate::say;
+use crate::state_rooms;
 use crate::sys::clock;
 use crate::sys::descriptors::Table;
 use crate::sys::memory;
@@ -81,6 +83,8 @@ const SIGNALS: [signal::Signal; 6] = [
 /// Control bytes taken from one fifo before the others have their turn.
 const CONTROL_BYTES: usize = 64;
 
+pub use container::{Plan as ContainerPlan, Program as ContainerProgram};
+
 /// The shortest log argument of runsvdir that is taken (runsvdir(8)).
 pub use title::BYTES_MIN as TITLE_BYTES_MIN;
 
@@ -91,6 +95,7 @@ enum Token {
     ScanDir,
     Title,
     Exits,
+    Loads,
     Control(Id),
     Pidfd(Id),
 }
@@ -103,6 +108,7 @@ impl Token {
             Self::ScanDir => 1,
             Self::Title => 2,
             Self::Exits => 3,
+            Self::Loads => u64::MAX,
             Self::Control(of) => id(of, 0),
             Self::Pidfd(of) => id(of, 1),
         }
@@ -119,6 +125,7 @@ impl Token {
             1 => Self::ScanDir,
             2 => Self::Title,
             3 => Self::Exits,
+            u64::MAX => Self::Loads,
             _ if bits & 1 == 0 => Self::Control(id),
             _ => Self::Pidfd(id),
         }
@@ -139,6 +146,9 @@ pub struct Engine {
     overlooked: Vec<UnitId>,
     title: Option<Title>,
     signal_script: Option<SignalScript>,
+    /// What it is all for, in a container.
+    guard: Option<Box<container::Guard>>,
+    rooms: state_rooms::Use,
     /// Adopted processes whose exit status is still to come.
     late: Late,
     upgrade: Upgrade,
@@ -170,7 +180,27 @@ impl Engine {
         // Signals that are pending from before an exec must reach the loop; unblocked,
         // the kernel would act on them.
         signal::block_only(signals());
-        let signals = SignalFd::new(signals())?;
+        let engine = Self::with_signals(who, session, SignalFd::new(signals())?, heritage)?;
+        if engine.launcher.world.is_none() {
+            say::offer(
+                who,
+                "/proc is not mounted: if this supervisor is killed, its services cannot be taken over",
+            );
+        }
+        Ok(engine)
+    }
+
+    /// As [`Engine::new`], for a container, which has made its arrangements for signals.
+    pub fn in_container(who: &'static str, signals: SignalFd) -> io::Result<Self> {
+        Self::with_signals(who, Session::Inherit, signals, None)
+    }
+
+    fn with_signals(
+        who: &'static str,
+        session: Session,
+        signals: SignalFd,
+        heritage: Option<Heritage>,
+    ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let engine = Self {
             who,
@@ -184,6 +214,8 @@ impl Engine {
             overlooked: Vec::new(),
             title: None,
             signal_script: None,
+            guard: None,
+            rooms: state_rooms::Use::No,
             late: Late::default(),
             upgrade: Upgrade::new(),
             booting: Booting::not(),
@@ -197,12 +229,6 @@ impl Engine {
             trims: true,
         };
         engine.watch(engine.signals.as_fd(), Token::Signals)?;
-        if engine.launcher.world.is_none() {
-            say::offer(
-                who,
-                "/proc is not mounted: if this supervisor is killed, its services cannot be taken over",
-            );
-        }
         Ok(engine)
     }
 
@@ -235,9 +261,9 @@ impl Engine {
     pub fn supervise_all(mut self, dir: &[u8]) -> u8 {
         let goes_on = self.heritage.is_some();
         let opened = if goes_on {
-            Ok(ScanDir::again(dir))
+            Ok(ScanDir::again(self.who, dir))
         } else {
-            ScanDir::new(dir)
+            ScanDir::new(self.who, dir)
         };
         let scan_dir = match opened {
             Ok(scan_dir) => scan_dir,
@@ -291,7 +317,7 @@ impl Engine {
             self.look_where_blind();
             self.take_answers();
             self.feed(Input::RoundOver);
-            if let Some(code) = self.core.exit_code(clock::now()) {
+            if let Some(code) = self.code() {
                 return code;
             }
             self.record_boot();
@@ -314,6 +340,15 @@ impl Engine {
             }
             self.reap();
             self.work();
+        }
+    }
+
+    /// The exit code, once it is over.
+    fn code(&mut self) -> Option<u8> {
+        if self.guard.is_some() {
+            self.container_code()
+        } else {
+            self.core.exit_code(clock::now())
         }
     }
 
@@ -370,6 +405,7 @@ impl Engine {
         let own = dot.into_iter().chain(self.upgrade_deadline());
         let others = own.chain(self.late.deadline());
         let others = others.chain(self.starting.deadline());
+        let others = others.chain(self.container_deadline());
         self.core.deadline().into_iter().chain(others).min()
     }
 
@@ -451,6 +487,7 @@ impl Engine {
                 self.obey(id);
             }
             Token::Exits => self.ask_again(),
+            Token::Loads => self.program_loaded(),
             Token::Pidfd(id) => {
                 // As of a child.
                 self.obey(id);
@@ -469,6 +506,7 @@ impl Engine {
                     self.zombies.may_be_left();
                     self.reap_named(delivered.sender);
                 }
+                signal if self.guard.is_some() => self.container_signalled(signal),
                 // Debian's packages ask for a look at the scan directory by it.
                 signal::SIGALRM if self.scan_dir.is_none() => {}
                 signal::SIGALRM => self.feed(Input::ScanDue),

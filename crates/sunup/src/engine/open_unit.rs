@@ -19,6 +19,7 @@ use super::half::Half;
 use super::late_exit::sighting;
 use super::supervise::{self, OpenError, Supervise};
 use crate::service_entries::{self, Entries};
+use crate::state_rooms::{self, Use as Rooms};
 use crate::sys::descriptors::aside;
 
 /// A supervised service directory.
@@ -65,17 +66,22 @@ impl Place {
 impl OpenUnit {
     /// Locks the supervise directories and takes over what an earlier supervisor left.
     /// What was seen of its entries counts for this `turn`.
-    pub fn open(place: Place, world: Option<&World>, turn: u64) -> Result<Opened, OpenError> {
+    pub fn open(
+        place: Place,
+        world: Option<&World>,
+        rooms: Rooms,
+        turn: u64,
+    ) -> Result<Opened, OpenError> {
         let home = place.home;
         let entries = Entries::of(home.as_fd());
         let log_home = entries.log.then(|| open_log(&home)).transpose()?.flatten();
         let mut records = vec![];
         let main = (home, &entries);
-        let (main, main_found) = open_half(main, Role::Main, world, &mut records)?;
+        let (main, main_found) = open_half(main, Role::Main, (world, rooms), &mut records)?;
         let log = log_home
             .map(|home| {
                 let entries = Entries::of(home.as_fd());
-                open_half((home, &entries), Role::Log, world, &mut records)
+                open_half((home, &entries), Role::Log, (world, rooms), &mut records)
             })
             .transpose()?;
         let (log, log_found) = log.map(|(log, found)| (Box::new(log), found)).unzip();
@@ -98,7 +104,12 @@ impl OpenUnit {
     }
 
     /// Looks at the entry `log`, and opens it if it is new.
-    pub fn look_at_log(&mut self, world: Option<&World>, turn: u64) -> Result<Log, OpenError> {
+    pub fn look_at_log(
+        &mut self,
+        world: Option<&World>,
+        rooms: Rooms,
+        turn: u64,
+    ) -> Result<Log, OpenError> {
         if self.main.place().held().is_none() {
             // The kernel does not tell.
             return Ok(Log::Same);
@@ -114,7 +125,7 @@ impl OpenUnit {
         }
         let mut records = vec![];
         let entries = Entries::of(home.as_fd());
-        let (log, found) = open_half((home, &entries), Role::Log, world, &mut records)?;
+        let (log, found) = open_half((home, &entries), Role::Log, (world, rooms), &mut records)?;
         let pipe =
             LogPipe::take_over(&records).map_err(|e| OpenError::Failed("make the log pipe", e))?;
         self.log = Some(Box::new(log));
@@ -211,10 +222,11 @@ impl OpenUnit {
 fn open_half(
     (home, entries): (OwnedFd, &Entries),
     role: Role,
-    world: Option<&World>,
+    (world, rooms): (Option<&World>, Rooms),
     records: &mut Vec<Record>,
 ) -> Result<(Half, Inheritance), OpenError> {
-    let opened = Supervise::open(home.as_fd())?;
+    let (opened, room) = open_state(home.as_fd(), rooms)?;
+    let state_home = room.as_ref().map_or(home.as_fd(), AsFd::as_fd);
     // As runsv looks for it: anything by that name counts, a dangling link does not.
     let is_down = entries.down && statat(&home, c"down", AtFlags::empty()).is_ok();
     let default = if is_down { Want::Down } else { Want::Up };
@@ -222,15 +234,34 @@ fn open_half(
         (nothing_found(world, role, default), None)
     } else {
         // The count of short lives starts again.
-        supervise::show_crash_loop(home.as_fd(), None);
-        inherit(home.as_fd(), &opened, world, role, default)
+        supervise::show_crash_loop(state_home, None);
+        inherit(state_home, &opened, world, role, default)
             .map_err(|e| OpenError::Failed("look for an earlier supervisor's process", e))?
     };
     let (pidfd, record) = process.unzip();
     let mut half = Half::new(home, opened, pidfd);
+    half.room = room;
     half.sighting = record.as_ref().map(sighting);
     records.extend(record);
     Ok((half, found))
+}
+
+/// Opens `supervise` in the directory, or in a room of its own if nothing can be written there.
+fn open_state(home: BorrowedFd, rooms: Rooms) -> Result<(Supervise, Option<OwnedFd>), OpenError> {
+    match Supervise::open(home) {
+        Err(OpenError::Failed(_, e)) if rooms == Rooms::Yes && is_forbidden(&e) => {
+            let room = state_rooms::make(home).and_then(aside);
+            let room =
+                room.map_err(|e| OpenError::Failed("make a directory for its state", e.into()))?;
+            Ok((Supervise::open(room.as_fd())?, Some(room)))
+        }
+        opened => Ok((opened?, None)),
+    }
+}
+
+fn is_forbidden(e: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(e.kind(), PermissionDenied | ReadOnlyFilesystem)
 }
 
 /// The directory `log`, if there is one.

@@ -116,7 +116,7 @@ impl Engine {
                 self.launcher.wait();
                 if let Some(unit) = self.units.get_mut(&unit) {
                     if let Some(log) = unit.log.take() {
-                        log.supervise.release(log.home());
+                        log.supervise.release(log.state_home());
                     }
                     unit.pipe = None;
                 }
@@ -128,7 +128,7 @@ impl Engine {
                         .into_iter()
                         .flatten()
                     {
-                        half.supervise.release(half.home());
+                        half.supervise.release(half.state_home());
                     }
                 }
             }
@@ -180,7 +180,7 @@ impl Engine {
             half.supervise.mark(facts.stopping);
         }
         if files.crash_loop {
-            supervise::show_crash_loop(half.home(), facts.crash_loop.as_ref());
+            supervise::show_crash_loop(half.state_home(), facts.crash_loop.as_ref());
         }
         self.show_state(id, facts, files)
     }
@@ -358,7 +358,7 @@ impl Engine {
             self.launcher.wait();
             self.table.double(&place.home);
         }
-        let opened = OpenUnit::open(place, self.launcher.world.as_ref(), self.turn);
+        let opened = OpenUnit::open(place, self.launcher.world.as_ref(), self.rooms, self.turn);
         if let Err(OpenError::Failed(_, e)) = &opened {
             self.makes_room(e);
         }
@@ -446,7 +446,7 @@ pub(super) fn complaint(name: impl Display, error: &OpenError) -> String {
     }
 }
 
-fn send_by_pidfd(fd: BorrowedFd, number: signal::Signal) -> std::io::Result<()> {
+pub(super) fn send_by_pidfd(fd: BorrowedFd, number: signal::Signal) -> std::io::Result<()> {
     let signal =
         rustix::process::Signal::from_named_raw(number).ok_or(std::io::ErrorKind::InvalidInput)?;
     Ok(rustix::process::pidfd_send_signal(fd, signal)?)

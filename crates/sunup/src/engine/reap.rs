@@ -100,7 +100,9 @@ impl Engine {
         let pid = pid.as_raw_pid() as Pid;
         let exit = Exit::of_status(status.as_raw());
         // This comes first: what follows from the others may start a child with this pid.
+        let known = self.guard.is_none() || self.core.is_known(pid);
         self.feed(Input::ChildEnded(pid, exit, self.zombies.first_seen));
+        self.contained_child_ended(pid, exit, known);
         self.signal_script_ended(pid);
         self.trial_ended(pid, status.as_raw());
     }

@@ -35,9 +35,6 @@ use rustix::io::Errno;
 use crate::say;
 use crate::sys::clock;
 
-/// Nobody else has a scan directory.
-const WHO: &str = "runsvdir";
-
 /// A new directory counts when it has been quiet for this long (ms).
 const QUIET_MS: u64 = 100;
 /// It counts after this time (ms) in any case.
@@ -63,6 +60,8 @@ const GONE: ReadFlags = ReadFlags::MOVE_SELF.union(ReadFlags::IGNORED);
 
 /// See the module.
 pub struct ScanDir {
+    /// Whose, for messages.
+    who: &'static str,
     path: PathBuf,
     /// The directory that is watched: its path without links, and itself, for
     /// another may take its path.
@@ -124,21 +123,25 @@ struct Settling {
 
 impl ScanDir {
     /// The directory must exist now; later it may go and come back.
-    pub fn new(dir: &[u8]) -> io::Result<Self> {
+    pub fn new(who: &'static str, dir: &[u8]) -> io::Result<Self> {
         let path = std::path::absolute(OsStr::from_bytes(dir))?;
         fs::read_dir(&path)?;
-        Ok(Self::at(path))
+        Ok(Self::at(who, path))
     }
 
     /// As [`ScanDir::new`], after an upgrade: the directory may be absent at present.
-    pub fn again(dir: &[u8]) -> Self {
+    pub fn again(who: &'static str, dir: &[u8]) -> Self {
         let dir = Path::new(OsStr::from_bytes(dir));
-        Self::at(std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()))
+        Self::at(
+            who,
+            std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()),
+        )
     }
 
-    fn at(path: PathBuf) -> Self {
+    fn at(who: &'static str, path: PathBuf) -> Self {
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC);
         let mut new = Self {
+            who,
             path,
             watched: None,
             inotify: None,
@@ -180,7 +183,7 @@ impl ScanDir {
                 _ => "",
             };
             say::offer(
-                WHO,
+                self.who,
                 format_args!("watch {path}: {e}{hint}; looking every {seconds} seconds"),
             );
         }
@@ -276,9 +279,9 @@ impl ScanDir {
                         let target = target.as_os_str().as_bytes().escape_ascii();
                         let what =
                             format_args!("{name}: its link leads to {target}, which is not there");
-                        say::offer(WHO, what);
+                        say::offer(self.who, what);
                     }
-                    _ => say::offer(WHO, format_args!("{name}: look at it: {e}")),
+                    _ => say::offer(self.who, format_args!("{name}: look at it: {e}")),
                 }
             }
             self.lost.insert(name.to_vec());

@@ -22,6 +22,11 @@ pub fn queued() -> Signal {
     libc::SIGRTMIN()
 }
 
+/// The signal by which systemd and podman stop a container.
+pub fn container_stop() -> Signal {
+    libc::SIGRTMIN() + 3
+}
+
 /// Blocks a set of signals and delivers them through a descriptor.
 pub struct SignalFd {
     fd: OwnedFd,

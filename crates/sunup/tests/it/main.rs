@@ -8,6 +8,7 @@ mod boot_record;
 mod chpst;
 mod cli;
 mod closed;
+mod container;
 mod crash_loop;
 mod exits;
 mod file_size;

@@ -76,6 +76,7 @@ fn words(usage: &str) -> Vec<String> {
 fn usage_letters(usage: &str) -> Vec<char> {
     let clusters = usage.split(['[', ']', ' ', '|']);
     clusters
+        .filter(|word| *word != "--")
         .filter_map(|word| word.strip_prefix('-'))
         .flat_map(str::chars)
         .collect()

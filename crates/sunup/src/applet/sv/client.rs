@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use super::output::Output;
 use super::reason::reason;
 use crate::service_entries::{self, Entries};
+use crate::state_rooms;
 use crate::sys::guarded;
 use crate::{personality, sys};
 
@@ -113,6 +114,8 @@ pub struct Service {
     dir: PathBuf,
     /// The same, held open: its files are looked up from here, not from the root.
     home: OwnedFd,
+    /// Where `supervise` is instead, if the directory could not be written to.
+    room: Option<(PathBuf, OwnedFd)>,
     /// `supervise/ok`, which reports an error when the supervisor ends.
     ok: Option<OwnedFd>,
     /// We may not open `supervise/ok`.
@@ -132,7 +135,19 @@ impl Service {
     }
 
     fn connect(dir: PathBuf, home: OwnedFd) -> Result<Self, Trouble> {
-        let ok = match open_fifo(&home, c"supervise/ok") {
+        let mut room = None;
+        let mut ok = open_fifo(&home, c"supervise/ok");
+        if ok.is_err() {
+            // Whatever stands in the directory came with a file system that is only read.
+            let kept = |(path, dir): (PathBuf, OwnedFd)| {
+                let fd = open_fifo(&dir, c"supervise/ok").ok()?;
+                Some(((path, dir), fd))
+            };
+            if let Some((found, fd)) = state_rooms::find(&home).find_map(kept) {
+                (room, ok) = (Some(found), Ok(fd));
+            }
+        }
+        let ok = match ok {
             Ok(fd) => Some(fd),
             Err(Errno::NXIO) => return Err(Trouble::Dead),
             // The status may still be readable.
@@ -142,6 +157,7 @@ impl Service {
         Ok(Self {
             dir,
             home,
+            room,
             is_refused: ok.is_none(),
             ok,
         })
@@ -163,21 +179,24 @@ impl Service {
         }
     }
 
-    /// The service directory, held open.
-    pub fn home(&self) -> &OwnedFd {
-        &self.home
-    }
-
     /// The service directory.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The directory that holds `supervise`, and its path.
+    pub fn state(&self) -> (&OwnedFd, &Path) {
+        match &self.room {
+            Some((path, room)) => (room, path),
+            None => (&self.home, &self.dir),
+        }
     }
 
     /// What the supervisor last wrote about the service.
     pub fn status(&self) -> Result<Status, Trouble> {
         const OPEN: &str = "open supervise/status";
         const READ: &str = "read supervise/status";
-        let file = match guarded::to_read(&self.home, c"supervise/status") {
+        let file = match guarded::to_read(self.state().0, c"supervise/status") {
             Ok(found) => found.file,
             // A fifo or a device, in which there is nothing to read.
             Err(Errno::SPIPE) => return Err(Trouble::Failed("warning: ", READ, None)),
@@ -229,14 +248,14 @@ impl Service {
 
     /// What the supervisor last wrote about a crash loop of a service that backs off.
     fn crash_loop(&self) -> Option<CrashLoop> {
-        let found = guarded::to_read(&self.home, c"supervise/crash-loop").ok()?;
+        let found = guarded::to_read(self.state().0, c"supervise/crash-loop").ok()?;
         let (n, line) = read_whole::<{ crash_loop::BYTES_MAX }>(&found.file).ok()?;
         CrashLoop::decode(line.get(..n)?)
     }
 
     /// The way to command the supervisor.
     pub fn control(&self) -> Result<Control, Trouble> {
-        match open_fifo(&self.home, c"supervise/control") {
+        match open_fifo(self.state().0, c"supervise/control") {
             Ok(fifo) => Ok(Control { fifo }),
             Err(Errno::NXIO) => Err(Trouble::Dead),
             Err(e) => Err(Trouble::warning("open supervise/control", e)),

@@ -127,12 +127,12 @@ impl Target {
         if self.tells_status == Tells::Unasked && !matches!(look, Look::Young) {
             let lifeline = self.lifeline();
             let is_guarded = lifeline.is_none_or(|lifeline| events.guard(number, lifeline));
-            let (home, dir) = (self.service.home(), self.service.dir());
+            let (home, dir) = self.service.state();
             self.tells_status = told(events.watch_status(number, home, dir) && is_guarded);
             return true;
         }
         if matches!(look, Look::Unread) && self.tells_reading == Tells::Unasked {
-            self.tells_reading = told(events.watch_reading(number, self.service.dir()));
+            self.tells_reading = told(events.watch_reading(number, self.service.state().1));
             return true;
         }
         false
