@@ -12,7 +12,7 @@
 //! does one for which the kernel had no process; a command that lived longer starts again
 //! at once. A slot that keeps failing is reported once, and then no more until it has
 //! lived longer again. When every slot that is to be kept running has failed
-//! [`RESCUE_AFTER`] times in a row, root's shell is offered on the console, as one more
+//! [`RESCUE_AFTER`] times in a row, or waits for its terminal, root's shell is offered on the console, as one more
 //! such slot.
 //!
 //! Signals are answered in every state, at once, also while a sysinit entry hangs: INT
@@ -28,6 +28,9 @@
 //! most [`KILL_GRACE`](crate::descent::KILL_GRACE); then it asks the kernel for the end. If the kernel
 //! refuses (a container), the machine ends by exiting.
 //!
+//! A respawn or askfirst entry whose terminal is not there is not started: it waits for the
+//! terminal, and looks again after [`REST_MAX`] if nobody says that a device has appeared.
+//!
 //! A reload keeps the slots of entries that stay, by command and terminal. An
 //! entry that vanished is forgotten when its process ends; sysinit, wait and
 //! once entries that appear after their turn do not run.
@@ -35,7 +38,8 @@
 //! # The contract with the loop
 //!
 //! [`Life::step`] is total and pure. Each [`Action::Start`] must be answered
-//! by [`Event::Started`], [`Event::StartFailed`] or [`Event::NoStage3`], each
+//! by [`Event::Started`], [`Event::StartFailed`], [`Event::NoTerminal`] or
+//! [`Event::NoStage3`], each
 //! [`Action::ReadInittab`] by [`Event::Inittab`], and an [`Action::End`] that
 //! comes back by [`Event::Refused`]. [`News::Tick`] is due at
 //! [`Life::deadline`], and once at the start. Times are moments on the boot clock.
@@ -113,6 +117,9 @@ pub enum Event {
     StartFailed(Id, String),
     /// There is no stage 3 to run, which is no failure.
     NoStage3,
+    /// The terminal of a respawn or askfirst entry is not there; when it appears,
+    /// [`News::Device`] comes.
+    NoTerminal(Id),
     /// The inittab as it is now; none when it cannot be used.
     Inittab(Option<Vec<Entry>>),
     /// The kernel (or the exec) refused the end, for this reason.
@@ -239,6 +246,7 @@ impl Machine {
     fn started(&mut self, id: Id, pid: Pid, now: Instant) {
         if let Some(slot) = self.slot(id) {
             slot.job = Job::Running { pid, since: now };
+            slot.is_told_absent = false;
         }
     }
 
@@ -251,6 +259,21 @@ impl Machine {
     fn no_stage3(&mut self) {
         if let Some(slot) = self.slot(Id::STAGE3).filter(|s| s.job == Job::Starting) {
             slot.job = Job::Idle;
+        }
+    }
+
+    fn no_terminal(&mut self, id: Id, now: Instant, out: &mut Vec<Action>) {
+        if let Some(slot) = self.slot(id).filter(|s| s.job == Job::Starting) {
+            slot.no_terminal(now, out);
+        }
+        self.offer_rescue(out);
+    }
+
+    fn a_device_appeared(&mut self) {
+        for slot in &mut self.slots {
+            if matches!(slot.job, Job::Absent { .. }) {
+                slot.job = Job::Ready;
+            }
         }
     }
 
@@ -315,6 +338,8 @@ impl Life for Machine {
             Event::Started(id, pid) => self.started(id, pid, now),
             Event::StartFailed(id, reason) => self.start_failed(id, reason, now, &mut out),
             Event::NoStage3 => self.no_stage3(),
+            Event::NoTerminal(id) => self.no_terminal(id, now, &mut out),
+            Event::News(News::Device) => self.a_device_appeared(),
             Event::Inittab(Some(entries)) if !self.is_going_down() => self.list(entries),
             Event::Refused(reason) => self.refused(reason, &mut out),
             Event::Inittab(_) | Event::News(News::Tick) => {}
@@ -325,7 +350,7 @@ impl Life for Machine {
 
     fn deadline(&self) -> Option<Instant> {
         let rests = |slot: &Slot| match slot.job {
-            Job::Resting { until } if self.has_turn(slot) => Some(until),
+            Job::Resting { until } | Job::Absent { until } if self.has_turn(slot) => Some(until),
             _ => None,
         };
         let of_phase = match &self.phase {
@@ -337,6 +362,15 @@ impl Life for Machine {
 
     fn is_up(&self) -> bool {
         matches!(self.phase, Phase::Run)
+    }
+
+    fn goes_down(&self) -> bool {
+        self.is_going_down()
+    }
+
+    fn waits_for_a_device(&self) -> bool {
+        let waits = |slot: &Slot| matches!(slot.job, Job::Absent { .. });
+        !self.is_going_down() && self.slots.iter().any(waits)
     }
 
     fn waits_for_the_last_process(&self) -> bool {

@@ -43,3 +43,4 @@ pub mod supervisor;
 pub mod time;
 pub mod unmount;
 pub mod ward;
+pub mod watchdog;

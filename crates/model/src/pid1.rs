@@ -77,6 +77,8 @@ pub enum News {
     Exited(Pid, Exit),
     /// PID 1 has no child: no process is left.
     NoChildren,
+    /// Something has appeared where a device is waited for ([`Life::waits_for_a_device`]).
+    Device,
     /// The deadline is reached, or may be.
     Tick,
 }
@@ -98,6 +100,14 @@ pub trait Life: Sized {
     /// Whether the boot is over and nothing takes the machine down: then
     /// [`Life::handover`] says all that there is to say.
     fn is_up(&self) -> bool;
+
+    /// Whether the machine is on its way down.
+    fn goes_down(&self) -> bool;
+
+    /// Whether [`News::Device`] would change anything; otherwise nobody need watch for devices.
+    fn waits_for_a_device(&self) -> bool {
+        false
+    }
 
     /// Whether [`News::NoChildren`] would change anything; otherwise it need not be sent.
     fn waits_for_the_last_process(&self) -> bool;

@@ -429,7 +429,8 @@ impl Life for Stages {
             Event::Stopit(true) => self.go_down(Wish::AsRebootSays),
             Event::Reboot(Some(wanted)) => self.reboot = wanted,
             Event::Refused(reason) => self.refused(reason, &mut out),
-            Event::Stopit(false) | Event::Reboot(None) | Event::News(News::Tick) => {}
+            Event::Stopit(false) | Event::Reboot(None) | Event::News(News::Tick | News::Device) => {
+            }
         }
         while self.settle(now, &mut out) {}
         (self, out)
@@ -459,6 +460,10 @@ impl Life for Stages {
             }
         );
         stage_2_runs && self.ctrl_alt_del == CtrlAltDel::Idle
+    }
+
+    fn goes_down(&self) -> bool {
+        !matches!(self.stage(), Some(Stage::One | Stage::Two)) || self.wish.is_some()
     }
 
     fn waits_for_the_last_process(&self) -> bool {

@@ -32,6 +32,13 @@ pub enum Message {
     },
     /// No entry that is to be kept running stays up; root's shell is offered.
     NothingStaysUp,
+    /// The terminal of a command is not there; said once.
+    NoTerminal {
+        /// Its name below /dev.
+        tty: Vec<u8>,
+        /// What is to run.
+        command: Vec<u8>,
+    },
     /// The kernel gave no process; said once.
     NoProcess {
         /// What is to run.
@@ -109,6 +116,12 @@ impl Display for Message {
             Self::NothingStaysUp => f.write_str(
                 "nothing stays up that is to be kept running: \
                  press Enter on the console for root's shell",
+            ),
+            Self::NoTerminal { tty, command } => write!(
+                f,
+                "/dev/{} is not there: '{}' starts when it appears",
+                text(tty),
+                text(command)
             ),
             Self::NoProcess { command, reason } => write!(
                 f,

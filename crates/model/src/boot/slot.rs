@@ -29,13 +29,15 @@ pub(super) enum Job {
     Running { pid: Pid, since: Instant },
     /// To be started, but not before.
     Resting { until: Instant },
+    /// To be started when its terminal appears; until then nobody looks.
+    Absent { until: Instant },
 }
 
 impl Job {
     pub(super) fn is_due(self, now: Instant) -> bool {
         match self {
             Self::Ready => true,
-            Self::Resting { until } => until <= now,
+            Self::Resting { until } | Self::Absent { until } => until <= now,
             Self::Idle | Self::Starting | Self::Running { .. } => false,
         }
     }
@@ -54,6 +56,8 @@ pub(super) struct Slot {
     pub(super) job: Job,
     /// Short lives and failed starts in a row.
     pub(super) failures: u8,
+    /// It was said that its terminal is not there.
+    pub(super) is_told_absent: bool,
 }
 
 impl Slot {
@@ -65,6 +69,19 @@ impl Slot {
             listed: true,
             job,
             failures: 0,
+            is_told_absent: false,
+        }
+    }
+
+    /// Its terminal is not there, which is no failure of the command.
+    pub(super) fn no_terminal(&mut self, now: Instant, out: &mut Vec<Action>) {
+        let until = now.plus(REST_MAX);
+        self.job = Job::Absent { until };
+        if !core::mem::replace(&mut self.is_told_absent, true) {
+            out.push(Action::Say(Message::NoTerminal {
+                tty: self.entry.tty.clone(),
+                command: self.entry.command.clone(),
+            }));
         }
     }
 

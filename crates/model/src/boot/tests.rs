@@ -39,6 +39,7 @@ struct World {
     running: Vec<(String, Pid)>,
     has_stage3: bool,
     fork_fails: bool,
+    no_terminal: bool,
     inittab: Option<Vec<Entry>>,
     log: Vec<String>,
 }
@@ -52,6 +53,7 @@ impl World {
             running: vec![],
             has_stage3: false,
             fork_fails: false,
+            no_terminal: false,
             inittab: None,
             log: vec![],
         };
@@ -74,6 +76,10 @@ impl World {
         match action {
             Action::Start { id, .. } if id == Id::STAGE3 && !self.has_stage3 => {
                 return Some(Event::NoStage3);
+            }
+            Action::Start { id, entry, .. } if self.no_terminal && !entry.tty.is_empty() => {
+                self.log.push("no terminal".to_string());
+                return Some(Event::NoTerminal(id));
             }
             Action::Start { id, .. } if self.fork_fails => {
                 self.log.push("no process".to_string());
@@ -214,6 +220,41 @@ fn a_failed_fork_is_tried_again_in_every_phase() {
         w.tick();
         assert_eq!(w.log(), [format!("start {command}")]);
     }
+}
+
+#[test]
+fn a_terminal_that_is_not_there_is_waited_for() {
+    let mut w = World::new("::sysinit:s\nttyUSB0::respawn:getty\n::respawn:a");
+    w.no_terminal = true;
+    w.done("s");
+    let said = "/dev/ttyUSB0 is not there: 'getty' starts when it appears";
+    assert_eq!(w.log()[1..], ["no terminal", "start a", said]);
+    let machine = w.machine.as_ref().unwrap();
+    assert!(machine.waits_for_a_device());
+    // Another device comes, and nothing comes: it looks again, and says nothing again.
+    w.step(Event::News(News::Device));
+    w.tick();
+    assert_eq!(w.log(), ["no terminal", "no terminal"]);
+    assert_eq!(w.now, at(10).plus(REST_MAX));
+    w.no_terminal = false;
+    w.step(Event::News(News::Device));
+    assert_eq!(w.log(), ["start getty"]);
+    assert!(!w.machine.as_ref().unwrap().waits_for_a_device());
+    // It is unplugged, and getty ends: that is told anew.
+    w.now = w.now.plus(seconds(60));
+    w.no_terminal = true;
+    w.done("getty");
+    assert_eq!(w.log(), ["no terminal", said]);
+    w.step(Event::News(News::Signal(Signal::Term)));
+    assert!(!w.machine.as_ref().unwrap().waits_for_a_device());
+    // Where every entry waits, nobody else could log in.
+    let mut w = World::new("::sysinit:s\nttyUSB0::respawn:getty");
+    w.no_terminal = true;
+    w.done("s");
+    let rescue = format!("start {}", inittab::SULOGIN.escape_ascii());
+    assert_eq!(w.log().last().unwrap(), &rescue);
+    w.tick();
+    assert_eq!(w.log(), ["no terminal"]);
 }
 
 #[test]

@@ -40,8 +40,16 @@ impl Machine {
         let is_kept = |slot: &&Slot| slot.listed && slot.entry.action.respawns();
         let mut kept = self.slots.iter().filter(is_kept).peekable();
         let rescue = Entry::on_console(inittab::Action::Askfirst, inittab::SULOGIN);
-        let fails = |slot: &Slot| slot.failures >= RESCUE_AFTER && !slot.entry.is_same(&rescue);
-        if self.phase == Phase::Run && kept.peek().is_some() && kept.all(fails) {
+        let is_down =
+            |slot: &Slot| slot.failures >= RESCUE_AFTER || matches!(slot.job, Job::Absent { .. });
+        let fails = |slot: &Slot| is_down(slot) && !slot.entry.is_same(&rescue);
+        if self.phase != Phase::Run || kept.peek().is_none() || !kept.all(fails) {
+            return;
+        }
+        // A reload forgets it, but not its process.
+        if let Some(slot) = self.slots.iter_mut().find(|s| s.entry.is_same(&rescue)) {
+            slot.listed = true;
+        } else {
             out.push(Action::Say(Message::NothingStaysUp));
             let slot = self.new_slot(rescue, Job::Ready);
             self.slots.push(slot);

@@ -18,7 +18,7 @@ use model::pid1::Signal;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, wait, waitid};
 
-use super::console;
+use super::{console, watchdog};
 use crate::sys::power::{self, End};
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::{arguments, clock, env, heap, spawn};
@@ -76,8 +76,10 @@ pub fn predecessor() -> Option<String> {
 /// The environment of a successor: with that line, and with what else is given.
 pub fn environment(more: &[(&str, &str)]) -> Vec<CString> {
     let line = LINE.try_lock().map(|l| l.clone()).unwrap_or_default();
+    let device = watchdog::hand_over();
+    let device = device.as_ref().map(|(name, value)| (*name, value.as_str()));
     let told = [(HANDOVER, line.as_str())];
-    let told = told.iter().chain(more);
+    let told = told.iter().chain(more).chain(&device);
     let is_told = |name: &OsStr| told.clone().any(|(told, _)| name == *told);
     let kept = std::env::vars_os().filter(|(name, _)| !is_told(name));
     let kept = kept.map(|(name, value)| [name.as_bytes(), value.as_bytes()].join(&b'='));
@@ -121,6 +123,7 @@ pub fn start_over(why: &str) -> ! {
 /// kernel panic, and a person can look and save. The signals of halt, poweroff and reboot
 /// end the machine.
 pub fn rescue(why: &str) -> ! {
+    watchdog::keep();
     console::say(&format!(
         "{why}; only a rescue shell is left, and reboot, poweroff and halt"
     ));

@@ -1,6 +1,7 @@
 //! What every PID 1 of sunup needs, whatever decides for it: `turn` is its loop,
 //! `ask` is how others ask it for the end, `console` speaks, `children` reaps, `last_word`
-//! leaves word of that, `record` is what PID 1 adds to the record of the boot, `lifeline` is what happens
+//! leaves word of that, `devices` waits for those that are not there yet, `record` is what PID 1
+//! adds to the record of the boot, `watchdog` feeds the device, `lifeline` is what happens
 //! should PID 1 itself fail, and here is the first moment, the last one, and the
 //! time between the last two signals. `requests` are runit's files with a message
 //! to PID 1. `rescue` is the way to a person.
@@ -8,6 +9,7 @@
 pub mod ask;
 pub mod children;
 pub mod console;
+pub mod devices;
 pub mod last_word;
 pub mod lifeline;
 pub mod new_root;
@@ -17,6 +19,7 @@ pub mod rescue;
 pub mod turn;
 pub mod unmount;
 pub mod upgrade;
+pub mod watchdog;
 pub mod world;
 
 use std::io;
@@ -42,6 +45,7 @@ pub fn begin(voice: Voice, signals: &[signal::Signal]) -> SignalFd {
     lifeline::install();
     power::ctrl_alt_del_resets(false);
     console::open(voice);
+    watchdog::begin();
     drop(std::env::set_current_dir("/"));
     let _ = rustix::process::setsid();
     match signals {
@@ -104,5 +108,6 @@ pub fn processes_on_terminals() -> impl Iterator<Item = (Pid, u32)> {
 pub fn end(end: power::End) -> io::Result<()> {
     unmount::all();
     console::drain();
+    watchdog::last(Some(end));
     power::end_by_child(end)
 }

@@ -7,12 +7,11 @@
 
 use std::collections::VecDeque;
 
-use model::pid1::{Life, News, Signal};
-use rustix::event::{PollFd, PollFlags, poll};
-
-use super::{children, lifeline, record, upgrade};
+use super::devices::{self, Waited};
+use super::{children, lifeline, record, upgrade, watchdog};
 use crate::sys::clock;
 use crate::sys::signal::{self, SignalFd};
+use model::pid1::{Life, News, Signal};
 
 /// The outcome of an action.
 pub enum Outcome<E> {
@@ -42,7 +41,10 @@ pub fn run<L: Life>(
                 match act(action) {
                     Outcome::Done => {}
                     Outcome::Answer(event) => events.push_back(event),
-                    Outcome::Exit => return 0,
+                    Outcome::Exit => {
+                        watchdog::last(None);
+                        return 0;
+                    }
                 }
             }
             lifeline::remember(life.handover());
@@ -71,11 +73,21 @@ pub fn run<L: Life>(
     }
 }
 
-/// Sleeps until a signal comes, or returns the tick that is due.
+/// Sleeps until a signal comes, or returns what else has happened: a device, or a tick that is due.
 fn wait_for_news<L: Life>(life: &L, signals: &SignalFd) -> Option<L::Event> {
-    let timeout = life.deadline().map(clock::until);
-    let mut fds = [PollFd::new(signals, PollFlags::IN)];
-    (poll(&mut fds, timeout.as_ref()) == Ok(0)).then(|| News::Tick.into())
+    let dog = watchdog::turn(life.is_up(), life.goes_down());
+    if !life.waits_for_a_device() && !watchdog::waits() {
+        devices::forget();
+    }
+    let due = [life.deadline(), dog].into_iter().flatten().min();
+    match devices::wait(signals, due.map(clock::until).as_ref()) {
+        Waited::Signal => None,
+        Waited::Device => {
+            watchdog::device();
+            Some(News::Device.into())
+        }
+        Waited::Timeout => Some(News::Tick.into()),
+    }
 }
 
 /// What a signal means; none for CHLD, as reaping follows anyway.

@@ -12,7 +12,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use super::{console, lifeline};
+use super::{console, lifeline, watchdog};
 use crate::sys::signal::{self, Signal};
 use crate::sys::{arguments, spawn};
 
@@ -40,6 +40,7 @@ pub fn go_on_in_a_new_program(is_up: bool) {
         }
         Err(e) => e,
     };
+    watchdog::keep();
     console::say(&format!(
         "execute the program anew: {failed}; it goes on as it was"
     ));

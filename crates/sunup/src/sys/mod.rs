@@ -34,3 +34,4 @@ mod stand_ins;
 pub mod start;
 pub mod tty;
 pub mod utmp;
+pub mod watchdog;

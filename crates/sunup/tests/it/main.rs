@@ -48,3 +48,4 @@ mod upgrade;
 mod utmpset;
 mod waiting;
 mod ward;
+mod watchdog;

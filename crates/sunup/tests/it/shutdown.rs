@@ -303,12 +303,13 @@ fn those_whom_utmp_names_are_told_and_hostile_names_are_left_out() {
     ]
     .concat();
     let machine = Machine::boot(&Boot {
-        inittab: "::wait:mkfifo /dev/fifo; ln -s /victim /dev/link; \
-                  until [ -s /run/utmp ]; do sleep 0.05; done\n::once:/job\n",
+        inittab: "::once:/job\n",
         files: &[
             (
                 "job",
-                "#!/bin/sh\nshutdown -r -k now hello\necho done >>/events\n",
+                "#!/bin/sh\nmkfifo /dev/fifo; ln -s /victim /dev/link\n\
+                 until [ -s /run/utmp ]; do sleep 0.05; done\n\
+                 shutdown -r -k now hello\necho done >>/events\n",
             ),
             ("victim", "untouched\n"),
             ("dev/pts/", ""),

@@ -19,6 +19,7 @@ const SIGNALS: [Signal; 10] = [
 ];
 
 const SMALL: &str = "::sysinit:s\n::respawn:r\n::ctrlaltdel:c\n::shutdown:d\n::restart:x";
+const PLUGGED: &str = "tty9::respawn:r";
 const BEFORE: &str = "::sysinit:s\n::respawn:r\n::once:o";
 const AFTER: &str = "::wait:s\n::once:r\n::askfirst:o";
 
@@ -35,7 +36,9 @@ impl Machine {
                 RESCUE_AFTER.. => failures.1,
             };
             match &mut slot.job {
-                Job::Resting { until } => *until = rebase(*until).min(at(1)),
+                Job::Resting { until } | Job::Absent { until } => {
+                    *until = rebase(*until).min(at(1));
+                }
                 Job::Running { since, .. } => *since = at(0),
                 _ => {}
             }
@@ -76,6 +79,7 @@ enum Kernel {
     Gives,
     Refuses,
     HasNoStage3,
+    HasNoTerminal,
 }
 
 /// Steps and answers; returns the machine and all actions.
@@ -90,12 +94,17 @@ fn run(mut machine: Machine, now: Instant, event: Event, kernel: Kernel) -> (Mac
         let (next, actions) = machine.step(now, event);
         machine = next;
         for action in &actions {
-            if let Action::Start { id, .. } = action {
+            if let Action::Start { id, entry, .. } = action {
                 next_pid += 1;
                 events.push_back(match kernel {
                     Kernel::Refuses => Event::StartFailed(*id, String::new()),
                     Kernel::HasNoStage3 if *id == Id::STAGE3 => Event::NoStage3,
-                    Kernel::Gives | Kernel::HasNoStage3 => Event::Started(*id, next_pid),
+                    Kernel::HasNoTerminal if entry.action.respawns() && !entry.tty.is_empty() => {
+                        Event::NoTerminal(*id)
+                    }
+                    Kernel::Gives | Kernel::HasNoStage3 | Kernel::HasNoTerminal => {
+                        Event::Started(*id, next_pid)
+                    }
                 });
             }
         }
@@ -123,6 +132,7 @@ fn events_for(machine: &Machine, inittabs: &[&str]) -> Vec<(Instant, Event)> {
     events.push((end, Event::News(News::Tick)));
     events.push((at(0), Event::News(News::Tick)));
     events.push((at(0), Event::News(News::NoChildren)));
+    events.push((at(0), Event::News(News::Device)));
     events.push((at(0), Event::Refused(String::new())));
     events
 }
@@ -141,10 +151,13 @@ fn check(machine: &Machine, now: Instant) {
         assert_ne!(slot.job, Job::Starting, "unanswered: {machine:?}");
         let must_run = slot.listed && slot.entry.action.respawns();
         if machine.phase == Phase::Run && must_run && !machine.frozen {
-            let runs = matches!(slot.job, Job::Running { .. } | Job::Resting { .. });
+            let runs = matches!(
+                slot.job,
+                Job::Running { .. } | Job::Resting { .. } | Job::Absent { .. }
+            );
             assert!(runs, "lost: {machine:?}");
         }
-        if let Job::Resting { until } = slot.job
+        if let Job::Resting { until } | Job::Absent { until } = slot.job
             && machine.has_turn(slot)
         {
             assert!(machine.deadline().is_some_and(|d| d <= until));
@@ -189,7 +202,12 @@ fn explore(inittab: &str, reloads: &[&str], failures: (u8, u8)) -> usize {
     let mut seen = HashSet::new();
     while let Some(machine) = todo.pop() {
         for (now, event) in events_for(&machine, reloads) {
-            for kernel in [Kernel::Gives, Kernel::Refuses, Kernel::HasNoStage3] {
+            for kernel in [
+                Kernel::Gives,
+                Kernel::Refuses,
+                Kernel::HasNoStage3,
+                Kernel::HasNoTerminal,
+            ] {
                 let (next, actions) = run(machine.clone(), now, event.clone(), kernel);
                 check(&next, now);
                 if let Event::News(News::Exited(pid, _)) = event {
@@ -215,6 +233,12 @@ fn explore(inittab: &str, reloads: &[&str], failures: (u8, u8)) -> usize {
 fn every_event_in_every_state() {
     let states = explore(SMALL, &[], (1, 1));
     assert!(states > 500, "only {states} states");
+}
+
+#[test]
+fn every_event_in_every_state_without_a_terminal() {
+    let states = explore(PLUGGED, &[PLUGGED, ""], (1, 1));
+    assert!(states > 50, "only {states} states");
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! What init does: an action of `model::boot`, and the answer to it.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use model::boot::{Action, Event, Fate, Id, Message, STAGE3};
 use model::format::inittab::Entry;
 use model::process::Pid;
 
 use super::{child, table};
 use crate::machine::turn::Outcome;
-use crate::machine::{self, console, record};
+use crate::machine::{self, console, devices, record, watchdog};
 use crate::sys::{power, signal, spawn};
 
 /// Performs an action.
@@ -14,6 +18,9 @@ pub fn act(action: Action) -> Outcome<Event> {
     match action {
         Action::Start { id, .. } if id == Id::STAGE3 && !stage3_is_there() => {
             return Outcome::Answer(Event::NoStage3);
+        }
+        Action::Start { id, entry, .. } if waits_for_its_terminal(&entry) => {
+            return Outcome::Answer(Event::NoTerminal(id));
         }
         Action::Start { id, entry, quiet } => {
             return Outcome::Answer(start(id, &entry, quiet));
@@ -46,6 +53,12 @@ fn speak(message: &Message) {
 fn stage3_is_there() -> bool {
     use rustix::fs::{Access, access};
     access(STAGE3, Access::EXEC_OK).is_ok()
+}
+
+/// A boot does not wait for a terminal: its command runs, and fails.
+fn waits_for_its_terminal(entry: &Entry) -> bool {
+    let path = Path::new("/dev").join(OsStr::from_bytes(&entry.tty));
+    !entry.tty.is_empty() && entry.action.respawns() && devices::awaits(&path)
 }
 
 fn start(id: Id, entry: &Entry, quiet: bool) -> Event {
@@ -82,6 +95,7 @@ fn end(fate: &Fate) -> Outcome<Event> {
         Fate::Kexec => machine::end(power::End::Kexec),
         Fate::Restart(entry) => {
             console::drain();
+            watchdog::last(None);
             power::ctrl_alt_del_resets(true);
             signal::reset_all();
             Err(child::replace_pid_1(entry))

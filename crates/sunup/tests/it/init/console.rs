@@ -118,3 +118,40 @@ fn a_file_as_the_console_loses_nothing() {
         "{log}"
     );
 }
+
+/// Each terminal appears when the entry before it runs: to look for them every half minute would
+/// take longer than any test. PID 1 watches only as long as an entry waits.
+#[test]
+fn a_terminal_that_appears_has_its_entry_at_once() {
+    let (_master, _slave, name) = terminal();
+    let entries: Vec<String> = (1..9)
+        .map(|n| format!("usb/tty{n}::respawn:/job {n}\n"))
+        .collect();
+    let job = format!(
+        "#!/bin/sh\n\
+         echo up $1 >> /events\n\
+         watches() {{ ls -l /proc/1/fd | grep -c inotify; }}\n\
+         [ $1 != 1 ] || echo \"watches: $(watches)\" >> /events\n\
+         [ $1 = 8 ] || ln -s {name} /dev/usb/tty$(($1 + 1))\n\
+         if [ $1 = 8 ]; then until [ $(watches) = 0 ]; do sleep 0.05; done; echo all >> /events; fi\n\
+         exec sleep 1000\n"
+    );
+    let plug = format!(
+        "#!/bin/sh\nuntil [ -s /go ]; do sleep 0.05; done\n\
+         mkdir /dev/usb.new; mv /dev/usb.new /dev/usb; ln -s {name} /dev/usb/tty1\n"
+    );
+    let inittab = entries.concat() + "::once:/plug\n";
+    let machine = Machine::boot(&Boot {
+        inittab: &inittab,
+        files: &[("job", &job), ("plug", &plug), ("dev/pts/", ""), ("go", "")],
+        set_up: "mount --rbind /dev/pts dev/pts",
+        ..Boot::default()
+    });
+    machine.until_said("/dev/usb/tty8 is not there: '/job 8' starts when it appears");
+    std::fs::write(machine.root.path("go"), "1").unwrap();
+    machine.until_event("all");
+    let events = machine.events();
+    assert_eq!(events[..3], ["up 1", "watches: 1", "up 2"]);
+    let told = machine.said(|line| line.contains("is not there"));
+    assert_eq!(told.len(), 8, "{told:#?}");
+}
