@@ -5,7 +5,6 @@
 //! modules that make devices, which file systems may need, too; these are checked by a clock
 //! that is right; and what is on them (settings, seed, /var) comes after them.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 /// One step. Steps do not depend on each other's success: a step that fails is told, and the
@@ -137,16 +136,14 @@ pub fn bases(container: bool) -> impl Iterator<Item = &'static Base> {
 /// name that of the first directory. `lists` has the names in each, of which those count that
 /// end in `.conf`; the result is the number of the directory, and the name.
 pub fn by_precedence(lists: &[Vec<Vec<u8>>]) -> Vec<(usize, &[u8])> {
-    let mut chosen: BTreeMap<&[u8], usize> = BTreeMap::new();
+    let mut chosen: Vec<(usize, &[u8])> = Vec::new();
     for (directory, names) in lists.iter().enumerate() {
-        for name in names.iter().filter(|name| name.ends_with(b".conf")) {
-            chosen.entry(name).or_insert(directory);
-        }
+        let names = names.iter().filter(|name| name.ends_with(b".conf"));
+        chosen.extend(names.map(|name| (directory, name.as_slice())));
     }
+    chosen.sort_unstable_by_key(|(directory, name)| (*name, *directory));
+    chosen.dedup_by_key(|(_, name)| *name);
     chosen
-        .into_iter()
-        .map(|(name, directory)| (directory, name))
-        .collect()
 }
 
 /// A clock that shows less was never set: the beginning of 2025, in seconds since 1970.

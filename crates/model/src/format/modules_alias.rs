@@ -4,32 +4,38 @@
 //! In the name of a module `-` and `_` are the same. Bytes of these files are taken as they
 //! are; a line that is something else is passed over, as kmod does.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::glob;
 
 /// A module needs no more others than this, and no more are named by one device.
 pub const MODULES_MAX: usize = 256;
+/// No more settings are taken.
+pub const LINES_MAX: usize = 4096;
 
 /// The name of a module as the kernel has it.
 pub fn module_name(text: &[u8]) -> Vec<u8> {
+    letters(text).collect()
+}
+
+fn letters(text: &[u8]) -> impl Iterator<Item = u8> {
     let base = text.rsplit(|b| *b == b'/').next().unwrap_or(text);
-    let end = base
-        .windows(3)
-        .position(|part| part == b".ko")
-        .unwrap_or(base.len());
-    let name = base.iter().take(end);
-    name.map(|b| if *b == b'-' { b'_' } else { *b }).collect()
+    let end = base.windows(3).position(|part| part == b".ko");
+    let name = base.iter().take(end.unwrap_or(base.len()));
+    name.map(|b| if *b == b'-' { b'_' } else { *b })
+}
+
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    letters(one).eq(letters(other))
 }
 
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty())
+    let words = line.split(u8::is_ascii_whitespace);
+    words.filter(|word| !word.is_empty())
 }
 
 /// The modules that modules.alias has for these names of devices, each once, as they stand.
-pub fn wanted<'a>(aliases: &'a [u8], devices: &BTreeSet<Vec<u8>>) -> Vec<&'a [u8]> {
+pub fn wanted<'a>(aliases: &'a [u8], devices: &[Vec<u8>]) -> Vec<&'a [u8]> {
     let mut found = Vec::new();
     for line in aliases.split(|b| *b == b'\n') {
         let Some(rest) = line.strip_prefix(b"alias ") else {
@@ -47,81 +53,61 @@ pub fn wanted<'a>(aliases: &'a [u8], devices: &BTreeSet<Vec<u8>>) -> Vec<&'a [u8
     found
 }
 
-/// modules.dep: for each module its file, and those that it needs.
-#[derive(Default)]
-pub struct Files<'a> {
-    lines: BTreeMap<Vec<u8>, (&'a [u8], &'a [u8])>,
-}
-
-impl<'a> Files<'a> {
-    /// Reads modules.dep.
-    pub fn decode(text: &'a [u8]) -> Self {
-        let lines = text.split(|b| *b == b'\n').filter_map(|line| {
-            let colon = line.iter().position(|b| *b == b':')?;
-            let (file, needs) = line.split_at_checked(colon)?;
-            Some((module_name(file), (file, needs.get(1..)?)))
-        });
-        Self {
-            lines: lines.collect(),
-        }
-    }
-
-    /// The files of what the module needs, in the order of loading, and its own at last; below
-    /// the directory of modules. `None`: there is no such module.
-    pub fn of(&self, name: &[u8]) -> Option<Vec<&'a [u8]>> {
-        let (own, needs) = self.lines.get(&module_name(name))?;
-        // depmod writes what is needed by all others last.
-        let mut files: Vec<&[u8]> = words(needs).take(MODULES_MAX).collect();
-        files.reverse();
-        files.push(own);
-        Some(files)
-    }
+/// The files of what the module needs, in the order of loading, and its own at last, by
+/// modules.dep; below the directory of modules. `None`: there is no such module.
+pub fn files<'a>(table: &'a [u8], name: &[u8]) -> Option<Vec<&'a [u8]>> {
+    let (own, needs) = table.split(|b| *b == b'\n').find_map(|line| {
+        let colon = line.iter().position(|b| *b == b':')?;
+        let (own, needs) = line.split_at_checked(colon)?;
+        is_same(own, name).then_some((own, needs.get(1..)?))
+    })?;
+    // depmod writes what is needed by all others last.
+    let mut files: Vec<&[u8]> = words(needs).take(MODULES_MAX).collect();
+    files.reverse();
+    files.push(own);
+    Some(files)
 }
 
 /// Whether modules.builtin lists the module.
 pub fn is_built_in(builtin: &[u8], name: &[u8]) -> bool {
-    let name = module_name(name);
-    builtin
-        .split(|b| *b == b'\n')
-        .any(|file| !file.is_empty() && module_name(file.trim_ascii()) == name)
+    let mut files = builtin.split(|b| *b == b'\n');
+    files.any(|file| !file.is_empty() && is_same(file.trim_ascii(), name))
 }
 
 /// The files of modprobe.d, and modules.softdep.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Other names, and the modules: `alias NAME MODULE`.
-    aliases: Vec<(Vec<u8>, Vec<u8>)>,
-    blacklist: BTreeSet<Vec<u8>>,
-    options: BTreeMap<Vec<u8>, Vec<u8>>,
-    commands: BTreeSet<Vec<u8>>,
-    before: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
-    after: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
+    lines: Vec<Setting>,
 }
+
+#[derive(Debug, PartialEq, Eq)]
+struct Setting {
+    word: &'static [u8],
+    /// The name of a module; of an alias, a pattern.
+    name: Vec<u8>,
+    /// What follows.
+    rest: Vec<u8>,
+}
+
+/// The words that count here.
+const WORDS: [&[u8]; 5] = [ALIAS, BLACKLIST, INSTALL, OPTIONS, SOFTDEP];
+const ALIAS: &[u8] = b"alias";
+const BLACKLIST: &[u8] = b"blacklist";
+const INSTALL: &[u8] = b"install";
+const OPTIONS: &[u8] = b"options";
+const SOFTDEP: &[u8] = b"softdep";
 
 impl Settings {
     /// Adds a file.
     pub fn add(&mut self, text: &[u8]) {
         for line in joined(text) {
-            let mut words = words(&line);
-            let (Some(word), Some(name)) = (words.next(), words.next()) else {
+            let mut parts = words(&line);
+            let (Some(word), Some(name)) = (parts.next(), parts.next()) else {
                 continue;
             };
-            let module = module_name(name);
-            match word {
-                b"alias" => {
-                    let target = words.next().map(module_name);
-                    self.aliases
-                        .extend(target.map(|target| (name.to_vec(), target)));
-                }
-                b"blacklist" => drop(self.blacklist.insert(module)),
-                b"install" => drop(self.commands.insert(module)),
-                b"options" => {
-                    for option in words {
-                        self.option(&module, option);
-                    }
-                }
-                b"softdep" => self.soft(&module, words),
-                _ => {}
+            if let Some(word) = WORDS.into_iter().find(|known| *known == word) {
+                let rest: Vec<&[u8]> = parts.collect();
+                self.set(word, name, &rest.join(&b' '));
             }
         }
     }
@@ -130,87 +116,73 @@ impl Settings {
     pub fn add_command_line(&mut self, text: &[u8]) {
         for word in words(text) {
             if let Some(names) = word.strip_prefix(b"modprobe.blacklist=") {
-                let names = names.split(|b| *b == b',').map(module_name);
-                self.blacklist.extend(names);
+                for name in names.split(|b| *b == b',') {
+                    self.set(BLACKLIST, name, b"");
+                }
             } else if let Some(dot) = word.iter().position(|b| *b == b'.')
                 && let Some((module, option)) = word.split_at_checked(dot)
                 && !module.contains(&b'=')
             {
-                self.option(&module_name(module), option.get(1..).unwrap_or_default());
+                self.set(OPTIONS, module, option.get(1..).unwrap_or_default());
             }
         }
     }
 
-    fn option(&mut self, module: &[u8], option: &[u8]) {
-        let options = self.options.entry(module.to_vec()).or_default();
-        if !options.is_empty() {
-            options.push(b' ');
+    fn set(&mut self, word: &'static [u8], name: &[u8], rest: &[u8]) {
+        if self.lines.len() < LINES_MAX {
+            self.lines.push(Setting {
+                word,
+                name: name.to_vec(),
+                rest: rest.to_vec(),
+            });
         }
-        options.extend_from_slice(option);
     }
 
-    fn soft<'a>(&mut self, module: &[u8], words: impl Iterator<Item = &'a [u8]>) {
-        let mut list = None;
-        for word in words {
-            let map = match (word, list) {
-                (b"pre:", _) => {
-                    list = Some(true);
-                    continue;
-                }
-                (b"post:", _) => {
-                    list = Some(false);
-                    continue;
-                }
-                (_, Some(true)) => &mut self.before,
-                (_, Some(false)) => &mut self.after,
-                (_, None) => continue,
-            };
-            let names = map.entry(module.to_vec()).or_default();
-            if names.len() < MODULES_MAX {
-                names.push(module_name(word));
-            }
-        }
+    fn of(&self, word: &[u8], module: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let lines = self.lines.iter();
+        let lines = lines.filter(move |line| line.word == word && is_same(&line.name, module));
+        lines.map(|line| line.rest.as_slice())
     }
 
     /// The modules of `alias` lines for this name.
     pub fn aliases_of(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
-        let fits = move |pattern: &[u8]| glob::matches(pattern, name);
-        let found = self
-            .aliases
-            .iter()
-            .filter(move |(pattern, _)| fits(pattern));
-        found.map(|(_, module)| module.as_slice())
+        let lines = self.lines.iter();
+        let lines = lines.filter(move |l| l.word == ALIAS && glob::matches(&l.name, name));
+        lines.map(|line| line.rest.as_slice())
     }
 
     /// Whether nothing but a person loads it.
     pub fn is_blacklisted(&self, module: &[u8]) -> bool {
-        self.blacklist.contains(&module_name(module))
+        self.of(BLACKLIST, module).next().is_some()
     }
 
     /// Whether it is loaded by a command, which modprobe(8) knows how to run.
     pub fn has_command(&self, module: &[u8]) -> bool {
-        self.commands.contains(&module_name(module))
+        self.of(INSTALL, module).next().is_some()
     }
 
     /// Its options, as the kernel takes them.
-    pub fn options(&self, module: &[u8]) -> &[u8] {
-        self.options
-            .get(&module_name(module))
-            .map_or(&[], Vec::as_slice)
+    pub fn options(&self, module: &[u8]) -> Vec<u8> {
+        let options: Vec<&[u8]> = self.of(OPTIONS, module).collect();
+        options.join(&b' ')
     }
 
-    /// What is loaded before it, if it can be.
-    pub fn before(&self, module: &[u8]) -> &[Vec<u8>] {
-        self.before
-            .get(&module_name(module))
-            .map_or(&[], Vec::as_slice)
-    }
-
-    /// What is loaded after it, if it can be.
-    pub fn after(&self, module: &[u8]) -> &[Vec<u8>] {
-        self.after
-            .get(&module_name(module))
-            .map_or(&[], Vec::as_slice)
+    /// What is loaded before it and after it, if it can be.
+    pub fn around(&self, module: &[u8]) -> [Vec<&[u8]>; 2] {
+        let mut around = [Vec::new(), Vec::new()];
+        for rest in self.of(SOFTDEP, module) {
+            let [before, after] = &mut around;
+            let mut list = None;
+            for word in words(rest) {
+                match (word, &mut list) {
+                    (b"pre:", _) => list = Some(&mut *before),
+                    (b"post:", _) => list = Some(&mut *after),
+                    (word, Some(list)) if list.len() < MODULES_MAX => list.push(word),
+                    _ => {}
+                }
+            }
+        }
+        around
     }
 }
 
@@ -251,7 +223,7 @@ mod tests {
         b"kernel/fs/ext4/ext4.ko.xz: kernel/lib/crc16.ko.xz kernel/fs/jbd2/jbd2.ko.xz\n\
         kernel/fs/jbd2/jbd2.ko.xz:\nkernel/lib/crc16.ko.xz:\nkernel/net/snd-pcm.ko:\n";
 
-    fn set(names: &[&str]) -> BTreeSet<Vec<u8>> {
+    fn set(names: &[&str]) -> Vec<Vec<u8>> {
         names.iter().map(|name| name.as_bytes().to_vec()).collect()
     }
 
@@ -271,17 +243,19 @@ mod tests {
 
     #[test]
     fn a_module_comes_after_what_it_needs() {
-        let files = Files::decode(FILES);
         assert_eq!(
-            files.of(b"ext4").unwrap(),
+            files(FILES, b"ext4").unwrap(),
             [
                 &b"kernel/fs/jbd2/jbd2.ko.xz"[..],
                 b"kernel/lib/crc16.ko.xz",
                 b"kernel/fs/ext4/ext4.ko.xz"
             ]
         );
-        assert_eq!(files.of(b"snd_pcm").unwrap(), [b"kernel/net/snd-pcm.ko"]);
-        assert_eq!(files.of(b"other"), None);
+        assert_eq!(
+            files(FILES, b"snd_pcm").unwrap(),
+            [b"kernel/net/snd-pcm.ko"]
+        );
+        assert_eq!(files(FILES, b"other"), None);
         assert!(is_built_in(b"kernel/drivers/block/loop.ko\n", b"loop"));
         assert!(!is_built_in(b"kernel/drivers/block/loop.ko\n", b"loo"));
     }
@@ -304,10 +278,12 @@ mod tests {
         );
         assert!(settings.has_command(b"usb_storage") && !settings.has_command(b"ext4"));
         assert_eq!(
-            settings.before(b"ext4"),
-            [b"crc32c".to_vec(), b"crypto_x".to_vec()]
+            settings.around(b"ext4"),
+            [
+                alloc::vec![&b"crc32c"[..], b"crypto-x"],
+                alloc::vec![&b"late"[..]]
+            ]
         );
-        assert_eq!(settings.after(b"ext4"), [b"late".to_vec()]);
         assert_eq!(settings.aliases_of(b"eth0").next(), Some(&b"e1000e"[..]));
     }
 }

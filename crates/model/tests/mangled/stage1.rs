@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use model::format::fstab::{self, Options};
-use model::format::modules_alias::{self, Files, Settings};
+use model::format::modules_alias::{self, Settings};
 use model::format::{lines, modules_load, sysctl, tmpfiles};
 use model::{glob, stage1};
 
@@ -79,17 +79,20 @@ fn modules(text: &[u8]) -> bool {
     let (wanted, mistakes) = modules_load::decode(text);
     assert!(wanted.len() <= modules_load::MODULES_MAX && mistakes.len() <= lines::MISTAKES_MAX);
     assert!(wanted.iter().all(|wanted| !wanted.name.contains(&b'/')));
-    let names: BTreeSet<Vec<u8>> = wanted.into_iter().map(|wanted| wanted.name).collect();
+    let names: Vec<Vec<u8>> = wanted.into_iter().map(|wanted| wanted.name).collect();
     assert!(modules_alias::wanted(text, &names).len() <= modules_alias::MODULES_MAX);
-    let files = Files::decode(text);
     let mut set = Settings::default();
     set.add(text);
     set.add_command_line(text);
     let mut found = false;
     for name in &names {
-        found |= files.of(name).is_some_and(|files| !files.is_empty());
-        let soft = set.before(name).len() + set.after(name).len();
-        assert!(soft <= 2 * modules_alias::MODULES_MAX);
+        found |= modules_alias::files(text, name).is_some_and(|files| !files.is_empty());
+        let around = set.around(name);
+        assert!(
+            around
+                .iter()
+                .all(|soft| soft.len() <= modules_alias::MODULES_MAX)
+        );
         assert!(set.options(name).len() <= 2 * text.len());
         let _ = (
             set.is_blacklisted(name),

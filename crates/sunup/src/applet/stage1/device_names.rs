@@ -1,7 +1,6 @@
 //! The names that the kernel has for devices, by which modules are found: the files `modalias`
 //! below /sys/devices.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -17,14 +16,16 @@ const DIRECTORIES_MAX: usize = 200_000;
 /// A file of sysfs has at most one page.
 const NAME_BYTES_MAX: usize = 4096;
 
-/// All of them.
-pub fn all(teller: &mut Teller) -> BTreeSet<Vec<u8>> {
-    let mut names = BTreeSet::new();
+/// All of them, each once.
+pub fn all(teller: &mut Teller) -> Vec<Vec<u8>> {
+    let mut names = Vec::new();
     let mut left = DIRECTORIES_MAX;
     match open(CWD, Path::new("/sys/devices")) {
         Ok(top) => walk(&top, 0, &mut left, &mut names),
         Err(e) => teller.fail(format_args!("/sys/devices: read: {e}")),
     }
+    names.sort_unstable();
+    names.dedup();
     names
 }
 
@@ -34,7 +35,7 @@ fn open(at: impl std::os::fd::AsFd, path: impl rustix::path::Arg) -> rustix::io:
 }
 
 /// Devices come and go; what cannot be read is not there any more.
-fn walk(dir: &OwnedFd, depth: usize, left: &mut usize, names: &mut BTreeSet<Vec<u8>>) {
+fn walk(dir: &OwnedFd, depth: usize, left: &mut usize, names: &mut Vec<Vec<u8>>) {
     let Ok(entries) = Dir::read_from(dir) else {
         return;
     };
@@ -46,7 +47,7 @@ fn walk(dir: &OwnedFd, depth: usize, left: &mut usize, names: &mut BTreeSet<Vec<
                     .and_then(|file| file::head(File::from(file), NAME_BYTES_MAX));
                 let text = text.unwrap_or_default().trim_ascii().to_vec();
                 if !text.is_empty() {
-                    names.insert(text);
+                    names.push(text);
                 }
             }
             FileType::Directory

@@ -1,7 +1,6 @@
 //! /etc/fstab: file systems are checked, mounted and swapped to, as by `fsck -A` and
 //! `mount -a`.
 
-use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -38,7 +37,7 @@ const OF_KERNEL: [&[u8]; 5] = [b"proc", b"sysfs", b"tmpfs", b"devpts", b"devtmpf
 pub struct Table {
     entries: Vec<Entry>,
     /// Lines whose file systems have errors.
-    broken: BTreeSet<usize>,
+    broken: Vec<usize>,
 }
 
 impl Table {
@@ -60,7 +59,7 @@ impl Table {
         teller.mistakes(Path::new(FSTAB), &mistakes);
         Self {
             entries,
-            broken: BTreeSet::new(),
+            broken: Vec::new(),
         }
     }
 

@@ -90,8 +90,8 @@ fn run(call: &Call) -> u8 {
         let (end, name) = (now(), step.name());
         let failure = teller.failure().map(str::as_bytes);
         record.step(begin, name.as_bytes(), end, failure);
-        let ms = end.0.saturating_sub(begin.0) / 1_000_000;
-        teller.detail(format_args!("{name}: {ms} ms"));
+        let us = end.0.saturating_sub(begin.0) / 1000;
+        teller.detail(format_args!("{name}: {}.{:03} ms", us / 1000, us % 1000));
     }
     record.write();
     complete();

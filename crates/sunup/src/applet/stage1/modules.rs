@@ -5,14 +5,13 @@
 //! has a command there, or is packed in a way that the kernel cannot unpack, is left to
 //! modprobe(8), if that is there.
 
-use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::format::modules_alias::{self, Files, Settings, module_name};
+use model::format::modules_alias::{self, Settings, module_name};
 use model::format::modules_load::{self, Wanted};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -88,7 +87,7 @@ impl Tables {
     }
 
     /// The modules that such names mean.
-    fn meant<'t>(&'t self, names: &BTreeSet<Vec<u8>>) -> Vec<&'t [u8]> {
+    fn meant<'t>(&'t self, names: &[Vec<u8>]) -> Vec<&'t [u8]> {
         let set = names.iter().flat_map(|name| self.settings.aliases_of(name));
         let mut found: Vec<&[u8]> = set.collect();
         found.extend(modules_alias::wanted(&self.aliases, names));
@@ -98,8 +97,7 @@ impl Tables {
     fn loader(&self) -> Loader<'_> {
         Loader {
             tables: self,
-            files: Files::decode(&self.files),
-            done: BTreeSet::new(),
+            done: Vec::new(),
         }
     }
 }
@@ -107,21 +105,20 @@ impl Tables {
 /// Loads modules, each once.
 struct Loader<'t> {
     tables: &'t Tables,
-    files: Files<'t>,
-    done: BTreeSet<Vec<u8>>,
+    done: Vec<Vec<u8>>,
 }
 
 impl Loader<'_> {
     /// Loads the modules that this name may mean.
     fn load_named(&mut self, wanted: &Wanted) -> Result<(), String> {
         let (name, settings) = (wanted.name.as_slice(), wanted.settings.as_slice());
-        if self.files.of(name).is_some() {
+        if modules_alias::files(&self.tables.files, name).is_some() {
             return self.load(name, settings, 0);
         }
         if modules_alias::is_built_in(&self.tables.builtin, name) {
             return Ok(());
         }
-        let names = self.tables.meant(&BTreeSet::from([name.to_vec()]));
+        let names = self.tables.meant(&[name.to_vec()]);
         if names.is_empty() {
             return Err(format!("no such module in {}", self.tables.dir.display()));
         }
@@ -133,16 +130,18 @@ impl Loader<'_> {
     fn load(&mut self, name: &[u8], extra: &[u8], depth: usize) -> Result<(), String> {
         let settings = &self.tables.settings;
         let name = module_name(name);
-        if settings.is_blacklisted(&name) || !self.done.insert(name.clone()) || is_there(&name) {
+        if settings.is_blacklisted(&name) || self.done.contains(&name) || is_there(&name) {
             return Ok(());
         }
+        self.done.push(name.clone());
         if settings.has_command(&name) {
             return modprobe(&name);
         }
-        let Some(files) = self.files.of(&name) else {
+        let Some(files) = modules_alias::files(&self.tables.files, &name) else {
             return Err("no such module".into());
         };
-        self.load_soft(settings.before(&name), depth);
+        let [before, after] = settings.around(&name);
+        self.load_soft(&before, depth);
         for file in files {
             let part = module_name(file);
             let own = if part == name { extra } else { &[] };
@@ -150,12 +149,12 @@ impl Loader<'_> {
                 self.tables.insert(file, &part, own)?;
             }
         }
-        self.load_soft(settings.after(&name), depth);
+        self.load_soft(&after, depth);
         Ok(())
     }
 
     /// Loads others, as far as that is possible: some are built in, and some are not there.
-    fn load_soft(&mut self, names: &[Vec<u8>], depth: usize) {
+    fn load_soft(&mut self, names: &[&[u8]], depth: usize) {
         for name in names.iter().filter(|_| depth < DEPTH_MAX) {
             let _not_there = self.load(name, &[], depth + 1);
         }
@@ -164,7 +163,7 @@ impl Loader<'_> {
 
 impl Tables {
     fn insert(&self, path: &[u8], name: &[u8], extra: &[u8]) -> Result<(), String> {
-        let options = [self.settings.options(name), extra].join(&b' ');
+        let options = [&self.settings.options(name)[..], extra].join(&b' ');
         let is_packed = !path.ends_with(b".ko");
         let path = self.dir.join(OsStr::from_bytes(path));
         let loaded = CString::new(options.trim_ascii())
@@ -207,7 +206,7 @@ fn modprobe(name: &[u8]) -> Result<(), String> {
 pub fn for_devices(teller: &mut Teller) -> Option<Tables> {
     let tables = Tables::read(teller)?;
     let mut loader = tables.loader();
-    let mut known = BTreeSet::new();
+    let mut known: Vec<Vec<u8>> = Vec::new();
     for _ in 0..ROUNDS_MAX {
         let mut fresh = device_names::all(teller);
         fresh.retain(|name| !known.contains(name));
@@ -243,10 +242,12 @@ pub fn named(tables: Option<&Tables>, teller: &mut Teller) {
         take(list, text, teller);
     });
     // One of the first files may be a link to the last.
-    let mut seen = BTreeSet::new();
+    let mut seen = Vec::new();
     all.retain(|(_, wanted)| {
         let name = module_name(&wanted.name);
-        !is_there(&name) && seen.insert(name)
+        let is_new = !is_there(&name) && !seen.contains(&name);
+        seen.push(name);
+        is_new
     });
     if all.is_empty() {
         return;

@@ -1,6 +1,5 @@
 //! Settings of the kernel: sysctl.d(5), and /etc/sysctl.conf, which counts most.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -39,27 +38,23 @@ pub fn set(container: bool, teller: &mut Teller) {
     conf::one(last, true, teller, &mut |text, teller| {
         take(last, text, teller);
     });
-    // A key that is named is set as it is named, whatever a pattern says.
-    let named: BTreeSet<Vec<u8>> = all
-        .iter()
-        .filter(|(_, setting)| !glob::is_pattern(&setting.path))
-        .map(|(_, setting)| setting.path.clone())
-        .collect();
     for (file, setting) in &all {
         // A container has a network of its own; the rest is its host's.
         if container && !setting.path.starts_with(b"net/") {
             continue;
         }
-        write(file, setting, &named, teller);
+        // A key that is named is set as it is named, whatever a pattern says.
+        let is_named = |key: &[u8]| all.iter().any(|(_, other)| other.path == key);
+        write(file, setting, &is_named, teller);
     }
 }
 
-fn write(from: &Path, setting: &Setting, named: &BTreeSet<Vec<u8>>, teller: &mut Teller) {
+fn write(from: &Path, setting: &Setting, is_named: &dyn Fn(&[u8]) -> bool, teller: &mut Teller) {
     let Some(value) = &setting.value else { return };
     let is_pattern = glob::is_pattern(&setting.path);
     for path in conf::expand(Path::new(BASE), &setting.path) {
         let key = path.strip_prefix(BASE).unwrap_or(&path);
-        if is_pattern && named.contains(key.as_os_str().as_encoded_bytes()) {
+        if is_pattern && is_named(key.as_os_str().as_encoded_bytes()) {
             continue;
         }
         let done = file::open(&path, OFlags::WRONLY).and_then(|mut file| {
