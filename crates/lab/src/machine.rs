@@ -2,7 +2,7 @@
 //! results, and an end. Nothing here sleeps: [`Machine::next`] waits for events.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::Child;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::moment::{Moment, timespec};
 use anyhow::{Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// What happened.
 #[derive(Debug, PartialEq, Eq)]
@@ -161,6 +162,26 @@ impl Machine {
     /// Writes to the port for results, for a machine that reads there.
     pub fn send_results(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.parts.results.write_all(bytes)
+    }
+
+    /// Sends a signal to process 1 of a machine in namespaces.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(self.init()?, signal)?)
+    }
+
+    /// Process 1 of a machine in namespaces, as it is called out here: the child of the process
+    /// that ends with the machine.
+    pub fn init(&self) -> Result<Pid> {
+        let porter = self.parts.child.id();
+        let children = fs::read_to_string(format!("/proc/{porter}/task/{porter}/children"))?;
+        let init = children
+            .split_whitespace()
+            .next()
+            .and_then(|pid| pid.parse().ok());
+        match init.and_then(Pid::from_raw) {
+            Some(init) => Ok(init),
+            None => bail!("there is no process 1 yet"),
+        }
     }
 
     /// The window's size, where the console is one.

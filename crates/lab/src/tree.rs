@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use model::format::cpio::{self, Device, Inode, Node};
 
 /// Names, and the inodes they stand for.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Tree {
     inodes: Vec<(u32, Node<'static>)>,
     names: BTreeMap<Vec<u8>, usize>,
@@ -93,6 +93,14 @@ impl Tree {
         names
             .filter_map(|(name, _)| String::from_utf8(last(name)?).ok())
             .collect()
+    }
+
+    /// Takes `name` away, and what is below it.
+    pub fn remove(&mut self, name: &[u8]) {
+        self.names.retain(|other, _| {
+            let rest = other.strip_prefix(name);
+            !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        });
     }
 
     /// Takes every name away whose last component is `base` and which is not a directory.

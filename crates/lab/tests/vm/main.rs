@@ -3,11 +3,15 @@
 // A test may panic; clippy knows that of `#[test]` functions alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bad_files;
+mod bad_roots;
 mod broken;
 mod devices;
 mod ends;
+mod entered;
 mod guest;
 mod hotplug;
+mod kills;
 mod ports;
 mod scale;
 #[path = "../seat/mod.rs"]

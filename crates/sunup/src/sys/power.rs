@@ -85,7 +85,8 @@ pub fn swap_off(path: &std::path::Path) -> io::Result<()> {
 }
 
 /// Runs `work` in a child and waits for its result, for a limited time; then
-/// the child is killed. An error means that there was no child.
+/// the child is killed. An error means that there was no child, or that somebody else killed
+/// it: then the work may not be done.
 pub fn within(limit: Duration, work: impl FnOnce() -> u8) -> io::Result<Option<u8>> {
     let number = spawn::fork(work)?;
     let Some(pid) = Pid::from_raw(number) else {
@@ -101,7 +102,9 @@ pub fn within(limit: Duration, work: impl FnOnce() -> u8) -> io::Result<Option<u
         }
     }
     let status = waitpid(Some(pid), WaitOptions::empty())?;
-    Ok(status.and_then(|(_, s)| s.exit_status().map(|code| code as u8)))
+    let code = status.and_then(|(_, status)| status.exit_status());
+    let killed = || io::Error::other("its process was killed");
+    code.map(|code| Some(code as u8)).ok_or_else(killed)
 }
 
 /// Appends the record of a shutdown to a wtmp file that is there, in the layout
@@ -130,5 +133,22 @@ pub fn write_wtmp(path: &std::path::Path) -> io::Result<()> {
 fn fill(field: &mut [libc::c_char], text: &[u8]) {
     for (slot, byte) in field.iter_mut().zip(text) {
         *slot = *byte as libc::c_char;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_whose_process_is_killed_is_not_done() {
+        let limit = Duration::from_mins(1);
+        assert_eq!(within(limit, || 7).unwrap(), Some(7));
+        let killed = within(limit, || {
+            let own = rustix::process::getpid();
+            let _ = kill_process(own, Signal::KILL);
+            0
+        });
+        assert!(killed.is_err(), "{killed:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use rustix::process::Signal;
 
 use super::super::line::Line;
-use super::super::machine::{Boot, HUP, Machine};
+use super::super::machine::{Boot, HUP, INT, Machine};
 use super::{MAKE_GATE, job};
 
 #[test]
@@ -201,6 +201,25 @@ fn strange_words_of_the_kernel_command_line_are_no_error() {
         ..Boot::default()
     });
     machine.until_event("-Z vt102 root /bin/sh /sbin:/usr/sbin:/bin:/usr/bin");
+}
+
+/// Not even the end of the machine needs a process.
+#[test]
+fn without_any_process_the_machine_ends_when_it_is_told() {
+    let mut machine = Machine::boot(&Boot {
+        inittab: "::respawn:/a\n",
+        set_up: "exec prlimit --nproc=2:2 chroot . /sbin/init",
+        as_nobody: true,
+        ..Boot::default()
+    });
+    machine.until_said("can't start '/a' yet: fork: Resource temporarily unavailable");
+    machine.signal(Signal::USR2);
+    assert_eq!(machine.end().signal(), Some(INT));
+    assert!(
+        machine
+            .text("console")
+            .contains("Requesting system poweroff")
+    );
 }
 
 #[test]
