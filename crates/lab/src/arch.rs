@@ -3,6 +3,7 @@
 use model::format::cpio::Device;
 
 use crate::debian::Need;
+use crate::release::{self, Target};
 
 /// A kind of machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -25,11 +26,11 @@ impl Arch {
         }
     }
 
-    /// Rust's name of the target whose binaries run there.
-    pub fn target(self) -> &'static str {
+    /// What its programs are built for.
+    pub fn target(self) -> Target {
         match self {
-            Self::X86_64 => "x86_64-unknown-linux-gnu",
-            Self::Aarch64 => "aarch64-unknown-linux-gnu",
+            Self::X86_64 => release::X86_64,
+            Self::Aarch64 => release::AARCH64,
         }
     }
 
@@ -38,20 +39,6 @@ impl Arch {
         match self {
             Self::X86_64 => "amd64",
             Self::Aarch64 => "arm64",
-        }
-    }
-
-    /// What links programs for it, with the packages of compiler and C library.
-    pub fn linker(self) -> (Need, &'static str) {
-        match self {
-            Self::X86_64 => (
-                Need("x86_64-linux-gnu-gcc", "gcc-x86-64-linux-gnu"),
-                "libc6-dev-amd64-cross",
-            ),
-            Self::Aarch64 => (
-                Need("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
-                "libc6-dev-arm64-cross",
-            ),
         }
     }
 

@@ -59,7 +59,7 @@ impl Parts {
         Ok(Source::Ours {
             sunup: own(self.sunup.as_deref(), || match arch {
                 Arch::X86_64 => workspace::build_sunup(),
-                Arch::Aarch64 => foreign::build_sunup(arch),
+                Arch::Aarch64 => arch.target().build(),
             })?,
             busybox: own(self.busybox.as_deref(), || match arch {
                 Arch::X86_64 => debian::busybox(&workspace::scratch()?),

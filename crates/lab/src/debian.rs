@@ -76,7 +76,7 @@ pub fn qemu(arch: Arch) -> Result<PathBuf> {
 }
 
 /// A program that tests run, and Debian's package that has it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Need(pub &'static str, pub &'static str);
 
 /// Installs the packages of all programs that are missing, as root; else it is an

@@ -1,13 +1,13 @@
 //! Parts of machines that are of another kind than the workstation: from Debian's packages,
-//! without dpkg having to know of that architecture, and from cargo with a linker of Debian's.
+//! without dpkg having to know of that architecture.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::apt;
 use crate::arch::Arch;
-use crate::debian::{self, BUSYBOX, Need};
-use crate::{apt, workspace};
+use crate::debian::{self, BUSYBOX};
 
 /// A static busybox.
 ///
@@ -41,26 +41,5 @@ fn unpacked(
     debian::unpacked(&parent, name, |work| {
         let lists = apt::own_lists(work, apt::Kind::Of(arch.debian()), BUSYBOX)?;
         Ok((resolve(&lists)?, lists))
-    })
-}
-
-/// The static release binary, built for such a machine.
-///
-/// # Errors
-/// What rustup or Debian's packages lack, and what cargo says.
-pub fn build_sunup(arch: Arch) -> Result<PathBuf> {
-    workspace::provide_target(arch.target())?;
-    let (linker, library) = arch.linker();
-    // The library comes with the compiler where both are installed by this.
-    if !debian::missing(&[linker]).is_empty() {
-        let Need(_, compiler) = linker;
-        let why = format!("a program for {} needs a linker", arch.target());
-        debian::provide_packages(&[compiler, library], &why)?;
-    }
-    let Need(linker, _) = linker;
-    let target = arch.target().replace('-', "_").to_uppercase();
-    workspace::build_sunup_with(|cargo| {
-        cargo.args(["--target", arch.target()]);
-        cargo.env(format!("CARGO_TARGET_{target}_LINKER"), linker);
     })
 }

@@ -22,6 +22,7 @@ pub mod modules;
 pub mod moment;
 pub mod qemu;
 pub mod reference;
+pub mod release;
 pub mod report;
 pub mod rootfs;
 pub mod runner;

@@ -11,7 +11,7 @@ use lab::image::{self, Compress};
 use lab::machine::End;
 use lab::report::{self, Marks, Sizes};
 use lab::runner::warden;
-use lab::{bench, inside, kernel, reference, suite, terminal, workspace};
+use lab::{bench, inside, kernel, reference, release, suite, terminal, workspace};
 
 /// Builds images of sunup and boots them.
 #[derive(Parser)]
@@ -31,6 +31,8 @@ enum Command {
     Kernel(kernel::Options),
     /// Builds the busybox that sunup is compared with, and prints its directory
     Reference,
+    /// Builds release binaries: of glibc and of musl, and for other machines
+    Release(release::Options),
     /// Runs all tests, and installs what they need if it is root who asks
     Test(suite::Options),
     /// Measures performance beside other supervisors, and installs them if it is root who asks
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Command::Reference => {
             reference::busybox().map(|directory| println!("{}", directory.display()))
         }
+        Command::Release(options) => release::run(&options),
         Command::Test(options) => match suite::run(&options) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,

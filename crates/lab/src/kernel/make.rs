@@ -44,8 +44,10 @@ pub fn build(recipe: &Recipe, source: &Source, place: &Path, jobs: usize) -> Res
     let log = log_of(place);
     let mut steps = Steps::new(work.path(), &log, Stop::listen()?)?;
     let done = steps.all(recipe, source, jobs);
+    steps.bar.finish_and_clear();
     if let Err(e) = done {
         return Err(if steps.stop.was_asked() {
+            eprintln!("lab: interrupted; removing what was built so far");
             e.context("interrupted: nothing is left of it")
         } else {
             e.context(format!("build the kernel; {}", tail(&log)))
@@ -183,9 +185,7 @@ impl<'a> Steps<'a> {
 
         self.show("compiling");
         self.make(&[&format!("-j{jobs}"), "bzImage", "modules"])?;
-        self.lay_out(&config)?;
-        self.bar.finish_and_clear();
-        Ok(())
+        self.lay_out(&config)
     }
 
     fn lay_out(&mut self, config: &Path) -> Result<()> {

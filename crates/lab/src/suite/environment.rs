@@ -16,6 +16,9 @@ use crate::{sys, workspace};
 /// A machine of another kind: what C calls `char` and how wide a link count is differ.
 pub const OTHER_TARGET: &str = "aarch64-unknown-linux-gnu";
 
+/// Another C library; checked where rustup has installed it.
+pub const MUSL_TARGET: &str = "x86_64-unknown-linux-musl";
+
 /// What the tests run, beside cargo.
 const NEEDS: &[Need] = &[
     Need("blkid", "util-linux"),

@@ -184,8 +184,13 @@ pub fn run(options: &Options) -> Result<bool> {
 /// Says on which kernel the machines in QEMU are, and what of them is not tested there.
 fn tell_kernel(summary: &mut Summary) -> Result<()> {
     let kernel = boot::Parts::default().kernel()?;
-    summary.note(&format!("vm: on {}", kernel.name));
-    if kernel.place.is_none() {
+    if kernel.place.is_some() {
+        summary.note(&format!(
+            "vm: on {}; ten thousand services on Debian's",
+            kernel.name
+        ));
+    } else {
+        summary.note(&format!("vm: on {}", kernel.name));
         summary.left_out("vm: mdev as the kernel's hotplug helper: Debian's kernel has none (`cargo lab kernel` builds one that has)");
     }
     Ok(())
@@ -226,16 +231,13 @@ fn build(options: &Options, suites: &[Suite]) -> Result<(Vec<binaries::Binary>, 
         if packages.contains(&"lab") {
             debian::busybox(&workspace::scratch()?)?;
         }
-        if suites.contains(&Suite::Vm) {
-            boot::Parts::default().kernel()?;
-        }
         if suites.contains(&Suite::Ports) {
             let arch = Arch::Aarch64;
-            foreign::build_sunup(arch)?;
+            arch.target().build()?;
             foreign::busybox(arch, &workspace::scratch()?)?;
             foreign::kernel(arch, &workspace::scratch()?)?;
         }
-        if suites.contains(&Suite::Debian) {
+        if suites.contains(&Suite::Vm) || suites.contains(&Suite::Debian) {
             debian::kernel(&workspace::scratch()?)?;
         }
         join(release)?;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use super::Suite;
 use super::binaries::Binary;
-use super::environment::{AS_USER, OTHER_TARGET};
+use super::environment::{AS_USER, MUSL_TARGET, OTHER_TARGET};
 use crate::runner::{DEADLINE, Job, Kind, Lane, Setting};
 use crate::under_test::{PATIENCE, Programs, REFERENCE};
 use crate::workspace;
@@ -51,14 +51,8 @@ const CLIPPY: [&str; 7] = [
     "warnings",
 ];
 
-const OTHER_CHECK: [&str; 6] = [
-    "check",
-    "--quiet",
-    "--package",
-    "sunup",
-    "--target",
-    OTHER_TARGET,
-];
+/// For which target comes behind it.
+const OTHER_CHECK: [&str; 5] = ["check", "--quiet", "--package", "sunup", "--target"];
 
 /// Checks by cargo may compile everything.
 const CHECK: Duration = Duration::from_mins(15);
@@ -109,8 +103,15 @@ impl Plan {
             Suite::Format => self.check(suite, "cargo fmt", &["fmt", "--all", "--check"]),
             Suite::Lint => {
                 self.check(suite, "cargo clippy", &CLIPPY);
-                if workspace::has_target(OTHER_TARGET) {
-                    self.check(suite, "cargo check for another machine", &OTHER_CHECK);
+                let others = [
+                    ("another machine", OTHER_TARGET),
+                    ("another C library", MUSL_TARGET),
+                ];
+                for (what, target) in others {
+                    if workspace::has_target(target) {
+                        let words = [&OTHER_CHECK[..], &[target]].concat();
+                        self.check(suite, &format!("cargo check for {what}"), &words);
+                    }
                 }
             }
             Suite::Model => {

@@ -31,6 +31,8 @@ pub enum Change {
     Services(usize),
     /// Memory in MiB.
     Memory(u32),
+    /// Debian's kernel, even where there is a small one.
+    DebiansKernel,
     /// These modules of the kernel in QEMU.
     Modules(&'static [&'static str]),
 }
@@ -99,7 +101,12 @@ pub(crate) use on_both;
 
 impl Guest {
     fn boot(host: Host, changes: &[Change]) -> Self {
+        let is_debians = |change| matches!(change, &Change::DebiansKernel);
         let options = Options {
+            parts: Parts {
+                kernel: changes.iter().any(is_debians).then(|| "debian".into()),
+                ..Parts::default()
+            },
             enter: host == Host::Namespaces,
             memory: changes.iter().find_map(|change| match change {
                 Change::Memory(mib) => Some(*mib),
@@ -206,7 +213,7 @@ fn archive(changes: &[Change]) -> Vec<u8> {
                 let modules = Modules::of(&kernel().file).unwrap();
                 modules.put(&mut tree, names).unwrap();
             }
-            Change::Memory(_) => {}
+            Change::DebiansKernel | Change::Memory(_) => {}
         }
     }
     image::archive(&tree).unwrap()
