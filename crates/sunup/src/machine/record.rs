@@ -4,6 +4,7 @@
 //! Only a PID 1 that boots does so; one that goes on after a failure or an upgrade does not.
 //! As `lifeline` it keeps what it needs in one place that nobody waits for.
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 
 use model::process::{Exit, Pid};
@@ -28,14 +29,13 @@ static BOOT: Mutex<Option<Boot>> = Mutex::new(None);
 /// The machine boots.
 pub fn begin() {
     if let Ok(mut boot) = BOOT.try_lock() {
-        let mut writer = Writer::first(super::is_the_first());
-        writer.write();
         *boot = Some(Boot {
-            writer,
+            writer: Writer::first(super::is_the_first()),
             steps: Vec::new(),
             started: Vec::new(),
         });
     }
+    write();
 }
 
 /// A command was started that the boot waits for.
@@ -72,9 +72,24 @@ pub fn started(pid: Pid, command: &[u8]) {
     });
 }
 
-/// Writes what has gathered, if there is a place for it by now.
+/// Writes what has gathered, if there is a place for it that will stay: while a step runs, it
+/// may still mount /run over what is there, which in an initramfs is memory, too.
 pub fn write() {
-    with(|boot| boot.writer.write());
+    with(|boot| {
+        if has_booted(boot) || is_mounted() {
+            boot.writer.write();
+        }
+    });
+}
+
+fn has_booted(boot: &Boot) -> bool {
+    boot.steps.is_empty() && !boot.started.is_empty()
+}
+
+/// Whether /run is a file system of its own.
+fn is_mounted() -> bool {
+    let device = |path| std::fs::metadata(path).map(|found| found.dev());
+    matches!((device("/run"), device("/")), (Ok(run), Ok(root)) if run != root)
 }
 
 fn with(act: impl FnOnce(&mut Boot)) {
