@@ -9,6 +9,7 @@ pub mod arch;
 pub mod bench;
 pub mod boot;
 pub mod busybox;
+pub mod chart;
 pub mod debian;
 pub mod enter;
 pub mod foreign;

@@ -11,7 +11,7 @@ use lab::image::{self, Compress};
 use lab::machine::End;
 use lab::report::{self, Marks, Sizes};
 use lab::runner::warden;
-use lab::{bench, inside, kernel, reference, release, suite, terminal, workspace};
+use lab::{bench, chart, inside, kernel, reference, release, suite, terminal, workspace};
 
 /// Builds images of sunup and boots them.
 #[derive(Parser)]
@@ -33,6 +33,8 @@ enum Command {
     Reference,
     /// Builds release binaries: of glibc and of musl, and for other machines
     Release(release::Options),
+    /// Boots, and draws what took how long as a page to look at
+    Chart(chart::Options),
     /// Runs all tests, and installs what they need if it is root who asks
     Test(suite::Options),
     /// Measures performance beside other supervisors, and installs them if it is root who asks
@@ -77,6 +79,7 @@ struct Warden {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Boot(options) => boot(&options),
+        Command::Chart(options) => chart::run(&options),
         Command::Image(options) => make_image(&options),
         Command::Kernel(options) => {
             kernel::build(&options).map(|file| println!("{}", file.display()))

@@ -89,7 +89,7 @@ pub enum Host {
 
 impl Host {
     /// Its name.
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Kvm => "QEMU with KVM",
             Self::Emulation => "QEMU, software emulation",

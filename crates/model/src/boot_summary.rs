@@ -224,29 +224,37 @@ impl Boot {
 
     /// How busy the processors were, between the moments at which somebody looked.
     pub fn load(&self) -> Vec<Load> {
+        let mut looks: Vec<Idle> = Vec::new();
+        let mut last = 0;
+        for idle in &self.idle {
+            // Both numbers are rounded to hundredths of a second, so a short span says little.
+            if idle.at.0.saturating_sub(last) >= SPAN_NS_MIN {
+                last = idle.at.0;
+                looks.push(*idle);
+            }
+        }
+        // The last span ends where somebody looked last.
+        if let (Some(end), Some(idle)) = (looks.last_mut(), self.idle.last()) {
+            *end = *idle;
+        }
         let start = Idle {
             at: Instant(0),
             cpus: 0,
             idle_ns: 0,
         };
-        let mut before = start;
-        let mut load = Vec::new();
-        for idle in &self.idle {
+        let before = core::iter::once(&start).chain(&looks);
+        let spans = before.zip(&looks).map(|(before, idle)| {
             let wall = u128::from(idle.at.0.saturating_sub(before.at.0));
             let all = wall * u128::from(idle.cpus);
-            // Both numbers are rounded to hundredths of a second, so a short span says little.
-            if wall < SPAN_NS_MIN {
-                continue;
-            }
             let idled = u128::from(idle.idle_ns.saturating_sub(before.idle_ns));
             let busy = all.saturating_sub(idled) * 1000;
-            load.push(Load {
+            Load {
                 since: before.at,
                 until: idle.at,
                 permille: busy.checked_div(all).unwrap_or(0) as u32,
-            });
-            before = *idle;
-        }
+            }
+        });
+        let mut load: Vec<Load> = spans.collect();
         // In a container the time before is not its own.
         load.retain(|span| span.until > self.origin);
         for span in &mut load {
@@ -275,7 +283,7 @@ fn plain(text: &[u8]) -> String {
 }
 
 /// A span of which a load is told has at least this length (ns).
-const SPAN_NS_MIN: u128 = 40_000_000;
+const SPAN_NS_MIN: u64 = 40_000_000;
 
 impl Step {
     /// How long it took.
@@ -407,7 +415,7 @@ mod tests {
     fn load_is_what_was_not_idle() {
         let boot = boot(
             b"100 note \"init\"\n1000000000 idle 2 500000000\n1010000000 idle 2 500000000\n\
-              1100000000 idle 2 700000000\n1200000000 idle 2 0\n",
+              1100000000 idle 2 700000000\n1200000000 idle 2 0\n1210000000 idle 2 0\n",
         );
         let load = boot.load();
         let told: Vec<_> = load
@@ -415,6 +423,7 @@ mod tests {
             .map(|l| (l.since.0 / 1_000_000, l.permille))
             .collect();
         assert_eq!(told, [(0, 750), (1000, 0), (1100, 1000)]);
+        assert_eq!(load[2].until, Instant(1_210_000_000));
     }
 
     #[test]

@@ -112,6 +112,8 @@ impl Writer {
     /// Everything that is wanted was up once: the record is over.
     pub fn up(&mut self) {
         self.note(UP);
+        // The last look shows all of the boot.
+        self.sampled = Instant(0);
         self.write();
         self.end();
     }

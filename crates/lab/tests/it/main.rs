@@ -5,6 +5,7 @@
 mod common;
 
 mod bench;
+mod chart;
 mod image;
 mod machine;
 mod reference;

@@ -12,6 +12,7 @@ mod entered;
 mod guest;
 mod hotplug;
 mod kills;
+mod measure;
 mod ports;
 mod scale;
 #[path = "../seat/mod.rs"]
