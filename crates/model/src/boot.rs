@@ -49,7 +49,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::format::inittab::{self, Entry};
-use crate::pid1::{Life, News, Signal};
+use crate::pid1::{Account, Life, News, Signal};
 use crate::process::Exit;
 use crate::process::Pid;
 use crate::time::Instant;
@@ -154,6 +154,8 @@ pub enum Action {
     KillAll,
     /// Write the file systems to disk.
     Sync,
+    /// Tell the records of logins.
+    Account(Account),
     /// Read the inittab.
     ReadInittab,
     /// End as the fate says.
@@ -228,6 +230,9 @@ impl Machine {
                 }
             }
         }
+        if self.is_going_down() {
+            out.push(Action::Account(Account::GoesDown));
+        }
     }
 
     /// Makes the idle slots of an action ready.
@@ -285,6 +290,9 @@ impl Machine {
         };
         if let Some(slot) = self.slots.get_mut(at) {
             slot.ended(pid, ended, now, going_down, out);
+            if !going_down {
+                out.push(Action::Account(Account::Ended(pid)));
+            }
             if !slot.listed {
                 self.slots.remove(at);
             }
@@ -310,6 +318,7 @@ impl Machine {
     fn settle(&mut self, now: Instant, out: &mut Vec<Action>) {
         if self.phase == Phase::Sysinit && self.in_turn(inittab::Action::Sysinit, now, out) {
             self.phase = Phase::Wait;
+            out.push(Action::Account(Account::Booted));
         }
         if self.phase == Phase::Wait && self.in_turn(inittab::Action::Wait, now, out) {
             self.phase = Phase::Run;

@@ -83,6 +83,17 @@ pub enum News {
     Tick,
 }
 
+/// What the records of logins and boots (utmp(5)) are told, if the machine keeps any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// The machine has booted.
+    Booted,
+    /// It goes down.
+    GoesDown,
+    /// A process has ended that may have been somebody's login.
+    Ended(Pid),
+}
+
 /// The life of a machine, as PID 1 leads it.
 pub trait Life: Sized {
     /// What happens to it: news, and the answers to its actions.

@@ -37,7 +37,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::descent::Descent;
-use crate::pid1::{End, Life, News, Signal};
+use crate::pid1::{Account, End, Life, News, Signal};
 use crate::process::Exit;
 use crate::process::Pid;
 use crate::time::Instant;
@@ -150,6 +150,8 @@ pub enum Action {
     TermAll,
     /// Send KILL to every process.
     KillAll,
+    /// Tell the records of logins.
+    Account(Account),
     /// Write the file systems to disk, unless that is not wanted.
     Sync,
     /// End as the fate says.
@@ -348,7 +350,10 @@ impl Stages {
                 out.push(Action::Say(Message::SkipStage2(ended)));
                 self.enter(Stage::Three, now, out);
             }
-            Stage::One => self.enter(Stage::Two, now, out),
+            Stage::One => {
+                out.push(Action::Account(Account::Booted));
+                self.enter(Stage::Two, now, out);
+            }
             Stage::Two if crashed || ended == AGAIN => {
                 out.push(Action::Say(Message::Stage2Again(ended)));
                 out.push(Action::KillGroup(pid));
@@ -364,7 +369,7 @@ impl Stages {
 
     fn enter(&mut self, stage: Stage, now: Instant, out: &mut Vec<Action>) {
         let limit = if stage == Stage::Three {
-            out.push(Action::LookAtReboot);
+            out.extend([Action::Account(Account::GoesDown), Action::LookAtReboot]);
             now.plus(STAGE3_LIMIT)
         } else {
             NO_LIMIT

@@ -42,6 +42,7 @@ struct World {
     no_terminal: bool,
     inittab: Option<Vec<Entry>>,
     log: Vec<String>,
+    accounts: Vec<Account>,
 }
 
 impl World {
@@ -56,6 +57,7 @@ impl World {
             no_terminal: false,
             inittab: None,
             log: vec![],
+            accounts: vec![],
         };
         world.step(Event::News(News::Tick));
         world
@@ -97,6 +99,7 @@ impl World {
                 self.log.push(message.to_string());
             }
             Action::Say(_) => {}
+            Action::Account(account) => self.accounts.push(account),
             Action::End(Fate::Restart(entry)) => self
                 .log
                 .push(format!("exec {}", entry.command.escape_ascii())),
@@ -255,6 +258,30 @@ fn a_terminal_that_is_not_there_is_waited_for() {
     assert_eq!(w.log().last().unwrap(), &rescue);
     w.tick();
     assert_eq!(w.log(), ["no terminal"]);
+}
+
+#[test]
+fn records_of_logins_are_told() {
+    let mut w = World::new("::sysinit:s\ntty1::respawn:getty");
+    w.done("s");
+    w.now = w.now.plus(seconds(5));
+    w.done("getty");
+    w.step(Event::News(News::Signal(Signal::Usr2)));
+    w.step(Event::News(News::Signal(Signal::Term)));
+    let told = [
+        Account::Ended(101),
+        Account::Booted,
+        Account::Ended(102),
+        Account::GoesDown,
+    ];
+    assert_eq!(w.accounts, told);
+    // A successor has booted long ago.
+    let mut again = World::new("");
+    let machine = Machine::resume(entries("::sysinit:s"), GRACE, &handover::decode(""), at(0));
+    again.accounts.clear();
+    again.machine = Some(machine);
+    again.step(Event::News(News::Tick));
+    assert_eq!(again.accounts, []);
 }
 
 #[test]

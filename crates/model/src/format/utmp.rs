@@ -46,6 +46,7 @@ const ID_BYTES: usize = 4;
 
 /// The places of the fields.
 const KIND: Range<usize> = 0..2;
+const PID: Range<usize> = 4..8;
 const LINE: Range<usize> = 8..40;
 const USER: Range<usize> = 44..76;
 const HOST: Range<usize> = 76..332;
@@ -115,6 +116,18 @@ pub fn session_of(file: &[u8], line: &[u8]) -> Option<usize> {
             .get(USER)
             .is_some_and(|user| user.first() != Some(&0));
         is_used && record.get(LINE) == Some(&wanted)
+    })
+}
+
+/// The place of the record of a process that asks for a login or is one, counted in records.
+pub fn place_of_process(file: &[u8], pid: i32) -> Option<usize> {
+    let (records, []) = file.as_chunks::<SIZE>() else {
+        return None;
+    };
+    records.iter().position(|record| {
+        let kind = i16::from_ne_bytes([record[0], record[1]]);
+        let is_live = (Kind::Init as i16..=Kind::User as i16).contains(&kind);
+        is_live && record.get(PID) == Some(&pid.to_ne_bytes())
     })
 }
 
@@ -244,6 +257,9 @@ mod tests {
         }
         assert_eq!(session_of(&file, b"tty2"), Some(1));
         assert_eq!(session_of(&file, b"tty"), None);
+        assert_eq!(place_of_process(&file, RECORD.pid), Some(0));
+        assert_eq!(place_of_process(&file, RECORD.pid + 1), None);
+        assert_eq!(place_of_process(&file[1..], RECORD.pid), None);
         let mut record = encode(&RECORD);
         log_out(&mut record, 5, 6);
         let expected = Record {
@@ -256,6 +272,7 @@ mod tests {
         };
         assert_eq!(record, encode(&expected));
         // After a logout, the record is no session any more.
+        assert_eq!(place_of_process(&record, RECORD.pid), None);
         assert_eq!(session_of(&record, RECORD.line), None);
         assert_eq!(session_of(&file[1..], b"tty2"), None);
     }

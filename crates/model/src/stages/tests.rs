@@ -37,6 +37,7 @@ struct World {
     fork_fails: bool,
     next_pid: Pid,
     log: Vec<String>,
+    accounts: Vec<Account>,
 }
 
 impl World {
@@ -50,6 +51,7 @@ impl World {
             fork_fails: false,
             next_pid: 100,
             log: vec![],
+            accounts: vec![],
         };
         world.step(Event::News(News::Tick));
         world
@@ -77,6 +79,7 @@ impl World {
     fn perform(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Say(_) => return None,
+            Action::Account(account) => self.accounts.push(account),
             Action::Start(script) => return Some(self.start(script)),
             Action::LookAtReboot => {
                 self.log.push("LookAtReboot".to_string());
@@ -166,6 +169,16 @@ fn the_pause_does_not_hold_up_the_shutdown() {
     w.stopit = true;
     w.signal(Signal::Cont);
     w.ends(103, End::Poweroff);
+}
+
+#[test]
+fn records_of_logins_are_told() {
+    let mut w = World::up();
+    w.step(Event::News(News::Exited(102, Exit::Code(111))));
+    w.tick();
+    w.signal(Signal::Usr2);
+    w.step(Event::News(News::Exited(103, OK)));
+    assert_eq!(w.accounts, [Account::Booted, Account::GoesDown]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::{Applet, Call, usage_error};
 use crate::machine::ask;
 use crate::say;
 use crate::sys::power::{self, End};
-use crate::sys::signal;
+use crate::sys::{signal, utmp};
 
 /// The row of halt.
 pub const HALT: Applet = Applet {
@@ -125,7 +125,7 @@ fn delay(value: Option<&[u8]>) -> Result<Duration, String> {
 /// A machine without the file wants no records. A record that fails is told
 /// only when it was all that was asked for, or when root could not write it.
 fn record(name: &str, is_all: bool) {
-    let Err(e) = power::write_wtmp(WTMP.as_ref()) else {
+    let Err(e) = utmp::shutdown() else {
         return;
     };
     let is_news = is_all || rustix::process::geteuid().is_root();

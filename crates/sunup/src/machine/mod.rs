@@ -1,11 +1,12 @@
 //! What every PID 1 of sunup needs, whatever decides for it: `turn` is its loop,
-//! `ask` is how others ask it for the end, `console` speaks, `children` reaps, `last_word`
-//! leaves word of that, `devices` waits for those that are not there yet, `record` is what PID 1
+//! `accounts` tells utmp and wtmp, `ask` is how others ask it for the end, `console` speaks,
+//! `children` reaps, `last_word` leaves word of that, `devices` waits for those that are not there yet, `record` is what PID 1
 //! adds to the record of the boot, `watchdog` feeds the device, `lifeline` is what happens
 //! should PID 1 itself fail, and here is the first moment, the last one, and the
 //! time between the last two signals. `requests` are runit's files with a message
 //! to PID 1. `rescue` is the way to a person.
 
+pub mod accounts;
 pub mod ask;
 pub mod children;
 pub mod console;

@@ -107,35 +107,6 @@ pub fn within(limit: Duration, work: impl FnOnce() -> u8) -> io::Result<Option<u
     code.map(|code| Some(code as u8)).ok_or_else(killed)
 }
 
-/// Appends the record of a shutdown to a wtmp file that is there, in the layout
-/// of this platform's utmp(5).
-pub fn write_wtmp(path: &std::path::Path) -> io::Result<()> {
-    use std::io::Write;
-    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::APPEND;
-    let mut file = super::file::open(path, flags)?;
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    // SAFETY: utmpx is plain data, for which all zeroes is a valid value.
-    let mut record: libc::utmpx = unsafe { std::mem::zeroed() };
-    record.ut_type = libc::RUN_LVL;
-    fill(&mut record.ut_id, b"~~");
-    fill(&mut record.ut_line, b"~~");
-    fill(&mut record.ut_user, b"shutdown");
-    let system = rustix::system::uname();
-    fill(&mut record.ut_host, system.release().to_bytes());
-    record.ut_tv.tv_sec = now.tv_sec as _;
-    record.ut_tv.tv_usec = (now.tv_nsec / 1000) as _;
-    let start = (&raw const record).cast::<u8>();
-    // SAFETY: the record was zeroed as a whole, so that its padding is initialised, too.
-    let bytes = unsafe { std::slice::from_raw_parts(start, size_of::<libc::utmpx>()) };
-    file.write_all(bytes)
-}
-
-fn fill(field: &mut [libc::c_char], text: &[u8]) {
-    for (slot, byte) in field.iter_mut().zip(text) {
-        *slot = *byte as libc::c_char;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use model::process::Pid;
 
 use super::{child, table};
 use crate::machine::turn::Outcome;
-use crate::machine::{self, console, devices, record, watchdog};
+use crate::machine::{self, accounts, console, devices, record, watchdog};
 use crate::sys::{power, signal, spawn};
 
 /// Performs an action.
@@ -34,6 +34,7 @@ pub fn act(action: Action) -> Outcome<Event> {
         Action::TermAll => machine::term_all(),
         Action::KillAll => drop(signal::kill_all(signal::SIGKILL)),
         Action::Sync => power::sync(),
+        Action::Account(account) => accounts::tell(account),
         Action::ReadInittab => return Outcome::Answer(Event::Inittab(table::read_again())),
         Action::End(fate) => return end(&fate),
         Action::Exit => return Outcome::Exit,

@@ -9,7 +9,7 @@ use model::stages::{Action, Event, Script, Stage};
 
 use crate::machine::requests::{REBOOT, STOPIT, is_executable};
 use crate::machine::turn::Outcome;
-use crate::machine::{self, console, record, rescue};
+use crate::machine::{self, accounts, console, record, rescue};
 use crate::sys::{power, signal, spawn};
 
 /// Its presence keeps us from writing file systems to disk.
@@ -36,6 +36,7 @@ pub fn act(action: Action, words: &[Vec<u8>]) -> Outcome<Event> {
         Action::KillAll => drop(signal::kill_all(signal::SIGKILL)),
         Action::Sync if Path::new(NOSYNC).exists() => {}
         Action::Sync => power::sync(),
+        Action::Account(account) => accounts::tell(account),
         Action::End(how) => return end(how),
         Action::Exit => return Outcome::Exit,
     }

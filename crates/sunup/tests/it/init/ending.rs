@@ -183,7 +183,7 @@ fn by_force_pid_1_is_not_asked() {
 #[test]
 fn the_record_alone() {
     let machine = Machine::boot(&Boot {
-        inittab: "::wait:poweroff -w\n::wait:echo $? >> /events; true\n::wait:echo up >> /events\n",
+        inittab: "::sysinit:poweroff -w\n::sysinit:echo up >> /events\n",
         files: &[("var/log/wtmp", "")],
         ..Boot::default()
     });
