@@ -6,8 +6,6 @@
 //! disks that are divided into partitions, hold nothing themselves. If a name means several
 //! devices, the first by name counts.
 
-#![allow(dead_code, reason = "stage 1 and the initramfs are to use it")]
-
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;

@@ -74,6 +74,7 @@ fn boot_of(applet: Option<&Applet>, rest: &[Vec<u8>]) -> Option<(&'static str, B
     match applet.map(|a| a.spec.name) {
         Some("runit" | "runit-init") => Some(("runit", applet::runit::boot)),
         Some("init") => init,
+        Some("initramfs") => Some(("initramfs", applet::initramfs::boot)),
         // A kernel that was told `init=/bin/sunup` means init; a container may name an applet.
         None if rest.first().is_none_or(|name| find(name).is_none()) => init,
         Some(_) | None => None,
@@ -91,6 +92,9 @@ fn find_called(argv0: &[u8]) -> Option<&'static Applet> {
     };
     if name == b"init" && is_link_to(path, "runit-init") {
         return find(b"runit-init");
+    }
+    if argv0 == b"/init" && std::process::id() == 1 && applet::initramfs::is_all_there_is() {
+        return find(b"initramfs");
     }
     // runit calls its first stage /etc/runit/1.
     if name == b"1" && is_link_to(argv0, "stage1") {

@@ -4,6 +4,7 @@ pub mod account;
 pub mod adopt;
 pub mod backoff;
 pub mod boot_record;
+pub mod cmdline;
 pub mod cpio;
 pub mod crash_loop;
 pub mod device_name;

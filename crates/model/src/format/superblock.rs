@@ -8,7 +8,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write;
+use core::fmt::{self, Write};
 
 /// Fills the buffer from this offset of the device (bytes); whether there were so many.
 pub type Read<'a> = dyn FnMut(u64, &mut [u8]) -> bool + 'a;
@@ -65,6 +65,19 @@ pub struct Content {
     pub uuid: String,
     /// Its label; empty if it has none.
     pub label: Vec<u8>,
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.name())?;
+        if !self.uuid.is_empty() {
+            write!(f, " UUID={}", self.uuid)?;
+        }
+        if !self.label.is_empty() {
+            write!(f, " LABEL={}", self.label.escape_ascii())?;
+        }
+        Ok(())
+    }
 }
 
 /// The first bytes of a device: all superblocks but that of btrfs and the mark of swap.

@@ -10,6 +10,7 @@ pub mod dumb_init;
 pub mod getty;
 pub mod halt;
 pub mod init;
+pub mod initramfs;
 pub mod mdev;
 pub mod runit;
 pub mod runit_init;
@@ -59,6 +60,7 @@ pub static APPLETS: &[Applet] = &[
     halt::POWEROFF,
     halt::REBOOT,
     init::APPLET,
+    initramfs::APPLET,
     mdev::APPLET,
     runit::APPLET,
     runit_init::APPLET,
