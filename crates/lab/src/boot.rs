@@ -17,10 +17,19 @@ use crate::qemu::Qemu;
 use crate::report::{Host, Marks};
 use crate::rootfs::{self, Source, Stage1};
 use crate::tree::Tree;
-use crate::{debian, foreign, kvm, workspace};
+use crate::{debian, disk, foreign, kvm, workspace};
 
 /// Makes the machine tell its times there; the kernel and [`Enter`] hand it to init.
 const REPORT: &str = "SUNUP_REPORT=/dev/";
+
+/// What a kernel needs for a disk of a virtual machine, and for an overlay over it.
+const FOR_DISKS: &[&str] = &[
+    "virtio_pci",
+    "virtio_blk",
+    "crc32c_generic",
+    "ext4",
+    "overlay",
+];
 
 /// The user's own parts, instead of those from Debian and from cargo.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -79,6 +88,39 @@ impl Parts {
         Ok(tree)
     }
 
+    /// As [`Parts::tree`], for a disk: stage 1 makes our own root writable there.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn disk(&self) -> Result<Tree> {
+        let mut tree = self.tree()?;
+        if self.rootfs.is_none() {
+            let table = format!("UUID={} / ext4 defaults 0 0\n", disk::UUID);
+            tree.put_file(b"etc/fstab", false, table.into());
+        }
+        Ok(tree)
+    }
+
+    /// An initramfs that mounts a disk with the modules that this needs, as far as the kernel
+    /// has them as such.
+    ///
+    /// # Errors
+    /// What cannot be built, downloaded or read.
+    pub fn initramfs(&self) -> Result<Tree> {
+        if self.arch != Arch::X86_64 {
+            bail!("a machine with a disk is an x86_64 one");
+        }
+        let sunup = own(self.sunup.as_deref(), workspace::build_sunup)?;
+        let scratch = workspace::scratch()?;
+        let busybox = own(self.busybox.as_deref(), || debian::busybox(&scratch))?;
+        let mut tree = rootfs::initramfs(&sunup, &busybox)?;
+        // A kernel without modules has what it needs, or else its boot says what is missing.
+        if let Ok(modules) = Modules::of(&self.kernel()?.file) {
+            modules.put_and_name(&mut tree, FOR_DISKS)?;
+        }
+        Ok(tree)
+    }
+
     /// The kernel.
     pub fn kernel(&self) -> Result<Kernel> {
         kernel::choose(self.kernel.as_deref(), self.arch, &workspace::scratch()?)
@@ -111,6 +153,9 @@ pub struct Options {
     /// KVM or not.
     #[command(flatten)]
     pub accel: Accel,
+    /// Boot from a disk, which `cargo lab image --disk` has written, by way of an initramfs
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["enter", "rootfs", "stage1"])]
+    pub disk: Option<PathBuf>,
     /// More words for the kernel's command line
     #[arg(
         long,
@@ -155,14 +200,23 @@ pub struct Booted {
 /// Gathers everything for `options` and switches the machine on. `lab` is lab's
 /// own binary, which is started again inside of namespaces.
 pub fn start(options: &Options, lab: &Path) -> Result<Booted> {
-    let archive = image::archive(&options.parts.tree()?)?;
+    let tree = if options.disk.is_some() {
+        options.parts.initramfs()?
+    } else {
+        options.parts.tree()?
+    };
+    let archive = image::archive(&tree)?;
     start_archive(options, archive, lab)
 }
 
 /// As [`start`], with an archive that is made already.
 pub fn start_archive(options: &Options, archive: Vec<u8>, lab: &Path) -> Result<Booted> {
     let arch = options.parts.arch;
-    let append = format!("{REPORT}{} {}", arch.results(), options.append);
+    let root = match options.disk {
+        Some(_) => format!("rdinit=/init root=UUID={} ", disk::UUID),
+        None => String::new(),
+    };
+    let append = format!("{REPORT}{} {root}{}", arch.results(), options.append);
     if options.enter {
         let lab = lab.to_path_buf();
         let machine = Enter { lab, append }.start(&archive)?;
@@ -172,6 +226,10 @@ pub fn start_archive(options: &Options, archive: Vec<u8>, lab: &Path) -> Result<
             host: Host::Namespaces,
             kernel: None,
         });
+    }
+    if let Some(disk) = options.disk.as_ref().filter(|disk| !disk.is_file()) {
+        let disk = disk.display();
+        bail!("{disk}: no such file; `cargo lab image --disk {disk}` writes it");
     }
     let kernel = options.parts.kernel()?;
     let qemu = emulator(options, kernel.file, append)?;
@@ -215,6 +273,7 @@ fn emulator(options: &Options, kernel: PathBuf, append: String) -> Result<Qemu> 
         kvm: options.accel.kvm,
         memory_mib: options.memory.unwrap_or(MEMORY_MIB),
         append,
+        disk: options.disk.clone(),
         reboot: options.reboot,
         count_instructions: options.measure,
     };

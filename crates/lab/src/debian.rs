@@ -302,6 +302,11 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// A program by its path, where there is one of this name.
+pub fn program(name: &str) -> PathBuf {
+    in_path(name).unwrap_or_else(|| name.into())
+}
+
 fn in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // An ordinary user's PATH may lack them, and root's after su(1).

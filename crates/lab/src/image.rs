@@ -24,15 +24,22 @@ pub enum Compress {
 /// zstd's highest level that needs no more memory than kernels allow for it.
 const ZSTD_LEVEL: i32 = 19;
 
-/// The archive of `tree`. Its time is $SOURCE_DATE_EPOCH in seconds, or 1970.
+/// The archive of `tree`, of the time of [`mtime`].
 pub fn archive(tree: &Tree) -> Result<Vec<u8>> {
-    let mtime = match env::var("SOURCE_DATE_EPOCH") {
+    tree.archive(mtime()?)
+}
+
+/// The time of all files in seconds: $SOURCE_DATE_EPOCH, or 1970.
+///
+/// # Errors
+/// It is no number.
+pub fn mtime() -> Result<u32> {
+    match env::var("SOURCE_DATE_EPOCH") {
         Ok(text) => text
             .parse()
-            .with_context(|| format!("SOURCE_DATE_EPOCH={text}: seconds since 1970 expected"))?,
-        Err(_) => 0,
-    };
-    tree.archive(mtime)
+            .with_context(|| format!("SOURCE_DATE_EPOCH={text}: seconds since 1970 expected")),
+        Err(_) => Ok(0),
+    }
 }
 
 /// Packs an archive, without names or times of its own.

@@ -68,6 +68,7 @@ fn key(qemu: &Qemu) -> String {
 fn probe(qemu: &Qemu) -> Result<bool> {
     let qemu = Qemu {
         kvm: true,
+        disk: None,
         reboot: false,
         ..qemu.clone()
     };

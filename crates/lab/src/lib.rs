@@ -11,6 +11,7 @@ pub mod boot;
 pub mod busybox;
 pub mod chart;
 pub mod debian;
+pub mod disk;
 pub mod enter;
 pub mod foreign;
 pub mod image;

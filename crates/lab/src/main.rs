@@ -11,7 +11,7 @@ use lab::image::{self, Compress};
 use lab::machine::End;
 use lab::report::{self, Marks, Sizes};
 use lab::runner::warden;
-use lab::{bench, chart, inside, kernel, reference, release, suite, terminal, workspace};
+use lab::{bench, chart, disk, inside, kernel, reference, release, suite, terminal, workspace};
 
 /// Builds images of sunup and boots them.
 #[derive(Parser)]
@@ -57,6 +57,15 @@ struct Image {
     /// How to pack it
     #[arg(long, value_enum, default_value_t)]
     compress: Compress,
+    /// Write a disk instead, an ext4 file system, for `cargo lab boot --disk`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "compress", "initramfs"])]
+    disk: Option<PathBuf>,
+    /// The size of the disk [default: twice what is on it, and 64 at least]
+    #[arg(long, value_name = "MIB", requires = "disk")]
+    size: Option<u64>,
+    /// Make the initramfs that mounts a disk, instead of an image that is the whole system
+    #[arg(long, conflicts_with_all = ["rootfs", "stage1"])]
+    initramfs: bool,
 }
 
 /// What [`lab::enter`] tells the processes inside.
@@ -108,7 +117,17 @@ fn main() -> ExitCode {
 }
 
 fn make_image(options: &Image) -> Result<()> {
-    let archive = image::archive(&options.parts.tree()?)?;
+    if let Some(file) = &options.disk {
+        let mib = disk::write(&options.parts.disk()?, file, options.size, image::mtime()?)?;
+        println!("{}: {mib} MiB, UUID={}", file.display(), disk::UUID);
+        return Ok(());
+    }
+    let tree = if options.initramfs {
+        options.parts.initramfs()?
+    } else {
+        options.parts.tree()?
+    };
+    let archive = image::archive(&tree)?;
     let packed = image::pack(&archive, options.compress)?;
     let out = match &options.out {
         Some(path) => path.clone(),

@@ -111,6 +111,19 @@ impl Modules {
         Ok(())
     }
 
+    /// As [`Modules::put`], for those of `names` that there are, and names them in
+    /// `etc/modules`, by which initramfs(8) loads them.
+    ///
+    /// # Errors
+    /// A module that cannot be read.
+    pub fn put_and_name(&self, tree: &mut Tree, names: &[&str]) -> Result<()> {
+        let known = names.iter().filter(|name| self.is_known(&key(name)));
+        let names: Vec<&str> = known.copied().collect();
+        self.put(tree, &names)?;
+        tree.put_file(b"etc/modules", false, (names.join("\n") + "\n").into());
+        Ok(())
+    }
+
     fn with_needs(&self, names: &[impl AsRef<str>]) -> Result<BTreeMap<String, Module>> {
         let mut wanted: Vec<String> = Vec::new();
         for name in names.iter().map(AsRef::as_ref) {

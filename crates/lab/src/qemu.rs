@@ -40,6 +40,8 @@ pub struct Qemu {
     pub memory_mib: u32,
     /// More words for the kernel's command line.
     pub append: String,
+    /// A disk, by virtio, if it has one.
+    pub disk: Option<PathBuf>,
     /// Start again after a reset, instead of ending.
     pub reboot: bool,
     /// Let the machine's clock count instructions (4 ns each), and skip what it
@@ -108,9 +110,14 @@ impl Qemu {
         if !self.reboot {
             command.arg("-no-reboot");
         }
+        // A comma in a value is written twice.
+        let value = |path: &Path| path.display().to_string().replace(',', ",,");
+        if let Some(disk) = &self.disk {
+            let disk = format!("file={},format=raw,if=virtio", value(disk));
+            command.args(["-drive", &disk]);
+        }
         for (n, path) in ports.iter().enumerate() {
-            // A comma in a value is written twice.
-            let path = path.display().to_string().replace(',', ",,");
+            let path = value(path);
             command
                 .args(["-chardev", &format!("socket,id=port{n},path={path}")])
                 .args(self.arch.serial(n));

@@ -25,6 +25,15 @@ const DIRECTORIES: &[(&str, u32)] = &[
     ("var/tmp", 0o1777),
 ];
 
+/// The same for an initramfs that leads to a disk.
+const INITRAMFS_DIRECTORIES: &[(&str, u32)] = &[
+    ("dev", 0o755),
+    ("proc", 0o555),
+    ("run", 0o755),
+    ("sys", 0o555),
+    ("tmp", 0o1777),
+];
+
 /// Device nodes that are needed before anything can be mounted on /dev: the
 /// kernel opens the console before it starts init, and init keeps the kernel's
 /// log open from its start.
@@ -188,6 +197,29 @@ fn ours(tree: &mut Tree, sunup: &Path, busybox: &Path, arch: Arch) -> Result<()>
         tree.replace(name.as_bytes(), LINE, arch.console());
     }
     Ok(())
+}
+
+/// An initramfs that mounts a root from a disk: sunup as /init, and busybox for its shell.
+///
+/// # Errors
+/// A binary cannot be read.
+pub fn initramfs(sunup: &Path, busybox: &Path) -> Result<Tree> {
+    let mut tree = Tree::default();
+    for (name, perm) in INITRAMFS_DIRECTORIES {
+        tree.put(name.as_bytes(), *perm, Node::Directory);
+    }
+    put_nodes(&mut tree, NODES);
+    for link in busybox::lines(busybox, "busybox", &["--list-full"])? {
+        tree.put_link(link.as_bytes(), b"/bin/busybox");
+    }
+    // With one of these it would be the machine's own system.
+    for name in ["init", "linuxrc"] {
+        tree.remove_by_base(name.as_bytes());
+    }
+    tree.put_file(b"bin/busybox", true, read(busybox)?);
+    tree.put_file(SUNUP.as_bytes(), true, read(sunup)?);
+    tree.put_link(b"init", format!("/{SUNUP}").as_bytes());
+    Ok(tree)
 }
 
 fn put_nodes(tree: &mut Tree, nodes: &[(&str, u32, Device)]) {

@@ -21,7 +21,39 @@ pub struct Tree {
     names: BTreeMap<Vec<u8>, usize>,
 }
 
+/// A name in a tree, and what it stands for.
+pub struct Entry<'a> {
+    /// The path, without a slash in front.
+    pub name: &'a [u8],
+    /// The number of the inode: names of the same number are hard links.
+    pub inode: usize,
+    /// How many names the inode has.
+    pub names: usize,
+    /// Permissions.
+    pub perm: u32,
+    /// What it is.
+    pub node: &'a Node<'static>,
+}
+
 impl Tree {
+    /// All names, in their order.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let mut counts = vec![0; self.inodes.len()];
+        for inode in self.names.values() {
+            counts[*inode] += 1;
+        }
+        self.names.iter().filter_map(move |(name, inode)| {
+            let (perm, node) = self.inodes.get(*inode)?;
+            Some(Entry {
+                name,
+                inode: *inode,
+                names: counts[*inode],
+                perm: *perm,
+                node,
+            })
+        })
+    }
+
     /// Puts an entry at `name`, and directories (0755) above it where there are none.
     pub fn put(&mut self, name: &[u8], perm: u32, node: Node<'static>) {
         self.add_parents(name);

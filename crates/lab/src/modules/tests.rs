@@ -181,3 +181,17 @@ fn a_link_in_the_place_of_lib_is_followed() {
     assert!(tree.has(b"usr/lib/modules/6.1-x/kernel/fs/f.ko"));
     assert!(tree.is_link(b"lib"));
 }
+
+#[test]
+fn an_initramfs_names_those_that_there_are() {
+    let (_dir, kernel) = kernel();
+    let mut tree = Tree::default();
+    let modules = Modules::of(&kernel).unwrap();
+    let names = ["virtio_blk", "nowhere", "ext4", "f"];
+    modules.put_and_name(&mut tree, &names).unwrap();
+    match tree.get(b"etc/modules") {
+        Some(Node::File(list)) => assert_eq!(list[..], b"virtio_blk\next4\nf\n"[..]),
+        other => panic!("{other:?}"),
+    }
+    assert!(tree.has(b"lib/modules/6.1-x/kernel/drivers/virtio/virtio_ring.ko"));
+}

@@ -156,6 +156,7 @@ fn emulator() -> Qemu {
         kvm: false,
         memory_mib: MEMORY_MIB,
         append: String::new(),
+        disk: None,
         reboot: false,
         count_instructions: false,
     };

@@ -6,6 +6,7 @@ mod common;
 
 mod bench;
 mod chart;
+mod disk;
 mod image;
 mod machine;
 mod reference;

@@ -73,8 +73,9 @@ impl Root {
             (b"rw", None) => self.writable = true,
             (b"rootwait", None) => self.wait_s = None,
             (b"rootwait" | b"rootdelay", Some(value)) => match decimal(value) {
-                // The longer of the two.
-                Some(seconds) => self.wait_s = self.wait_s.map(|wait_s| wait_s.max(seconds)),
+                // A device that needs so long: no reason to wait less.
+                Some(s) if name == b"rootdelay" => self.wait_s = self.wait_s.map(|w| w.max(s)),
+                Some(s) => self.wait_s = Some(s),
                 None => self.wrong(name, value, "a number of seconds is expected"),
             },
             (b"init", Some(path)) => self.init = (!path.is_empty()).then(|| path.to_vec()),
@@ -176,6 +177,7 @@ mod tests {
         assert_eq!(root(b"rootwait rootdelay=7").wait_s, None);
         assert_eq!(root(b"rootwait=90").wait_s, Some(90));
         assert_eq!(root(b"rootdelay=5").wait_s, Some(WAIT_S));
+        assert_eq!(root(b"rootwait rootwait=1").wait_s, Some(1));
     }
 
     #[test]

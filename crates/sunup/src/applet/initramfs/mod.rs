@@ -29,11 +29,11 @@ use rustix::process::{WaitOptions, wait};
 use super::{Applet, Call};
 use crate::boot_record::Writer;
 use crate::machine::console::{self, Voice};
-use crate::machine::{lifeline, new_root};
+use crate::machine::{lifeline, new_root, rescue};
 use crate::sys::clock::{self, boot_ns, timespec};
 use crate::sys::netlink::{Received, Uevents};
-use crate::sys::{env, file, spawn, tty};
-use crate::{block, program, say};
+use crate::sys::{env, file, spawn};
+use crate::{block, say};
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
@@ -57,6 +57,8 @@ const VOICE: Voice = Voice {
 const INITS: [&str; 4] = ["/sbin/init", "/etc/init", "/bin/init", "/bin/sh"];
 const CMDLINE: &str = "/proc/cmdline";
 const CMDLINE_BYTES_MAX: usize = 64 * 1024;
+/// The exit code of `rescue` where nothing can be executed.
+const NO_SHELL: i32 = 127;
 /// How many block devices are told.
 const TOLD_MAX: usize = 32;
 
@@ -232,23 +234,14 @@ fn tell_devices() {
 
 /// Offers a shell, and waits for its end; whether there was one.
 fn shell() -> bool {
-    let Some(path) = program::find(b"sulogin").or_else(|| program::find(b"sh")) else {
-        return false;
-    };
     console::say("a shell; when it ends, the root is looked for again");
-    let started = spawn::fork(|| {
-        let _ = rustix::process::setsid();
-        drop(tty::take(std::io::stdin()));
-        let _reason = spawn::exec(&path, &[c"-sh".to_owned()], None);
-        127
-    });
-    let Ok(shell) = started else {
+    let Ok(shell) = spawn::fork(rescue::on_the_console) else {
         return false;
     };
     // Orphans, too: this is PID 1.
     while let Ok(Some((pid, status))) = wait(WaitOptions::empty()) {
         if pid.as_raw_pid() == shell {
-            return status.exit_status() != Some(127);
+            return status.exit_status() != Some(NO_SHELL);
         }
     }
     false

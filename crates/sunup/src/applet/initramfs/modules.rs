@@ -1,53 +1,70 @@
-//! The kernel's modules that the root needs, in the order of /etc/modules: a line is the path
-//! of a module, from /lib/modules/RELEASE if it does not begin with a slash, and then its
-//! parameters.
+//! The kernel's modules that the root needs: those that /etc/modules names, in its order, each
+//! after those that it needs itself. What else modprobe(8) knows (aliases, modprobe.d) does not
+//! count here.
 
 use std::ffi::{CString, OsStr};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use model::format::modules_alias::{self, module_name};
+use model::format::modules_load;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::system::{finit_module, uname};
 
 use crate::machine::console;
-use crate::sys::file;
+use crate::sys::{file, module};
 
 const LIST: &str = "/etc/modules";
 const LIST_BYTES_MAX: usize = 256 * 1024;
-/// finit_module(2): the kernel unpacks the file.
-const IS_COMPRESSED: i32 = 4;
+/// depmod's files are longer than any that people write.
+const TABLE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Loads them all; what fails is said.
 pub fn load() {
     let Ok((text, _)) = file::read_lines(Path::new(LIST), LIST_BYTES_MAX) else {
         return;
     };
-    for line in text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii) {
-        let end = line.iter().position(u8::is_ascii_whitespace);
-        let (name, parameters) = line.split_at(end.unwrap_or(line.len()));
-        if name.is_empty() || name.starts_with(b"#") {
-            continue;
-        }
-        match load_one(name, parameters.trim_ascii()) {
-            // It is there, or nothing that it is for.
-            Ok(()) | Err(Errno::EXIST | Errno::NODEV) => {}
-            Err(e) => console::say(&format!("{LIST}: {}: load: {e}", name.escape_ascii())),
+    let (wanted, mistakes) = modules_load::decode(&text);
+    for mistake in mistakes {
+        let (line, reason) = (mistake.line, mistake.reason);
+        console::say(&format!("{LIST}: line {line}: {reason}"));
+    }
+    let release = rustix::system::uname();
+    let release = OsStr::from_bytes(release.release().to_bytes());
+    let place = Path::new("/lib/modules").join(release);
+    let table = |name| file::read(&place.join(name), TABLE_BYTES_MAX).unwrap_or_default();
+    let (needs, built_in) = (table("modules.dep"), table("modules.builtin"));
+    for one in wanted {
+        let done = match modules_alias::files(&needs, &one.name) {
+            Some(paths) => load_one(&place, &paths, &one),
+            None if modules_alias::is_built_in(&built_in, &one.name) => Ok(()),
+            None => Err(format!("no such module in {}", place.display())),
+        };
+        if let Err(why) = done {
+            let name = one.name.escape_ascii();
+            console::say(&format!("{LIST}: line {}: {name}: {why}", one.line));
         }
     }
 }
 
-fn load_one(name: &[u8], parameters: &[u8]) -> rustix::io::Result<()> {
-    let release = uname();
-    let place = Path::new("/lib/modules").join(OsStr::from_bytes(release.release().to_bytes()));
-    let path = place.join(OsStr::from_bytes(name));
-    let flags = if name.ends_with(b".ko") {
-        0
-    } else {
-        IS_COMPRESSED
-    };
-    let opened = file::open(&path, OFlags::RDONLY);
-    let opened = opened.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::INVAL))?;
-    let parameters = CString::new(parameters).map_err(|_| Errno::INVAL)?;
-    finit_module(&opened, &parameters, flags)
+/// Loads what it needs and itself.
+fn load_one(place: &Path, paths: &[&[u8]], one: &modules_load::Wanted) -> Result<(), String> {
+    for path in paths {
+        let is_own = module_name(path) == module_name(&one.name);
+        let settings = if is_own { one.settings.as_slice() } else { b"" };
+        let path: PathBuf = place.join(OsStr::from_bytes(path));
+        let loaded = CString::new(settings)
+            .map_err(io::Error::from)
+            .and_then(|settings| {
+                let file = file::open(&path, OFlags::RDONLY)?;
+                module::load(&file, &settings, path.extension() != Some(OsStr::new("ko")))
+            });
+        match loaded {
+            // It is there, or nothing that it is for.
+            Err(e) if matches!(Errno::from_io_error(&e), Some(Errno::EXIST | Errno::NODEV)) => {}
+            loaded => loaded.map_err(|e| format!("{}: load: {e}", path.display()))?,
+        }
+    }
+    Ok(())
 }
