@@ -56,6 +56,9 @@ const MMDEBSTRAP: Need = Need("mmdebstrap", "mmdebstrap");
 /// What [`Suite::Vm`] and [`Suite::Debian`] run.
 const QEMU: Need = Need("qemu-system-x86_64", "qemu-system-x86");
 
+/// The browser of [`Suite::Page`].
+const BROWSER: Need = Need("chromium", "chromium");
+
 /// An ordinary user: nobody.
 pub const AS_USER: [&str; 6] = [
     "setpriv",
@@ -78,6 +81,7 @@ pub fn needs(suites: &[Suite]) -> Vec<Need> {
     }
     needs.extend(runs(&[Suite::Vm, Suite::Debian]).then_some(QEMU));
     needs.extend(runs(&[Suite::Debian]).then_some(MMDEBSTRAP));
+    needs.extend(runs(&[Suite::Page]).then_some(BROWSER));
     needs.extend(runs(&[Suite::Ports]).then(|| Arch::Aarch64.emulator()));
     needs
 }

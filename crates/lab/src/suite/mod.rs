@@ -78,6 +78,8 @@ pub enum Suite {
     Debian,
     /// Machines of another kind in QEMU; run only if it is named
     Ports,
+    /// What a browser makes of `lab chart`'s page; run only if it is named
+    Page,
 }
 
 impl Suite {
@@ -98,7 +100,7 @@ impl Suite {
             Self::Format | Self::Lint => None,
             Self::Model => Some("model"),
             Self::Sunup | Self::User | Self::Busybox | Self::Runit => Some("sunup"),
-            Self::Lab | Self::Vm | Self::Debian | Self::Ports => Some("lab"),
+            Self::Lab | Self::Vm | Self::Debian | Self::Ports | Self::Page => Some("lab"),
         }
     }
 }
@@ -112,7 +114,7 @@ impl Options {
             Suite::User => root,
             Suite::Vm => !self.quick,
             Suite::Debian => root && !self.quick,
-            Suite::Ports => false,
+            Suite::Ports | Suite::Page => false,
             _ => true,
         };
         let all = Suite::value_variants().iter().copied();
@@ -138,6 +140,9 @@ pub fn run(options: &Options) -> Result<bool> {
     }
     if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Ports) {
         summary.left_out("ports: machines of another kind (`cargo lab test --only ports`)");
+    }
+    if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Page) {
+        summary.left_out("page: a boot's page in a browser (`cargo lab test --only page`, with Debian's package chromium)");
     }
     let (binaries, reference) = build(options, &suites)?;
     if suites.contains(&Suite::Vm) {

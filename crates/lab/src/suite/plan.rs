@@ -127,6 +127,7 @@ impl Plan {
             Suite::Lab => self.lab(),
             Suite::Vm => self.vm(),
             Suite::Ports => self.ports(),
+            Suite::Page => self.page(),
             Suite::Debian => self.debian(),
             Suite::Busybox | Suite::Runit => {}
         }
@@ -211,7 +212,7 @@ impl Plan {
     }
 
     fn lab(&mut self) {
-        for binary in self.of("lab", |b| b.target != "debian") {
+        for binary in self.of("lab", |b| !matches!(b.target.as_str(), "debian" | "page")) {
             let here = |test: &&String| !test.contains("in_qemu") && !test.starts_with(PORTS);
             let tests: Vec<String> = binary.tests.iter().filter(here).cloned().collect();
             if binary.kind != "test" {
@@ -250,6 +251,14 @@ impl Plan {
             let is_one = |test: &&String| test.starts_with(PORTS);
             let tests = binary.tests.iter().filter(is_one).cloned().collect();
             self.group(Suite::Ports, &binary, Lane::Emulates, tests, &[]);
+        }
+    }
+
+    /// A browser starts several processes for each test.
+    fn page(&mut self) {
+        for binary in self.of("lab", |b| b.target == "page") {
+            let tests = binary.tests.clone();
+            self.group(Suite::Page, &binary, Lane::Crowds, tests, &[]);
         }
     }
 
