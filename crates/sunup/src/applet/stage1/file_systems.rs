@@ -255,7 +255,7 @@ fn mount_entry(entry: &Entry, container: bool, teller: &Teller) -> Result<(), Tr
             break;
         }
     }
-    if done.is_err() && !target.is_dir() {
+    if done.is_err() && !target.exists() {
         return Err(Trouble::Other("the directory is not there".into()));
     }
     done
