@@ -1,7 +1,7 @@
 //! Machines with a mistake in their files: they come up to a login all the same,
 //! and say what is wrong.
 
-use crate::guest::{Guest, on_both};
+use crate::guest::{Change, Guest, Host, on_both, on_its_own};
 
 on_both!(
     stage_1_that_fails with &[Script("sbin/stage1", "#!/bin/sh\nexit 1\n")],
@@ -48,6 +48,26 @@ fn services_without_a_run_that_can_run(m: Guest) {
              make it executable with chmod +x",
         ],
     );
+}
+
+/// The kernel has no console to give to process 1, which makes the node itself, and is heard
+/// before stage 1 has mounted anything.
+#[test]
+fn without_a_console_node_in_qemu() {
+    let changes = [
+        Change::Without("console"),
+        Change::Plain(
+            "etc/inittab",
+            "garbage\n\
+            ::sysinit:/etc/runit/stage1\n\
+            ::respawn:/usr/bin/runsvdir -P /etc/runit/sv\n",
+        ),
+    ];
+    on_its_own(Host::Qemu, &changes, |mut m| {
+        m.expect("Bad inittab entry at line 1: ");
+        m.log_in();
+        assert_eq!(m.sh("readlink /proc/1/fd/0"), "/dev/console");
+    });
 }
 
 /// Checks that each of `lines` starts a line on the console, or follows a prompt.

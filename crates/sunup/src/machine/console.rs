@@ -9,14 +9,18 @@
 //! /dev/kmsg.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
 use model::losses::Losses;
 use rustix::event::poll;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Access, CWD, FileType, Mode, OFlags, access, makedev, mknodat};
 use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount};
+use rustix::stdio::stdin;
+use rustix::termios::isatty;
 
 use crate::outlet::Outlet;
 use crate::say::plain;
@@ -54,6 +58,10 @@ static KERNEL_LOG: OnceLock<OwnedFd> = OnceLock::new();
 /// what the kernel, or a container, gave us stays there.
 pub fn open(voice: Voice) {
     let _ = VOICE.set(voice);
+    if !isatty(stdin()) && super::is_the_first() {
+        // Nobody hears of a failure: there is no console.
+        drop(make());
+    }
     let named = std::env::var_os("CONSOLE").or_else(|| std::env::var_os("console"));
     let trouble = named.as_ref().and_then(|name| use_console(name).err());
     if let Some(console) = outlet() {
@@ -62,6 +70,31 @@ pub fn open(voice: Voice) {
     if let (Some(name), Some(e)) = (named, trouble) {
         say(&format!("open console {}: {e}", name.display()));
     }
+}
+
+/// Where the kernel found no /dev/console to give us, because /dev is empty, makes the node: on
+/// a file system of its own, if the root file system cannot take it.
+fn make() -> io::Result<()> {
+    const PATH: &str = "/dev/console";
+    if !matches!(access(PATH, Access::EXISTS), Err(Errno::NOENT)) {
+        return Ok(());
+    }
+    let _ = rustix::fs::mkdir("/dev", Mode::from_raw_mode(0o755));
+    let node = || {
+        let (kind, perm) = (FileType::CharacterDevice, Mode::from_raw_mode(0o600));
+        mknodat(CWD, PATH, kind, perm, makedev(5, 1))
+    };
+    if node().is_err() {
+        mount(
+            "dev",
+            "/dev",
+            "tmpfs",
+            MountFlags::NOSUID,
+            c"mode=0755,size=64k",
+        )?;
+        node()?;
+    }
+    tty::put_on_stdio(&tty::open_terminal(Path::new(PATH))?)
 }
 
 /// Standard error; or /dev/console, if standard error cannot be opened anew and may
@@ -87,7 +120,7 @@ fn open_to_write(path: &str) -> Option<OwnedFd> {
 
 /// A kernel's `console=ttyS0,115200` comes as a variable, too: a name below
 /// /dev, with parameters.
-fn use_console(name: &OsString) -> std::io::Result<()> {
+fn use_console(name: &OsString) -> io::Result<()> {
     let name = name.to_string_lossy();
     let name = name.split(',').next().unwrap_or_default();
     let fd = tty::open_terminal(&Path::new("/dev").join(name))?;
