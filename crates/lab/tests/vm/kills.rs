@@ -98,12 +98,24 @@ fn log_in(machine: &mut Machine) {
             return;
         }
         let left = deadline.since(Moment::now());
-        assert!(!left.is_zero(), "nobody is there:\n{}", console(machine));
+        let seen = || format!("{}\n{}", console(machine), who_is_there(machine));
+        assert!(!left.is_zero(), "nobody is there:\n{}", seen());
     }
 }
 
 /// Kills a process of the machine, if it has one beside process 1.
 fn kill_one(machine: &Machine, random: &mut Random) -> Option<()> {
+    let all = processes(machine)?;
+    let others = all.get(1..)?;
+    let victim = *others.get(random.below(others.len().max(1) as u64) as usize)?;
+    // Held, it is nobody else when it is looked at again.
+    let held = pidfd_open(victim, PidfdFlags::empty()).ok()?;
+    let is_there = world(victim) == world(all[0]);
+    is_there.then(|| pidfd_send_signal(held, Signal::KILL).ok())?
+}
+
+/// The processes of the machine, process 1 first.
+fn processes(machine: &Machine) -> Option<Vec<Pid>> {
     let init = machine.init().ok()?;
     let world = world(init)?;
     let mut others: Vec<Pid> = fs::read_dir("/proc")
@@ -113,11 +125,35 @@ fn kill_one(machine: &Machine, random: &mut Random) -> Option<()> {
         .filter(|pid| *pid != init && self::world(*pid).as_ref() == Some(&world))
         .collect();
     others.sort_unstable_by_key(|pid| pid.as_raw_pid());
-    let victim = *others.get(random.below(others.len().max(1) as u64) as usize)?;
-    // Held, it is nobody else when it is looked at again.
-    let held = pidfd_open(victim, PidfdFlags::empty()).ok()?;
-    let is_there = self::world(victim).as_ref() == Some(&world);
-    is_there.then(|| pidfd_send_signal(held, Signal::KILL).ok())?
+    others.insert(0, init);
+    Some(others)
+}
+
+/// Its processes, and what is known of its services, for a person.
+fn who_is_there(machine: &Machine) -> String {
+    let mut text = String::new();
+    let all = processes(machine).unwrap_or_default();
+    for pid in &all {
+        let read = |name: &str| {
+            let bytes = fs::read(format!("/proc/{}/{name}", pid.as_raw_pid()));
+            String::from_utf8_lossy(&bytes.unwrap_or_default()).replace('\0', " ")
+        };
+        let inside = read("status");
+        let inside = inside.lines().find(|line| line.starts_with("NSpid:"));
+        let (stat, line) = (read("stat"), read("cmdline"));
+        text += &format!(
+            "{line}: {}: {}: {stat}",
+            inside.unwrap_or_default(),
+            read("wchan")
+        );
+    }
+    let init = all.first().map_or(0, |init| init.as_raw_pid());
+    for file in ["tty1/stat", "tty1/pid", "mdev/stat", "httpd/stat"] {
+        let path = format!("/proc/{init}/root/run/sv.{file}");
+        let said = fs::read_to_string(&path).unwrap_or_else(|e| format!("{e}\n"));
+        text += &format!("{file}: {said}");
+    }
+    text
 }
 
 /// The pid namespace of a process.
