@@ -43,6 +43,7 @@ const OWN: &[&str] = &[
     "crash_loop",
     "exits",
     "hints",
+    "killed",
     "manual",
     "memory",
     "personality",

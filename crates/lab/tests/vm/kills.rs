@@ -131,29 +131,21 @@ fn processes(machine: &Machine) -> Option<Vec<Pid>> {
 
 /// Its processes, and what is known of its services, for a person.
 fn who_is_there(machine: &Machine) -> String {
-    let mut text = String::new();
     let all = processes(machine).unwrap_or_default();
-    for pid in &all {
+    let process = |pid: &Pid| {
         let read = |name: &str| {
             let bytes = fs::read(format!("/proc/{}/{name}", pid.as_raw_pid()));
             String::from_utf8_lossy(&bytes.unwrap_or_default()).replace('\0', " ")
         };
-        let inside = read("status");
-        let inside = inside.lines().find(|line| line.starts_with("NSpid:"));
-        let (stat, line) = (read("stat"), read("cmdline"));
-        text += &format!(
-            "{line}: {}: {}: {stat}",
-            inside.unwrap_or_default(),
-            read("wchan")
-        );
-    }
+        format!("{}: {}: {}", read("cmdline"), read("wchan"), read("stat"))
+    };
     let init = all.first().map_or(0, |init| init.as_raw_pid());
-    for file in ["tty1/stat", "tty1/pid", "mdev/stat", "httpd/stat"] {
-        let path = format!("/proc/{init}/root/run/sv.{file}");
-        let said = fs::read_to_string(&path).unwrap_or_else(|e| format!("{e}\n"));
-        text += &format!("{file}: {said}");
-    }
-    text
+    let file = |name: &str| {
+        let said = fs::read_to_string(format!("/proc/{init}/root/run/sv.{name}/stat"));
+        format!("{name}: {}", said.unwrap_or_else(|e| format!("{e}\n")))
+    };
+    let services = ["tty1", "mdev", "httpd"].map(file);
+    all.iter().map(process).chain(services).collect()
 }
 
 /// The pid namespace of a process.

@@ -181,6 +181,7 @@ impl Engine {
     pub(super) fn may_be_reaped(&mut self, pid: rustix::process::Pid) -> bool {
         let raw = pid.as_raw_pid();
         if self.launcher.take_leader(raw) {
+            self.finish_without_process();
             return false;
         }
         let mut starts = self.starting.0.iter();
@@ -193,6 +194,18 @@ impl Engine {
         }
         self.finish(at);
         child::has_ended(pid) == Ok(true)
+    }
+
+    /// Hands in the answer of a start whose leader was killed before it made the program's
+    /// process. Nobody else tells of that.
+    fn finish_without_process(&mut self) {
+        let is_lost = |way: &UnderWay| {
+            let process = self.launcher.process(&way.start);
+            process.is_none() && self.launcher.is_over(&way.start, 0, true)
+        };
+        if let Some(at) = self.starting.0.iter().position(is_lost) {
+            self.finish(at);
+        }
     }
 
     /// Hands in the answer of a finished start, and performs the actions that follow.

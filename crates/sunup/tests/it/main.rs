@@ -17,6 +17,7 @@ mod getty;
 mod handover;
 mod hints;
 mod init;
+mod killed;
 mod lease;
 mod line;
 mod machine;
