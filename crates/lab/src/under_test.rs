@@ -43,6 +43,7 @@ const OWN: &[&str] = &[
     "crash_loop",
     "exits",
     "hints",
+    "initramfs",
     "killed",
     "manual",
     "memory",

@@ -134,6 +134,17 @@ impl Guest {
         guest
     }
 
+    /// Boots a machine in QEMU from a disk, with more words for its kernel.
+    pub fn from_disk(disk: &Path, append: &str) -> Self {
+        let options = Options {
+            disk: Some(disk.to_path_buf()),
+            append: append.into(),
+            ..Options::default()
+        };
+        let archive = image::archive(&options.parts.initramfs().unwrap()).unwrap();
+        Self::start(Host::Qemu, options, archive)
+    }
+
     fn start(host: Host, options: Options, archive: Vec<u8>) -> Self {
         let start = move || {
             let lab = Path::new(env!("CARGO_BIN_EXE_lab"));

@@ -7,6 +7,7 @@ mod bad_files;
 mod bad_roots;
 mod broken;
 mod devices;
+mod disk;
 mod ends;
 mod entered;
 mod guest;

@@ -17,6 +17,7 @@ mod getty;
 mod handover;
 mod hints;
 mod init;
+mod initramfs;
 mod killed;
 mod lease;
 mod line;

@@ -57,8 +57,11 @@ const VOICE: Voice = Voice {
 const INITS: [&str; 4] = ["/sbin/init", "/etc/init", "/bin/init", "/bin/sh"];
 const CMDLINE: &str = "/proc/cmdline";
 const CMDLINE_BYTES_MAX: usize = 64 * 1024;
-/// The exit code of `rescue` where nothing can be executed.
-const NO_SHELL: i32 = 127;
+/// A shell that lasts no longer was used by nobody.
+const AT_ONCE_NS: u64 = SECOND_NS;
+/// The longest rest after such a shell, in seconds.
+const PAUSE_S_MAX: u64 = 32;
+const SECOND_NS: u64 = 1_000_000_000;
 /// How many block devices are told.
 const TOLD_MAX: usize = 32;
 
@@ -80,14 +83,23 @@ pub fn boot(words: &[Vec<u8>]) -> u8 {
     // Nothing was told to a successor; but it must not reach init.
     let _nothing = lifeline::predecessor();
     env::set("PATH", "/sbin:/usr/sbin:/bin:/usr/bin");
+    let mut pause_s = 1;
     loop {
         let why = go_on(words);
         console::say(&why);
         tell_devices();
-        if !shell() {
-            console::say("no shell is here; waiting for another device");
-            wait_for_a_device();
+        let begin = boot_ns();
+        offer_a_shell();
+        if boot_ns().saturating_sub(begin) > AT_ONCE_NS {
+            pause_s = 1;
+            continue;
         }
+        // Nobody was there, or no shell: it would go on like this as fast as it can.
+        console::say(&format!(
+            "that ended at once; next try in {pause_s} s, or when a device appears"
+        ));
+        rest(pause_s);
+        pause_s = (2 * pause_s).min(PAUSE_S_MAX);
     }
 }
 
@@ -123,7 +135,7 @@ fn find(wanted: &Root) -> Result<PathBuf, String> {
     let events = Uevents::open().map_err(|e| format!("events of devices: {e}"))?;
     let until = wanted
         .wait_s
-        .map(|s| boot_ns().saturating_add(u64::from(s) * 1_000_000_000));
+        .map(|s| boot_ns().saturating_add(u64::from(s) * SECOND_NS));
     let mut is_told = false;
     loop {
         if let Some(node) = block::find(name).map_err(|e| format!("/sys/class/block: {e}"))? {
@@ -180,11 +192,12 @@ fn next_device(events: &Uevents, until: Option<u64>) -> bool {
     }
 }
 
-fn wait_for_a_device() {
-    if let Ok(events) = Uevents::open() {
-        next_device(&events, None);
-    } else {
-        lifeline::rescue("nothing is left to wait for");
+/// Waits so long, or until a device appears.
+fn rest(seconds: u64) {
+    let until = boot_ns().saturating_add(seconds * SECOND_NS);
+    match Uevents::open() {
+        Ok(events) => drop(next_device(&events, Some(until))),
+        Err(_) => drop(poll(&mut [], Some(&timespec(seconds * SECOND_NS)))),
     }
 }
 
@@ -232,17 +245,16 @@ fn tell_devices() {
     }
 }
 
-/// Offers a shell, and waits for its end; whether there was one.
-fn shell() -> bool {
+/// Offers a shell, and waits for its end.
+fn offer_a_shell() {
     console::say("a shell; when it ends, the root is looked for again");
     let Ok(shell) = spawn::fork(rescue::on_the_console) else {
-        return false;
+        return;
     };
     // Orphans, too: this is PID 1.
-    while let Ok(Some((pid, status))) = wait(WaitOptions::empty()) {
+    while let Ok(Some((pid, _))) = wait(WaitOptions::empty()) {
         if pid.as_raw_pid() == shell {
-            return status.exit_status() != Some(NO_SHELL);
+            return;
         }
     }
-    false
 }

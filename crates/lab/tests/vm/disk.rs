@@ -1,0 +1,117 @@
+//! A root on a disk: an initramfs finds and mounts it, and whatever the services do, it is
+//! unmounted clean at the end.
+
+use std::path::Path;
+use std::process::Command;
+
+use lab::boot::Parts;
+use lab::machine::End;
+use lab::{debian, disk};
+use tempfile::tempdir;
+
+use crate::guest::Guest;
+
+/// Two services that hold a file of the disk open and write: one ends when it is told so, one
+/// does not.
+const OBEDIENT: &str = "#!/bin/sh\nexec 3>>/var/obedient; echo up >&3\nexec sleep 100000\n";
+const DEAF: &str = "#!/bin/sh\ntrap '' TERM HUP INT\nexec 3>>/var/deaf; echo up >&3\nwhile :; do sleep 100000; done\n";
+
+fn tool(name: &str, args: &[&str], disk: &Path) -> String {
+    let mut tool = Command::new(debian::program(name));
+    let output = tool
+        .args(args)
+        .arg(disk)
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{name} {args:?}: {said}");
+    said
+}
+
+fn content(disk: &Path, path: &str) -> String {
+    tool("debugfs", &["-R", &format!("cat {path}")], disk)
+}
+
+/// No check finds anything, and there is no journal to replay.
+fn assert_clean(disk: &Path) {
+    tool("e2fsck", &["-f", "-n"], disk);
+    let said = tool("dumpe2fs", &["-h"], disk);
+    let line = |name: &str| said.lines().find(|line| line.starts_with(name)).unwrap();
+    assert!(line("Filesystem state:").ends_with(" clean"), "{said}");
+    assert!(
+        !line("Filesystem features:").contains("needs_recovery"),
+        "{said}"
+    );
+}
+
+fn is_mounted(m: &mut Guest, wanted: &str) {
+    let root = m.sh("grep ' / ' /proc/mounts");
+    assert!(root.contains(wanted), "{root}");
+    let log = m.sh("dmesg");
+    assert!(!log.contains("recover"), "{log}");
+    assert_eq!(
+        m.sh("cat /proc/1/comm; ls -d /sysroot 2>&1 | grep -c No"),
+        "init\n1"
+    );
+}
+
+#[test]
+fn a_disk_is_the_root_and_is_unmounted_clean_in_qemu() {
+    let dir = tempdir().unwrap();
+    let disk = dir.path().join("disk");
+    let mut tree = Parts::default().disk().unwrap();
+    tree.put_file(b"usr/bin/await", true, super::seat::AWAIT.into());
+    tree.put_file(b"etc/runit/sv/obedient/run", true, OBEDIENT.into());
+    tree.put_file(b"etc/runit/sv/deaf/run", true, DEAF.into());
+    disk::write(&tree, &disk, None, 0).unwrap();
+
+    // It was mounted read-only; /etc/fstab has made it writable.
+    let mut m = Guest::from_disk(&disk, "");
+    m.log_in();
+    is_mounted(&mut m, "/ ext4 rw,");
+    m.sh("echo first >/root/kept; await 'grep up /var/deaf && grep up /var/obedient'");
+    m.type_line("reboot");
+    assert_eq!(m.end(), End::Reset);
+    assert_clean(&disk);
+    assert_eq!(content(&disk, "/root/kept"), "first\n");
+
+    // A process that nobody supervises outlasts TERM, too, and something is mounted on the root.
+    let mut m = Guest::from_disk(&disk, "");
+    m.log_in();
+    is_mounted(&mut m, "/ ext4 rw,");
+    assert_eq!(m.sh("cat /root/kept"), "first");
+    m.sh("mkdir /mnt; mount -t tmpfs over /mnt; mkdir /mnt/bind; mount --bind /var /mnt/bind");
+    m.sh(
+        "setsid sh -c \"trap '' TERM HUP; exec 3>/mnt/bind/third; echo up >&3; while :; do \
+        sleep 100000; done\" & await 'grep up /var/third'",
+    );
+    m.type_line("poweroff");
+    assert_eq!(m.end(), End::PowerOff);
+    assert_clean(&disk);
+    assert_eq!(content(&disk, "/var/third"), "up\n");
+
+    let mut m = Guest::from_disk(&disk, "root=LABEL=nowhere rootwait=1");
+    a_missing_root_is_told_and_another_one_takes_its_place(&mut m);
+    m.type_line("poweroff");
+    assert_eq!(m.end(), End::PowerOff);
+    assert_clean(&disk);
+    assert!(!tool("debugfs", &["-R", "ls -p /root"], &disk).contains("gone"));
+}
+
+/// In the shell another command line is made; the root becomes one that is read-only, below
+/// an overlay.
+fn a_missing_root_is_told_and_another_one_takes_its_place(m: &mut Guest) {
+    m.expect("initramfs: root=LABEL=nowhere: no such device after 1 s\r\n");
+    m.expect(&format!(
+        "/dev/vda: 65536 KiB, ext4 UUID={} LABEL={}",
+        disk::UUID,
+        disk::LABEL
+    ));
+    m.expect("# ");
+    m.type_line("echo root=LABEL=sunup rw overlayroot=tmpfs SUNUP_REPORT=/dev/ttyS1 >/tmp/words");
+    m.type_line("mount --bind /tmp/words /proc/cmdline; exit");
+    m.log_in();
+    is_mounted(m, "overlay / overlay rw,");
+    m.sh("echo 1 >/root/gone; grep '/run/overlayroot/lower ext4 ro,' /proc/mounts");
+}
