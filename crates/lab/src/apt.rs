@@ -60,14 +60,8 @@ pub fn own_lists(dir: &Path, kind: Kind, known: &str) -> Result<Vec<String>> {
         own.push("Dir::State::status=/dev/null".to_owned());
     }
     let own: Vec<String> = own.into_iter().flat_map(|o| ["-o".into(), o]).collect();
-    debian::apt_says(dir, &with(&["update", "-qq"], &own))?;
+    debian::apt_says(dir, &debian::with(&["update", "-qq"], &own))?;
     Ok(own)
-}
-
-/// Words of a command line, and options behind them.
-pub fn with<'a>(words: &[&'a str], options: &'a [String]) -> Vec<&'a str> {
-    let options = options.iter().map(String::as_str);
-    words.iter().copied().chain(options).collect()
 }
 
 /// Lines for sources.list(5): from where `printed`, what `apt-get download --print-uris`

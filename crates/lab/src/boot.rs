@@ -268,7 +268,7 @@ fn emulator(options: &Options, kernel: PathBuf, append: String) -> Result<Qemu> 
     }
     let mut qemu = Qemu {
         arch,
-        program: own(options.qemu.as_deref(), || debian::qemu(arch))?,
+        program: own(options.qemu.as_deref(), || debian::qemu(arch.emulator()))?,
         kernel,
         kvm: options.accel.kvm,
         memory_mib: options.memory.unwrap_or(MEMORY_MIB),

@@ -11,9 +11,6 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::apt;
-use crate::arch::Arch;
-
 /// The metapackage whose dependency is the current kernel for virtual machines.
 const KERNEL: &str = "linux-image-cloud-amd64";
 
@@ -62,9 +59,8 @@ pub(crate) fn kernel_in(dir: &Path) -> Result<PathBuf> {
     bail!("no vmlinuz in {}", boot.display())
 }
 
-/// The emulator, installed by apt-get where it is missing and we are root.
-pub fn qemu(arch: Arch) -> Result<PathBuf> {
-    let Need(name, package) = arch.emulator();
+/// An emulator, installed by apt-get where it is missing and we are root.
+pub fn qemu(Need(name, package): Need) -> Result<PathBuf> {
     if let Some(path) = in_path(name) {
         return Ok(path);
     }
@@ -73,6 +69,12 @@ pub fn qemu(arch: Arch) -> Result<PathBuf> {
         &format!("{name} is missing (`cargo lab boot --enter` boots without it)"),
     )?;
     in_path(name).ok_or_else(|| anyhow!("{name} is still missing after installing {package}"))
+}
+
+/// Words of a command line, and options behind them.
+pub fn with<'a>(words: &[&'a str], options: &'a [String]) -> Vec<&'a str> {
+    let options = options.iter().map(String::as_str);
+    words.iter().copied().chain(options).collect()
 }
 
 /// A program that tests run, and Debian's package that has it.
@@ -190,7 +192,7 @@ fn unpack(package: &Path, dir: &Path) -> Result<()> {
 /// Downloads a package into `dir`, with a bar on a terminal.
 fn download(dir: &Path, package: &str, options: &[String]) -> Result<PathBuf> {
     let words = ["download", "-qq", "-o", "APT::Status-Fd=1", package];
-    let mut child = apt_get(&apt::with(&words, options))?
+    let mut child = apt_get(&with(&words, options))?
         .current_dir(dir)
         .stdout(Stdio::piped())
         .spawn()

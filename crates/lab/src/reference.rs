@@ -152,7 +152,7 @@ fn fetch(dir: &Path, version: &str) -> Result<()> {
     let lists = apt::own_lists(dir, apt::Kind::Sources, PACKAGE)?;
     let wanted = format!("{SOURCE}={version}");
     let words = ["source", "-qq", "--only-source", &wanted];
-    debian::apt_says(dir, &apt::with(&words, &lists))?;
+    debian::apt_says(dir, &debian::with(&words, &lists))?;
     Ok(())
 }
 

@@ -151,7 +151,7 @@ fn emulator() -> Qemu {
     let scratch = workspace::scratch().unwrap();
     let mut qemu = Qemu {
         arch: Arch::X86_64,
-        program: debian::qemu(Arch::X86_64).unwrap(),
+        program: debian::qemu(Arch::X86_64.emulator()).unwrap(),
         kernel: debian::kernel(&scratch).unwrap(),
         kvm: false,
         memory_mib: MEMORY_MIB,
