@@ -196,7 +196,7 @@ fn tell_kernel(summary: &mut Summary) -> Result<()> {
         ));
     } else {
         summary.note(&format!("vm: on {}", kernel.name));
-        summary.left_out("vm: mdev as the kernel's hotplug helper: Debian's kernel has none (`cargo lab kernel` builds one that has)");
+        summary.left_out("vm: mdev as the kernel's hotplug helper, and the watchdog: Debian's kernel has neither (`cargo lab kernel` builds one that has)");
     }
     Ok(())
 }

@@ -31,6 +31,8 @@ pub enum Change {
     Services(usize),
     /// Memory in MiB.
     Memory(u32),
+    /// More words for the kernel's command line.
+    Append(&'static str),
     /// Debian's kernel, even where there is a small one.
     DebiansKernel,
     /// These modules of the kernel in QEMU.
@@ -101,6 +103,10 @@ pub(crate) use on_both;
 
 impl Guest {
     fn boot(host: Host, changes: &[Change]) -> Self {
+        let words = |change: &Change| match change {
+            Change::Append(words) => Some((*words).to_owned()),
+            _ => None,
+        };
         let is_debians = |change| matches!(change, &Change::DebiansKernel);
         let options = Options {
             parts: Parts {
@@ -108,6 +114,7 @@ impl Guest {
                 ..Parts::default()
             },
             enter: host == Host::Namespaces,
+            append: changes.iter().find_map(words).unwrap_or_default(),
             memory: changes.iter().find_map(|change| match change {
                 Change::Memory(mib) => Some(*mib),
                 _ => None,
@@ -224,7 +231,7 @@ fn archive(changes: &[Change]) -> Vec<u8> {
                 let modules = Modules::of(&kernel().file).unwrap();
                 modules.put(&mut tree, names).unwrap();
             }
-            Change::DebiansKernel | Change::Memory(_) => {}
+            Change::Append(_) | Change::DebiansKernel | Change::Memory(_) => {}
         }
     }
     image::archive(&tree).unwrap()

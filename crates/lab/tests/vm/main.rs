@@ -21,3 +21,4 @@ mod seat;
 mod services;
 mod stage1;
 mod up;
+mod watchdog;

@@ -16,7 +16,8 @@ const ENV: [(&str, &str); 2] = [
 ];
 
 fn boot(inittab: &str, files: &[(&str, &str)], env: &[(&str, &str)]) -> Machine {
-    drop(file_of("init"));
+    // As telinit, it is ours alone.
+    drop(file_of("telinit"));
     Machine::boot(&Boot {
         inittab,
         files,
