@@ -179,9 +179,10 @@ fn a_plan_is_kept_replaced_and_cancelled() {
 /// A keeper that was killed leaves no plan, and what it did is taken back.
 #[test]
 fn a_killed_keeper_keeps_nobody_out() {
-    let script = "shutdown -h +4 >/dev/null\n\
+    let script = "shutdown -h +4 >/dev/null 9>/held\n\
         until [ -s /run/nologin ]; do sleep 0.05; done\n\
         pid=$(shutdown -s | sed 's/.*process \\([0-9]*\\) .*/\\1/')\n\
+        ls -l /proc/$pid/fd | grep -c held\n\
         kill -9 $pid\n\
         while [ -e /proc/$pid ]; do sleep 0.05; done\n\
         shutdown -s\n\
@@ -196,6 +197,7 @@ fn a_killed_keeper_keeps_nobody_out() {
     assert_eq!(
         machine.events(),
         [
+            "0",
             "no shutdown is planned",
             "shutdown: no shutdown is planned",
             "logins",

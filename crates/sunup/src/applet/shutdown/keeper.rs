@@ -26,7 +26,7 @@ use crate::machine::ask;
 use crate::say;
 use crate::sys::clock::{boot_ns, timespec};
 use crate::sys::signal::{self, SignalFd};
-use crate::sys::{file, local_time, spawn, tty};
+use crate::sys::{file, inherited, local_time, spawn, tty};
 
 const DIR: &str = "/run/sunup";
 const RECORD: &str = "/run/sunup/shutdown";
@@ -38,6 +38,8 @@ const RECORD_BYTES_MAX: usize = 256;
 const NAME: &std::ffi::CStr = c"shutdown";
 /// How long a keeper may take to go (ns).
 const GOES_WITHIN: u64 = 2_000_000_000;
+/// No more descriptors of the caller are looked for.
+const INHERITED_MAX: i32 = 1024;
 const SECOND: u64 = 1_000_000_000;
 
 /// When the end is.
@@ -192,6 +194,8 @@ fn keep(plan: &Plan) -> u8 {
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(NAME);
     drop(std::env::set_current_dir("/"));
+    // Whatever the caller has open, for example a lock, is not held until then.
+    (3..INHERITED_MAX).for_each(|number| drop(inherited::claim(number)));
     if let Ok(null) = file::open(Path::new("/dev/null"), OFlags::RDWR) {
         drop(tty::put_on_stdio(&null.into()));
     }
