@@ -22,6 +22,7 @@ pub mod kvm;
 pub mod machine;
 pub mod modules;
 pub mod moment;
+pub mod oci;
 pub mod qemu;
 pub mod reference;
 pub mod release;

@@ -11,7 +11,9 @@ use lab::image::{self, Compress};
 use lab::machine::End;
 use lab::report::{self, Marks, Sizes};
 use lab::runner::warden;
-use lab::{bench, chart, disk, inside, kernel, reference, release, suite, terminal, workspace};
+use lab::{
+    bench, chart, disk, inside, kernel, oci, reference, release, suite, terminal, workspace,
+};
 
 /// Builds images of sunup and boots them.
 #[derive(Parser)]
@@ -27,6 +29,8 @@ enum Command {
     Boot(Options),
     /// Makes an image: a newc cpio archive, the same bytes every time
     Image(Image),
+    /// Makes a container image: an OCI image layout, the same bytes every time
+    Oci(oci::Options),
     /// Builds a small kernel from Debian's source package, once, and prints where it is
     Kernel(kernel::Options),
     /// Builds the busybox that sunup is compared with, and prints its directory
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         Command::Boot(options) => boot(&options),
         Command::Chart(options) => chart::run(&options),
         Command::Image(options) => make_image(&options),
+        Command::Oci(options) => oci::make(&options),
         Command::Kernel(options) => {
             kernel::build(&options).map(|file| println!("{}", file.display()))
         }

@@ -54,6 +54,28 @@ impl Tree {
         })
     }
 
+    /// Takes a name away, with all that is below it.
+    pub fn remove_below(&mut self, name: &[u8]) {
+        let below = [name, b"/"].concat();
+        self.names
+            .retain(|other, _| other != name && !other.starts_with(&below));
+    }
+
+    /// Puts another tree at `name`.
+    pub fn put_tree(&mut self, name: &[u8], other: &Tree) {
+        self.put(name, 0o755, Node::Directory);
+        let mut firsts: HashMap<usize, Vec<u8>> = HashMap::new();
+        for entry in other.entries() {
+            let place = [name, b"/", entry.name].concat();
+            if let Some(first) = firsts.get(&entry.inode) {
+                self.put_name(&place, first);
+            } else {
+                self.put(&place, entry.perm, entry.node.clone());
+                firsts.insert(entry.inode, place);
+            }
+        }
+    }
+
     /// Puts an entry at `name`, and directories (0755) above it where there are none.
     pub fn put(&mut self, name: &[u8], perm: u32, node: Node<'static>) {
         self.add_parents(name);

@@ -47,6 +47,7 @@ const NEEDS: &[Need] = &[
     Need("xz", "xz-utils"),
     Need("strace", "strace"),
     Need("tini", "tini"),
+    Need("umoci", "umoci"),
     Need("unshare", "util-linux"),
 ];
 

@@ -9,6 +9,7 @@ mod chart;
 mod disk;
 mod image;
 mod machine;
+mod oci;
 mod reference;
 mod runner;
 mod size;
