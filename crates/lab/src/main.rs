@@ -62,7 +62,7 @@ struct Image {
     #[arg(long, value_enum, default_value_t)]
     compress: Compress,
     /// Write a disk instead, an ext4 file system, for `cargo lab boot --disk`
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "compress", "initramfs"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["out", "compress", "initramfs", "stage1"])]
     disk: Option<PathBuf>,
     /// The size of the disk [default: twice what is on it, and 64 at least]
     #[arg(long, value_name = "MIB", requires = "disk")]
