@@ -56,6 +56,10 @@ const NAME_LINE: [&str; 2] = ["etc/mdev.conf", "etc/runit/sv/tty1/run"];
 /// Links that are neither busybox's nor ours.
 const LINKS: &[(&str, &str)] = &[("etc/mtab", "../proc/self/mounts"), ("var/run", "../run")];
 
+/// Root has no password. busybox takes no line of passwd in which that field is empty, and
+/// git keeps no permissions.
+const SHADOW: (&str, u32, &[u8]) = ("etc/shadow", 0o600, b"root::::::::\n");
+
 /// Applets that belong to /sbin; all others are in /usr/bin.
 const SBIN: &[&str] = &[
     "getty",
@@ -193,6 +197,8 @@ fn ours(tree: &mut Tree, sunup: &Path, busybox: &Path, arch: Arch) -> Result<()>
         put_sunup(tree, sunup, &applets)?;
     }
     tree.add_plain_dir(&workspace::root().join("rootfs"))?;
+    let (name, perm, content) = SHADOW;
+    tree.put(name.as_bytes(), perm, Node::File(content.into()));
     for name in NAME_LINE {
         tree.replace(name.as_bytes(), LINE, arch.console());
     }
