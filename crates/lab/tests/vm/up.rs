@@ -70,12 +70,17 @@ fn buildroots_inittab_brings_a_login(mut m: Guest) {
     m.expect("sunup login: ");
 }
 
-/// What our binary says to `NAME --version`, for all its names.
+/// What our binary says to `NAME --version`, for all its names; some are those of programs
+/// whose words are looked for.
 fn versions(names: &str) -> Vec<String> {
     let version = env!("CARGO_PKG_VERSION");
     let said = names.split_whitespace();
-    said.map(|name| format!("{name} (sunup) {version}"))
-        .collect()
+    said.map(|name| match name {
+        "docker-init" | "tini" => format!("tini version 0.19.0 (sunup {version})"),
+        "dumb-init" => format!("dumb-init v1.2.5 (sunup {version})"),
+        name => format!("{name} (sunup) {version}"),
+    })
+    .collect()
 }
 
 fn every_name_is_ours_from_stage_1_on(mut m: Guest) {
