@@ -344,7 +344,7 @@ fn row(layout: &Layout, row: &Row, number: usize, scale: &Scale, top: f64) -> Ma
 }
 
 fn shape(kind: Kind, mark: &Mark, scale: &Scale, top: f64) -> Markup {
-    let end = scale.from + scale.span;
+    let end = mark.end;
     let middle = n(top + BAR / 2.0);
     html! {
         @for (since, until) in &mark.holds {
@@ -353,7 +353,7 @@ fn shape(kind: Kind, mark: &Mark, scale: &Scale, top: f64) -> Markup {
         @match (mark.since, mark.until) {
             (Some(since), Some(until)) => {
                 @if kind == Kind::Service {
-                    line class="runs" x1=(n(scale.at(until))) x2=(n(scale.right)) y1=(middle) y2=(middle) {}
+                    line class="runs" x1=(n(scale.at(until))) x2=(n(scale.at(end))) y1=(middle) y2=(middle) {}
                 }
                 (bar(if kind == Kind::Service { "service" } else { "step" }, scale, since, until, top, BAR))
             },

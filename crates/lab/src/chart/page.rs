@@ -216,7 +216,7 @@ fn explained(subjects: &[Subject]) -> Markup {
         p {
             "Times count from the kernel's start"
             @if boots().any(|boot| boot.init.is_none()) { ", or from the first line where the record has none" }
-            ". A service is ready when its program is executed. A bar of its own colour goes on as a thin line \
+            ". A service is ready when its program is executed. A bar goes on as a thin line \
              while the service runs; a dotted line is a start that waits; a dashed frame is a service that did not \
              come up."
             @if boots().any(|boot| boot.load().is_empty()) {

@@ -39,6 +39,8 @@ pub struct Mark {
     pub since: Option<Duration>,
     /// Where it ends; never, if the service did not come up.
     pub until: Option<Duration>,
+    /// Where the boot ends.
+    pub end: Duration,
     /// When the start waited.
     pub holds: Vec<(Duration, Option<Duration>)>,
     /// How long it took.
@@ -109,6 +111,7 @@ fn step_mark(boot: &Boot, step: &Step, name: &str) -> Mark {
     Mark {
         since: Some(since),
         until: Some(until),
+        end: boot.total(),
         holds: Vec::new(),
         took: Some(step.took()),
         trouble,
@@ -149,6 +152,7 @@ fn service_mark(boot: &Boot, service: &Service, name: &str) -> Mark {
     Mark {
         since: service.start.or(service.ready).map(after),
         until: service.ready.map(after),
+        end: boot.total(),
         holds: service
             .holds
             .iter()
