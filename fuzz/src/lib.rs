@@ -28,6 +28,7 @@ pub const CHECKS: &[Check] = &[
     ("names_at_a_terminal", formats::names_at_a_terminal),
     ("patterns", formats::patterns),
     ("records_of_processes", formats::records_of_processes),
+    ("roots_and_mounts", formats::roots_and_mounts),
     ("services", formats::services),
     ("status", formats::status),
     ("svlogd_config", formats::svlogd_config),

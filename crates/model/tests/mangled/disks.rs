@@ -1,10 +1,13 @@
-//! The check of what block devices hold.
+//! The checks of what block devices hold, and of where the root is and what is mounted.
 
+use model::format::cmdline;
 use model::format::device_name::DeviceName;
+use model::format::mountinfo;
 use model::format::partition_table::{self, Place};
 use model::format::superblock::{Kind, probe};
+use model::unmount;
 
-use super::Player;
+use super::{Player, assert_tellable};
 
 /// How much of an input is the start of the device; the rest is what is further back.
 const NEAR: u64 = 4096;
@@ -55,6 +58,29 @@ pub fn block_devices(player: &mut dyn Player) {
             assert!(content.kind == Kind::Vfat || content.uuid.len() == 36);
         }
         content.is_some() || names.is_some()
+    });
+}
+
+pub fn roots_and_mounts(player: &mut dyn Player) {
+    let seeds: [&[u8]; 2] = [
+        b"root=\"LABEL=two words\" rw rootwait=9 rootfstype=ext4,xfs rootflags=a,b overlayroot=tmpfs",
+        b"24 1 254:0 / / rw - ext4 /dev/root rw\n25 24 0:6 / /a\\040b rw shared:2 - nfs d ro\n\
+        26 25 0:7 / /dev rw - tmpfs d rw\n",
+    ];
+    player.cases(&seeds, &mut |text| {
+        let root = cmdline::root(text);
+        let bytes = root.options.len() + root.kinds.concat().len();
+        assert!(bytes <= text.len());
+        for mistake in &root.mistakes {
+            assert_tellable(mistake, text);
+        }
+        let mounts = mountinfo::decode(text);
+        let (order, rest) = (unmount::order(&mounts), unmount::rest(&mounts));
+        assert!(order.len() <= mounts.len() && rest.len() <= mounts.len());
+        let is_root = |step: &unmount::Step| step.point == b"/";
+        assert!(!order.iter().any(is_root));
+        assert!(rest.iter().rev().skip(1).all(|step| !is_root(step)));
+        root.device.is_some() || !mounts.is_empty()
     });
 }
 

@@ -44,7 +44,7 @@ use crate::mangle::Dice;
 
 #[path = "disks.rs"]
 mod disks;
-pub use disks::block_devices;
+pub use disks::{block_devices, roots_and_mounts};
 
 /// Hands inputs to a check.
 pub trait Player {

@@ -59,6 +59,7 @@ tests! {
     names_at_a_terminal,
     patterns,
     records_of_processes,
+    roots_and_mounts,
     services,
     status,
     svlogd_config,
