@@ -80,6 +80,8 @@ pub enum Suite {
     Ports,
     /// What a browser makes of `lab chart`'s page; run only if it is named
     Page,
+    /// The tests that tini and dumb-init bring along, fetched from Debian; run only if it is named
+    Peers,
 }
 
 impl Suite {
@@ -100,7 +102,9 @@ impl Suite {
             Self::Format | Self::Lint => None,
             Self::Model => Some("model"),
             Self::Sunup | Self::User | Self::Busybox | Self::Runit => Some("sunup"),
-            Self::Lab | Self::Vm | Self::Debian | Self::Ports | Self::Page => Some("lab"),
+            Self::Lab | Self::Vm | Self::Debian | Self::Ports | Self::Page | Self::Peers => {
+                Some("lab")
+            }
         }
     }
 }
@@ -114,7 +118,7 @@ impl Options {
             Suite::User => root,
             Suite::Vm => !self.quick,
             Suite::Debian => root && !self.quick,
-            Suite::Ports | Suite::Page => false,
+            Suite::Ports | Suite::Page | Suite::Peers => false,
             _ => true,
         };
         let all = Suite::value_variants().iter().copied();
@@ -140,6 +144,9 @@ pub fn run(options: &Options) -> Result<bool> {
     }
     if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Ports) {
         summary.left_out("ports: machines of another kind (`cargo lab test --only ports`)");
+    }
+    if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Peers) {
+        summary.left_out("peers: the tests of tini and dumb-init (`cargo lab test --only peers`)");
     }
     if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Page) {
         summary.left_out("page: a boot's page in a browser (`cargo lab test --only page`, with Debian's package chromium)");

@@ -127,7 +127,8 @@ impl Plan {
             Suite::Lab => self.lab(),
             Suite::Vm => self.vm(),
             Suite::Ports => self.ports(),
-            Suite::Page => self.page(),
+            Suite::Page => self.all_of(suite, "page"),
+            Suite::Peers => self.all_of(suite, "peers"),
             Suite::Debian => self.debian(),
             Suite::Busybox | Suite::Runit => {}
         }
@@ -212,7 +213,9 @@ impl Plan {
     }
 
     fn lab(&mut self) {
-        for binary in self.of("lab", |b| !matches!(b.target.as_str(), "debian" | "page")) {
+        for binary in self.of("lab", |b| {
+            !matches!(b.target.as_str(), "debian" | "page" | "peers")
+        }) {
             let here = |test: &&String| !test.contains("in_qemu") && !test.starts_with(PORTS);
             let tests: Vec<String> = binary.tests.iter().filter(here).cloned().collect();
             if binary.kind != "test" {
@@ -254,11 +257,11 @@ impl Plan {
         }
     }
 
-    /// A browser starts several processes for each test.
-    fn page(&mut self) {
-        for binary in self.of("lab", |b| b.target == "page") {
+    /// Of one binary; a browser, and the peers' tests, start several processes for each test.
+    fn all_of(&mut self, suite: Suite, target: &str) {
+        for binary in self.of("lab", |b| b.target == target) {
             let tests = binary.tests.clone();
-            self.group(Suite::Page, &binary, Lane::Crowds, tests, &[]);
+            self.group(suite, &binary, Lane::Crowds, tests, &[]);
         }
     }
 

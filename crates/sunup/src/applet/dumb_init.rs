@@ -158,8 +158,12 @@ impl Nurse {
                 if !as_it_is {
                     self.say(format_args!("Translating signal {came} to {number}."));
                 }
+                let is_due = rules.goes_on_as(*came as u8) != 0;
                 match passed {
                     Some(_) => self.say(format_args!("Forwarded signal {number} to children.")),
+                    None if is_due => {
+                        self.say(format_args!("Ignoring tty hand-off signal {came}."));
+                    }
                     None => self.say(format_args!(
                         "Not forwarding signal {came} to children (ignored)."
                     )),
