@@ -15,7 +15,8 @@ fn main() {
         println!("cargo::rustc-cfg=stand_ins");
     }
     if is("PROFILE", "release") {
+        // Compilers and linkers alike know `-T`.
         let script = format!("{}/no-unwinding.ld", variable("CARGO_MANIFEST_DIR"));
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{script}");
+        println!("cargo::rustc-link-arg-bins=-T{script}");
     }
 }
