@@ -11,6 +11,7 @@ use std::io;
 use model::options::{self, Opt, Order, Parsed, Spec};
 use model::process::Exit;
 use model::ward::{self as decide, Rules, Ward};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::setsid;
 use rustix::stdio::stdin;
 
@@ -104,11 +105,18 @@ impl Nurse {
     fn look_after(&self, rules: Rules, words: &[&[u8]]) -> io::Result<u8> {
         let (signals, _) = SignalFd::of_all_but(&[])?;
         let gave_up = self.setsid && self.give_terminal_up();
+        // It keeps no directory busy; the program works where this was called.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let here = openat(CWD, c".", flags, Mode::empty());
+        if here.is_ok() {
+            drop(std::env::set_current_dir("/"));
+        }
         let argv = ward::argv(words);
-        let program = spawn::fork(|| self.exec(&argv))?;
+        let program = spawn::fork(|| {
+            let _same = here.as_ref().map(rustix::process::fchdir);
+            self.exec(&argv)
+        })?;
         self.say(format_args!("Child spawned with PID {program}."));
-        // It keeps no directory busy.
-        drop(std::env::set_current_dir("/"));
         let watch = Watch {
             program: program as u32,
             group: self.setsid,
