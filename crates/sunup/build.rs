@@ -5,7 +5,7 @@ use std::env;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=no-unwinding.ld");
-    println!("cargo::rustc-check-cfg=cfg(stand_ins)");
+    println!("cargo::rustc-check-cfg=cfg(stand_ins, no_unwinding)");
     let variable = |name: &str| env::var(name).unwrap_or_default();
     let is = |name: &str, value: &str| variable(name) == value;
     // Without optimization all of std is linked, and with it all of glibc. On s390x, clone has
@@ -18,5 +18,9 @@ fn main() {
         // Compilers and linkers alike know `-T`.
         let script = format!("{}/no-unwinding.ld", variable("CARGO_MANIFEST_DIR"));
         println!("cargo::rustc-link-arg-bins=-T{script}");
+        // 32-bit ARM has other names for it.
+        if !is("CARGO_CFG_TARGET_ARCH", "arm") {
+            println!("cargo::rustc-cfg=no_unwinding");
+        }
     }
 }

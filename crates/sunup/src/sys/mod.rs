@@ -18,6 +18,8 @@ pub mod module;
 pub mod mount;
 pub mod net;
 pub mod netlink;
+#[cfg(no_unwinding)]
+mod no_unwinding;
 pub mod path_search;
 pub mod pidfd;
 pub mod power;
