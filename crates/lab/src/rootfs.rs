@@ -113,6 +113,13 @@ pub enum Source {
         /// The kind of machine.
         arch: Arch,
     },
+    /// The same files without sunup: what it does in ours is done by another busybox.
+    Busybox {
+        /// A static busybox of this kind of machine.
+        busybox: PathBuf,
+        /// One with what the first has not, if it has not everything; its applets come first.
+        front: Option<PathBuf>,
+    },
     /// A directory, taken as it is.
     Directory(PathBuf),
 }
@@ -127,14 +134,22 @@ pub fn tree(source: &Source) -> Result<Tree> {
             stage1,
             arch,
         } => {
-            ours(&mut tree, sunup, busybox, *arch)?;
+            let front = Front {
+                name: "sunup",
+                binary: sunup,
+            };
+            ours(&mut tree, Some(front), busybox, *arch)?;
             if *stage1 == Stage1::Script {
-                tree.put_file(
-                    INITTAB.0.as_bytes(),
-                    false,
-                    INITTAB.1.replace(NATIVE, SCRIPT).into(),
-                );
+                call_script(&mut tree);
             }
+        }
+        Source::Busybox { busybox, front } => {
+            let front = front.as_deref().map(|binary| Front {
+                name: "busybox",
+                binary,
+            });
+            ours(&mut tree, front, busybox, Arch::default())?;
+            call_script(&mut tree);
         }
         Source::Directory(dir) => {
             tree.add_dir(dir)?;
@@ -145,6 +160,28 @@ pub fn tree(source: &Source) -> Result<Tree> {
         }
     }
     Ok(tree)
+}
+
+/// The multi-call binary whose applets take the place of busybox's.
+#[derive(Clone, Copy)]
+struct Front<'a> {
+    /// The name by which it lists them, and which its file has in /sbin.
+    name: &'static str,
+    binary: &'a Path,
+}
+
+impl Front<'_> {
+    fn applets(self) -> Result<Vec<String>> {
+        let mut applets = busybox::lines(self.binary, self.name, &["--list"])?;
+        // busybox is an applet of its own.
+        applets.retain(|applet| applet != self.name);
+        Ok(applets)
+    }
+}
+
+fn call_script(tree: &mut Tree) {
+    let (name, text) = INITTAB;
+    tree.put_file(name.as_bytes(), false, text.replace(NATIVE, SCRIPT).into());
 }
 
 /// A directory is taken as it is; but if its shell would not run what is sunup's
@@ -175,7 +212,7 @@ fn inside(dir: &Path, name: &Path) -> Option<PathBuf> {
     None
 }
 
-fn ours(tree: &mut Tree, sunup: &Path, busybox: &Path, arch: Arch) -> Result<()> {
+fn ours(tree: &mut Tree, front: Option<Front<'_>>, busybox: &Path, arch: Arch) -> Result<()> {
     for (name, perm) in DIRECTORIES {
         tree.put(name.as_bytes(), *perm, Node::Directory);
     }
@@ -186,15 +223,19 @@ fn ours(tree: &mut Tree, sunup: &Path, busybox: &Path, arch: Arch) -> Result<()>
     for (name, target) in LINKS {
         tree.put_link(name.as_bytes(), target.as_bytes());
     }
+    let applets = match front {
+        None => Vec::new(),
+        Some(front) if arch.is_here() => front.applets()?,
+        // It cannot be run here.
+        Some(_) => workspace::applets()?,
+    };
     if arch.is_here() {
-        let applets = busybox::lines(sunup, "sunup", &["--list"])?;
         put_busybox(tree, busybox, &applets)?;
-        put_sunup(tree, sunup, &applets)?;
     } else {
-        // Neither can be run here.
-        let applets = workspace::applets()?;
         put_foreign_busybox(tree, busybox, &applets)?;
-        put_sunup(tree, sunup, &applets)?;
+    }
+    if let Some(front) = front {
+        put_front(tree, front, &applets)?;
     }
     tree.add_plain_dir(&workspace::root().join("rootfs"))?;
     let (name, perm, content) = SHADOW;
@@ -252,7 +293,8 @@ fn put_foreign_busybox(tree: &mut Tree, binary: &Path, ours: &[String]) -> Resul
     Ok(())
 }
 
-fn put_sunup(tree: &mut Tree, binary: &Path, applets: &[String]) -> Result<()> {
+fn put_front(tree: &mut Tree, front: Front<'_>, applets: &[String]) -> Result<()> {
+    let file = format!("sbin/{}", front.name);
     for applet in applets {
         // Wherever busybox has it: PATH must not decide between two.
         tree.remove_by_base(applet.as_bytes());
@@ -263,10 +305,10 @@ fn put_sunup(tree: &mut Tree, binary: &Path, applets: &[String]) -> Result<()> {
         };
         tree.put_link(
             format!("{dir}/{applet}").as_bytes(),
-            format!("/{SUNUP}").as_bytes(),
+            format!("/{file}").as_bytes(),
         );
     }
-    tree.put_file(SUNUP.as_bytes(), true, read(binary)?);
+    tree.put_file(file.as_bytes(), true, read(front.binary)?);
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 //! on every way out, Ctrl-C included.
 
 mod beside;
+mod boot;
 mod chart;
 pub mod ear;
 mod lines;
@@ -40,7 +41,10 @@ use results::{Machine, Results};
 
 /// What to measure.
 #[derive(Clone, Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Options {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Compare these alone [default: all]
     #[arg(long = "peer", value_enum, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     peers: Vec<Name>,
@@ -59,6 +63,13 @@ pub struct Options {
     /// Where to write README.md, bench.json and chart.svg [default: the target directory's lab/bench]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+/// What is not about supervisors.
+#[derive(Clone, Debug, clap::Subcommand)]
+enum What {
+    /// Boots our machine and one of busybox alone on the same kernel, and counts instructions
+    Boot(boot::Options),
 }
 
 /// What takes most of the measurements, if it is asked for.
@@ -95,6 +106,9 @@ enum Job {
 
 /// Measures, prints the table and writes the files.
 pub fn run(options: &Options) -> Result<()> {
+    if let Some(What::Boot(options)) = &options.what {
+        return boot::run(options);
+    }
     let interrupt = Interrupt::new().context("listen for signals")?;
     processes::adopt_orphans()?;
     let own = tempfile::tempdir().context("make a directory for links")?;

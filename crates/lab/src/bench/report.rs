@@ -149,7 +149,8 @@ fn tail_row(results: &Results, peers: &[Name], n: usize, width: usize) -> Vec<St
     row
 }
 
-fn align(rows: &[Vec<String>]) -> String {
+/// Rows, of which the first is the head, as a table whose columns can be read as they are.
+pub fn align(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().filter_map(|r| Some(r.get(column)?.len())).max();
     let widths: Vec<usize> = (0..columns).map(|c| width(c).unwrap_or(0)).collect();
