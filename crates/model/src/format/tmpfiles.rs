@@ -19,6 +19,9 @@ const PLACES: [&[u8]; 5] = [b"/run", b"/tmp", b"/var", b"/dev/shm", b"/dev/net"]
 /// Here only files are written that are there.
 const KERNELS: [&[u8]; 2] = [b"/sys", b"/proc"];
 
+/// Below this a link leads to its own path, if it does not say where.
+const FACTORY: &[u8] = b"/usr/share/factory";
+
 /// What is done with the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
@@ -99,7 +102,10 @@ fn line(text: &[u8], number: usize) -> Result<Read, String> {
         return Err("a line has at least type and path".into());
     };
     let (mode, user, group, _age) = (next()?, next()?, next()?, next()?);
-    let argument = rest.trim_ascii();
+    let argument = match rest.trim_ascii() {
+        b"-" => b"",
+        argument => argument,
+    };
     let Some((letter, signs)) = kind.split_first() else {
         return Ok(Read::PassedOver);
     };
@@ -123,6 +129,10 @@ fn line(text: &[u8], number: usize) -> Result<Read, String> {
     if !is_ours(&path, what) {
         return Ok(Read::PassedOver);
     }
+    let argument = match what {
+        What::Link | What::NewLink if argument.is_empty() => [FACTORY, &path].concat(),
+        _ => unescape(&argument),
+    };
     let set = |field: Option<Vec<u8>>| field.filter(|field| field != b"-");
     let mode = match set(mode) {
         None => None,
@@ -135,7 +145,7 @@ fn line(text: &[u8], number: usize) -> Result<Read, String> {
         mode,
         user: set(user),
         group: set(group),
-        argument: unescape(&argument),
+        argument,
     }))
 }
 
@@ -291,6 +301,14 @@ mod tests {
             (lines[10].user.as_deref(), &lines[10].argument[..]),
             (Some(&b"7"[..]), &b"one\ntwo"[..])
         );
+    }
+
+    #[test]
+    fn an_argument_may_be_left_open() {
+        let (lines, ..) = decode(b"f /run/a 0644 root root - -\nL /run/l\nL+ /run/m - - - - -\n");
+        let arguments = lines.iter().map(|line| &line.argument[..]);
+        let factory = |name: &str| alloc::format!("/usr/share/factory/run/{name}").into_bytes();
+        assert!(arguments.eq([&b""[..], &factory("l"), &factory("m")]));
     }
 
     #[test]
