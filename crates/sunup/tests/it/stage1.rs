@@ -333,7 +333,7 @@ fn files_that_services_expect_are_made_and_no_link_of_others_is_followed() {
             "twonewmore",
             "a/file",
             "there",
-            "tmp: .Xy-lock full here old trap written  tmp/full: kept",
+            "tmp: .Xy-lock full here old trap way written  tmp/full: kept",
             " cannot access 'run/u': No such file or directory",
             " cannot access 'opt': No such file or directory",
         ],
@@ -351,7 +351,6 @@ fn files_that_services_expect_are_made_and_no_link_of_others_is_followed() {
             // A user namespace of one user has no other.
             format!("{file} 2: /run/unmapped: Invalid argument"),
             format!("{file} 13: /tmp/trap: Not a directory"),
-            format!("{file} 14: /tmp/way/inner: No such file or directory"),
         ]
     );
 }
@@ -430,6 +429,69 @@ fn a_module_that_cannot_be_loaded_is_told_with_its_file() {
             format!("{listed} 2: no-such: no such module in {dir}"),
             format!("{listed} 3: sunup-test: {dir}/kernel/sunup_base.ko: load: {reason}"),
         ]
+    );
+}
+
+/// What systemd-tmpfiles does with the same lines, seen beside it.
+#[test]
+fn tmpfiles_spares_what_is_not_its_own() {
+    let conf = "D /tmp/d\nR /tmp/r\nz /var/spool/z 0666\nF /var/spool/f 0666\n\
+        w /var/spool/w - - - - hello\n";
+    let fixture = Fixture::new(&[
+        ("files/etc/hostname", "box\n"),
+        ("files/usr/lib/tmpfiles.d/x.conf", conf),
+        ("files/keep/precious", ""),
+        ("files/tmp/d/m/", ""),
+        ("files/tmp/d/a/b", ""),
+        ("files/tmp/d/z/b", ""),
+        ("files/tmp/r/m/", ""),
+        ("files/var/shadow", "secret\n"),
+        ("files/var/spool/", ""),
+    ]);
+    let setup = "for m in d r; do mount --bind $R/keep $R/tmp/$m/m; done
+        chmod 600 $R/var/shadow; for n in z f w; do ln $R/var/shadow $R/var/spool/$n; done";
+    let look = "find tmp/* | sort; stat -c %a var/shadow; cat var/shadow";
+    let boot = with_setup(setup, "test", &fixture, "", look);
+    assert_eq!(
+        boot.found,
+        "tmp/d\ntmp/d/m\ntmp/d/m/precious\ntmp/r\ntmp/r/m\ntmp/r/m/precious\n600\nsecret",
+        "{}",
+        boot.said
+    );
+    let told: Vec<&str> = boot.said.lines().collect();
+    let said =
+        |line: u8, what: &str| format!("stage1: /usr/lib/tmpfiles.d/x.conf: line {line}: {what}");
+    assert_eq!(
+        told[..told.len() - 1],
+        [
+            said(2, "/tmp/r: Directory not empty"),
+            said(4, "/var/spool/f: a hard link; left as it is"),
+            said(5, "/var/spool/w: a hard link; left as it is"),
+            said(3, "/var/spool/z: a hard link; left as it is"),
+        ]
+    );
+}
+
+#[test]
+fn tmpfiles_makes_the_way_and_the_first_line_of_a_path_counts() {
+    let first =
+        "d /run/a/b 0700\nL+ /run/l/m - - - - /q\nf /run/f - - - - -\nz /run/no/such 0600\n";
+    let fixture = Fixture::new(&[
+        ("files/etc/hostname", "box\n"),
+        ("files/etc/tmpfiles.d/a.conf", first),
+        (
+            "files/usr/lib/tmpfiles.d/b.conf",
+            "d /run/a/b/ 0755\nf /run/f 0600 - - - x\n",
+        ),
+    ]);
+    let look = "stat -c %a run/a run/a/b run/f; wc -c <run/f; readlink run/l/m";
+    let boot = boot(&fixture, "", look);
+    assert_eq!(boot.found, "755\n700\n644\n0\n/q", "{}", boot.said);
+    assert_eq!(
+        (boot.code, boot.said.lines().count()),
+        (0, 1),
+        "{}",
+        boot.said
     );
 }
 

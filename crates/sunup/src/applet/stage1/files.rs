@@ -21,6 +21,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::conf;
+use super::mounts::is_mounted_at;
 use super::teller::{Teller, note};
 use crate::sys::file;
 
@@ -40,7 +41,8 @@ struct Accounts {
     groups: Vec<u8>,
 }
 
-/// Does what all files say: first what removes, then the rest, by path.
+/// Does what all files say, by path: first what removes, then what makes, then the rest. Of
+/// lines that make the same path the first counts, as that of /etc whose name comes first.
 pub fn make(teller: &mut Teller) {
     let mut all = Vec::new();
     let mut unknown = None;
@@ -65,6 +67,10 @@ pub fn make(teller: &mut Teller) {
         groups: read("/etc/group"),
     };
     all.sort_by(|(_, a), (_, b)| (rank(a), &a.path).cmp(&(rank(b), &b.path)));
+    all.dedup_by(|(_, later), (_, first)| {
+        let path = |line: &Line| Path::new(OsStr::from_bytes(&line.path)).to_path_buf();
+        makes(first.what) && makes(later.what) && path(first) == path(later)
+    });
     for (file, line) in &all {
         for path in conf::expand(Path::new("/"), &line.path) {
             if let Err(reason) = apply(line, &path, &accounts) {
@@ -76,15 +82,19 @@ pub fn make(teller: &mut Teller) {
 }
 
 fn rank(line: &Line) -> u8 {
-    u8::from(!matches!(line.what, What::Remove | What::RemoveAll))
+    match line.what {
+        What::Remove | What::RemoveAll => 0,
+        what if makes(what) => 1,
+        _ => 2,
+    }
 }
 
 fn apply(line: &Line, path: &Path, accounts: &Accounts) -> Result<(), String> {
     let owner = (owner(line, accounts)?, group(line, accounts)?);
-    let place = match Place::of(path) {
+    let place = match Place::of(path, makes(line.what)) {
         Ok(place) => place,
         // Where there is not even the directory, there is nothing to change.
-        Err(e) if e.kind() == io::ErrorKind::NotFound && !makes(line.what) => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(e.to_string()),
     };
     place.apply(line, owner).map_err(|e| e.to_string())
@@ -136,14 +146,22 @@ struct Place {
 }
 
 impl Place {
-    fn of(path: &Path) -> io::Result<Self> {
+    /// `makes`: directories on the way are made.
+    fn of(path: &Path, makes: bool) -> io::Result<Self> {
         let name = path.file_name().ok_or(Errno::INVAL)?.as_bytes().to_vec();
         let parent = path.parent().unwrap_or(Path::new("/"));
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut dir = openat(CWD, "/", flags, Mode::empty())?;
         for part in parent.components().skip(1) {
             let part = part.as_os_str();
-            let entry = statat(&dir, part, AtFlags::SYMLINK_NOFOLLOW)?;
+            let look = || statat(&dir, part, AtFlags::SYMLINK_NOFOLLOW);
+            let entry = match look() {
+                Err(Errno::NOENT) if makes => {
+                    mkdirat(&dir, part, Mode::from_raw_mode(0o755))?;
+                    look()?
+                }
+                found => found?,
+            };
             let is_link = FileType::from_raw_mode(entry.st_mode) == FileType::Symlink;
             if is_link && entry.st_uid != 0 {
                 return Err(io::Error::other("a link on the way that is not root's"));
@@ -240,7 +258,11 @@ impl Place {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | append;
         match file::open_at(&self.dir, Path::new(self.name()), flags, Mode::empty()) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            opened => File::from(opened?).write_all(&line.argument),
+            opened => {
+                let fd = opened?;
+                has_one_name(&fd)?;
+                File::from(fd).write_all(&line.argument)
+            }
         }
     }
 
@@ -259,6 +281,7 @@ impl Place {
 
 /// The owner first: a change of owner takes bits of the mode away.
 fn adjust(fd: &OwnedFd, mode: Option<u32>, (user, group): Owner) -> io::Result<()> {
+    has_one_name(fd)?;
     if user.is_some() || group.is_some() {
         fchown(fd, user.map(Uid::from_raw), group.map(Gid::from_raw))?;
     }
@@ -268,9 +291,22 @@ fn adjust(fd: &OwnedFd, mode: Option<u32>, (user, group): Owner) -> io::Result<(
     Ok(())
 }
 
-/// Removes a name, and what is in it.
+/// A file with a second name may be anybody's, for example /etc/shadow: who may write to the
+/// directory made the link, where the kernel's `fs.protected_hardlinks` is off.
+fn has_one_name(fd: &OwnedFd) -> io::Result<()> {
+    let found = fstat(fd)?;
+    let is_directory = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
+    if found.st_nlink > 1 && !is_directory {
+        return Err(io::Error::other("a hard link; left as it is"));
+    }
+    Ok(())
+}
+
+/// Removes a name, and what is in it. What another file system is mounted on is busy, before
+/// any of that is removed.
 fn remove(dir: impl AsFd, name: &OsStr, depth: usize) -> rustix::io::Result<()> {
     match unlinkat(&dir, name, AtFlags::empty()) {
+        Err(Errno::ISDIR) if is_mounted_at(&dir, Path::new(name)) => return Err(Errno::BUSY),
         Err(Errno::ISDIR) => {}
         done => return done,
     }
@@ -279,7 +315,8 @@ fn remove(dir: impl AsFd, name: &OsStr, depth: usize) -> rustix::io::Result<()> 
     unlinkat(&dir, name, AtFlags::REMOVEDIR)
 }
 
-/// Removes everything in a directory but what other file systems are mounted on.
+/// Removes everything in a directory but what other file systems are mounted on. What cannot be
+/// removed is passed over, and is an error at the end.
 fn empty(dir: &OwnedFd, depth: usize) -> rustix::io::Result<()> {
     if depth > DEPTH_MAX {
         return Err(Errno::LOOP);
@@ -288,12 +325,13 @@ fn empty(dir: &OwnedFd, depth: usize) -> rustix::io::Result<()> {
         .filter_map(|entry| Some(entry.ok()?.file_name().to_owned()))
         .filter(|name| ![c".", c".."].contains(&name.as_c_str()))
         .collect();
+    let mut done = Ok(());
     for name in names {
         let name = std::ffi::OsString::from_vec(name.into_bytes());
         match remove(dir, &name, depth) {
-            Err(Errno::NOENT | Errno::BUSY) => {}
-            done => done?,
+            Ok(()) | Err(Errno::NOENT | Errno::BUSY | Errno::NOTEMPTY) => {}
+            failed => done = failed,
         }
     }
-    Ok(())
+    done
 }

@@ -2,11 +2,12 @@
 
 use std::ffi::CString;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use model::format::fstab;
 use model::stage1::{self, Base};
-use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, stat, statx};
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statat, statx};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
 
@@ -44,12 +45,20 @@ fn mount_base(base: &Base) -> io::Result<()> {
 
 /// Whether something is mounted on the directory.
 pub fn is_mounted(dir: &Path) -> bool {
+    is_mounted_at(CWD, dir)
+}
+
+/// As [`is_mounted`], for a path below the directory `at`.
+pub fn is_mounted_at(at: impl AsFd, dir: &Path) -> bool {
     let mounted = StatxAttributes::MOUNT_ROOT;
-    match statx(CWD, dir, AtFlags::empty(), StatxFlags::empty()) {
+    match statx(&at, dir, AtFlags::empty(), StatxFlags::empty()) {
         Ok(st) if st.stx_attributes_mask.contains(mounted) => st.stx_attributes.contains(mounted),
         // Kernels before 5.8: a directory on another device than the one above it.
         _ => {
-            let device = |path: &Path| stat(path).ok().map(|st| st.st_dev);
+            let device = |path: &Path| {
+                let found = statat(&at, path, AtFlags::empty());
+                found.ok().map(|st| st.st_dev)
+            };
             device(dir).is_some_and(|own| device(&dir.join("..")) != Some(own))
         }
     }
