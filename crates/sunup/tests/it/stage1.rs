@@ -474,8 +474,7 @@ fn tmpfiles_spares_what_is_not_its_own() {
 
 #[test]
 fn tmpfiles_makes_the_way_and_the_first_line_of_a_path_counts() {
-    let first =
-        "d /run/a/b 0700\nL+ /run/l/m - - - - /q\nf /run/f - - - - -\nz /run/no/such 0600\n";
+    let first = "d /run/a/b 0700\nd /run/a/b-c\nL+ /run/l/m - - - - /q\nf /run/f - - - - -\nz /run/no/such 0600\n";
     let fixture = Fixture::new(&[
         ("files/etc/hostname", "box\n"),
         ("files/etc/tmpfiles.d/a.conf", first),

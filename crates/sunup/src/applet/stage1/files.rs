@@ -66,10 +66,9 @@ pub fn make(teller: &mut Teller) {
         users: read("/etc/passwd"),
         groups: read("/etc/group"),
     };
-    all.sort_by(|(_, a), (_, b)| (rank(a), &a.path).cmp(&(rank(b), &b.path)));
+    all.sort_by(|(_, a), (_, b)| (rank(a), path_of(a)).cmp(&(rank(b), path_of(b))));
     all.dedup_by(|(_, later), (_, first)| {
-        let path = |line: &Line| Path::new(OsStr::from_bytes(&line.path)).to_path_buf();
-        makes(first.what) && makes(later.what) && path(first) == path(later)
+        makes(first.what) && makes(later.what) && path_of(first) == path_of(later)
     });
     for (file, line) in &all {
         for path in conf::expand(Path::new("/"), &line.path) {
@@ -79,6 +78,11 @@ pub fn make(teller: &mut Teller) {
             }
         }
     }
+}
+
+/// Equal, and in order, however many slashes there are.
+fn path_of(line: &Line) -> &Path {
+    Path::new(OsStr::from_bytes(&line.path))
 }
 
 fn rank(line: &Line) -> u8 {
