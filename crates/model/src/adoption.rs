@@ -28,6 +28,9 @@ pub struct Evidence<'a> {
     pub role: Role,
     /// What is wanted of a service that no earlier supervisor held.
     pub default: Want,
+    /// When the machine last stopped everything without an end: what was wanted before counts
+    /// no more, as before a boot.
+    pub since: Instant,
     /// The boot and pid namespace of this supervisor; `None`: not known.
     pub world: Option<&'a World>,
     /// The child's record.
@@ -87,6 +90,7 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
     };
     let status = evidence.status;
     let want = match status {
+        Some(_) if record.at < evidence.since => default,
         Some(s) if s.want_up => Want::Up,
         Some(_) => Want::Down,
         None => default,
@@ -164,9 +168,13 @@ fn label(at: Instant, now: Moment) -> Tai64n {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_end_that_nobody_saw_is_passed_on_as_it_was_told() {
-        let record = Record {
+    const NOW: Moment = Moment {
+        at: Instant(9),
+        wall: Tai64n::from_unix(1, 0),
+    };
+
+    fn record() -> Record {
+        Record {
             phase: Phase::Run,
             world: World {
                 boot_id: "b".into(),
@@ -176,22 +184,65 @@ mod tests {
             pid: 5,
             at: Instant(7),
             stopping: false,
+        }
+    }
+
+    fn evidence(record: &Record) -> Evidence<'_> {
+        Evidence {
+            role: Role::Main,
+            default: Want::Up,
+            since: Instant(0),
+            world: Some(&record.world),
+            record: Some(record),
+            status: None,
+            seen: None,
+            exit: Exit::Unknown,
+        }
+    }
+
+    /// Stage 3 had it down; what outlived even KILL is not started twice.
+    #[test]
+    fn after_single_user_mode_nobody_remembers_what_was_wanted() {
+        let record = record();
+        let status = Status {
+            changed: Tai64n::from_unix(1, 0),
+            pid: 0,
+            paused: false,
+            want_up: false,
+            got_term: false,
+            phase: Phase::Down,
         };
-        let now = Moment {
-            at: Instant(9),
-            wall: Tai64n::from_unix(1, 0),
-        };
+        for (since, lives) in [(7, false), (8, false), (8, true)] {
+            for default in [Want::Up, Want::Down] {
+                let seen = lives.then_some(Seen {
+                    started: Instant(7),
+                    grain_ns: 1,
+                    is_above: false,
+                });
+                let evidence = Evidence {
+                    default,
+                    since: Instant(since),
+                    status: Some(&status),
+                    seen,
+                    ..evidence(&record)
+                };
+                let found = judge(&evidence, NOW);
+                let want = if since == 7 { Want::Down } else { default };
+                assert_eq!(found.service.want(), want);
+                assert_eq!(found.adopted, lives);
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_that_nobody_saw_is_passed_on_as_it_was_told() {
+        let record = record();
         for exit in [Exit::Unknown, Exit::of_status(7 << 8)] {
             let evidence = Evidence {
-                role: Role::Main,
-                default: Want::Up,
-                world: Some(&record.world),
-                record: Some(&record),
-                status: None,
-                seen: None,
                 exit,
+                ..evidence(&record)
             };
-            let found = judge(&evidence, now);
+            let found = judge(&evidence, NOW);
             assert_eq!(found.missed, Some(Event::Exited(5, exit)));
             assert!(!found.adopted);
         }

@@ -19,7 +19,8 @@
 //! runs the ctrlaltdel entries one after another, TSTP stops respawning until CONT, HUP
 //! reads the inittab again, and USR1 or PWR (halt), TERM (reboot), USR2 (poweroff), 40
 //! (kexec) and QUIT (become the restart entry, if there is one) take the machine *down*. The first
-//! request wins; after it no signal changes anything.
+//! request wins; after it no signal changes anything. 35 takes a machine that is up to *single-user
+//! mode*: root's shell on the console, and nothing else.
 //!
 //! Down: [`STAGE3`] and then the shutdown entries run one after another, each
 //! for a bounded time, after which its process group is killed. Then every
@@ -27,6 +28,12 @@
 //! process gets KILL; once more the machine waits until none is left, for at
 //! most [`KILL_GRACE`](crate::descent::KILL_GRACE); then it asks the kernel for the end. If the kernel
 //! refuses (a container), the machine ends by exiting.
+//!
+//! The way to single-user mode is the way down without an end. The shutdown entries do not run,
+//! because they unmount, and stage 3 is told so. Signals are answered as in a machine that is up, but
+//! nothing starts; a request for an end replaces this one. After KILL, root's shell is started; when
+//! it ends, the wait entries, the once entries and those that are kept running start again, as after
+//! sysinit, and their failures are forgotten.
 //!
 //! A respawn or askfirst entry whose terminal is not there is not started: it waits for the
 //! terminal, and looks again after [`REST_MAX`] if nobody says that a device has appeared.
@@ -57,6 +64,7 @@ use crate::time::Instant;
 mod down;
 pub mod handover;
 mod message;
+mod single;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -81,6 +89,8 @@ pub const STAGE3_LIMIT: Duration = Duration::from_mins(3);
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_mins(1);
 /// What runs before the shutdown entries, if it is there and executable.
 pub const STAGE3: &[u8] = b"/etc/runit/3";
+/// It on the way to single-user mode: a script that unmounts must not do so then.
+const STAGE3_SINGLE: &[u8] = b"/etc/runit/3 single";
 
 /// A slot, for its whole life; never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,6 +99,13 @@ pub struct Id(u32);
 impl Id {
     /// The slot of [`STAGE3`], which may be absent.
     pub const STAGE3: Self = Self(0);
+    /// The slot of root's shell in single-user mode.
+    pub const SHELL: Self = Self(1);
+
+    /// Whether no entry of the inittab has it.
+    const fn is_own(self) -> bool {
+        self.0 <= Self::SHELL.0
+    }
 }
 
 /// How the machine ends.
@@ -172,8 +189,10 @@ enum Phase {
     Wait,
     /// The machine is up.
     Run,
-    /// It goes down.
-    Down(Fate, Down),
+    /// It goes down to its end, or, without one, to single-user mode.
+    Down(Option<Fate>, Down),
+    /// Root's shell has it.
+    Single,
 }
 
 /// The machine; see the top of this file.
@@ -195,7 +214,7 @@ impl Machine {
         let mut machine = Self {
             phase: Phase::Sysinit,
             slots: alloc::vec![stage3],
-            next_id: 1,
+            next_id: Id::SHELL.0 + 1,
             frozen: false,
             grace,
         };
@@ -208,7 +227,14 @@ impl Machine {
     }
 
     fn signal(&mut self, signal: Signal, out: &mut Vec<Action>) {
-        if self.is_going_down() {
+        if let Some(fate) = self.fate(signal) {
+            if !self.goes_down() {
+                self.go_down(Some(fate));
+                out.push(Action::Account(Account::GoesDown));
+            }
+            return;
+        }
+        if self.goes_down() {
             return;
         }
         match signal {
@@ -219,19 +245,25 @@ impl Machine {
                 out.push(Action::Say(Message::Reloading));
                 out.push(Action::ReadInittab);
             }
-            Signal::Usr1 | Signal::Pwr => self.go_down(Fate::Halt),
-            Signal::Term => self.go_down(Fate::Reboot),
-            Signal::Usr2 => self.go_down(Fate::Poweroff),
-            Signal::Kexec => self.go_down(Fate::Kexec),
+            Signal::Single => self.single(out),
+            // Without a restart entry, QUIT means nothing.
+            _ => {}
+        }
+    }
+
+    /// The end that a signal asks for.
+    fn fate(&self, signal: Signal) -> Option<Fate> {
+        match signal {
+            Signal::Usr1 | Signal::Pwr => Some(Fate::Halt),
+            Signal::Term => Some(Fate::Reboot),
+            Signal::Usr2 => Some(Fate::Poweroff),
+            Signal::Kexec => Some(Fate::Kexec),
             Signal::Quit => {
                 let restarts = |s: &&Slot| s.entry.action == inittab::Action::Restart;
-                if let Some(slot) = self.slots.iter().find(restarts) {
-                    self.go_down(Fate::Restart(slot.entry.clone()));
-                }
+                let slot = self.slots.iter().find(restarts);
+                slot.map(|slot| Fate::Restart(slot.entry.clone()))
             }
-        }
-        if self.is_going_down() {
-            out.push(Action::Account(Account::GoesDown));
+            Signal::Int | Signal::Tstp | Signal::Cont | Signal::Hup | Signal::Single => None,
         }
     }
 
@@ -290,11 +322,11 @@ impl Machine {
         };
         if let Some(slot) = self.slots.get_mut(at) {
             slot.ended(pid, ended, now, going_down, out);
-            if !going_down {
-                out.push(Action::Account(Account::Ended(pid)));
-            }
             if !slot.listed {
                 self.slots.remove(at);
+            }
+            if !self.goes_down() {
+                out.push(Action::Account(Account::Ended(pid)));
             }
         }
         self.offer_rescue(out);
@@ -304,10 +336,9 @@ impl Machine {
     fn has_turn(&self, slot: &Slot) -> bool {
         use inittab::Action as A;
         match (&self.phase, slot.entry.action) {
-            (Phase::Sysinit, A::Sysinit)
-            | (Phase::Wait, A::Wait)
-            | (Phase::Run, A::Once)
-            | (Phase::Sysinit | Phase::Wait | Phase::Run, A::Ctrlaltdel) => true,
+            (Phase::Sysinit, A::Sysinit) | (Phase::Wait, A::Wait) | (Phase::Run, A::Once) => true,
+            (_, A::Ctrlaltdel) => !self.goes_down(),
+            (Phase::Single, _) => slot.id == Id::SHELL,
             (Phase::Run, A::Respawn | A::Askfirst) => slot.listed && !self.frozen,
             (Phase::Down(_, Down::Commands { current: Some(c) }), _) => c.id == slot.id,
             _ => false,
@@ -316,6 +347,10 @@ impl Machine {
 
     /// Does what is due now.
     fn settle(&mut self, now: Instant, out: &mut Vec<Action>) {
+        self.settle_down(now, out);
+        if self.phase == Phase::Single && self.shell_is_over(now, out) {
+            self.come_up_again();
+        }
         if self.phase == Phase::Sysinit && self.in_turn(inittab::Action::Sysinit, now, out) {
             self.phase = Phase::Wait;
             out.push(Action::Account(Account::Booted));
@@ -326,9 +361,7 @@ impl Machine {
         if self.phase == Phase::Run {
             self.keep_running(now, out);
         }
-        if self.is_going_down() {
-            self.settle_down(now, out);
-        } else {
+        if !self.goes_down() {
             self.in_turn(inittab::Action::Ctrlaltdel, now, out);
         }
     }
@@ -349,7 +382,7 @@ impl Life for Machine {
             Event::NoStage3 => self.no_stage3(),
             Event::NoTerminal(id) => self.no_terminal(id, now, &mut out),
             Event::News(News::Device) => self.a_device_appeared(),
-            Event::Inittab(Some(entries)) if !self.is_going_down() => self.list(entries),
+            Event::Inittab(Some(entries)) if !self.goes_down() => self.list(entries),
             Event::Refused(reason) => self.refused(reason, &mut out),
             Event::Inittab(_) | Event::News(News::Tick) => {}
         }
@@ -364,17 +397,17 @@ impl Life for Machine {
         };
         let of_phase = match &self.phase {
             Phase::Down(_, down) => down.deadline(),
-            Phase::Sysinit | Phase::Wait | Phase::Run => None,
+            Phase::Sysinit | Phase::Wait | Phase::Run | Phase::Single => None,
         };
         self.slots.iter().filter_map(rests).chain(of_phase).min()
     }
 
     fn is_up(&self) -> bool {
-        matches!(self.phase, Phase::Run)
+        matches!(self.phase, Phase::Run | Phase::Single)
     }
 
     fn goes_down(&self) -> bool {
-        self.is_going_down()
+        matches!(self.phase, Phase::Down(Some(_), _))
     }
 
     fn waits_for_a_device(&self) -> bool {

@@ -33,6 +33,8 @@ pub enum Signal {
     Usr2,
     /// Start the kernel that is loaded.
     Kexec,
+    /// Stop everything but root's shell.
+    Single,
 }
 
 /// How a machine ends.

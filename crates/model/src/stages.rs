@@ -250,7 +250,7 @@ impl Stages {
             Signal::Kexec => Some(End::Kexec),
             Signal::Int | Signal::Cont | Signal::Pwr => None,
             // They mean nothing to runit.
-            Signal::Tstp | Signal::Quit | Signal::Hup => return,
+            Signal::Tstp | Signal::Quit | Signal::Hup | Signal::Single => return,
         };
         match (self.stage(), signal, fate) {
             (None, ..) => {} // It is on its way already.

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::slot::{Job, Slot};
-use super::{Action, Fate, Id, Machine, Message, Phase};
+use super::{Action, Fate, Id, Machine, Message, Phase, STAGE3, STAGE3_SINGLE};
 use crate::descent::{Descent, Due, KILL_GRACE};
 use crate::format::inittab;
 use crate::time::Instant;
@@ -36,11 +36,30 @@ impl Down {
     }
 }
 
+/// Its command.
+pub(super) const fn stage3(is_single: bool) -> &'static [u8] {
+    if is_single { STAGE3_SINGLE } else { STAGE3 }
+}
+
 impl Machine {
-    /// Begins; the first request wins, so this happens once.
-    pub(super) fn go_down(&mut self, fate: Fate) {
-        self.phase = Phase::Down(fate, Down::Commands { current: None });
-        self.ask_for(inittab::Action::Shutdown);
+    /// Begins, with an end or, without one, for single-user mode. The first end wins.
+    pub(super) fn go_down(&mut self, fate: Option<Fate>) {
+        let is_single = fate.is_none();
+        let current = match &self.phase {
+            // Stage 3 is at work already.
+            Phase::Down(None, Down::Commands { current }) => *current,
+            _ => None,
+        };
+        self.phase = Phase::Down(fate, Down::Commands { current });
+        if let Some(slot) = self.slot(Id::STAGE3).filter(|s| !s.job.has_process()) {
+            slot.entry.command = stage3(is_single).to_vec();
+            if slot.job == Job::Idle {
+                slot.job = Job::Ready;
+            }
+        }
+        if !is_single {
+            self.ask_for(inittab::Action::Shutdown);
+        }
     }
 
     pub(super) fn no_process_is_left(&mut self, now: Instant) {
@@ -52,7 +71,7 @@ impl Machine {
     /// If the restart or the kexec is impossible, the machine reboots: a device without an
     /// operator must come up again. If any other end is impossible, there is nothing left to do.
     pub(super) fn refused(&mut self, reason: String, out: &mut Vec<Action>) {
-        let Phase::Down(fate, Down::Last(descent)) = &mut self.phase else {
+        let Phase::Down(Some(fate), Down::Last(descent)) = &mut self.phase else {
             return;
         };
         let reboots_instead = matches!(fate, Fate::Restart(_) | Fate::Kexec);
@@ -79,37 +98,47 @@ impl Machine {
                 Down::Commands {
                     current: Some(current),
                 } => self.command_goes_on(current, now, out),
-                Down::Commands { current: None } => Some(self.next_command(now, out)),
-                Down::Last(descent) => descent.next(now).map(|(next, due)| {
-                    Self::do_what_is_due(due, &fate, out);
-                    Down::Last(next)
-                }),
+                Down::Commands { current: None } => {
+                    Some(self.next_command(fate.is_none(), now, out))
+                }
+                Down::Last(descent) => match (descent.next(now), &fate) {
+                    (Some((_, Due::End)), None) => return self.be_single(),
+                    (Some((next, Due::End)), Some(fate)) => {
+                        Self::end(fate, out);
+                        Some(Down::Last(next))
+                    }
+                    (Some((next, Due::Kill)), _) => {
+                        out.extend([Action::KillAll, Action::Say(Message::SentKill)]);
+                        Some(Down::Last(next))
+                    }
+                    (None, _) => None,
+                },
             };
             let Some(next) = next else { return };
             self.phase = Phase::Down(fate, next);
         }
     }
 
-    fn do_what_is_due(due: Due, fate: &Fate, out: &mut Vec<Action>) {
-        match due {
-            Due::Kill => out.extend([Action::KillAll, Action::Say(Message::SentKill)]),
-            Due::End => {
-                out.push(Action::Sync);
-                if !matches!(fate, Fate::Restart(_)) {
-                    out.push(Action::Say(Message::Requesting(fate.clone())));
-                }
-                out.push(Action::End(fate.clone()));
-            }
+    fn end(fate: &Fate, out: &mut Vec<Action>) {
+        out.push(Action::Sync);
+        if !matches!(fate, Fate::Restart(_)) {
+            out.push(Action::Say(Message::Requesting(fate.clone())));
         }
+        out.push(Action::End(fate.clone()));
     }
 
     /// The next command of the shutdown, or TERM for everybody after the last.
-    fn next_command(&mut self, now: Instant, out: &mut Vec<Action>) -> Down {
+    fn next_command(&mut self, is_single: bool, now: Instant, out: &mut Vec<Action>) -> Down {
         let is_next =
             |s: &&mut Slot| s.entry.action == inittab::Action::Shutdown && s.job != Job::Idle;
         let Some(slot) = self.slots.iter_mut().find(is_next) else {
+            let goal = if is_single {
+                Message::GoingSingle
+            } else {
+                Message::GoingDown
+            };
             out.extend([
-                Action::Say(Message::GoingDown),
+                Action::Say(goal),
                 Action::TermAll,
                 Action::Say(Message::SentTerm),
                 Action::Sync,

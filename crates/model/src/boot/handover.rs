@@ -1,7 +1,8 @@
 //! What a PID 1 that had to exec itself tells its successor: one line,
 //! `WORD KEY=PID KEY=PID ... ACTION:TTY:COMMAND ACTION:TTY:COMMAND ...`.
 //!
-//! WORD is how the machine was to end, or `run`. KEY names an entry that is to
+//! WORD is how the machine was to end, `single` on the way to single-user mode, `shell` in it, or
+//! `run`. KEY names an entry that is to
 //! be kept running by its terminal and command, so the line survives a change of
 //! the inittab. A boot that was under way is not taken up again: sysinit does
 //! not run twice.
@@ -15,7 +16,8 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 use core::time::Duration;
 
-use super::{Fate, Id, Job, Machine, Phase};
+use super::down::stage3;
+use super::{Id, Job, Machine, Phase};
 use crate::format::inittab::{Action, Entry};
 use crate::pid1::Signal;
 use crate::process::Pid;
@@ -26,6 +28,8 @@ use crate::time::Instant;
 pub struct Handover {
     /// The signal that took the machine down, if it was on its way.
     pub signal: Option<Signal>,
+    /// Root's shell had the machine.
+    pub is_single: bool,
     /// Which entry runs under which pid. The caller drops those that are not
     /// its children: they ended unseen.
     pub processes: Vec<(u64, Pid)>,
@@ -36,30 +40,35 @@ pub struct Handover {
 /// At most so much of the line is entries (bytes).
 pub const ENTRIES_BYTES_MAX: usize = 96 * 1024;
 
+/// The word for the way to single-user mode.
+const SINGLE: &str = "single";
+/// The word for root's shell.
+const SHELL: &str = "shell";
+
 /// The word for each way down.
-const WORDS: [(&str, Signal); 5] = [
+const WORDS: [(&str, Signal); 6] = [
     ("halt", Signal::Usr1),
     ("reboot", Signal::Term),
     ("poweroff", Signal::Usr2),
     ("kexec", Signal::Kexec),
     ("restart", Signal::Quit),
+    (SINGLE, Signal::Single),
 ];
 
 /// Reads a line; what cannot be read counts as nothing.
 pub fn decode(text: &str) -> Handover {
     let mut words = text.split(' ');
     let entries = text.split(' ').filter_map(entry_of).collect();
-    let signal = words
-        .next()
-        .and_then(|word| WORDS.iter().find(|(name, _)| *name == word))
-        .map(|(_, signal)| *signal);
+    let word = words.next().unwrap_or_default();
+    let signal = WORDS.iter().find(|(name, _)| *name == word);
     let process = |word: &str| {
         let (key, pid) = word.split_once('=')?;
         let pid: Pid = pid.parse().ok()?;
         Some((u64::from_str_radix(key, 16).ok()?, pid)).filter(|_| pid > 1)
     };
     Handover {
-        signal,
+        signal: signal.map(|(_, signal)| *signal),
+        is_single: word == SHELL,
         processes: words.filter_map(process).collect(),
         entries,
     }
@@ -108,7 +117,9 @@ fn plain(text: &str) -> Option<Vec<u8>> {
 impl Machine {
     pub(super) fn line_for_a_successor(&self) -> String {
         let mut text = String::from(match &self.phase {
-            Phase::Down(fate, _) => Fate::name(fate),
+            Phase::Down(Some(fate), _) => fate.name(),
+            Phase::Down(None, _) => SINGLE,
+            Phase::Single => SHELL,
             Phase::Sysinit | Phase::Wait | Phase::Run => "run",
         });
         for slot in &self.slots {
@@ -118,7 +129,7 @@ impl Machine {
             }
         }
         let mut room = ENTRIES_BYTES_MAX;
-        for slot in self.slots.iter().filter(|s| s.listed && s.id != Id::STAGE3) {
+        for slot in self.slots.iter().filter(|s| s.listed && !s.id.is_own()) {
             let word = word_of(&slot.entry);
             let Some(left) = room.checked_sub(word.len() + 1) else {
                 break;
@@ -130,18 +141,24 @@ impl Machine {
         text
     }
 
-    /// A machine that is up and has these processes already.
+    /// A machine that is up, or in single-user mode, and has these processes already.
     pub fn resume(entries: Vec<Entry>, grace: Duration, handover: &Handover, now: Instant) -> Self {
         let mut machine = Self::boot(Vec::new(), grace);
         machine.phase = Phase::Run;
         machine.list(entries);
+        if handover.is_single {
+            machine.be_single();
+        }
+        let is_single = handover.signal == Some(Signal::Single);
+        let mut processes = handover.processes.clone();
+        if let Some(slot) = machine.slot(Id::STAGE3) {
+            slot.entry.command = stage3(is_single).to_vec();
+        }
         for slot in &mut machine.slots {
             let key = key(&slot.entry);
-            if let Some((_, pid)) = handover.processes.iter().find(|(k, _)| *k == key) {
-                slot.job = Job::Running {
-                    pid: *pid,
-                    since: now,
-                };
+            if let Some(at) = processes.iter().position(|(k, _)| *k == key) {
+                let (_, pid) = processes.remove(at);
+                slot.job = Job::Running { pid, since: now };
             }
         }
         machine

@@ -55,6 +55,12 @@ pub enum Message {
     },
     /// The shutdown commands have run.
     GoingDown,
+    /// The way to single-user mode has begun.
+    GoingSingle,
+    /// Single-user mode was asked for before the boot was over.
+    NotUpYet,
+    /// Single-user mode was asked for again.
+    AlreadySingle,
     /// Every process has got TERM.
     SentTerm,
     /// Every process has got KILL.
@@ -135,6 +141,9 @@ impl Display for Message {
                 limit.as_secs()
             ),
             Self::GoingDown => f.write_str("The system is going down NOW!"),
+            Self::GoingSingle => f.write_str("The system is going to single-user mode NOW!"),
+            Self::NotUpYet => f.write_str("the boot is not over: no single-user mode yet"),
+            Self::AlreadySingle => f.write_str("single-user mode was asked for already"),
             Self::SentTerm => f.write_str("Sent SIGTERM to all processes"),
             Self::SentKill => f.write_str("Sent SIGKILL to all processes"),
             Self::Requesting(fate) => write!(f, "Requesting system {}", fate.name()),

@@ -3,6 +3,7 @@
 
 extern crate std;
 
+mod single;
 mod states;
 
 use alloc::collections::VecDeque;

@@ -14,7 +14,7 @@ impl Machine {
     pub(super) fn list(&mut self, entries: Vec<Entry>) {
         let (mut slots, mut old): (Vec<Slot>, Vec<Slot>) = take(&mut self.slots)
             .into_iter()
-            .partition(|s| s.id == Id::STAGE3);
+            .partition(|s| s.id.is_own());
         for entry in entries {
             if entry.command == STAGE3 && entry.action == inittab::Action::Shutdown {
                 continue; // It runs anyway, and first.
@@ -58,7 +58,7 @@ impl Machine {
 
     fn new_slot(&mut self, entry: Entry, job: Job) -> Slot {
         let id = Id(self.next_id);
-        self.next_id = self.next_id.wrapping_add(1).max(1);
+        self.next_id = self.next_id.wrapping_add(1).max(Id::SHELL.0 + 1);
         Slot::new(id, entry, job)
     }
 

@@ -489,6 +489,7 @@ impl Tree {
             let evidence = Evidence {
                 role: id.role,
                 default: if is_down { Want::Down } else { Want::Up },
+                since: Instant(0),
                 world: Some(&world),
                 record: files.record.as_ref(),
                 status: files.status.as_ref(),

@@ -2,8 +2,8 @@
 //!
 //! What it decides is in `model::boot`; here it acts.
 //!
-//! Files: /etc/inittab; /etc/runit/3, run first at shutdown; /dev/console and /dev/kmsg
-//! for messages. Environment: CONSOLE or console names the console, `SUNUP_GRACE` the
+//! Files: /etc/inittab; /etc/runit/3, run first at shutdown and on the way to single-user
+//! mode; /dev/console and /dev/kmsg for messages. Environment: CONSOLE or console names the console, `SUNUP_GRACE` the
 //! seconds between TERM and KILL at the end. Both may stand on the kernel command line.
 //! Signals: see `model::boot`. They are blocked before anything else is done, so that
 //! none is lost, and stay blocked; children get the default actions. Exit codes, when not
@@ -37,7 +37,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 
 const SPEC: Spec = Spec {
     name: "init",
-    synopsis: "[-q | 0 | 6 | q | u] | (as PID 1) [single | -s | 1]",
+    synopsis: "[-q | 0 | 1 | 6 | q | u] | (as PID 1) [single | -s | 1]",
     about: "boots the machine as PID 1, by /etc/inittab",
     options: &[
         Opt::flag(b'q', "make PID 1 read /etc/inittab again"),
@@ -56,17 +56,18 @@ pub const TELINIT: Applet = Applet {
 
 const TELINIT_SPEC: Spec = Spec {
     name: "telinit",
-    synopsis: "0 | 6 | q | u",
+    synopsis: "0 | 1 | 6 | q | u",
     about: "asks PID 1 for the end of the machine, or to start over",
     options: &[],
     order: Order::Permute,
-    notes: "0 powers off, 6 starts again, q makes PID 1 read /etc/inittab again, and u has it\n\
-            execute its program anew, with all processes going on.",
+    notes: "0 powers off, 6 starts again, 1 (or s) stops all but root's shell on the console,\n\
+            q makes PID 1 read /etc/inittab again, and u has it execute its program anew,\n\
+            with all processes going on.",
     usage_code: 1,
 };
 
 /// The signals that the loop handles.
-const SIGNALS: [signal::Signal; 12] = [
+const SIGNALS: [signal::Signal; 13] = [
     signal::SIGINT,
     signal::SIGTSTP,
     signal::SIGCONT,
@@ -77,6 +78,7 @@ const SIGNALS: [signal::Signal; 12] = [
     signal::SIGTERM,
     signal::SIGUSR2,
     signal::KEXEC,
+    signal::SINGLE,
     upgrade::UPGRADE,
     signal::SIGCHLD,
 ];
@@ -100,17 +102,17 @@ fn run(call: &Call) -> u8 {
 /// What a process other than PID 1 is called for: to ask PID 1.
 fn command_pid_1(call: &Call, spec: &Spec) -> u8 {
     let done = match call.args.operands.as_slice() {
-        [] if call.args.has(b'q') => read_again(),
-        [b"q" | b"Q"] => read_again(),
+        [] if call.args.has(b'q') => ask_init(signal::SIGHUP, NO_INITTAB),
+        [b"q" | b"Q"] => ask_init(signal::SIGHUP, NO_INITTAB),
         [b"u" | b"U"] => upgrade::ask(),
         [b"0"] => ask::ask(End::Poweroff),
         [b"6"] => ask::ask(End::Reboot),
-        [level @ [b'1'..=b'5' | b's' | b'S']] => Err(format!(
-            "{}: there are no runlevels but 0 and 6; `single` on the kernel command line boots \
-             into a shell",
+        [b"1" | b"s" | b"S"] => single(),
+        [level @ [b'2'..=b'5']] => Err(format!(
+            "{}: there are no runlevels but 0, 1 and 6",
             level.escape_ascii()
         )),
-        _ => return usage_error(spec, "say one of 0, 6, q and u"),
+        _ => return usage_error(spec, "say one of 0, 1, 6, q and u"),
     };
     match done {
         Ok(()) => 0,
@@ -121,11 +123,21 @@ fn command_pid_1(call: &Call, spec: &Spec) -> u8 {
     }
 }
 
-/// Only init reads an inittab, and only to init is HUP no request to end.
-fn read_again() -> Result<(), String> {
+const NO_INITTAB: &str = "PID 1 reads no inittab";
+
+fn single() -> Result<(), String> {
+    let is_init = ask::first() == First::Init;
+    if is_init && !machine::may_end(Some(rustix::process::Pid::INIT)) {
+        return Err(ask::NO_SINGLE.to_owned());
+    }
+    ask_init(signal::SINGLE, "PID 1 has no single-user mode")
+}
+
+/// Sends what only init understands: another PID 1 may end by it.
+fn ask_init(signal: signal::Signal, otherwise: &str) -> Result<(), String> {
     match ask::first() {
-        First::Init => ask::send(signal::SIGHUP).map_err(|trouble| trouble + ask::advice()),
-        First::Runit | First::EndsByTerm => Err("PID 1 reads no inittab".to_owned()),
+        First::Init => ask::send(signal).map_err(|trouble| trouble + ask::advice()),
+        First::Runit | First::EndsByTerm => Err(otherwise.to_owned()),
         First::Other(name) => Err(ask::other(&name)),
     }
 }

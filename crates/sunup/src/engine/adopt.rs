@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::supervise::{self, Supervise};
 use super::{foreign, late_exit};
-use crate::machine::world::above;
+use crate::machine::world::{above, single_user_began};
 use crate::sys::clock;
 use crate::sys::descriptors::aside;
 use crate::sys::shortage::{look, unless_short};
@@ -59,6 +59,7 @@ pub fn inherit(
     let evidence = Evidence {
         role,
         default,
+        since: single_user_began(),
         world,
         record: record.as_ref(),
         status: status.as_ref().map(|(status, _)| status),
@@ -78,6 +79,7 @@ pub fn nothing_found(world: Option<&World>, role: Role, default: Want) -> Inheri
     let evidence = Evidence {
         role,
         default,
+        since: Instant(0),
         world,
         record: None,
         status: None,

@@ -29,6 +29,9 @@ const END_BY_TERM: [&str; 7] = [
 /// What is told who wants [`End::Kexec`] when there is nothing to start.
 pub const NO_KERNEL: &str = "no kernel is loaded; `kexec -l FILE` loads one";
 
+/// What is told who wants single-user mode where it would leave nobody a shell.
+pub const NO_SINGLE: &str = "a container that may not reboot has no single-user mode";
+
 /// What PID 1 is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum First {

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use model::format::proc_stat;
 use model::process::Pid;
+use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::sys::power;
 use crate::sys::signal::{self, SignalFd};
@@ -66,6 +67,11 @@ pub fn is_the_first() -> bool {
         Ok(namespace) => namespace.ino() == FIRST_PID_NAMESPACE,
         Err(_) => std::env::var_os("container").is_none(),
     }
+}
+
+/// Whether a process may end the machine (capabilities(7)): PID 1 of most containers may not.
+pub fn may_end(pid: Option<rustix::process::Pid>) -> bool {
+    capabilities(pid).is_ok_and(|has| has.effective.contains(CapabilitySet::SYS_BOOT))
 }
 
 /// The time between TERM and KILL at the end: `SUNUP_GRACE` in seconds, or the usual.

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use super::devices::{self, Waited};
-use super::{children, lifeline, record, upgrade, watchdog};
+use super::{ask, children, console, lifeline, record, upgrade, watchdog};
 use crate::sys::clock;
 use crate::sys::signal::{self, SignalFd};
 use model::pid1::{Life, News, Signal};
@@ -103,6 +103,11 @@ fn meaning<E: From<News>>(number: signal::Signal) -> Option<E> {
         signal::SIGTERM => Signal::Term,
         signal::SIGUSR2 => Signal::Usr2,
         signal::KEXEC => Signal::Kexec,
+        signal::SINGLE if super::may_end(None) => Signal::Single,
+        signal::SINGLE => {
+            console::say(ask::NO_SINGLE);
+            return None;
+        }
         _ => return None,
     };
     lifeline::fail_for_a_test(signal);

@@ -1,5 +1,5 @@
 //! Where this process is: the boot and the pid namespace of the pids that it sees, and
-//! its ancestors.
+//! its ancestors; and since when the machine is up.
 
 use std::fs;
 use std::io;
@@ -8,11 +8,28 @@ use std::sync::OnceLock;
 
 use model::format::adopt::World;
 use model::format::proc_stat;
+use model::time::Instant;
 
 use crate::sys::shortage::look;
+use crate::sys::{clock, env};
 
 /// Ancestors looked at.
 const ANCESTORS_MAX: usize = 64;
+
+/// Tells supervisors since when nothing counts that was wanted before; a moment of the boot
+/// clock (ns).
+const SINGLE_USER: &str = "SUNUP_SINGLE_USER";
+
+/// PID 1 has stopped everything, and what is started from now on knows.
+pub fn single_user_begins() {
+    env::set(SINGLE_USER, clock::boot_ns().to_string());
+}
+
+/// When the last single-user mode began, if there was one in this boot.
+pub fn single_user_began() -> Instant {
+    let told = std::env::var(SINGLE_USER).ok();
+    Instant(told.and_then(|ns| ns.parse().ok()).unwrap_or(0))
+}
 
 /// Boot and pid namespace; `None` without /proc. Fails as [`look`] does.
 pub fn world() -> io::Result<Option<World>> {

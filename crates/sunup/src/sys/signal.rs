@@ -16,6 +16,8 @@ pub type Signal = i32;
 
 /// glibc's `SIGRTMIN+6`, by which systemd starts the kernel that is loaded, too.
 pub const KEXEC: Signal = 40;
+/// What asks init for single-user mode: glibc's SIGRTMIN+1, as in systemd (rescue.target).
+pub const SINGLE: Signal = 35;
 
 /// A real-time signal that nothing else here uses.
 pub fn queued() -> Signal {

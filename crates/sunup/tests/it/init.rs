@@ -3,6 +3,7 @@
 mod boot;
 pub mod console;
 mod ending;
+mod single;
 mod unmounting;
 mod up;
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::*;
 use crate::descent::Descent;
 
+/// Single-user mode has a machine of its own, with one signal of each kind.
 const SIGNALS: [Signal; 10] = [
     Signal::Int,
     Signal::Tstp,
@@ -17,6 +18,7 @@ const SIGNALS: [Signal; 10] = [
     Signal::Usr2,
     Signal::Kexec,
 ];
+const SINGLE: [Signal; 3] = [Signal::Single, Signal::Int, Signal::Usr2];
 
 const SMALL: &str = "::sysinit:s\n::respawn:r\n::ctrlaltdel:c\n::shutdown:d\n::restart:x";
 const PLUGGED: &str = "tty9::respawn:r";
@@ -45,7 +47,13 @@ impl Machine {
         }
         if let Phase::Down(_, down) = &mut self.phase {
             match down {
-                Down::Commands { current: Some(c) } => c.until = rebase(c.until).min(at(2)),
+                Down::Commands { current: Some(c) } => {
+                    let at_work = self.slots.iter().position(|slot| slot.id == c.id);
+                    if !c.id.is_own() {
+                        c.id = Id(2 + at_work.unwrap() as u32);
+                    }
+                    c.until = rebase(c.until).min(at(2));
+                }
                 Down::Last(Descent::Term { until } | Descent::Kill { until }) => {
                     *until = rebase(*until);
                 }
@@ -53,8 +61,10 @@ impl Machine {
             }
         }
         self.next_id = 100;
-        for (n, slot) in (0..).zip(&mut self.slots) {
-            slot.id = Id(n);
+        for (n, slot) in (2..).zip(&mut self.slots) {
+            if !slot.id.is_own() {
+                slot.id = Id(n);
+            }
             if let Job::Running { pid, .. } = &mut slot.job {
                 *pid = 100 + n as Pid;
             }
@@ -114,8 +124,8 @@ fn run(mut machine: Machine, now: Instant, event: Event, kernel: Kernel) -> (Mac
 }
 
 /// Every event that can happen to the machine, with the moment it happens.
-fn events_for(machine: &Machine, inittabs: &[&str]) -> Vec<(Instant, Event)> {
-    let mut events: Vec<_> = SIGNALS
+fn events_for(machine: &Machine, signals: &[Signal], inittabs: &[&str]) -> Vec<(Instant, Event)> {
+    let mut events: Vec<_> = signals
         .iter()
         .map(|s| (at(0), Event::News(News::Signal(*s))))
         .collect();
@@ -172,23 +182,57 @@ fn check(machine: &Machine, now: Instant) {
     }
 }
 
-/// Nothing but time takes a machine that goes down to its end.
-fn ends(machine: &Machine, kernel: Kernel) {
-    let mut machine = machine.clone();
+/// What must hold from one state to the next; `actions` led there.
+fn check_way(before: &Machine, after: &Machine, actions: &[Action]) {
+    let has_shell = after.slots.iter().any(|slot| slot.id == Id::SHELL);
+    match &after.phase {
+        Phase::Single => assert!(has_shell, "{after:?}"),
+        Phase::Down(Some(_), _) => {}
+        _ => assert!(!has_shell, "{after:?}"),
+    }
+    if let Phase::Down(None, _) = before.phase {
+        let goes_on = matches!(after.phase, Phase::Down(..) | Phase::Single);
+        assert!(goes_on, "{before:?} -> {after:?}");
+    }
+    for action in actions {
+        match action {
+            Action::End(_) => assert!(after.goes_down(), "{before:?} -> {after:?}"),
+            Action::Start { id, entry, .. } => {
+                use inittab::Action as A;
+                let is_right = match (&after.phase, entry.action) {
+                    (Phase::Single | Phase::Down(None, _), action) => {
+                        id.is_own() || action == A::Ctrlaltdel
+                    }
+                    (_, A::Sysinit) => before.phase == Phase::Sysinit,
+                    _ => true,
+                };
+                assert!(is_right, "{before:?} -> {after:?}: {entry:?}");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Nothing but time takes a machine that goes down to its end, or to root's shell.
+fn ends(before: &Machine, kernel: Kernel) {
+    let mut machine = before.clone();
     let mut now = at(0);
     for _ in 0..200 {
-        let Some(end) = machine.deadline() else {
+        let Some(end) = machine.deadline().filter(|_| machine.is_going_down()) else {
             break;
         };
         assert!(end > now);
         now = end;
         machine = run(machine, now, Event::News(News::Tick), kernel).0;
     }
-    let asked = matches!(
-        machine.phase,
-        Phase::Down(_, Down::Last(Descent::Asked | Descent::Over))
-    );
-    assert!(asked, "hangs: {machine:?}");
+    let is_there = match (&before.phase, &machine.phase) {
+        (Phase::Down(None, _), Phase::Single) => machine.slots[0].id == Id::SHELL,
+        (Phase::Down(Some(_), _), Phase::Down(_, Down::Last(Descent::Asked | Descent::Over))) => {
+            true
+        }
+        _ => false,
+    };
+    assert!(is_there, "hangs: {machine:?}");
     assert!(
         now <= at(0).plus(STAGE3_LIMIT + 2 * SHUTDOWN_LIMIT + 10 * KILL_GRACE),
         "{now:?}"
@@ -196,12 +240,12 @@ fn ends(machine: &Machine, kernel: Kernel) {
 }
 
 /// Goes through every state that can be reached, and returns how many there are.
-fn explore(inittab: &str, reloads: &[&str], failures: (u8, u8)) -> usize {
+fn explore(inittab: &str, signals: &[Signal], reloads: &[&str], failures: (u8, u8)) -> usize {
     let boot = Machine::boot(entries(inittab), GRACE);
     let mut todo = vec![boot];
     let mut seen = HashSet::new();
     while let Some(machine) = todo.pop() {
-        for (now, event) in events_for(&machine, reloads) {
+        for (now, event) in events_for(&machine, signals, reloads) {
             for kernel in [
                 Kernel::Gives,
                 Kernel::Refuses,
@@ -210,6 +254,7 @@ fn explore(inittab: &str, reloads: &[&str], failures: (u8, u8)) -> usize {
             ] {
                 let (next, actions) = run(machine.clone(), now, event.clone(), kernel);
                 check(&next, now);
+                check_way(&machine, &next, &actions);
                 if let Event::News(News::Exited(pid, _)) = event {
                     assert!(!next.pids().contains(&pid), "reaped twice: {next:?}");
                 }
@@ -231,19 +276,19 @@ fn explore(inittab: &str, reloads: &[&str], failures: (u8, u8)) -> usize {
 
 #[test]
 fn every_event_in_every_state() {
-    let states = explore(SMALL, &[], (1, 1));
+    let states = explore(SMALL, &SIGNALS, &[], (1, 1));
     assert!(states > 500, "only {states} states");
 }
 
 #[test]
 fn every_event_in_every_state_without_a_terminal() {
-    let states = explore(PLUGGED, &[PLUGGED, ""], (1, 1));
+    let states = explore(PLUGGED, &SIGNALS, &[PLUGGED, ""], (1, 1));
     assert!(states > 50, "only {states} states");
 }
 
 #[test]
 fn every_event_in_every_state_with_reloads() {
-    let states = explore(BEFORE, &[BEFORE, AFTER, ""], (1, 1));
+    let states = explore(BEFORE, &SIGNALS, &[BEFORE, AFTER, ""], (1, 1));
     assert!(states > 500, "only {states} states");
 }
 
@@ -251,6 +296,30 @@ fn every_event_in_every_state_with_reloads() {
 #[test]
 fn every_event_in_every_state_of_a_machine_where_nothing_stays_up() {
     let failures = (RESCUE_AFTER - 1, RESCUE_AFTER);
-    let states = explore("::respawn:r\n::ctrlaltdel:c", &["::once:o"], failures);
+    let states = explore(
+        "::respawn:r\n::ctrlaltdel:c",
+        &SIGNALS,
+        &["::once:o"],
+        failures,
+    );
     assert!(states > 100, "only {states} states");
+}
+
+#[test]
+fn every_event_in_every_state_around_single_user_mode() {
+    let inittab = "::respawn:r\n::ctrlaltdel:c\n::shutdown:d";
+    let states = explore(inittab, &SINGLE, &[], (1, 1));
+    assert!(states > 500, "only {states} states");
+}
+
+#[test]
+fn every_event_in_every_state_around_single_user_mode_with_reloads() {
+    let inittab = "::wait:w\n::once:o";
+    let states = explore(
+        inittab,
+        &[Signal::Single],
+        &[inittab, "::respawn:w"],
+        (1, 1),
+    );
+    assert!(states > 500, "only {states} states");
 }

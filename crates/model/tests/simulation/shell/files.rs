@@ -171,6 +171,7 @@ impl Shell {
         let evidence = Evidence {
             role: place.1,
             default: if is_down { Want::Down } else { Want::Up },
+            since: model::time::Instant(0),
             world: Some(&here),
             record,
             status: files.status.as_ref(),

@@ -10,7 +10,7 @@ use model::process::Pid;
 
 use super::{child, table};
 use crate::machine::turn::Outcome;
-use crate::machine::{self, accounts, console, devices, record, watchdog};
+use crate::machine::{self, accounts, console, devices, record, watchdog, world};
 use crate::sys::{power, signal, spawn};
 
 /// Performs an action.
@@ -63,6 +63,9 @@ fn waits_for_its_terminal(entry: &Entry) -> bool {
 }
 
 fn start(id: Id, entry: &Entry, quiet: bool) -> Event {
+    if id == Id::SHELL {
+        world::single_user_begins();
+    }
     match spawn::fork(|| child::become_command(entry, quiet)) {
         Ok(pid) => {
             record_start(entry, pid as Pid);
