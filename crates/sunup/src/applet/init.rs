@@ -130,7 +130,10 @@ fn single() -> Result<(), String> {
     if is_init && !machine::may_end(Some(rustix::process::Pid::INIT)) {
         return Err(ask::NO_SINGLE.to_owned());
     }
-    ask_init(signal::SINGLE, "PID 1 has no single-user mode")
+    ask_init(
+        signal::SINGLE,
+        "PID 1 has no single-user mode; with runit, `runsvchdir` changes to other services",
+    )
 }
 
 /// Sends what only init understands: another PID 1 may end by it.

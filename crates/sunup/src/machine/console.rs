@@ -20,7 +20,7 @@ use rustix::fs::{Access, CWD, FileType, Mode, OFlags, access, makedev, mknodat};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
 use rustix::stdio::stdin;
-use rustix::termios::isatty;
+use rustix::termios::{isatty, tcgetattr};
 
 use crate::outlet::Outlet;
 use crate::say::plain;
@@ -62,13 +62,26 @@ pub fn open(voice: Voice) {
         // Nobody hears of a failure: there is no console.
         drop(make());
     }
-    let named = std::env::var_os("CONSOLE").or_else(|| std::env::var_os("console"));
+    let named = named();
     let trouble = named.as_ref().and_then(|name| use_console(name).err());
     if let Some(console) = outlet() {
         drop(CONSOLE.set(console));
     }
     if let (Some(name), Some(e)) = (named, trouble) {
         say(&format!("open console {}: {e}", name.display()));
+    }
+}
+
+fn named() -> Option<OsString> {
+    std::env::var_os("CONSOLE").or_else(|| std::env::var_os("console"))
+}
+
+/// In a child: puts the console on 0-2 anew if it hung up. The kernel hangs up a terminal when the
+/// session on it ends, but never /dev/console.
+pub fn take_up_again() {
+    if let (Err(Errno::IO), Some(name)) = (tcgetattr(stdin()), named()) {
+        // What does not work now says so itself.
+        drop(use_console(&name));
     }
 }
 

@@ -58,7 +58,9 @@ fn become_program(exec: &inittab::Exec) -> std::io::Error {
 /// Opens the terminal that the entry names; without one, the console is on 0-2
 /// already, and only a login shell asks for it as its controlling terminal.
 fn use_terminal(entry: &Entry, login: bool) -> std::io::Result<()> {
-    if !entry.tty.is_empty() {
+    if entry.tty.is_empty() {
+        console::take_up_again();
+    } else {
         let path = Path::new("/dev").join(OsStr::from_bytes(&entry.tty));
         tty::put_on_stdio(&tty::open_terminal(&path)?)?;
     }
