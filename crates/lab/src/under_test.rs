@@ -48,6 +48,7 @@ const OWN: &[&str] = &[
     "killed",
     "manual",
     "memory",
+    "no_room",
     "personality",
     "pristine",
     "scale",

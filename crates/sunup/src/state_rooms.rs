@@ -1,22 +1,55 @@
-//! Where a container keeps the state of services whose directories it may not write to, for
-//! example on a read-only root: RUN/state/DEV-INO, by device and inode of the directory. RUN
-//! is the first of a few directories that can be had. It must be this user's, and nobody else
-//! may write there.
+//! Where the state of a service is kept if its directory cannot hold it: the file system is
+//! full, or, in a container, must not be written to. It is RUN/state/DEV-INO, by device and
+//! inode of the directory. RUN is the first of a few directories that can be had. It must be
+//! this user's, and nobody else may write there.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, mkdir, openat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, mkdir, openat, statat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-/// Whether a supervisor keeps state there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Use {
-    /// A service directory that cannot be written to is not supervised.
-    No,
-    /// As a container.
-    Yes,
+/// What a supervisor uses such rooms for.
+#[derive(Clone, Copy, Debug)]
+pub struct Rooms {
+    /// In a container: also for directories that must not be written to. Elsewhere these are
+    /// not supervised.
+    is_container: bool,
+    /// An earlier supervisor may have left some.
+    are_there: bool,
+}
+
+impl Rooms {
+    /// For a supervisor that starts now.
+    pub fn of(is_container: bool) -> Self {
+        Self {
+            is_container,
+            are_there: runs().any(|run| open(&run.join("state")).is_ok()),
+        }
+    }
+
+    /// Whether a room helps against an error.
+    pub fn help(self, e: &io::Error) -> bool {
+        use ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match e.kind() {
+            StorageFull | QuotaExceeded => true,
+            PermissionDenied | ReadOnlyFilesystem => self.is_container,
+            _ => false,
+        }
+    }
+
+    /// The room that an earlier supervisor has not released: the directory may have space
+    /// again, but what it left is there.
+    pub fn kept(self, home: BorrowedFd) -> Option<OwnedFd> {
+        let is_held = |room: &OwnedFd| {
+            statat(room, c"supervise/lock", AtFlags::SYMLINK_NOFOLLOW)
+                .is_ok_and(|lock| lock.st_size > 0)
+        };
+        let mut rooms = self.are_there.then(|| find(home)).into_iter().flatten();
+        rooms.find_map(|(_, room)| is_held(&room).then_some(room))
+    }
 }
 
 /// The directories that RUN may be, in order.

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::scandir::ScanDir;
 use super::{Engine, Token};
 use crate::say;
-use crate::state_rooms;
+use crate::state_rooms::Rooms;
 use crate::sys::signal::{self, Signal};
 use crate::sys::{child, clock};
 
@@ -65,7 +65,7 @@ impl Engine {
             say::offer(self.who, format_args!("watch the main program: {e}"));
             return 111;
         }
-        self.rooms = state_rooms::Use::Yes;
+        self.rooms = Rooms::of(true);
         self.guard = Some(Box::new(Guard {
             life,
             program,

@@ -81,6 +81,7 @@ impl<'e> Will<'e> {
             }
             let own = [
                 ("home", half.place().held()),
+                ("room", half.room.as_ref().map(AsFd::as_fd)),
                 ("pidfd", half.pidfd.as_ref().map(AsFd::as_fd)),
             ];
             self.descriptors(own.into_iter().chain(half.supervise.descriptors()));
@@ -224,11 +225,9 @@ impl Heritage {
         let lock = self.take(words, "lock")?;
         let (control, ok) = (self.take(words, "control"), self.take(words, "ok"));
         let pidfd = self.take(words, "pidfd");
-        Some(Half::again(
-            home,
-            Supervise::again(lock, control, ok),
-            pidfd,
-        ))
+        let mut half = Half::again(home, Supervise::again(lock, control, ok), pidfd);
+        half.room = self.take(words, "room");
+        Some(half)
     }
 
     fn pipe(&mut self, words: &str) -> Option<LogPipe> {

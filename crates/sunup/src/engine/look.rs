@@ -89,7 +89,7 @@ impl Engine {
             }
         };
         if let Log::Opened(_) = &log {
-            self.tell_of_distrust(id, &self.title_of(id));
+            self.tell_of_state(id, &self.title_of(id));
             self.watch_process(id);
         }
         log

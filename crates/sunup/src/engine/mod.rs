@@ -48,7 +48,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use crate::say;
-use crate::state_rooms;
+use crate::state_rooms::Rooms;
 use crate::sys::clock;
 use crate::sys::descriptors::Table;
 use crate::sys::memory;
@@ -148,7 +148,7 @@ pub struct Engine {
     signal_script: Option<SignalScript>,
     /// What it is all for, in a container.
     guard: Option<Box<container::Guard>>,
-    rooms: state_rooms::Use,
+    rooms: Rooms,
     /// Adopted processes whose exit status is still to come.
     late: Late,
     upgrade: Upgrade,
@@ -215,7 +215,7 @@ impl Engine {
             title: None,
             signal_script: None,
             guard: None,
-            rooms: state_rooms::Use::No,
+            rooms: Rooms::of(false),
             late: Late::default(),
             upgrade: Upgrade::new(),
             booting: Booting::not(),

@@ -19,7 +19,7 @@ use super::half::Half;
 use super::late_exit::sighting;
 use super::supervise::{self, OpenError, Supervise};
 use crate::service_entries::{self, Entries};
-use crate::state_rooms::{self, Use as Rooms};
+use crate::state_rooms::{self, Rooms};
 use crate::sys::descriptors::aside;
 
 /// A supervised service directory.
@@ -246,22 +246,21 @@ fn open_half(
     Ok((half, found))
 }
 
-/// Opens `supervise` in the directory, or in a room of its own if nothing can be written there.
+/// Opens `supervise` in the directory, or in a room of its own if it cannot be there.
 fn open_state(home: BorrowedFd, rooms: Rooms) -> Result<(Supervise, Option<OwnedFd>), OpenError> {
-    match Supervise::open(home) {
-        Err(OpenError::Failed(_, e)) if rooms == Rooms::Yes && is_forbidden(&e) => {
-            let room = state_rooms::make(home).and_then(aside);
-            let room =
-                room.map_err(|e| OpenError::Failed("make a directory for its state", e.into()))?;
-            Ok((Supervise::open(room.as_fd())?, Some(room)))
-        }
-        opened => Ok((opened?, None)),
-    }
-}
-
-fn is_forbidden(e: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
-    matches!(e.kind(), PermissionDenied | ReadOnlyFilesystem)
+    let room = match rooms.kept(home) {
+        Some(room) => room,
+        None => match Supervise::open(home) {
+            Err(OpenError::Failed(attempt, e)) if rooms.help(&e) => {
+                // If there is no other place either, this one is to be mended.
+                state_rooms::make(home).map_err(|_| OpenError::Failed(attempt, e))?
+            }
+            opened => return Ok((opened?, None)),
+        },
+    };
+    let failed = |e: Errno| OpenError::Failed("open the directory of its state", e.into());
+    let room = aside(room).map_err(failed)?;
+    Ok((Supervise::open(room.as_fd())?, Some(room)))
 }
 
 /// The directory `log`, if there is one.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt::Display;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use model::facts::{Facts, Files};
 use model::scan::{Identity, Name};
 use model::service::{Pid, Role};
 use model::supervisor::{self, Action, Id, Input, Supervisor, UnitId};
-use rustix::fs::{AtFlags, statat};
+use rustix::fs::{AtFlags, CWD, readlinkat, statat};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
@@ -370,7 +370,7 @@ impl Engine {
                 role,
             };
             let log = if role == Role::Log { "/log" } else { "" };
-            self.tell_of_distrust(id, &format!("{}{log}", name.escape_ascii()));
+            self.tell_of_state(id, &format!("{}{log}", name.escape_ascii()));
             self.watch_process(id);
         }
         Ok(Input::Opened(supervisor::Opened {
@@ -382,9 +382,9 @@ impl Engine {
         }))
     }
 
-    /// Reports that a recorded process may still run: if a second copy of a service may
-    /// start, the administrator must know.
-    pub(super) fn tell_of_distrust(&self, id: Id, title: &str) {
+    /// Reports what the administrator must know: a recorded process may still run, so that a
+    /// second copy of a service may start; or the state is not where it is looked for.
+    pub(super) fn tell_of_state(&self, id: Id, title: &str) {
         let half = self.units.get(&id.unit).and_then(|unit| unit.half(id.role));
         if half.is_some_and(|half| half.supervise.is_distrusted) {
             say::offer(
@@ -392,6 +392,19 @@ impl Engine {
                 format_args!(
                     "{title}: supervise/lock was not written by us alone (see its owner, mode and \
                      links): the process that it names is not taken over"
+                ),
+            );
+        }
+        let room = half.and_then(|half| half.room.as_ref());
+        if let Some(room) = room.filter(|_| self.guard.is_none()) {
+            // Without /proc the path is missing in the message.
+            let path = readlinkat(CWD, format!("/proc/self/fd/{}", room.as_raw_fd()), vec![]);
+            let path = path.unwrap_or_default();
+            say::offer(
+                self.who,
+                format_args!(
+                    "{title}: no space left for supervise; its state is in {}",
+                    path.to_bytes().escape_ascii()
                 ),
             );
         }

@@ -25,6 +25,7 @@ mod machine;
 mod manual;
 mod mdev;
 mod memory;
+mod no_room;
 mod personality;
 mod pristine;
 mod reference;
