@@ -131,6 +131,7 @@ fn a_plan_is_kept_replaced_and_cancelled() {
     let script = "shutdown -s\n\
         (setsid shutdown -r +300 first)\n\
         shutdown --show\n\
+        stat -c %a /run/sunup/shutdown\n\
         [ -e /run/nologin ] || echo logins\n\
         shutdown -h +4 second\n\
         until [ -s /run/nologin ]; do sleep 0.05; done\n\
@@ -156,6 +157,7 @@ fn a_plan_is_kept_replaced_and_cancelled() {
         "no shutdown is planned",
         "reboot: ",
         "reboot: ",
+        "600", // Whoever may read the file may hold its lock.
         "logins",
         "poweroff: ",
         "poweroff: ",

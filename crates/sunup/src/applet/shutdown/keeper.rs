@@ -1,13 +1,13 @@
 //! The process that keeps the time until the machine goes down.
 //!
 //! It holds the lock (flock(2)) of /run/sunup/shutdown, in which its record stands, so others know
-//! whether it lives. TERM makes it go, and take back what it did. It sleeps from one
+//! whether it lives. That file is root's alone: whoever may read it could hold the lock. TERM makes it go, and take back what it did. It sleeps from one
 //! mark to the next ([`model::shutdown::MARKS`]) by the clock that the user named: that of
 //! the boot for `+MINUTES`, so that a clock that is set changes nothing, and the wall clock for
 //! `HH:MM`.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -119,16 +119,19 @@ pub fn start(plan: &Plan) -> Result<(), String> {
 }
 
 /// What is planned, if a process keeps the time of it.
-pub fn planned() -> Option<Schedule> {
-    let file = file::open(Path::new(RECORD), OFlags::RDONLY).ok()?;
+pub fn planned() -> Result<Option<Schedule>, String> {
+    let file = match file::open(Path::new(RECORD), OFlags::RDONLY) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(told)?,
+    };
     let is_free = flock(&file, FlockOperation::NonBlockingLockShared).is_ok();
-    schedule_in(&file).filter(|_| !is_free)
+    Ok(schedule_in(&file).filter(|_| !is_free))
 }
 
 /// Ends what is planned; `false`: nothing was. What a keeper left that was killed is
 /// taken back, too.
 pub fn cancel() -> Result<bool, String> {
-    let is_planned = planned().is_some();
+    let is_planned = planned()?.is_some();
     if is_planned || Path::new(RECORD).exists() {
         take_over()?;
         lift();
@@ -138,7 +141,6 @@ pub fn cancel() -> Result<bool, String> {
 
 /// The record's file, empty and locked by this process and its children.
 fn take_over() -> Result<File, String> {
-    let told = |e: rustix::io::Errno| format!("{RECORD}: {e}{}", ask::advice());
     match rustix::fs::mkdirat(CWD, DIR, Mode::from_raw_mode(0o755)) {
         Err(e) if !Path::new(DIR).is_dir() => {
             return Err(format!("make {DIR}: {e}{}", ask::advice()));
@@ -146,17 +148,22 @@ fn take_over() -> Result<File, String> {
         _ => {}
     }
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
-    let file = file::open_at(CWD, Path::new(RECORD), flags, Mode::from_raw_mode(0o644))
+    let mode = Mode::RUSR | Mode::WUSR;
+    let file = file::open_at(CWD, Path::new(RECORD), flags, mode)
         .map(File::from)
-        .map_err(|e| format!("{RECORD}: {e}{}", ask::advice()))?;
+        .map_err(told)?;
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         let keeper =
             schedule_in(&file).ok_or_else(|| format!("{RECORD}: another process has it"))?;
         end(keeper.pid)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(told)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|e| told(e.into()))?;
     }
-    file.set_len(0).map_err(|e| format!("{RECORD}: {e}"))?;
+    file.set_len(0).map_err(told)?;
     Ok(file)
+}
+
+fn told(e: io::Error) -> String {
+    format!("{RECORD}: {e}{}", ask::advice())
 }
 
 fn schedule_in(file: &File) -> Option<Schedule> {

@@ -55,7 +55,7 @@ const USUAL: When = When::In(1);
 fn run(call: &Call) -> u8 {
     let args = call.args;
     if args.has(b's') {
-        return show();
+        return show().unwrap_or_else(failed);
     }
     let (when, words) = match times(args) {
         Ok(both) => both,
@@ -71,11 +71,13 @@ fn run(call: &Call) -> u8 {
     };
     match done {
         Ok(()) => 0,
-        Err(trouble) => {
-            say::line(SPEC.name, trouble);
-            1
-        }
+        Err(trouble) => failed(trouble),
     }
+}
+
+fn failed(trouble: String) -> u8 {
+    say::line(SPEC.name, trouble);
+    1
 }
 
 /// When, and the words of the message. A first word that is no time is a mistake, and no
@@ -156,17 +158,17 @@ fn cancel(message: &str, tells: bool) -> Result<(), String> {
     Ok(())
 }
 
-fn show() -> u8 {
-    let Some(planned) = keeper::planned() else {
+fn show() -> Result<u8, String> {
+    let Some(planned) = keeper::planned()? else {
         say::print("no shutdown is planned\n");
-        return 1;
+        return Ok(1);
     };
     let (end, at) = (planned.end.name(), shown(planned.at_s));
     say::print(&format!(
         "{end}: {at}; process {} keeps the time\n",
         planned.pid
     ));
-    0
+    Ok(0)
 }
 
 /// A moment, for people.
