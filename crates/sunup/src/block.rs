@@ -1,7 +1,7 @@
 //! Block devices as the kernel lists them in /sys/class/block, and the one that a name of
 //! root= or of fstab(5) means.
 //!
-//! A device is read only where a name asks for what it holds: superblocks and tables of
+//! A device is read, by a child with a bound, only where a name asks for what it holds: superblocks and tables of
 //! partitions, each a few hundred bytes. Devices that others are made of (RAID, LVM), and
 //! disks that are divided into partitions, hold nothing themselves. If a name means several
 //! devices, the first by name counts.
@@ -12,14 +12,15 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use model::format::decimal;
 use model::format::device_name::DeviceName;
 use model::format::partition_table::{self, Names, Place};
-use model::format::superblock::{self, Content};
+use model::format::superblock::{self, Content, Kind};
 use model::format::uevent::Number;
 
-use crate::sys::file;
+use crate::sys::{bounded, file};
 
 /// Where the kernel lists block devices.
 const LIST: &str = "/sys/class/block";
@@ -27,6 +28,8 @@ const LIST: &str = "/sys/class/block";
 const DEVICES_MAX: usize = 4096;
 /// The longest file of a device in sysfs that is read.
 const ATTRIBUTE_BYTES_MAX: usize = 4096;
+/// So long a device is waited for: a disk may have to begin to turn first.
+const READ_LIMIT: Duration = Duration::from_secs(30);
 
 /// A block device.
 pub struct Device {
@@ -49,34 +52,82 @@ pub fn all() -> io::Result<Vec<Device>> {
     Ok(names.iter().map(|name| Device::new(name)).collect())
 }
 
-/// The node of the device that `name` means, if there is one.
-///
-/// # Errors
-/// See [`all`].
-pub fn find(name: &DeviceName) -> io::Result<Option<PathBuf>> {
-    if let DeviceName::Path(path) = name {
-        let path = PathBuf::from(OsStr::from_bytes(path));
-        let found = fs::metadata(&path).is_ok_and(|meta| meta.file_type().is_block_device());
-        return Ok(found.then_some(path));
-    }
-    let devices = all()?;
-    let found = devices.iter().find(|device| match name {
-        DeviceName::Number(number) => device.number() == Some(*number),
-        _ if name.is_of_a_partition() => device
-            .names()
-            .is_some_and(|names| name.means_partition(&names)),
-        _ => {
-            let content = device.holds_something(&devices).then(|| device.content());
-            content
-                .flatten()
-                .is_some_and(|content| name.means(&content))
-        }
-    });
-    Ok(found.map(Device::node))
+/// Reads devices. One that does not answer holds nothing, and is not asked again.
+pub struct Search {
+    tell: fn(&str),
+    silent: Vec<PathBuf>,
 }
 
-/// What the device at `node` holds; nothing if that is not known, or it cannot be read.
-pub fn content(node: &Path) -> Option<Content> {
+impl Search {
+    /// `tell`: for lines that say what is waited for.
+    pub const fn new(tell: fn(&str)) -> Self {
+        Self {
+            tell,
+            silent: Vec::new(),
+        }
+    }
+
+    /// The node of the device that `name` means, if there is one.
+    ///
+    /// # Errors
+    /// See [`all`].
+    pub fn find(&mut self, name: &DeviceName) -> io::Result<Option<PathBuf>> {
+        if let DeviceName::Path(path) = name {
+            let path = PathBuf::from(OsStr::from_bytes(path));
+            let found = fs::metadata(&path).is_ok_and(|meta| meta.file_type().is_block_device());
+            return Ok(found.then_some(path));
+        }
+        let devices = all()?;
+        let found = devices.iter().find(|device| match name {
+            DeviceName::Number(number) => device.number() == Some(*number),
+            _ if name.is_of_a_partition() => device.disk().is_some_and(|disk| {
+                let names = || device.names().filter(|names| name.means_partition(names));
+                self.ask(&disk, &mut || names().is_some().into()) != 0
+            }),
+            _ => {
+                let content = || device.content().filter(|content| name.means(content));
+                device.holds_something(&devices)
+                    && self.ask(&device.node(), &mut || content().is_some().into()) != 0
+            }
+        });
+        Ok(found.map(Device::node))
+    }
+
+    /// What the device at `node` holds; nothing if that is not known, or it cannot be read.
+    pub fn kind(&mut self, node: &Path) -> Option<Kind> {
+        let mut number = || content(node).map_or(0, |content| content.kind.number());
+        Kind::of_number(self.ask(node, &mut number))
+    }
+
+    /// The result of `question`, which reads the device; 0: it does not answer.
+    pub fn ask(&mut self, node: &Path, question: &mut dyn FnMut() -> u8) -> u8 {
+        self.ask_for(READ_LIMIT, node, question)
+    }
+
+    fn ask_for(&mut self, limit: Duration, node: &Path, question: &mut dyn FnMut() -> u8) -> u8 {
+        if self.silent.iter().any(|silent| silent == node) {
+            return 0;
+        }
+        let (tell, shown) = (self.tell, node.display());
+        let mut remind = |s| {
+            tell(&format!(
+                "{shown}: read: no answer for {s} s; waiting for it"
+            ))
+        };
+        match bounded::within(Some(limit), &mut remind, question) {
+            Ok(Some(answer)) => answer,
+            Ok(None) => {
+                let s = limit.as_secs();
+                tell(&format!("{shown}: read: no answer in {s} s; left out"));
+                self.silent.push(node.to_path_buf());
+                0
+            }
+            Err(_) => question(),
+        }
+    }
+}
+
+fn content(node: &Path) -> Option<Content> {
     superblock::probe(&mut reader(node)?)
 }
 
@@ -107,9 +158,15 @@ impl Device {
         self.count("size").unwrap_or(0).saturating_mul(SECTOR)
     }
 
-    /// What it holds, if that is known.
+    /// What it holds, if that is known; reads it without a bound.
     pub fn content(&self) -> Option<Content> {
         content(&self.node())
+    }
+
+    /// The disk that it is a partition of.
+    fn disk(&self) -> Option<PathBuf> {
+        let (_, disk) = self.partition.as_ref()?;
+        Some(node(disk))
     }
 
     fn number(&self) -> Option<Number> {
@@ -227,6 +284,8 @@ mod tests {
                 String::from_utf8(said).unwrap().trim_end().to_owned()
             };
             assert_eq!(found.kind.name(), blkid("TYPE"), "{words:?}");
+            let mut search = Search::new(|line| panic!("{line}"));
+            assert_eq!(search.kind(&path), Some(found.kind));
             assert_eq!(found.uuid, blkid("UUID"), "{words:?}");
             assert_eq!(found.label, blkid("LABEL").as_bytes(), "{words:?}");
         }
@@ -247,15 +306,32 @@ mod tests {
     /// Whatever disks this machine has: a name by number means the device of that number.
     #[test]
     fn every_device_is_found_by_its_number() {
+        let mut search = Search::new(|line| panic!("{line}"));
         for device in all().unwrap_or_default() {
             let number = device.number().unwrap();
             let name = DeviceName::Number(number);
-            assert_eq!(find(&name).unwrap(), Some(device.node()));
+            assert_eq!(search.find(&name).unwrap(), Some(device.node()));
         }
-        assert_eq!(
-            find(&DeviceName::decode(b"UUID=none")).unwrap_or_default(),
-            None
-        );
-        assert_eq!(find(&DeviceName::decode(b"/dev/null")).unwrap(), None);
+        for name in [b"UUID=none", b"/dev/null"] {
+            let found = search.find(&DeviceName::decode(name));
+            assert_eq!(found.unwrap_or_default(), None);
+        }
+    }
+
+    #[test]
+    fn a_device_that_does_not_answer_is_asked_once() {
+        let mut search = Search::new(|line| {
+            assert_eq!(line, "/dev/dead: read: no answer in 0 s; left out");
+        });
+        let short = Duration::from_millis(20);
+        let mut hangs = || {
+            drop(rustix::event::poll(&mut [], None));
+            1
+        };
+        let dead = Path::new("/dev/dead");
+        assert_eq!(search.ask_for(short, dead, &mut hangs), 0);
+        // It would not come back if it did it again.
+        assert_eq!(search.ask(dead, &mut hangs), 0);
+        assert_eq!(search.ask(Path::new("/dev/other"), &mut || 7), 7);
     }
 }

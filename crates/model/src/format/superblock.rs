@@ -38,7 +38,32 @@ pub enum Kind {
     Swap,
 }
 
+/// Every kind, in the order of their numbers.
+const KINDS: [Kind; 10] = [
+    Kind::Ext2,
+    Kind::Ext3,
+    Kind::Ext4,
+    Kind::Xfs,
+    Kind::Btrfs,
+    Kind::Vfat,
+    Kind::Squashfs,
+    Kind::Erofs,
+    Kind::F2fs,
+    Kind::Swap,
+];
+
 impl Kind {
+    /// A number that stands for it, which is not 0.
+    pub const fn number(self) -> u8 {
+        self as u8 + 1
+    }
+
+    /// The kind that [`Self::number`] stands for.
+    pub fn of_number(number: u8) -> Option<Self> {
+        let at = usize::from(number).checked_sub(1)?;
+        KINDS.get(at).copied()
+    }
+
     /// The name that mount(2) knows; for swap space, that of fstab(5).
     pub const fn name(self) -> &'static str {
         match self {

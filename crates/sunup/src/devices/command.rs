@@ -8,7 +8,7 @@ use model::format::uevent::Uevent;
 use rustix::process::WaitStatus;
 
 use super::Voice;
-use crate::program;
+use crate::sys::bounded;
 use crate::sys::spawn;
 
 /// How a command ended, for messages.
@@ -60,7 +60,7 @@ impl Command {
             Ok(pid) => pid,
             Err(e) => return voice.say(format_args!("{}: start: {e}", self.text())),
         };
-        let ended = program::wait(pid, None, &mut || {
+        let ended = bounded::wait(pid, None, &mut |_| {
             voice.say(format_args!(
                 "{}: still running; the devices wait for it",
                 self.text()

@@ -8,7 +8,8 @@ use std::time::Duration;
 use model::pid1::Account;
 
 use super::is_the_first;
-use crate::sys::{clock, power, signal, spawn, utmp};
+use crate::sys::bounded::within;
+use crate::sys::{clock, signal, spawn, utmp};
 
 /// How long the last record may hold up the way down.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -18,7 +19,7 @@ pub fn tell(account: Account) {
     if !utmp::is_kept() {
         return;
     }
-    let write = || {
+    let mut write = || {
         signal::ignore_of_writes();
         match account {
             Account::Booted => utmp::booted(up_s()),
@@ -28,7 +29,7 @@ pub fn tell(account: Account) {
         0
     };
     match account {
-        Account::GoesDown => drop(power::within(LIMIT, write)),
+        Account::GoesDown => drop(within(Some(LIMIT), &mut |_| {}, &mut write)),
         _ => drop(spawn::fork(write)),
     }
 }

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};
 
 use super::console;
-use crate::sys::{clock, file, power};
+use crate::sys::{bounded, clock, file, power};
 
 /// How long one step may take.
 const STEP_LIMIT: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ pub fn all() {
         }
         before = now;
         for swap in swaps {
-            let _later = run.bounded(|| power::swap_off(Path::new(OsStr::from_bytes(&swap))));
+            let _later = run.bounded(&mut || power::swap_off(Path::new(OsStr::from_bytes(&swap))));
         }
         for step in order(&mounts) {
             let _later = run.perform(&step);
@@ -74,7 +74,7 @@ struct Run {
 impl Run {
     fn perform(&self, step: &Step) -> io::Result<()> {
         let point = OsStr::from_bytes(&step.point);
-        self.bounded(|| {
+        self.bounded(&mut || {
             match step.way {
                 Way::Unmount => unmount(point, UnmountFlags::NOFOLLOW),
                 Way::Detach => unmount(point, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH),
@@ -85,21 +85,13 @@ impl Run {
     }
 
     /// Does it in a child that has a limit.
-    fn bounded(&self, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    fn bounded(&self, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
         let left = Duration::from_nanos(self.until.saturating_sub(clock::boot_ns()));
         let limit = left.min(STEP_LIMIT);
         if limit.is_zero() {
             return Err(Errno::TIMEDOUT.into());
         }
-        let code = power::within(limit, || match work() {
-            Ok(()) => 0,
-            Err(e) => e.raw_os_error().unwrap_or(libc::EIO) as u8,
-        })?;
-        match code {
-            Some(0) => Ok(()),
-            Some(errno) => Err(io::Error::from_raw_os_error(errno.into())),
-            None => Err(Errno::TIMEDOUT.into()),
-        }
+        bounded::call(limit, &mut |_| {}, work)?
     }
 }
 

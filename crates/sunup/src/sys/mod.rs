@@ -1,6 +1,7 @@
 //! The only home of `unsafe`: what neither std nor rustix offers safely.
 
 pub mod arguments;
+pub mod bounded;
 pub mod child;
 pub mod clock;
 pub mod credentials;

@@ -1,16 +1,13 @@
-//! The end of the machine, and what belongs to it. Whatever may hang (a dead
-//! disk, a stopped serial line) is done by a child that has a limit.
+//! The end of the machine, and what belongs to it. Whatever may hang has a bound.
 
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 pub use model::pid1::End;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
 use rustix::system::{RebootCommand, reboot};
 
-use super::spawn;
+use super::bounded::within;
 
 /// How long file systems may take to be written.
 const SYNC_LIMIT: Duration = Duration::from_secs(30);
@@ -44,7 +41,7 @@ pub fn ctrl_alt_del_resets(yes: bool) {
 
 /// Writes the file systems to disk; gives up waiting after [`SYNC_LIMIT`].
 pub fn sync() {
-    let done = within(SYNC_LIMIT, || {
+    let done = within(Some(SYNC_LIMIT), &mut |_| {}, &mut || {
         rustix::fs::sync();
         0
     });
@@ -55,8 +52,8 @@ pub fn sync() {
 
 /// Waits until a terminal has sent what was written, for [`DRAIN_LIMIT`] at most.
 pub fn drain(terminal: impl AsFd) {
-    drop(within(DRAIN_LIMIT, || {
-        u8::from(rustix::termios::tcdrain(terminal).is_err())
+    drop(within(Some(DRAIN_LIMIT), &mut |_| {}, &mut || {
+        u8::from(rustix::termios::tcdrain(&terminal).is_err())
     }));
 }
 
@@ -68,8 +65,8 @@ pub fn end_now(end: End) -> io::Error {
 /// As [`end_now`], for PID 1: the kernel ends the process that asks, and would
 /// not survive the end of PID 1, so a child asks. `Ok`: the end is near.
 pub fn end_by_child(end: End) -> io::Result<()> {
-    let ask = || end_now(end).raw_os_error().unwrap_or(libc::EIO) as u8;
-    match within(Duration::MAX, ask) {
+    let mut ask = || end_now(end).raw_os_error().unwrap_or(libc::EIO) as u8;
+    match within(None, &mut |_| {}, &mut ask) {
         Ok(Some(0) | None) => Ok(()),
         Ok(Some(errno)) => Err(io::Error::from_raw_os_error(errno.into())),
         Err(_) => Err(end_now(end)),
@@ -82,44 +79,4 @@ pub fn swap_off(path: &std::path::Path) -> io::Result<()> {
     let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
     // SAFETY: the path is a C string that outlives the call.
     super::signal::check(unsafe { libc::swapoff(path.as_ptr()) }).map(drop)
-}
-
-/// Runs `work` in a child and waits for its result, for a limited time; then
-/// the child is killed. An error means that there was no child, or that somebody else killed
-/// it: then the work may not be done.
-pub fn within(limit: Duration, work: impl FnOnce() -> u8) -> io::Result<Option<u8>> {
-    let number = spawn::fork(work)?;
-    let Some(pid) = Pid::from_raw(number) else {
-        return Ok(None);
-    };
-    // Without pidfds (before Linux 5.3) the wait has no limit.
-    if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
-        let timeout = Timespec::try_from(limit).ok();
-        let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-        if poll(&mut fds, timeout.as_ref()) == Ok(0) {
-            let _gone = kill_process(pid, Signal::KILL);
-            return Ok(None);
-        }
-    }
-    let status = waitpid(Some(pid), WaitOptions::empty())?;
-    let code = status.and_then(|(_, status)| status.exit_status());
-    let killed = || io::Error::other("its process was killed");
-    code.map(|code| Some(code as u8)).ok_or_else(killed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn work_whose_process_is_killed_is_not_done() {
-        let limit = Duration::from_mins(1);
-        assert_eq!(within(limit, || 7).unwrap(), Some(7));
-        let killed = within(limit, || {
-            let own = rustix::process::getpid();
-            let _ = kill_process(own, Signal::KILL);
-            0
-        });
-        assert!(killed.is_err(), "{killed:?}");
-    }
 }

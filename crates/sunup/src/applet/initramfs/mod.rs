@@ -27,13 +27,14 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{WaitOptions, wait};
 
 use super::{Applet, Call};
+use crate::block::{self, Search};
 use crate::boot_record::Writer;
 use crate::machine::console::{self, Voice};
 use crate::machine::{lifeline, new_root, rescue};
+use crate::say;
 use crate::sys::clock::{self, boot_ns, timespec};
 use crate::sys::netlink::{Received, Uevents};
 use crate::sys::{env, file, spawn};
-use crate::{block, say};
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
@@ -85,9 +86,11 @@ pub fn boot(words: &[Vec<u8>]) -> u8 {
     env::set("PATH", "/sbin:/usr/sbin:/bin:/usr/bin");
     let mut pause_s = 1;
     loop {
-        let why = go_on(words);
+        // What did not answer may do so the next time.
+        let mut search = Search::new(console::say);
+        let why = go_on(words, &mut search);
         console::say(&why);
-        tell_devices();
+        tell_devices(&mut search);
         let begin = boot_ns();
         offer_a_shell();
         if boot_ns().saturating_sub(begin) > AT_ONCE_NS {
@@ -104,7 +107,7 @@ pub fn boot(words: &[Vec<u8>]) -> u8 {
 }
 
 /// Becomes init, or returns why that cannot be.
-fn go_on(words: &[Vec<u8>]) -> String {
+fn go_on(words: &[Vec<u8>], search: &mut Search) -> String {
     let begin = clock::now();
     root::mount_bases();
     let wanted = match file::read(Path::new(CMDLINE), CMDLINE_BYTES_MAX) {
@@ -115,7 +118,7 @@ fn go_on(words: &[Vec<u8>]) -> String {
         console::say(mistake);
     }
     modules::load();
-    let mounted = find(&wanted).and_then(|device| root::mount(&device, &wanted));
+    let mounted = find(&wanted, search).and_then(|device| root::mount(&device, &wanted, search));
     let mut record = Writer::join();
     let failure = mounted.as_ref().err().map(String::as_bytes);
     record.step(begin, SPEC.name.as_bytes(), clock::now(), failure);
@@ -127,7 +130,7 @@ fn go_on(words: &[Vec<u8>]) -> String {
 }
 
 /// The node of the root's device, as soon as it is there.
-fn find(wanted: &Root) -> Result<PathBuf, String> {
+fn find(wanted: &Root, search: &mut Search) -> Result<PathBuf, String> {
     let Some(name) = &wanted.device else {
         return Err("root= is missing on the kernel's command line".into());
     };
@@ -138,7 +141,10 @@ fn find(wanted: &Root) -> Result<PathBuf, String> {
         .map(|s| boot_ns().saturating_add(u64::from(s) * SECOND_NS));
     let mut is_told = false;
     loop {
-        if let Some(node) = block::find(name).map_err(|e| format!("/sys/class/block: {e}"))? {
+        if let Some(node) = search
+            .find(name)
+            .map_err(|e| format!("/sys/class/block: {e}"))?
+        {
             return Ok(node);
         }
         if !std::mem::replace(&mut is_told, true) {
@@ -231,17 +237,23 @@ fn become_init(wanted: &Root, words: &[Vec<u8>]) -> String {
 }
 
 /// Says which block devices there are and what they hold.
-fn tell_devices() {
+fn tell_devices(search: &mut Search) {
     let devices = block::all().unwrap_or_default();
     if devices.is_empty() {
         console::say("there is no block device");
     }
     for device in devices.iter().filter(|d| d.size_bytes() > 0).take(TOLD_MAX) {
         let (node, kib) = (device.node(), device.size_bytes() / 1024);
-        let content = device.content();
-        let content = content.map_or_else(|| "unknown".into(), |content| content.to_string());
-        let line = format!("{}: {kib} KiB, {content}", node.display());
-        console::say(&line);
+        let shown = node.display();
+        let answered = search.ask(&node, &mut || {
+            let content = device.content();
+            let content = content.map_or_else(|| "unknown".into(), |content| content.to_string());
+            console::say(&format!("{shown}: {kib} KiB, {content}"));
+            1
+        });
+        if answered == 0 {
+            console::say(&format!("{shown}: {kib} KiB, does not answer"));
+        }
     }
 }
 

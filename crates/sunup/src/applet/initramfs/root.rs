@@ -5,6 +5,7 @@ use std::ffi::{CString, OsStr};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use model::format::cmdline::Root;
 use model::format::fstab::Options;
@@ -13,14 +14,20 @@ use model::stage1;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 
+use crate::block::Search;
 use crate::machine::{console, new_root};
-use crate::{block, program};
+use crate::program;
+use crate::sys::bounded;
 
 /// Where the root is mounted before it is one.
 pub const NEW_ROOT: &str = "/sysroot";
 /// Below /run, which moves along: what an overlay is made of.
 const LOWER: &str = "/run/overlayroot/lower";
 const MEMORY: &str = "/run/overlayroot/memory";
+
+/// How long the kernel may take to mount the root: a journal may have to be read. Then a person
+/// has a shell.
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// Mounts what the kernel has for itself, and /run, where nothing is mounted yet.
 pub fn mount_bases() {
@@ -38,9 +45,9 @@ pub fn mount_bases() {
 ///
 /// # Errors
 /// One line that says why it cannot be.
-pub fn mount(device: &Path, wanted: &Root) -> Result<(), String> {
+pub fn mount(device: &Path, wanted: &Root, search: &mut Search) -> Result<(), String> {
     let shown = device.display();
-    let held = block::content(device).map(|content| content.kind);
+    let held = search.kind(device);
     let mut kinds: Vec<&[u8]> = wanted.kinds.iter().map(Vec::as_slice).collect();
     if let (true, Some(kind)) = (kinds.is_empty(), held) {
         kinds.push(kind.name().as_bytes());
@@ -101,7 +108,17 @@ fn mount_at(source: &OsStr, place: &str, kind: &str, options: &Options) -> Resul
     let _made = fs::create_dir_all(place);
     let flags = MountFlags::from_bits_retain(options.flags);
     let data = CString::new(options.data.clone()).map_err(|_| Errno::INVAL)?;
-    rustix::mount::mount(source, place, kind, flags, data.as_c_str())
+    let mount = || rustix::mount::mount(source, place, kind, flags, data.as_c_str());
+    if !source.as_bytes().starts_with(b"/dev/") {
+        return mount();
+    }
+    let shown = source.display();
+    let mut remind = |s| console::say(&format!("{shown}: mount: no answer for {s} s; waiting"));
+    let done = bounded::call(LIMIT, &mut remind, &mut || Ok(mount()?));
+    match done {
+        Ok(done) => done.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO)),
+        Err(_) => mount(),
+    }
 }
 
 /// Has the file system checked by its own program, if the initramfs has one.
@@ -118,9 +135,9 @@ fn check(device: &Path, held: Option<Kind>) -> Result<(), String> {
     let shown = device.display();
     console::note(&format!("{name} -a {shown}"));
     let arguments = [&b"-a"[..], device.as_os_str().as_bytes()];
-    let mut remind = || console::say(&format!("{name}: still running"));
+    let mut remind = |s| console::say(&format!("{name}: still running after {s} s"));
     let ended =
-        program::start(&path, &arguments).and_then(|pid| program::wait(pid, None, &mut remind));
+        program::start(&path, &arguments).and_then(|pid| bounded::wait(pid, None, &mut remind));
     let code = match ended {
         Ok(status) => status.and_then(rustix::process::WaitStatus::exit_status),
         Err(e) => return Err(format!("{name}: start: {e}")),

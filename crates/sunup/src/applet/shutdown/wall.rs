@@ -16,8 +16,9 @@ use rustix::fs::{Mode, OFlags, open};
 
 use crate::machine;
 use crate::say::plain;
+use crate::sys::bounded::within;
 use crate::sys::clock::{boot_ns, timespec};
-use crate::sys::{local_time, power, utmp};
+use crate::sys::{local_time, utmp};
 
 /// How long all terminals together may hold up the message (ns).
 const PATIENCE: u64 = 100_000_000;
@@ -43,7 +44,7 @@ pub fn say(lines: &[&str]) {
         text.extend([&plain(line), "\r\n"]);
     }
     text.push_str("\r\n");
-    drop(power::within(LIMIT, || {
+    drop(within(Some(LIMIT), &mut |_| {}, &mut || {
         write_to_all(text.as_bytes());
         0
     }));

@@ -2,6 +2,7 @@
 //! `mount -a`.
 
 use std::ffi::{CString, OsStr};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -15,9 +16,10 @@ use rustix::mount::{MountFlags, mount, mount_remount};
 use super::foreign;
 use super::mounts::is_mounted;
 use super::teller::{Teller, note};
-use crate::sys::file;
+use crate::block::Search;
+use crate::program;
 use crate::sys::mount::swap_on;
-use crate::{block, program};
+use crate::sys::{bounded, file};
 
 const FSTAB: &str = "/etc/fstab";
 /// Longer than any that was ever seen.
@@ -33,9 +35,9 @@ const FSCK_LEFT_ERRORS: i32 = 4;
 const OF_KERNEL: [&[u8]; 5] = [b"proc", b"sysfs", b"tmpfs", b"devpts", b"devtmpfs"];
 
 /// The table, and what is known about its lines.
-#[derive(Default)]
 pub struct Table {
     entries: Vec<Entry>,
+    search: Search,
     /// Lines whose file systems have errors.
     broken: Vec<usize>,
 }
@@ -43,6 +45,7 @@ pub struct Table {
 impl Table {
     /// Reads the file. Without it there is nothing to do.
     pub fn read(teller: &mut Teller) -> Self {
+        let mut table = Self::default();
         let text = match file::read_lines(Path::new(FSTAB), FILE_BYTES_MAX) {
             Ok((text, is_cut)) => {
                 if is_cut {
@@ -52,28 +55,28 @@ impl Table {
             }
             Err(e) => {
                 teller.fail_unless_missing(FSTAB, &e);
-                return Self::default();
+                return table;
             }
         };
         let (entries, mistakes) = fstab::decode(&text);
         teller.mistakes(Path::new(FSTAB), &mistakes);
-        Self {
-            entries,
-            broken: Vec::new(),
-        }
+        table.entries = entries;
+        table
     }
 
     /// Checks file systems, in the order of their numbers.
     pub fn check(&mut self, teller: &mut Teller) {
-        let mut due: Vec<&Entry> = self.entries.iter().collect();
+        let (entries, search) = (&self.entries, &mut self.search);
+        let mut due: Vec<&Entry> = entries.iter().collect();
         due.retain(|entry| entry.pass > 0 && !entry.is_left_out() && !entry.is_swap());
         due.sort_by_key(|entry| entry.pass);
-        let broken = due.iter().filter(|entry| !check(entry, teller));
+        let broken = due.iter().filter(|entry| !check(entry, search, teller));
         self.broken = broken.map(|entry| entry.line).collect();
     }
 
     /// Mounts and swaps to all that is for the boot.
-    pub fn mount(&self, container: bool, teller: &mut Teller) {
+    pub fn mount(&mut self, container: bool, teller: &mut Teller) {
+        let search = &mut self.search;
         for entry in fstab::in_order(&self.entries) {
             if entry.is_left_out() || entry.is_swap() && container {
                 continue;
@@ -81,9 +84,9 @@ impl Table {
             let done = if self.broken.contains(&entry.line) {
                 Err(Trouble::Other("has errors; left as it is".into()))
             } else if entry.is_swap() {
-                swap(entry)
+                swap(entry, search)
             } else {
-                mount_entry(entry, container, teller)
+                mount_entry(entry, container, search, teller)
             };
             let Err(trouble) = done else { continue };
             let (line, name) = (entry.line, entry.name().escape_ascii());
@@ -96,6 +99,16 @@ impl Table {
                     teller.fail(format_args!("{FSTAB}: line {line}: {name}: {reason}"));
                 }
             }
+        }
+    }
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            search: Search::new(|line| note(line)),
+            broken: Vec::new(),
         }
     }
 }
@@ -130,7 +143,7 @@ impl From<std::ffi::NulError> for Trouble {
 }
 
 /// Checks a file system; false if it has errors that remain.
-fn check(entry: &Entry, teller: &mut Teller) -> bool {
+fn check(entry: &Entry, search: &mut Search, teller: &mut Teller) -> bool {
     let target = Path::new(OsStr::from_bytes(&entry.target));
     let is_root = entry.target == b"/";
     let is_writable =
@@ -143,10 +156,10 @@ fn check(entry: &Entry, teller: &mut Teller) -> bool {
         return true;
     }
     // A device that is not there is told by the mount.
-    let Ok(Some(device)) = device(entry) else {
+    let Ok(Some(device)) = device(entry, search) else {
         return true;
     };
-    let Some(kind) = kinds(entry, &device).into_iter().next() else {
+    let Some(kind) = kinds(entry, &device, search).into_iter().next() else {
         return true;
     };
     let name = [b"fsck.", &kind[..]].concat();
@@ -184,18 +197,20 @@ fn check(entry: &Entry, teller: &mut Teller) -> bool {
 }
 
 /// The device of a line, or its source as it is, if it is none. `None`: it is not there.
-fn device(entry: &Entry) -> Result<Option<Vec<u8>>, Trouble> {
+fn device(entry: &Entry, search: &mut Search) -> Result<Option<Vec<u8>>, Trouble> {
     let source = entry.source.as_slice();
     let name = DeviceName::decode(source);
     if matches!(name, DeviceName::Path(_)) && !source.starts_with(b"/dev/") {
         return Ok(Some(source.to_vec()));
     }
-    let found = block::find(&name).map_err(|e| Trouble::Other(format!("/sys: {e}")))?;
+    let found = search
+        .find(&name)
+        .map_err(|e| Trouble::Other(format!("/sys: {e}")))?;
     Ok(found.map(|path| path.into_os_string().into_encoded_bytes()))
 }
 
 /// The types to try, one after the other.
-fn kinds(entry: &Entry, device: &[u8]) -> Vec<Vec<u8>> {
+fn kinds(entry: &Entry, device: &[u8], search: &mut Search) -> Vec<Vec<u8>> {
     if entry.kind != b"auto" {
         return entry
             .kind
@@ -203,9 +218,8 @@ fn kinds(entry: &Entry, device: &[u8]) -> Vec<Vec<u8>> {
             .map(<[u8]>::to_vec)
             .collect();
     }
-    let content = block::content(Path::new(OsStr::from_bytes(device)));
-    if let Some(content) = content {
-        return vec![content.kind.name().into()];
+    if let Some(kind) = search.kind(Path::new(OsStr::from_bytes(device))) {
+        return vec![kind.name().into()];
     }
     let known = file::read(Path::new("/proc/filesystems"), FILE_BYTES_MAX).unwrap_or_default();
     let lines = known.split(|b| *b == b'\n');
@@ -213,20 +227,41 @@ fn kinds(entry: &Entry, device: &[u8]) -> Vec<Vec<u8>> {
     kinds.map(<[u8]>::to_vec).collect()
 }
 
-fn swap(entry: &Entry) -> Result<(), Trouble> {
-    let device = device(entry)?.ok_or(Trouble::NoDevice)?;
-    match swap_on(&CString::new(device)?, entry.swap_flags()) {
-        Ok(()) => Ok(()),
-        Err(e) => match Errno::from_io_error(&e) {
-            // It is in use already.
-            Some(Errno::BUSY) => Ok(()),
-            Some(Errno::NOENT) => Err(Trouble::NoDevice),
-            e => Err(Trouble::Call(e.unwrap_or(Errno::IO))),
-        },
+fn swap(entry: &Entry, search: &mut Search) -> Result<(), Trouble> {
+    let device = device(entry, search)?.ok_or(Trouble::NoDevice)?;
+    let path = CString::new(device.as_slice())?;
+    match patiently(&device, &mut || swap_on(&path, entry.swap_flags())) {
+        // It is in use already.
+        Err(Trouble::Call(Errno::BUSY)) => Ok(()),
+        Err(Trouble::Call(Errno::NOENT)) => Err(Trouble::NoDevice),
+        done => done,
     }
 }
 
-fn mount_entry(entry: &Entry, container: bool, teller: &Teller) -> Result<(), Trouble> {
+/// Has the kernel do what it may need an answer for from `device`.
+fn patiently(device: &[u8], work: &mut dyn FnMut() -> io::Result<()>) -> Result<(), Trouble> {
+    let shown = device.escape_ascii();
+    let mut remind = |s| {
+        note(format_args!(
+            "{shown}: mount: no answer for {s} s; waiting for it"
+        ))
+    };
+    let done = bounded::call(MOUNT_LIMIT, &mut remind, work).unwrap_or_else(|_| work());
+    done.map_err(|e| match Errno::from_io_error(&e) {
+        Some(Errno::TIMEDOUT) => {
+            let s = MOUNT_LIMIT.as_secs();
+            Trouble::Other(format!("mount: no answer in {s} s; the boot goes on"))
+        }
+        e => Trouble::Call(e.unwrap_or(Errno::IO)),
+    })
+}
+
+fn mount_entry(
+    entry: &Entry,
+    container: bool,
+    search: &mut Search,
+    teller: &Teller,
+) -> Result<(), Trouble> {
     let options = Options::decode(&entry.options);
     let target = Path::new(OsStr::from_bytes(&entry.target));
     if entry.target == b"/" {
@@ -244,12 +279,12 @@ fn mount_entry(entry: &Entry, container: bool, teller: &Teller) -> Result<(), Tr
         // If that fails, the mount tells why.
         let _made = std::fs::create_dir_all(target);
     }
-    let source = device(entry)?.ok_or(Trouble::NoDevice)?;
+    let source = device(entry, search)?.ok_or(Trouble::NoDevice)?;
     if let Some(done) = by_program(entry, &source, &options) {
         return done;
     }
     let mut done = Err(Trouble::Other("what type it has is not known".into()));
-    for kind in kinds(entry, &source) {
+    for kind in kinds(entry, &source, search) {
         done = mount_as(&source, target, &kind, &options);
         if done.is_ok() {
             break;
@@ -263,12 +298,10 @@ fn mount_entry(entry: &Entry, container: bool, teller: &Teller) -> Result<(), Tr
 
 fn remount(target: &Path, options: &Options) -> Result<(), Trouble> {
     let Call { flags, data } = options.remount();
-    let flags = MountFlags::from_bits_retain(flags);
-    Ok(mount_remount(
-        target,
-        flags,
-        CString::new(data)?.as_c_str(),
-    )?)
+    let (flags, data) = (MountFlags::from_bits_retain(flags), CString::new(data)?);
+    patiently(target.as_os_str().as_bytes(), &mut || {
+        Ok(mount_remount(target, flags, data.as_c_str())?)
+    })
 }
 
 fn mount_as(source: &[u8], target: &Path, kind: &[u8], options: &Options) -> Result<(), Trouble> {
@@ -276,10 +309,15 @@ fn mount_as(source: &[u8], target: &Path, kind: &[u8], options: &Options) -> Res
         let data = CString::new(call.data)?;
         let attempt = |flags| {
             let flags = MountFlags::from_bits_retain(flags);
-            mount(source, target, kind, flags, data.as_c_str())
+            let mount = || mount(source, target, kind, flags, data.as_c_str());
+            if source.starts_with(b"/dev/") {
+                patiently(source, &mut || Ok(mount()?))
+            } else {
+                Ok(mount()?)
+            }
         };
         match attempt(call.flags) {
-            Err(Errno::ROFS | Errno::ACCESS) if call.flags & READ_ONLY == 0 => {
+            Err(Trouble::Call(Errno::ROFS | Errno::ACCESS)) if call.flags & READ_ONLY == 0 => {
                 attempt(call.flags | READ_ONLY)?;
                 let source = source.escape_ascii();
                 note(format_args!("{source}: write-protected; mounted read-only"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::teller::note;
 use crate::program;
+use crate::sys::bounded;
 
 /// Runs a program and waits for it; its exit code. Without a limit, it is named at once and
 /// again when it takes long; with one, it is killed in the end.
@@ -16,7 +17,7 @@ pub fn run(path: &CStr, arguments: &[&[u8]], limit: Option<Duration>) -> Result<
     let shown = arguments.join(&b' ');
     note(format_args!("{name} {}", shown.escape_ascii()));
     let pid = program::start(path, arguments).map_err(|e| format!("{name}: start: {e}"))?;
-    let ended = program::wait(pid, limit, &mut || {
+    let ended = bounded::wait(pid, limit, &mut |_| {
         note(format_args!("{name}: still running; the boot waits for it"));
     });
     let status = match ended {
