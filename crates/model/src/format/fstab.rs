@@ -57,9 +57,16 @@ impl Entry {
         options::words(&self.options).any(|option| option == word)
     }
 
-    /// Whether stage 1 leaves it alone: it is not for the boot, or it needs the network.
+    /// Whether it is the root, which is mounted already; its line says how it is to be.
+    pub fn is_root(&self) -> bool {
+        self.target == b"/"
+    }
+
+    /// Whether stage 1 leaves it alone: it is not for the boot, or it needs the network. The
+    /// root is mounted whatever its line says about that.
     pub fn is_left_out(&self) -> bool {
-        self.has(b"noauto") || self.has(b"_netdev") || self.kind == b"ignore"
+        let waits = self.has(b"noauto") || self.has(b"_netdev");
+        (waits && !self.is_root()) || self.kind == b"ignore"
     }
 
     /// For swap: the flags of swapon(2).

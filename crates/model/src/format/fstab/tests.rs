@@ -45,13 +45,30 @@ fn buildroots_file() {
         sysfs\t\t/sys\t\tsysfs\tdefaults\t0\t0\n";
     let (entries, mistakes) = decode(text);
     assert_eq!((entries.len(), mistakes), (5, alloc::vec![]));
-    assert!(entries[0].is_left_out());
+    // Buildroot's inittab has a line of its own for it, `mount -o remount,rw /`.
+    assert!(entries[0].is_root() && !entries[0].is_left_out());
+    assert_eq!(Options::decode(&entries[0].options).remount().flags & 1, 0);
     let pts = Options::decode(&entries[2].options);
     assert_eq!(
         (pts.flags, &pts.data[..]),
         (0, &b"gid=5,mode=620,ptmxmode=0666"[..])
     );
     assert_eq!(Options::decode(&entries[3].options).flags, 2 | 4);
+}
+
+#[test]
+fn noauto_is_not_for_the_root() {
+    for (line, is_left_out) in [
+        ("/dev/a / ext4 ro,noauto", false),
+        ("s:/ // nfs _netdev", false),
+        ("/dev/a / ignore noauto", true),
+        ("/dev/a /a ext4 ro,noauto", true),
+        ("s:/ /a nfs _netdev", true),
+        ("/dev/a /a ext4 nofail", false),
+    ] {
+        let (entries, _) = decode(line.as_bytes());
+        assert_eq!(entries[0].is_left_out(), is_left_out, "{line}");
+    }
 }
 
 #[test]

@@ -145,7 +145,7 @@ impl From<std::ffi::NulError> for Trouble {
 /// Checks a file system; false if it has errors that remain.
 fn check(entry: &Entry, search: &mut Search, teller: &mut Teller) -> bool {
     let target = Path::new(OsStr::from_bytes(&entry.target));
-    let is_root = entry.target == b"/";
+    let is_root = entry.is_root();
     let is_writable =
         || statvfs("/").is_ok_and(|st| !st.f_flag.contains(StatVfsMountFlags::RDONLY));
     // What is mounted to be written to must not be changed below its feet.
@@ -264,8 +264,13 @@ fn mount_entry(
 ) -> Result<(), Trouble> {
     let options = Options::decode(&entry.options);
     let target = Path::new(OsStr::from_bytes(&entry.target));
-    if entry.target == b"/" {
-        return remount(target, &options);
+    if entry.is_root() {
+        // A container's root is as its host has mounted it.
+        return if container {
+            Ok(())
+        } else {
+            remount(target, &options)
+        };
     }
     if is_mounted(target) {
         let is_news = options.flags != 0 || !options.data.is_empty();
