@@ -92,6 +92,9 @@ mod tests {
             for letter in ["z", "$"] {
                 let mut mangled = YES.to_owned();
                 mangled.replace_range(at..=at, letter);
+                if mangled == YES {
+                    continue;
+                }
                 let said = is_right(Kind::Yescrypt, &mangled, b"geheim");
                 assert_ne!(said, Some(true), "{mangled}");
             }
