@@ -112,7 +112,7 @@ impl Search {
         let mut remind = |s| {
             tell(&format!(
                 "{shown}: read: no answer for {s} s; waiting for it"
-            ))
+            ));
         };
         match bounded::within(Some(limit), &mut remind, question) {
             Ok(Some(answer)) => answer,
@@ -325,7 +325,7 @@ mod tests {
         });
         let short = Duration::from_millis(20);
         let mut hangs = || {
-            drop(rustix::event::poll(&mut [], None));
+            let _never = rustix::event::poll(&mut [], None);
             1
         };
         let dead = Path::new("/dev/dead");

@@ -156,13 +156,14 @@ fn take_over() -> Result<File, String> {
         let keeper =
             schedule_in(&file).ok_or_else(|| format!("{RECORD}: another process has it"))?;
         end(keeper.pid)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|e| told(e.into()))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(told)?;
     }
     file.set_len(0).map_err(told)?;
     Ok(file)
 }
 
-fn told(e: io::Error) -> String {
+fn told(e: impl Into<io::Error>) -> String {
+    let e = e.into();
     format!("{RECORD}: {e}{}", ask::advice())
 }
 

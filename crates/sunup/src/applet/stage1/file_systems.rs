@@ -244,7 +244,7 @@ fn patiently(device: &[u8], work: &mut dyn FnMut() -> io::Result<()>) -> Result<
     let mut remind = |s| {
         note(format_args!(
             "{shown}: mount: no answer for {s} s; waiting for it"
-        ))
+        ));
     };
     let done = bounded::call(MOUNT_LIMIT, &mut remind, work).unwrap_or_else(|_| work());
     done.map_err(|e| match Errno::from_io_error(&e) {
