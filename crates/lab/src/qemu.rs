@@ -19,8 +19,9 @@ use crate::moment::{Moment, timespec};
 use crate::sys;
 
 /// What every kernel is told, beside what one of its kind is: where init is, only to talk
-/// about errors (`--append loglevel=7` shows all), and to reset at once when it panics.
-const APPEND: &str = "rdinit=/sbin/init quiet panic=-1";
+/// about errors (`--append loglevel=7` shows all), to reset at once when it panics, and to
+/// trust the processor's random numbers, as Debian's kernel does without being told.
+const APPEND: &str = "rdinit=/sbin/init quiet panic=-1 random.trust_cpu=on";
 
 /// How long QEMU itself may take to start.
 const START: Duration = Duration::from_mins(1);

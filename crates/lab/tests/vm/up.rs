@@ -124,6 +124,8 @@ fn exit_brings_a_new_prompt(m: &mut Guest) {
     let (after, seconds) = tty1(m);
     assert_ne!(after, before);
     assert!(seconds <= left.elapsed().as_secs() + 1, "{seconds}");
+    // It is the first that the report tells of.
+    assert_eq!(m.kernel_log().matches("report: login").count(), 1);
 }
 
 /// The login's pid, which is the shell's, and its time in seconds.
