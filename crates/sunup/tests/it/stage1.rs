@@ -472,6 +472,53 @@ fn tmpfiles_spares_what_is_not_its_own() {
     );
 }
 
+/// Nothing of it is opened to be read: a fifo would wait, and a socket cannot be opened.
+#[test]
+fn tmpfiles_gives_mode_and_owner_to_what_is_no_file() {
+    let conf = "z /var/fifo 0604 0 0\nz /var/socket 0640 0 0\nz /var/link 0600\n";
+    let fixture = Fixture::new(&[
+        ("files/etc/hostname", "box\n"),
+        ("files/usr/lib/tmpfiles.d/x.conf", conf),
+        ("files/var/there", ""),
+        ("files/var/link -> there", ""),
+    ]);
+    let var = fixture.path("files/var");
+    mkfifoat(CWD, var.join("fifo"), Mode::RUSR).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(var.join("socket")).unwrap();
+    let look = "stat -c '%F %a' var/fifo var/socket; stat -c %a var/there";
+    let boot = with_setup("chmod 644 $R/var/there", "test", &fixture, "", look);
+    assert_eq!(boot.found, "fifo 604\nsocket 640\n644", "{}", boot.said);
+    let told = "line 3: /var/link: Too many levels of symbolic links";
+    assert!(boot.said.contains(told), "{}", boot.said);
+    assert_eq!(boot.said.lines().count(), 2, "{}", boot.said);
+}
+
+/// Deeper than there are descriptors, and longer than a path may be.
+#[test]
+fn tmpfiles_removes_a_tree_that_a_user_has_made_deep() {
+    let fixture = Fixture::new(&[
+        ("files/etc/hostname", "box\n"),
+        ("files/usr/lib/tmpfiles.d/x.conf", "D /tmp\nR /var/deep\n"),
+        ("files/tmp/", ""),
+        ("files/var/", ""),
+    ]);
+    let setup = "chain=$(printf 'a/%.0s' $(seq 300))
+        for place in tmp/deep var/deep; do
+            for _ in 1 2 3 4 5 6 7 8 9 10; do
+                mkdir -p $R/new/$chain
+                >$R/new/${chain}file
+                [ ! -e $R/old ] || mv $R/old $R/new/$chain
+                mv $R/new $R/old
+            done
+            mv $R/old $R/$place
+        done
+        ulimit -n 200";
+    let look = "ls -a tmp; ls var";
+    let boot = with_setup(setup, "test", &fixture, "", look);
+    assert_eq!(boot.found, ".\n..", "{}", boot.said);
+    assert_eq!(boot.said.lines().count(), 1, "{}", boot.said);
+}
+
 #[test]
 fn tmpfiles_makes_the_way_and_the_first_line_of_a_path_counts() {
     let first = "d /run/a/b 0700\nd /run/a/b-c\nL+ /run/l/m - - - - /q\nf /run/f - - - - -\nz /run/no/such 0600\n";

@@ -8,15 +8,15 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use model::format::account;
 use model::format::tmpfiles::{self, Line, What};
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, mkdirat, openat,
-    statat, symlinkat, unlinkat,
+    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, fchmod, fstat, mkdirat,
+    openat, renameat, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -32,8 +32,10 @@ const DIRS: [&str; 4] = [
     "/usr/lib/tmpfiles.d",
 ];
 const ACCOUNTS_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// What is removed is not deeper.
+/// What is removed in one go is not deeper; each level takes a descriptor.
 const DEPTH_MAX: usize = 64;
+/// So many names of a directory are kept in memory.
+const NAMES_MAX: usize = 4096;
 
 /// The names of users and groups.
 struct Accounts {
@@ -192,7 +194,7 @@ impl Place {
                     Err(e) => return Err(e.into()),
                 }
                 if line.what == What::EmptyDirectory {
-                    empty(&self.open(OFlags::DIRECTORY)?, 0)?;
+                    empty(&self.open(OFlags::DIRECTORY)?)?;
                 }
                 self.adjust(OFlags::DIRECTORY, line.mode.or(Some(0o755)), owner)
             }
@@ -209,7 +211,7 @@ impl Place {
                 Err(Errno::NOENT) => Ok(()),
                 done => Ok(done?),
             },
-            What::RemoveAll => match remove(&self.dir, self.name(), 0) {
+            What::RemoveAll => match remove(&self.dir, self.name()) {
                 Err(Errno::NOENT) => Ok(()),
                 done => Ok(done?),
             },
@@ -229,9 +231,10 @@ impl Place {
         }
     }
 
-    /// Gives what is there mode and owner.
+    /// Gives what is there mode and owner. Nothing is opened to be read: that may wait, or
+    /// make a device do something.
     fn adjust(&self, flags: OFlags, mode: Option<u32>, owner: Owner) -> io::Result<()> {
-        adjust(&self.open(flags | OFlags::RDONLY)?, mode, owner)
+        adjust(&self.open(flags | OFlags::PATH)?, mode, owner)
     }
 
     fn make_file(&self, line: &Line, owner: Owner) -> io::Result<()> {
@@ -275,7 +278,7 @@ impl Place {
         match make() {
             Err(Errno::EXIST) if line.what == What::Link => Ok(()),
             Err(Errno::EXIST) => {
-                remove(&self.dir, self.name(), 0)?;
+                remove(&self.dir, self.name())?;
                 Ok(make()?)
             }
             done => Ok(done?),
@@ -287,55 +290,121 @@ impl Place {
 fn adjust(fd: &OwnedFd, mode: Option<u32>, (user, group): Owner) -> io::Result<()> {
     has_one_name(fd)?;
     if user.is_some() || group.is_some() {
-        fchown(fd, user.map(Uid::from_raw), group.map(Gid::from_raw))?;
+        let (user, group) = (user.map(Uid::from_raw), group.map(Gid::from_raw));
+        chownat(fd, "", user, group, AtFlags::EMPTY_PATH)?;
     }
-    if let Some(mode) = mode {
-        fchmod(fd, Mode::from_raw_mode(mode))?;
+    let Some(mode) = mode.map(Mode::from_raw_mode) else {
+        return Ok(());
+    };
+    match fchmod(fd, mode) {
+        // A descriptor of a path; fchmodat2 came with Linux 6.6.
+        Err(Errno::BADF) => {
+            let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+            Ok(chmodat(CWD, path, mode, AtFlags::empty())?)
+        }
+        done => Ok(done?),
     }
-    Ok(())
 }
 
 /// A file with a second name may be anybody's, for example /etc/shadow: who may write to the
 /// directory made the link, where the kernel's `fs.protected_hardlinks` is off.
 fn has_one_name(fd: &OwnedFd) -> io::Result<()> {
     let found = fstat(fd)?;
-    let is_directory = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
-    if found.st_nlink > 1 && !is_directory {
-        return Err(io::Error::other("a hard link; left as it is"));
+    match FileType::from_raw_mode(found.st_mode) {
+        FileType::Directory => Ok(()),
+        FileType::Symlink => Err(Errno::LOOP.into()),
+        _ if found.st_nlink > 1 => Err(io::Error::other("a hard link; left as it is")),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-/// Removes a name, and what is in it. What another file system is mounted on is busy, before
-/// any of that is removed.
-fn remove(dir: impl AsFd, name: &OsStr, depth: usize) -> rustix::io::Result<()> {
-    match unlinkat(&dir, name, AtFlags::empty()) {
-        Err(Errno::ISDIR) if is_mounted_at(&dir, Path::new(name)) => return Err(Errno::BUSY),
+/// Removes a name, and what is in it.
+fn remove(dir: &OwnedFd, name: &OsStr) -> rustix::io::Result<()> {
+    let Some(inner) = unlink(dir, name)? else {
+        return Ok(());
+    };
+    empty(&inner)?;
+    unlinkat(dir, name, AtFlags::REMOVEDIR)
+}
+
+/// Removes a name, unless it is that of a directory, which is opened. What another file system
+/// is mounted on is busy, before any of that is removed.
+fn unlink(dir: &OwnedFd, name: &OsStr) -> rustix::io::Result<Option<OwnedFd>> {
+    match unlinkat(dir, name, AtFlags::empty()) {
+        Err(Errno::ISDIR) if is_mounted_at(dir, Path::new(name)) => return Err(Errno::BUSY),
         Err(Errno::ISDIR) => {}
-        done => return done,
+        done => return done.map(|()| None),
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    empty(&openat(&dir, name, flags, Mode::empty())?, depth + 1)?;
-    unlinkat(&dir, name, AtFlags::REMOVEDIR)
+    openat(dir, name, flags, Mode::empty()).map(Some)
 }
 
 /// Removes everything in a directory but what other file systems are mounted on. What cannot be
 /// removed is passed over, and is an error at the end.
-fn empty(dir: &OwnedFd, depth: usize) -> rustix::io::Result<()> {
-    if depth > DEPTH_MAX {
-        return Err(Errno::LOOP);
-    }
-    let names: Vec<_> = Dir::read_from(dir)?
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_owned()))
-        .filter(|name| ![c".", c".."].contains(&name.as_c_str()))
-        .collect();
-    let mut done = Ok(());
-    for name in names {
-        let name = std::ffi::OsString::from_vec(name.into_bytes());
-        match remove(dir, &name, depth) {
-            Ok(()) | Err(Errno::NOENT | Errno::BUSY | Errno::NOTEMPTY) => {}
-            failed => done = failed,
+fn empty(top: &OwnedFd) -> rustix::io::Result<()> {
+    let mut sweep = Sweep {
+        top,
+        lifted: 0,
+        done: Ok(()),
+    };
+    loop {
+        let before = sweep.lifted;
+        sweep.empty(top, 0)?;
+        if sweep.lifted == before {
+            return sweep.done;
         }
     }
-    done
+}
+
+/// Empties a directory, however deep the tree in it is, with a few descriptors: what is deep is
+/// moved up first.
+struct Sweep<'d> {
+    top: &'d OwnedFd,
+    /// How many directories were moved up.
+    lifted: usize,
+    done: rustix::io::Result<()>,
+}
+
+impl Sweep<'_> {
+    fn empty(&mut self, dir: &OwnedFd, depth: usize) -> rustix::io::Result<()> {
+        loop {
+            let names: Vec<_> = Dir::read_from(dir)?
+                .filter_map(|entry| Some(entry.ok()?.file_name().to_owned()))
+                .filter(|name| ![c".", c".."].contains(&name.as_c_str()))
+                .take(NAMES_MAX)
+                .collect();
+            let mut any = false;
+            for name in &names {
+                match self.remove(dir, OsStr::from_bytes(name.to_bytes()), depth) {
+                    Ok(()) => any = true,
+                    Err(Errno::NOENT | Errno::BUSY | Errno::NOTEMPTY) => {}
+                    failed => self.done = failed,
+                }
+            }
+            if !any || names.len() < NAMES_MAX {
+                return Ok(());
+            }
+        }
+    }
+
+    fn remove(&mut self, dir: &OwnedFd, name: &OsStr, depth: usize) -> rustix::io::Result<()> {
+        let Some(inner) = unlink(dir, name)? else {
+            return Ok(());
+        };
+        if depth == DEPTH_MAX {
+            return self.lift(dir, name);
+        }
+        self.empty(&inner, depth + 1)?;
+        unlinkat(dir, name, AtFlags::REMOVEDIR)
+    }
+
+    fn lift(&mut self, dir: &OwnedFd, name: &OsStr) -> rustix::io::Result<()> {
+        loop {
+            self.lifted += 1;
+            match renameat(dir, name, self.top, format!(".deep-{}", self.lifted)) {
+                Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => {}
+                done => return done,
+            }
+        }
+    }
 }
