@@ -2,7 +2,8 @@
 //!
 //! The two dialects differ in backslashes. In POSIX, a backslash within brackets is an
 //! ordinary character, and a backslash before a letter has no meaning (except glibc's
-//! `\w \W \s \S \b \B`, which regex-lite has, too). If an expression can match in several
+//! `\w \W \s \S \b \B`, which regex-lite has, too). A `)` that closes nothing is undefined in
+//! POSIX; it is an ordinary character, as for glibc and so for busybox. If an expression can match in several
 //! ways, POSIX takes the longest first alternative, and regex-lite the first that fits. So
 //! a group may hold something else, but the same names match.
 //!
@@ -123,6 +124,7 @@ fn translate(ere: &str) -> String {
     let mut out = String::new();
     let mut rest = ere.chars();
     let mut groups = 1;
+    let mut open = 0_usize;
     while let Some(c) = rest.next() {
         match c {
             '\\' => match rest.next() {
@@ -131,11 +133,17 @@ fn translate(ere: &str) -> String {
                 None => out.push('\\'),
             },
             '[' => rest = bracket(rest, &mut out),
-            '(' if groups < GROUPS => {
-                groups += 1;
-                out.push('(');
+            '(' => {
+                open += 1;
+                let is_named = groups < GROUPS;
+                groups += usize::from(is_named);
+                out.push_str(if is_named { "(" } else { "(?:" });
             }
-            '(' => out.push_str("(?:"),
+            ')' if open == 0 => literal(c, &mut out),
+            ')' => {
+                open -= 1;
+                out.push(c);
+            }
             c => out.push(c),
         }
     }
@@ -215,6 +223,11 @@ mod tests {
             ("^null$", "null", "nul"),
             ("a.c", "a\nc", "ac"),
             ("", "", "a"),
+            // As glibc has it.
+            ("b)a", "b)a", "ba"),
+            ("b)*(a)", "b))a", "a"),
+            ("(a))", "a)", "a"),
+            ("a|)", ")", "a)"),
         ] {
             assert!(matches(ere, yes), "{ere} {yes}");
             assert!(!matches(ere, no), "{ere} {no}");
@@ -312,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_mistake_is_a_reason() {
-        for bad in [&b"a["[..], b"(", b"a\\", b"\xff", b"x{2"] {
+        for bad in [&b"a["[..], b"(", b"a\\", b"\xff", b"x{2", b"b)*(a"] {
             assert!(Regex::compile(bad, Extent::Whole).is_err(), "{bad:?}");
         }
     }

@@ -2,6 +2,7 @@
 //! others may take away: the user, a writable root, /proc, standard input.
 
 use std::fs;
+use std::os::unix::fs::chown;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
@@ -17,16 +18,19 @@ struct Place {
     /// Before the container; it is the last word of it that becomes process 1.
     set_up: String,
     before: &'static str,
+    /// Root is root there, and may be others.
+    as_root: bool,
 }
 
 impl Place {
     fn new(files: &[(&str, &str)]) -> Self {
         let fixture = Fixture::new(files);
-        fixture.bin(&["container", "sv"]);
+        fixture.bin(&["container", "sv", "svok"]);
         Self {
             fixture,
             set_up: String::new(),
             before: "",
+            as_root: false,
         }
     }
 
@@ -37,8 +41,14 @@ impl Place {
             self.set_up, self.before
         );
         let path = format!("{}:/usr/bin:/bin", self.fixture.path("bin").display());
+        let user: &[&str] = if self.as_root {
+            &[]
+        } else {
+            &["--user", "--map-root-user"]
+        };
         Command::new("unshare")
-            .args(["--user", "--map-root-user", "--mount", "--pid", "--fork"])
+            .args(user)
+            .args(["--mount", "--pid", "--fork"])
             .args(["--kill-child", "--mount-proc", "sh", "-c", &script])
             .current_dir(self.fixture.path("."))
             .env("PATH", path)
@@ -423,6 +433,48 @@ fn as_another_user() {
     assert_eq!(place.code("svc -- ./program"), 8);
     let uid = fs::read_to_string(place.fixture.path("uid")).unwrap();
     assert_eq!(uid, "65534\n");
+    assert!(!place.has("svc/web/supervise"));
+}
+
+/// As root is let into a container of another user, which keeps its state in that user's
+/// directory. Whoever is not root here is the same user inside and outside.
+#[test]
+fn root_finds_the_state_of_process_1() {
+    let asks = "#!/bin/sh
+until [ -e program-runs ] && [ -e web-runs ]; do sleep 0.01; done
+sv status $PWD/svc/web && svok $PWD/svc/web && sv -w 60 down $PWD/svc/web
+echo $? >asked.new
+mv asked.new asked
+";
+    let program = "#!/bin/sh
+id -u >uid
+>program-runs
+until [ -e asked ]; do sleep 0.01; done
+exit 8
+";
+    let mut place = Place::new(&[
+        ("svc/web/run", TELLS),
+        ("program", program),
+        ("asks", asks),
+        ("run/", ""),
+    ]);
+    private(&place, "run");
+    place.set_up = "mount --bind svc svc && mount -o remount,ro,bind svc && cd .
+        ./asks &"
+        .to_owned();
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        for name in ["run", "."] {
+            chown(place.fixture.path(name), Some(65534), Some(65534)).unwrap();
+        }
+        place.as_root = true;
+        place.before = "setpriv --reuid=65534 --regid=65534 --clear-groups --";
+    }
+    assert_eq!(place.code("svc -- ./program"), 8);
+    let asked = fs::read_to_string(place.fixture.path("asked")).unwrap();
+    assert_eq!(asked, "0\n");
+    let uid = fs::read_to_string(place.fixture.path("uid")).unwrap();
+    assert_eq!(uid, if is_root { "65534\n" } else { "0\n" });
     assert!(!place.has("svc/web/supervise"));
 }
 
