@@ -1,15 +1,18 @@
 //! Where the state of a service is kept if its directory cannot hold it: the file system is
 //! full, or, in a container, must not be written to. It is RUN/state/DEV-INO, by device and
 //! inode of the directory. RUN is the first of a few directories that can be had. It must be
-//! this user's, and nobody else may write there.
+//! this user's, and nobody else may write there. Root, who is let into the container of another
+//! user, believes the user of process 1, too.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, mkdir, openat, statat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, mkdir, openat, stat, statat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
+
+use crate::sys::guarded;
 
 /// What a supervisor uses such rooms for.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +29,7 @@ impl Rooms {
     pub fn of(is_container: bool) -> Self {
         Self {
             is_container,
-            are_there: runs().any(|run| open(&run.join("state")).is_ok()),
+            are_there: runs(own_user()).any(|run| open(&run.join("state"), own_user()).is_ok()),
         }
     }
 
@@ -47,19 +50,27 @@ impl Rooms {
             statat(room, c"supervise/lock", AtFlags::SYMLINK_NOFOLLOW)
                 .is_ok_and(|lock| lock.st_size > 0)
         };
-        let mut rooms = self.are_there.then(|| find(home)).into_iter().flatten();
+        let mut rooms = self
+            .are_there
+            .then(|| find(home, own_user()))
+            .into_iter()
+            .flatten();
         rooms.find_map(|(_, room)| is_held(&room).then_some(room))
     }
 }
 
-/// The directories that RUN may be, in order.
-fn runs() -> impl Iterator<Item = PathBuf> {
+fn own_user() -> u32 {
+    geteuid().as_raw()
+}
+
+/// The directories that RUN may be for a user, in order.
+fn runs(user: u32) -> impl Iterator<Item = PathBuf> {
     let of = |name: &str| {
         std::env::var_os(name)
             .filter(|v| !v.is_empty())
             .map(PathBuf::from)
     };
-    let own = format!("sunup-{}", geteuid().as_raw());
+    let own = format!("sunup-{user}");
     [
         of("SUNUP_RUN"),
         Some("/run/sunup".into()),
@@ -78,7 +89,7 @@ fn runs() -> impl Iterator<Item = PathBuf> {
 pub fn make(home: impl AsFd) -> rustix::io::Result<OwnedFd> {
     let name = name(home)?;
     let mut why = Errno::NOENT;
-    for run in runs() {
+    for run in runs(own_user()) {
         let state = run.join("state");
         let room = state.join(&name);
         let made = own(&run).and_then(|_| own(&state)).and_then(|_| own(&room));
@@ -90,15 +101,38 @@ pub fn make(home: impl AsFd) -> rustix::io::Result<OwnedFd> {
     Err(why)
 }
 
-/// The directories in which the state of a service may be, with their paths.
-pub fn find(home: impl AsFd) -> impl Iterator<Item = (PathBuf, OwnedFd)> {
+/// Opens `supervise/ok` of a service to be written, and tells the directory in which it is if
+/// that is not the service's own.
+///
+/// # Errors
+/// As [`guarded::fifo`].
+pub fn open_ok(home: BorrowedFd) -> rustix::io::Result<(OwnedFd, Option<(PathBuf, OwnedFd)>)> {
+    let open = |dir: BorrowedFd| guarded::fifo(dir, c"supervise/ok", OFlags::WRONLY);
+    let refused = match open(home) {
+        Ok(ok) => return Ok((ok, None)),
+        Err(e) => e,
+    };
+    let user = own_user();
+    // Wherever root is not in a container, process 1 is root's.
+    let of_process_1 = match stat("/proc/1") {
+        Ok(found) if user == 0 && found.st_uid != 0 => Some(found.st_uid),
+        _ => None,
+    };
+    let users = [Some(user), of_process_1].into_iter().flatten();
+    let mut rooms = users.flat_map(|user| find(home, user));
+    let found = rooms.find_map(|room| Some((open(room.1.as_fd()).ok()?, Some(room))));
+    found.ok_or(refused)
+}
+
+/// The directories in which a user keeps the state of a service, with their paths.
+fn find(home: impl AsFd, user: u32) -> impl Iterator<Item = (PathBuf, OwnedFd)> {
     let name = name(home);
     let room = move |run: PathBuf| {
         let path = run.join("state").join(name.as_deref().ok()?);
-        open(&run).ok()?;
-        Some((path.clone(), open(&path).ok()?))
+        open(&run, user).ok()?;
+        Some((path.clone(), open(&path, user).ok()?))
     };
-    runs().filter_map(room)
+    runs(user).filter_map(room)
 }
 
 fn name(home: impl AsFd) -> rustix::io::Result<String> {
@@ -109,20 +143,20 @@ fn name(home: impl AsFd) -> rustix::io::Result<String> {
 /// Makes a directory, unless it is there, and opens it.
 fn own(dir: &Path) -> rustix::io::Result<OwnedFd> {
     match mkdir(dir, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => open(dir),
+        Ok(()) | Err(Errno::EXIST) => open(dir, own_user()),
         Err(e) => Err(e),
     }
 }
 
-/// Opens a directory of ours.
-fn open(dir: &Path) -> rustix::io::Result<OwnedFd> {
+/// Opens a directory of that user's.
+fn open(dir: &Path, user: u32) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = openat(CWD, dir, flags, Mode::empty())?;
     let found = fstat(&fd)?;
     let is_dir = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
     let others = Mode::WGRP | Mode::WOTH;
     let is_private = !Mode::from_raw_mode(found.st_mode).intersects(others);
-    if is_dir && is_private && found.st_uid == geteuid().as_raw() {
+    if is_dir && is_private && found.st_uid == user {
         Ok(fd)
     } else {
         Err(Errno::PERM)

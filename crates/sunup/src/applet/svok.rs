@@ -5,17 +5,17 @@
 //! waiting, so that one left over from a dead supervisor does not hang us.
 
 use std::ffi::OsStr;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use model::control;
 use model::options::{Order, Spec};
-use rustix::fs::{CWD, OFlags, stat};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::{Applet, Call, usage_error};
-use crate::sys::guarded;
-use crate::{personality, say};
+use crate::{personality, say, state_rooms};
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
@@ -41,11 +41,12 @@ fn run(call: &Call) -> u8 {
     let found = personality::pick(name.to_vec(), located(name));
     let dir = Path::new(OsStr::from_bytes(&found));
     // Looking up `.` fails where changing to the directory would.
-    let entered = stat([&found[..], b"/."].concat());
-    if let Err(e) = entered {
-        return unknown(dir, "change to the directory", e);
-    }
-    match guarded::fifo(CWD, dir.join("supervise/ok"), OFlags::WRONLY) {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let home = match openat(CWD, [&found[..], b"/."].concat(), flags, Mode::empty()) {
+        Ok(home) => home,
+        Err(e) => return unknown(dir, "change to the directory", e),
+    };
+    match state_rooms::open_ok(home.as_fd()) {
         Ok(_) => RUNS,
         Err(Errno::NXIO | Errno::NOENT) => RUNS_NOT,
         Err(e) => unknown(dir, "open supervise/ok", e),

@@ -135,23 +135,11 @@ impl Service {
     }
 
     fn connect(dir: PathBuf, home: OwnedFd) -> Result<Self, Trouble> {
-        let mut room = None;
-        let mut ok = open_fifo(&home, c"supervise/ok");
-        if ok.is_err() {
-            // Whatever stands in the directory came with a file system that is only read.
-            let kept = |(path, dir): (PathBuf, OwnedFd)| {
-                let fd = open_fifo(&dir, c"supervise/ok").ok()?;
-                Some(((path, dir), fd))
-            };
-            if let Some((found, fd)) = state_rooms::find(&home).find_map(kept) {
-                (room, ok) = (Some(found), Ok(fd));
-            }
-        }
-        let ok = match ok {
-            Ok(fd) => Some(fd),
+        let (ok, room) = match state_rooms::open_ok(home.as_fd()) {
+            Ok((ok, room)) => (Some(ok), room),
             Err(Errno::NXIO) => return Err(Trouble::Dead),
             // The status may still be readable.
-            Err(Errno::ACCESS) => None,
+            Err(Errno::ACCESS) => (None, None),
             Err(e) => return Err(Trouble::warning(OPEN_OK, e)),
         };
         Ok(Self {
