@@ -20,6 +20,11 @@
 //! refuses to power off it is asked to halt, and when it has no other kernel to start, to
 //! reboot; when it refuses that (a container), the machine ends by exiting.
 //!
+//! 35 in stage 2 takes the machine to *single-user mode*. Stage 2 ends as on the way down, and every
+//! process gets TERM and KILL, but there is no stage 3, because existing ones unmount, and no end:
+//! root's shell is started, and when it ends, stage 2 again. A request for an end replaces this
+//! one at any time, and is answered as in stage 2.
+//!
 //! [`REBOOT`] is looked at before and after stage 3, and the last answer counts:
 //! stage 3 may have changed it, or may have unmounted what it is on.
 //!
@@ -45,6 +50,7 @@ use crate::time::Instant;
 mod ending;
 mod handover;
 mod message;
+mod single;
 #[cfg(test)]
 mod tests;
 
@@ -88,6 +94,8 @@ pub enum Script {
     Stage(Stage),
     /// The answer to Ctrl-Alt-Del.
     CtrlAltDel,
+    /// Root's shell on the console.
+    Shell,
 }
 
 impl Script {
@@ -98,6 +106,7 @@ impl Script {
             Self::Stage(Stage::Two) => "/etc/runit/2",
             Self::Stage(Stage::Three) => "/etc/runit/3",
             Self::CtrlAltDel => CTRLALTDEL,
+            Self::Shell => "sulogin",
         }
     }
 }
@@ -188,6 +197,10 @@ enum Phase {
     },
     /// The stages are over.
     Last(Descent),
+    /// Stage 2 is over, and root's shell is next.
+    ToShell(Descent),
+    /// Root's shell has the machine.
+    Shell(Job),
 }
 
 /// Why the machine goes down.
@@ -197,6 +210,8 @@ enum Wish {
     For(End),
     /// It is to end as [`REBOOT`] says.
     AsRebootSays,
+    /// It is not to end, but to be root's alone.
+    Single,
 }
 
 /// Where [`CTRLALTDEL`] is.
@@ -248,11 +263,12 @@ impl Stages {
             Signal::Usr2 => Some(End::Poweroff),
             Signal::Term => Some(End::Reboot),
             Signal::Kexec => Some(End::Kexec),
-            Signal::Int | Signal::Cont | Signal::Pwr => None,
+            Signal::Int | Signal::Cont | Signal::Pwr | Signal::Single => None,
             // They mean nothing to runit.
-            Signal::Tstp | Signal::Quit | Signal::Hup | Signal::Single => return,
+            Signal::Tstp | Signal::Quit | Signal::Hup => return,
         };
-        match (self.stage(), signal, fate) {
+        let stage = self.stage().or(self.is_single().then_some(Stage::Two));
+        match (stage, signal, fate) {
             (None, ..) => {} // It is on its way already.
             (Some(Stage::One | Stage::Two), _, Some(fate)) => self.wish_for(fate, out),
             (Some(Stage::Two), Signal::Int, _) => {
@@ -263,6 +279,10 @@ impl Stages {
                 }
             }
             (Some(Stage::Two), Signal::Cont, _) => out.push(Action::TakeStopit),
+            (Some(Stage::Two), Signal::Single, _) if self.is_single() => {
+                out.push(Action::Say(Message::AlreadySingle));
+            }
+            (Some(Stage::Two), Signal::Single, _) => self.go_down(Wish::Single),
             (Some(Stage::Two), ..) => self.go_down(Wish::AsRebootSays),
             (Some(Stage::One | Stage::Three), ..) => {
                 out.push(Action::Say(Message::OnlyInStage2));
@@ -271,14 +291,16 @@ impl Stages {
     }
 
     fn wish_for(&mut self, fate: End, out: &mut Vec<Action>) {
-        if self.wish.is_none() {
+        if self.wish.is_none() || self.is_single() {
             self.go_down(Wish::For(fate));
             out.push(Action::SetReboot(matches!(fate, End::Reboot | End::Kexec)));
         }
     }
 
     fn go_down(&mut self, wish: Wish) {
-        self.wish = self.wish.or(Some(wish));
+        if self.wish.is_none() || self.is_single() {
+            self.wish = Some(wish);
+        }
     }
 
     fn started(&mut self, script: Script, pid: Pid) {
@@ -287,6 +309,7 @@ impl Stages {
                 *job = Job::Running(pid);
             }
             (Script::CtrlAltDel, _) => self.ctrl_alt_del = CtrlAltDel::Running(pid),
+            (Script::Shell, Phase::Shell(job)) => *job = Job::Running(pid),
             _ => {}
         }
     }
@@ -304,6 +327,7 @@ impl Stages {
                 *job = Job::Resting(now.plus(PAUSE));
             }
             (Script::CtrlAltDel, _) => self.ctrl_alt_del = CtrlAltDel::Idle,
+            (Script::Shell, Phase::Shell(job)) => *job = Job::Resting(now.plus(PAUSE)),
             _ => {}
         }
     }
@@ -311,7 +335,7 @@ impl Stages {
     fn exited(&mut self, pid: Pid, ended: Exit, now: Instant, out: &mut Vec<Action>) {
         if self.ctrl_alt_del == CtrlAltDel::Running(pid) {
             self.ctrl_alt_del = CtrlAltDel::Idle;
-            if self.stage() == Some(Stage::Two) {
+            if self.stage() == Some(Stage::Two) || self.is_single() {
                 out.push(Action::TakeStopit);
             }
             return;
@@ -331,6 +355,7 @@ impl Stages {
                 out.push(Action::Say(Message::Leave(stage)));
                 self.after(stage, now, out);
             }
+            Phase::Shell(Job::Running(own)) if own == pid => self.shell_is_over(now, out),
             _ => {}
         }
     }
@@ -413,6 +438,7 @@ impl Stages {
                 self.settle_descent(descent, now, out);
                 false
             }
+            Phase::ToShell(_) | Phase::Shell(_) => self.settle_single(now, out),
             _ => false,
         }
     }
@@ -449,30 +475,35 @@ impl Life for Stages {
                 ..
             } => Some(until.min(limit)),
             Phase::In { limit, .. } => Some(limit).filter(|limit| *limit != NO_LIMIT),
-            Phase::Ending { until, .. } => Some(until),
-            Phase::Last(descent) => descent.deadline(),
+            Phase::Ending { until, .. } | Phase::Shell(Job::Resting(until)) => Some(until),
+            Phase::Last(descent) | Phase::ToShell(descent) => descent.deadline(),
+            Phase::Shell(_) => None,
         }
     }
 
-    /// Stage 2 runs and nothing else is under way.
+    /// Stage 2 runs, or root's shell, and nothing else is under way.
     fn is_up(&self) -> bool {
-        let stage_2_runs = matches!(
+        let runs = matches!(
             self.phase,
             Phase::In {
                 stage: Stage::Two,
                 job: Job::Running(_),
                 ..
-            }
+            } | Phase::Shell(Job::Running(_))
         );
-        stage_2_runs && self.ctrl_alt_del == CtrlAltDel::Idle
+        runs && self.ctrl_alt_del == CtrlAltDel::Idle
     }
 
     fn goes_down(&self) -> bool {
-        !matches!(self.stage(), Some(Stage::One | Stage::Two)) || self.wish.is_some()
+        let goes_on = matches!(self.stage(), Some(Stage::One | Stage::Two)) && self.wish.is_none();
+        !goes_on && !self.is_single()
     }
 
     fn waits_for_the_last_process(&self) -> bool {
-        matches!(self.phase, Phase::Last(descent) if descent.waits_for_the_last_process())
+        let (Phase::Last(descent) | Phase::ToShell(descent)) = self.phase else {
+            return false;
+        };
+        descent.waits_for_the_last_process()
     }
 
     fn handover(&self) -> String {

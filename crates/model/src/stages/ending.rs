@@ -60,6 +60,9 @@ impl Stages {
 
     /// After stage 3 comes the end; after one that was to end, stage 3.
     pub(super) fn after(&mut self, stage: Stage, now: Instant, out: &mut Vec<Action>) {
+        if stage == Stage::Two && self.is_single() {
+            return self.leave_to_shell(now, out);
+        }
         if stage != Stage::Three {
             return self.enter(Stage::Three, now, out);
         }
@@ -87,7 +90,7 @@ impl Stages {
     }
 
     pub(super) fn no_process_is_left(&mut self, now: Instant) {
-        if let Phase::Last(descent) = &mut self.phase {
+        if let Phase::Last(descent) | Phase::ToShell(descent) = &mut self.phase {
             *descent = descent.no_process_is_left(now);
         }
     }

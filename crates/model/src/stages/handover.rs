@@ -1,7 +1,8 @@
 //! What a PID 1 that had to exec itself tells its successor: `STAGE PID WISH`.
 //!
-//! STAGE is 1, 2, 3 or `end`. PID is `-` for a stage that has no process. WISH is
-//! how the machine is to end, `file` when that stands in a file, or `-`.
+//! STAGE is 1, 2, 3 or `end`, or `shell` for single-user mode and the last part of the way there.
+//! PID is `-` for a stage that has no process. WISH is how the machine is to end, `file` when that
+//! stands in a file, `single` for single-user mode, or `-`.
 
 use alloc::format;
 use alloc::string::String;
@@ -13,7 +14,10 @@ use crate::process::Pid;
 use crate::time::Instant;
 
 const STAGES: [(&str, Stage); 3] = [("1", Stage::One), ("2", Stage::Two), ("3", Stage::Three)];
-const WISHES: [(&str, Wish); 5] = [
+/// Root's shell, or the way to it.
+const SHELL: &str = "shell";
+const WISHES: [(&str, Wish); 6] = [
+    ("single", Wish::Single),
     ("file", Wish::AsRebootSays),
     ("halt", Wish::For(End::Halt)),
     ("poweroff", Wish::For(End::Poweroff)),
@@ -29,17 +33,19 @@ impl Stages {
                 Job::Resting(_) | Job::Starting => (Some(stage), None),
             },
             Phase::Ending { stage, pid, .. } => (Some(stage), Some(pid)),
-            Phase::Last(_) => (None, None),
+            Phase::Shell(Job::Running(pid)) => (None, Some(pid)),
+            Phase::Last(_) | Phase::ToShell(_) | Phase::Shell(_) => (None, None),
         };
         // Once stage 3 is over, nobody looks at the file again.
-        let wish = match stage {
-            Some(_) => self.wish,
-            None => Some(Wish::For(self.fate())),
+        let wish = match self.phase {
+            Phase::Last(_) => Some(Wish::For(self.fate())),
+            _ => self.wish,
         };
         let wish = WISHES.iter().find(|(_, w)| Some(*w) == wish);
         let stage = STAGES.iter().find(|(_, s)| Some(*s) == stage);
         let pid = pid.map_or_else(|| String::from("-"), |pid| format!("{pid}"));
-        let (stage, wish) = (stage.map_or("end", |s| s.0), wish.map_or("-", |w| w.0));
+        let other = if self.is_single() { SHELL } else { "end" };
+        let (stage, wish) = (stage.map_or(other, |s| s.0), wish.map_or("-", |w| w.0));
         format!("{stage} {pid} {wish}")
     }
 
@@ -60,7 +66,16 @@ impl Stages {
         stages.wish = WISHES.iter().find(|(w, _)| *w == wish).map(|(_, w)| *w);
         let known = STAGES.iter().find(|(s, _)| *s == stage).map(|(_, s)| *s);
         let resting = Job::Resting(now);
-        let place = match (known, pid.parse().ok().filter(|pid| *pid > 1)) {
+        let pid = pid.parse().ok().filter(|pid| *pid > 1);
+        if stage == SHELL && stages.is_single() {
+            stages.phase = match pid {
+                Some(pid) if is_child(pid) => Phase::Shell(Job::Running(pid)),
+                // What has got TERM has another time, and then KILL.
+                _ => Phase::ToShell(Descent::begin(now, grace)),
+            };
+            return stages;
+        }
+        let place = match (known, pid) {
             (Some(stage), Some(pid)) if is_child(pid) => Some((stage, Job::Running(pid))),
             (Some(Stage::Three), Some(_)) => None,
             (Some(stage), None) => Some((stage, resting)),

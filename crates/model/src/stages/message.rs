@@ -19,6 +19,10 @@ pub enum Message {
     Stage2Again(Exit),
     /// Ctrl-Alt-Del was pressed.
     CtrlAltDel,
+    /// Root's shell is started.
+    Single,
+    /// Single-user mode was asked for again.
+    AlreadySingle,
     /// A signal came at another time.
     OnlyInStage2,
     /// The kernel gave no process.
@@ -62,6 +66,8 @@ impl Display for Message {
                 PAUSE.as_secs()
             ),
             Self::CtrlAltDel => f.write_str("ctrl-alt-del request..."),
+            Self::Single => f.write_str("single-user mode; stage 2 follows the shell."),
+            Self::AlreadySingle => f.write_str("single-user mode was asked for already."),
             Self::OnlyInStage2 => f.write_str("signals only work in stage 2."),
             Self::NoProcess { script, reason } => {
                 write!(f, "unable to fork for {}: {reason}", script.path())

@@ -3,6 +3,8 @@
 
 extern crate std;
 
+mod single;
+
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -24,6 +26,8 @@ const SIGNALS: [Signal; 7] = [
     Signal::Term,
     Signal::Kexec,
 ];
+/// Beside single-user mode, one signal of each kind.
+const SINGLE: [Signal; 4] = [Signal::Single, Signal::Int, Signal::Cont, Signal::Usr2];
 const OK: Exit = Exit::Code(0);
 const THE_END: [&str; 5] = ["LookAtReboot", "TermAll", "Sync", "KillAll", "Sync"];
 
@@ -443,8 +447,10 @@ fn normal(mut stages: Stages, now: Instant) -> Stages {
             }
         }
         Phase::Ending { until, .. }
-        | Phase::Last(Descent::Term { until } | Descent::Kill { until }) => rebase(until),
-        Phase::Last(Descent::Asked | Descent::Over) => {}
+        | Phase::Shell(Job::Resting(until))
+        | Phase::Last(Descent::Term { until } | Descent::Kill { until })
+        | Phase::ToShell(Descent::Term { until } | Descent::Kill { until }) => rebase(until),
+        Phase::Last(_) | Phase::ToShell(_) | Phase::Shell(_) => {}
     }
     stages
 }
@@ -457,6 +463,7 @@ fn answers(action: &Action) -> Vec<Event> {
             let pid = match script {
                 Script::CtrlAltDel => 200,
                 Script::Stage(_) => 100,
+                Script::Shell => 300,
             };
             let failed = Event::StartFailed(*script, String::new());
             let mut all = vec![Event::Started(*script, pid), failed];
@@ -472,8 +479,9 @@ fn answers(action: &Action) -> Vec<Event> {
     }
 }
 
-fn events() -> Vec<Event> {
-    let mut all: Vec<Event> = SIGNALS.map(|s| Event::News(News::Signal(s))).to_vec();
+fn events(signals: &[Signal]) -> Vec<Event> {
+    let signal = |s: &Signal| Event::News(News::Signal(*s));
+    let mut all: Vec<Event> = signals.iter().map(signal).collect();
     for pid in [100, 200, 300] {
         for ended in [OK, Exit::Code(100), Exit::Code(111), Exit::Signal(9)] {
             all.push(Event::News(News::Exited(pid, ended)));
@@ -483,12 +491,15 @@ fn events() -> Vec<Event> {
     all
 }
 
-/// From here on, with nothing but time passing, the machine asks for its end.
+/// From here on, with nothing but time passing, the machine asks for its end, or root has a shell.
 fn comes_to_an_end(mut stages: Stages) {
     let mut now = START;
     for _ in 0..STAGE3_LIMIT.as_secs() {
         if matches!(stages.phase, Phase::Last(Descent::Asked | Descent::Over)) {
             return;
+        }
+        if stages.is_single() && matches!(stages.phase, Phase::Shell(_)) {
+            return; // Root has it.
         }
         now = now.max(stages.deadline().unwrap_or_else(|| panic!("{stages:?}")));
         let (next, actions) = stages.step(now, Event::News(News::Tick));
@@ -515,6 +526,11 @@ fn check(stages: &Stages, now: Instant, actions: &[Action]) {
             ..
         }
     );
+    // No end without a wish for one; a shell, and no stage 3, if that is what is wished.
+    assert!(!stages.is_single() || !stages.goes_down(), "{stages:?}");
+    if let Phase::ToShell(_) | Phase::Shell(_) = stages.phase {
+        assert!(stages.is_single(), "{stages:?}");
+    }
     assert!(!due || starting, "busy loop: {stages:?}");
     let starts = |a: &&Action| matches!(a, Action::Start(Script::Stage(_)));
     assert!(actions.iter().filter(starts).count() <= 1, "{actions:?}");
@@ -524,14 +540,14 @@ fn check(stages: &Stages, now: Instant, actions: &[Action]) {
     }
 }
 
-#[test]
-fn every_event_in_every_state() {
+/// Goes through every state that can be reached, and returns how many there are.
+fn explore(signals: &[Signal]) -> usize {
     let mut todo = vec![(Stages::boot(GRACE), Vec::<Event>::new())];
     let mut seen = HashSet::new();
     while let Some((stages, open)) = todo.pop() {
         let late = stages.deadline().unwrap_or(START).max(START);
         // Answers that are due may come before or after any other event.
-        for event in events().into_iter().chain(open.clone()) {
+        for event in events(signals).into_iter().chain(open.clone()) {
             for now in [START, late] {
                 let (next, actions) = stages.clone().step(now, event.clone());
                 check(&next, now, &actions);
@@ -550,7 +566,19 @@ fn every_event_in_every_state() {
             }
         }
     }
-    assert!(seen.len() > 300, "only {} states", seen.len());
+    seen.len()
+}
+
+#[test]
+fn every_event_in_every_state() {
+    let states = explore(&SIGNALS);
+    assert!(states > 300, "only {states} states");
+}
+
+#[test]
+fn every_event_in_every_state_around_single_user_mode() {
+    let states = explore(&SINGLE);
+    assert!(states > 300, "only {states} states");
 }
 
 /// Whether one event answers what the other answers, too.

@@ -24,6 +24,7 @@ use model::boot::{Machine, handover};
 use model::format::inittab;
 use model::options::{Opt, Order, Spec};
 use model::pid1::End;
+use rustix::process::Pid;
 
 use super::{Applet, Call, usage_error};
 use crate::machine::ask::{self, First};
@@ -102,8 +103,8 @@ fn run(call: &Call) -> u8 {
 /// What a process other than PID 1 is called for: to ask PID 1.
 fn command_pid_1(call: &Call, spec: &Spec) -> u8 {
     let done = match call.args.operands.as_slice() {
-        [] if call.args.has(b'q') => ask_init(signal::SIGHUP, NO_INITTAB),
-        [b"q" | b"Q"] => ask_init(signal::SIGHUP, NO_INITTAB),
+        [] if call.args.has(b'q') => read_again(),
+        [b"q" | b"Q"] => read_again(),
         [b"u" | b"U"] => upgrade::ask(),
         [b"0"] => ask::ask(End::Poweroff),
         [b"6"] => ask::ask(End::Reboot),
@@ -123,26 +124,28 @@ fn command_pid_1(call: &Call, spec: &Spec) -> u8 {
     }
 }
 
-const NO_INITTAB: &str = "PID 1 reads no inittab";
-
-fn single() -> Result<(), String> {
-    let is_init = ask::first() == First::Init;
-    if is_init && !machine::may_end(Some(rustix::process::Pid::INIT)) {
-        return Err(ask::NO_SINGLE.to_owned());
-    }
-    ask_init(
-        signal::SINGLE,
-        "PID 1 has no single-user mode; with runit, `runsvchdir` changes to other services",
-    )
-}
-
-/// Sends what only init understands: another PID 1 may end by it.
-fn ask_init(signal: signal::Signal, otherwise: &str) -> Result<(), String> {
+/// Only init reads an inittab, and only to init is HUP no request to end.
+fn read_again() -> Result<(), String> {
     match ask::first() {
-        First::Init => ask::send(signal).map_err(|trouble| trouble + ask::advice()),
-        First::Runit | First::EndsByTerm => Err(otherwise.to_owned()),
+        First::Init => send(signal::SIGHUP),
+        First::Runit | First::EndsByTerm => Err("PID 1 reads no inittab".to_owned()),
         First::Other(name) => Err(ask::other(&name)),
     }
+}
+
+fn single() -> Result<(), String> {
+    match ask::first() {
+        First::Init | First::Runit if !machine::may_end(Some(Pid::INIT)) => {
+            Err(ask::NO_SINGLE.to_owned())
+        }
+        First::Init | First::Runit => send(signal::SINGLE),
+        First::EndsByTerm => Err("PID 1 has no single-user mode".to_owned()),
+        First::Other(name) => Err(ask::other(&name)),
+    }
+}
+
+fn send(signal: signal::Signal) -> Result<(), String> {
+    ask::send(signal).map_err(|trouble| trouble + ask::advice())
 }
 
 /// Runs as PID 1; `args` are the words of the kernel command line that the kernel did not

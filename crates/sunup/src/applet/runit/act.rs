@@ -9,7 +9,7 @@ use model::stages::{Action, Event, Script, Stage};
 
 use crate::machine::requests::{REBOOT, STOPIT, is_executable};
 use crate::machine::turn::Outcome;
-use crate::machine::{self, accounts, console, record, rescue};
+use crate::machine::{self, accounts, console, record, rescue, world};
 use crate::sys::{power, signal, spawn};
 
 /// Its presence keeps us from writing file systems to disk.
@@ -64,13 +64,16 @@ fn start(script: Script, words: &[Vec<u8>]) -> Event {
     if script == Script::CtrlAltDel && is_executable(script.path()) != Some(true) {
         return Event::NoCtrlAltDel;
     }
+    if script == Script::Shell {
+        world::single_user_begins();
+    }
     match spawn::fork(|| become_script(script, words)) {
         Ok(pid) => {
             let (pid, path) = (pid as Pid, script.path().as_bytes());
             match script {
                 Script::Stage(Stage::One) => record::step_began(pid, path),
                 Script::Stage(Stage::Two) => record::started(pid, path),
-                Script::Stage(Stage::Three) | Script::CtrlAltDel => {}
+                Script::Stage(Stage::Three) | Script::CtrlAltDel | Script::Shell => {}
             }
             Event::Started(script, pid)
         }
@@ -81,13 +84,17 @@ fn start(script: Script, words: &[Vec<u8>]) -> Event {
 /// Runs in the child; returns only when the script cannot be run. Stage 1 stays
 /// in our session, so that its emergency shell may take the console.
 fn become_script(script: Script, words: &[Vec<u8>]) -> u8 {
+    if script == Script::Shell {
+        console::take_up_again();
+        return rescue::on_the_console();
+    }
     if script != Script::Stage(Stage::One) {
         let _ = rustix::process::setsid();
     }
     let path = CString::new(script.path()).unwrap_or_default();
     let words: &[Vec<u8>] = match script {
         Script::Stage(_) => words,
-        Script::CtrlAltDel => &[],
+        Script::CtrlAltDel | Script::Shell => &[],
     };
     let words = words.iter().filter_map(|w| CString::new(w.clone()).ok());
     let argv: Vec<CString> = std::iter::once(path.clone()).chain(words).collect();

@@ -41,7 +41,7 @@ const VOICE: Voice = Voice {
 };
 
 /// Everything the loop wants to hear of.
-const SIGNALS: [signal::Signal; 9] = [
+const SIGNALS: [signal::Signal; 10] = [
     signal::SIGINT,
     signal::SIGCONT,
     signal::SIGPWR,
@@ -49,6 +49,7 @@ const SIGNALS: [signal::Signal; 9] = [
     signal::SIGUSR2,
     signal::SIGTERM,
     signal::KEXEC,
+    signal::SINGLE,
     upgrade::UPGRADE,
     signal::SIGCHLD,
 ];

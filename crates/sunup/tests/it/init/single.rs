@@ -265,3 +265,47 @@ fn the_shell_has_the_console() {
     line.type_in(b"exit\n");
     machine.until("login again", |events, _| count(events, "logged in") == 2);
 }
+
+/// No stage 3: the scripts that there are unmount.
+#[test]
+fn runit_has_it_between_stage_2_and_stage_2() {
+    let stage_2 = ASK.replace("asks", "asks $$");
+    let stubborn = "#!/bin/sh\ntrap '' TERM HUP\nwhile :; do sleep 1000; done\n";
+    let mut machine = boot(
+        "",
+        &Boot {
+            name: "runit",
+            files: &[
+                ("etc/runit/1", "#!/bin/sh\n/stubborn &\necho 1 >> /events\n"),
+                ("etc/runit/2", &stage_2),
+                ("stubborn", stubborn),
+            ],
+            env: &[
+                ("PATH", "/sbin:/usr/sbin:/bin:/usr/bin"),
+                ("SUNUP_GRACE", "1"),
+            ],
+            ..Boot::default()
+        },
+    );
+    let asks = |n| move |events: &[String], _: &str| count(events, "asks") == n;
+    machine.until("stage 2", asks(1));
+    tell(&machine, "gate-b", "telinit 1");
+    until_shell(&machine);
+    let events = machine.events();
+    let shell = events.iter().find(|e| e.starts_with("shell ")).unwrap();
+    let pid = shell.split(' ').nth(1).unwrap();
+    assert_eq!(*shell, format!("shell {pid} of /proc/1 /proc/{pid}"));
+    machine.open_gate("gate-a");
+    machine.until("stage 2 again", asks(2));
+    assert_eq!(count(&machine.events(), "stage 3"), 0);
+    tell(&machine, "gate-b", "init 1");
+    machine.until("shell again", |events, _| count(events, "shell ") == 2);
+    tell(&machine, "gate-a", "init 0");
+    assert_eq!(machine.end().signal(), Some(INT));
+    let events = machine.events();
+    assert_eq!(count(&events, "stage 3"), 1, "{events:?}");
+    assert_eq!(events[0], "1");
+    let pids: Vec<_> = events.iter().filter(|e| e.starts_with("asks ")).collect();
+    assert_ne!(pids[0], pids[1]);
+    assert_eq!(count(&events[1..], "1"), 0);
+}
