@@ -13,6 +13,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::mountinfo::unescaped;
 use super::{Mistake, decimal};
 
 /// No more lines are taken.
@@ -114,7 +115,7 @@ fn entry(line: &[u8], number: usize) -> Result<Entry, String> {
     let mut fields = line
         .split(u8::is_ascii_whitespace)
         .filter(|f| !f.is_empty());
-    let mut next = || fields.next().map(unescape);
+    let mut next = || fields.next().map(unescaped);
     let (Some(source), Some(target), Some(kind)) = (next(), next(), next()) else {
         return Err(String::from(
             "a line has at least device, directory and type",
@@ -150,27 +151,6 @@ fn entry(line: &[u8], number: usize) -> Result<Entry, String> {
         }
     }
     Ok(entry)
-}
-
-/// `\ooo`, three octal digits, is a byte.
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((first, after)) = rest.split_first() {
-        let byte = after.get(..3).filter(|_| *first == b'\\').and_then(octal);
-        out.push(byte.unwrap_or(*first));
-        rest = match byte {
-            Some(_) => after.get(3..).unwrap_or_default(),
-            None => after,
-        };
-    }
-    out
-}
-
-fn octal(digits: &[u8]) -> Option<u8> {
-    let text = core::str::from_utf8(digits).ok()?;
-    let is_octal = digits.iter().all(|b| (b'0'..=b'7').contains(b));
-    is_octal.then(|| u8::from_str_radix(text, 8).ok()).flatten()
 }
 
 /// The lines in the order in which they can be mounted: as they stand, but a directory comes

@@ -16,8 +16,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::decimal;
 use super::uevent::inside_dev;
+use super::{decimal, octal_mode};
 
 /// How many rules a file may have.
 pub const RULES_MAX: usize = 4096;
@@ -205,7 +205,8 @@ fn rule(line: usize, text: &[u8]) -> Result<Option<Rule>, String> {
         which: decode_which(which)?,
         user,
         group,
-        mode: octal(mode)?,
+        mode: octal_mode(mode)
+            .ok_or_else(|| format!("{}: not an octal mode", mode.escape_ascii()))?,
         place,
         command: command(rest)?,
     }))
@@ -289,16 +290,6 @@ fn owners(text: &[u8]) -> Result<(Id, Option<Id>), String> {
     }
     let id = |text| decimal(text).map_or_else(|| Id::Name(Vec::from(text)), Id::Number);
     Ok((id(user), group.map(id)))
-}
-
-fn octal(text: &[u8]) -> Result<u32, String> {
-    let digits = text.iter().all(|b| matches!(b, b'0'..=b'7'));
-    core::str::from_utf8(text)
-        .ok()
-        .filter(|_| digits)
-        .and_then(|text| u32::from_str_radix(text, 8).ok())
-        .filter(|mode| *mode <= 0o7777)
-        .ok_or_else(|| format!("{}: not an octal mode", text.escape_ascii()))
 }
 
 fn place(text: &[u8]) -> Result<(Place, &[u8]), String> {

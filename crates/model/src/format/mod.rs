@@ -48,9 +48,26 @@ pub fn decimal(digits: &[u8]) -> Option<u32> {
     core::str::from_utf8(digits).ok()?.parse().ok()
 }
 
+/// The mode of a file in octal digits.
+pub fn octal_mode(digits: &[u8]) -> Option<u32> {
+    const MAX: u32 = 0o7777;
+    let is_octal = |b: &u8| (b'0'..=b'7').contains(b);
+    let text = core::str::from_utf8(digits).ok()?;
+    let mode = u32::from_str_radix(text, 8).ok()?;
+    (mode <= MAX && digits.iter().all(is_octal)).then_some(mode)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::decimal;
+    use super::{decimal, octal_mode};
+
+    #[test]
+    fn a_mode_is_octal_digits_only() {
+        assert_eq!(octal_mode(b"01777"), Some(0o1777));
+        for bad in [&b""[..], b"+1", b"8", b"7 ", b"10000", b"0o1", b"\xff"] {
+            assert_eq!(octal_mode(bad), None);
+        }
+    }
 
     #[test]
     fn a_number_is_digits_only() {

@@ -8,8 +8,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::Mistake;
 use super::lines::each;
+use super::{Mistake, octal_mode};
 
 /// No more lines of a file are taken.
 pub const LINES_MAX: usize = 4096;
@@ -136,7 +136,12 @@ fn line(text: &[u8], number: usize) -> Result<Read, String> {
     let set = |field: Option<Vec<u8>>| field.filter(|field| field != b"-");
     let mode = match set(mode) {
         None => None,
-        Some(digits) => Some(octal(&digits).ok_or("the mode is no octal number")?),
+        Some(text) => {
+            // `~` and `:` say how it is combined with the old one, and are passed over.
+            let signs = text.iter().take_while(|b| b"~:".contains(b)).count();
+            let digits = text.get(signs..).unwrap_or_default();
+            Some(octal_mode(digits).ok_or("the mode is no octal number")?)
+        }
     };
     Ok(Read::Line(Line {
         line: number,
@@ -229,17 +234,6 @@ fn unescape(text: &[u8]) -> Vec<u8> {
         });
     }
     out
-}
-
-/// A mode; `~` and `:` before it say how it is combined with the old one, and are passed over.
-fn octal(text: &[u8]) -> Option<u32> {
-    let digits = text.iter().copied().skip_while(|b| b"~:".contains(b));
-    let digits: Vec<u8> = digits.collect();
-    let is_octal = !digits.is_empty() && digits.iter().all(|b| (b'0'..=b'7').contains(b));
-    let text = core::str::from_utf8(&digits).ok().filter(|_| is_octal)?;
-    u32::from_str_radix(text, 8)
-        .ok()
-        .filter(|mode| *mode <= 0o7777)
 }
 
 #[cfg(test)]

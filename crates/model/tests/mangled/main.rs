@@ -75,7 +75,11 @@ fn every_check_is_everywhere() {
     let fuzz = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz");
     let read = |name: &str| std::fs::read_to_string(format!("{fuzz}/{name}")).unwrap();
     let (library, manifest) = (read("src/lib.rs"), read("Cargo.toml"));
-    let files = [include_str!("formats.rs"), include_str!("disks.rs")];
+    let files = [
+        include_str!("formats.rs"),
+        include_str!("disks.rs"),
+        include_str!("lives.rs"),
+    ];
     let lines = files.iter().flat_map(|file| file.lines());
     let checks = lines.filter_map(|line| line.strip_prefix("pub fn ")?.split_once("(player: "));
     let mut count = 0;
