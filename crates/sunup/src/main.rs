@@ -41,7 +41,7 @@ fn main() -> u8 {
     let argv0 = args.first().map_or(&b"sunup"[..], Vec::as_slice);
     let rest = args.get(1..).unwrap_or_default();
     personality::choose(argv0, sys::env::exec_path());
-    let applet = find_called(argv0);
+    let applet = find_called(argv0, rest);
     // The command line of PID 1 may hold words that are no option of init, and a usage error of
     // PID 1 would be a kernel panic: it is not parsed.
     let boot = if std::process::id() == 1 {
@@ -83,8 +83,13 @@ fn boot_of(applet: Option<&Applet>, rest: &[Vec<u8>]) -> Option<(&'static str, B
 
 /// The applet by its name. An `init` that is a link to runit-init is runit-init, and a `1` that
 /// is a link to stage1 is stage1.
-fn find_called(argv0: &[u8]) -> Option<&'static Applet> {
+fn find_called(argv0: &[u8], rest: &[Vec<u8>]) -> Option<&'static Applet> {
     let name = base_name(argv0);
+    // Podman's name for the program of `--init --init-path`; no kernel passes `--` on to init.
+    let is_podmans = matches!(name, b"init" | b"podman-init");
+    if is_podmans && std::process::id() == 1 && rest.first().is_some_and(|word| word == b"--") {
+        return find(b"docker-init");
+    }
     let path = if argv0.contains(&b'/') {
         argv0
     } else {

@@ -374,3 +374,17 @@ exit 6
         }
     }
 }
+
+/// `podman run --init` puts it at /dev/init, later versions at /run/podman-init.
+#[test]
+fn podmans_names_of_it_boot_no_machine() {
+    for name in ["init", "podman-init"] {
+        let fixture = Fixture::new(&[(&format!("{name} -> {}", sunup().display()), "")]);
+        let program = fixture.path(name);
+        let alone = "--user --map-root-user --pid --fork --kill-child --mount-proc";
+        let mut args: Vec<&str> = alone.split(' ').collect();
+        args.extend([program.to_str().unwrap(), "--", "sh", "-c", "exit 7"]);
+        let output = run(Path::new("unshare"), &args, &[]);
+        assert_eq!(output.status.code(), Some(7), "{name}: {output:?}");
+    }
+}
