@@ -29,6 +29,7 @@ pub mod options;
 pub mod pid1;
 pub mod process;
 pub mod restart;
+pub mod rests;
 pub mod rotate;
 pub mod scan;
 pub mod select;

@@ -18,11 +18,13 @@ mod root;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use model::format::cmdline::{self, Root};
 use model::format::device_name::DeviceName;
 use model::format::uevent::{DATAGRAM_BYTES_MAX, Kind, Uevent};
 use model::options::{Order, Spec};
+use model::rests::Rests;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{WaitOptions, wait};
 
@@ -58,10 +60,6 @@ const VOICE: Voice = Voice {
 const INITS: [&str; 4] = ["/sbin/init", "/etc/init", "/bin/init", "/bin/sh"];
 const CMDLINE: &str = "/proc/cmdline";
 const CMDLINE_BYTES_MAX: usize = 64 * 1024;
-/// A shell that lasts no longer was used by nobody.
-const AT_ONCE_NS: u64 = SECOND_NS;
-/// The longest rest after such a shell, in seconds.
-const PAUSE_S_MAX: u64 = 32;
 const SECOND_NS: u64 = 1_000_000_000;
 /// How many block devices are told.
 const TOLD_MAX: usize = 32;
@@ -84,7 +82,7 @@ pub fn boot(words: &[Vec<u8>]) -> u8 {
     // Nothing was told to a successor; but it must not reach init.
     let _nothing = lifeline::predecessor();
     env::set("PATH", "/sbin:/usr/sbin:/bin:/usr/bin");
-    let mut pause_s = 1;
+    let mut rests = Rests::default();
     loop {
         // What did not answer may do so the next time.
         let mut search = Search::new(console::say);
@@ -93,16 +91,15 @@ pub fn boot(words: &[Vec<u8>]) -> u8 {
         tell_devices(&mut search);
         let begin = boot_ns();
         offer_a_shell();
-        if boot_ns().saturating_sub(begin) > AT_ONCE_NS {
-            pause_s = 1;
-            continue;
+        let lasted = Duration::from_nanos(boot_ns().saturating_sub(begin));
+        let pause_s;
+        (rests, pause_s) = rests.after(lasted);
+        if let Some(pause_s) = pause_s {
+            console::say(&format!(
+                "that ended at once; next try in {pause_s} s, or when a device appears"
+            ));
+            rest(pause_s);
         }
-        // Nobody was there, or no shell: it would go on like this as fast as it can.
-        console::say(&format!(
-            "that ended at once; next try in {pause_s} s, or when a device appears"
-        ));
-        rest(pause_s);
-        pause_s = (2 * pause_s).min(PAUSE_S_MAX);
     }
 }
 

@@ -2,14 +2,12 @@
 //! after those that it needs itself. What else modprobe(8) knows (aliases, modprobe.d) does not
 //! count here.
 
-use std::ffi::{CString, OsStr};
-use std::io;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use model::format::modules_alias::{self, module_name};
 use model::format::modules_load;
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::machine::console;
@@ -53,16 +51,10 @@ fn load_one(place: &Path, paths: &[&[u8]], one: &modules_load::Wanted) -> Result
     for path in paths {
         let is_own = module_name(path) == module_name(&one.name);
         let settings = if is_own { one.settings.as_slice() } else { b"" };
-        let path: PathBuf = place.join(OsStr::from_bytes(path));
-        let loaded = CString::new(settings)
-            .map_err(io::Error::from)
-            .and_then(|settings| {
-                let file = file::open(&path, OFlags::RDONLY)?;
-                module::load(&file, &settings, path.extension() != Some(OsStr::new("ko")))
-            });
-        match loaded {
-            // It is there, or nothing that it is for.
-            Err(e) if matches!(Errno::from_io_error(&e), Some(Errno::EXIST | Errno::NODEV)) => {}
+        let path = place.join(OsStr::from_bytes(path));
+        match module::load(&path, settings) {
+            // There is nothing that it is for.
+            Err(e) if Errno::from_io_error(&e) == Some(Errno::NODEV) => {}
             loaded => loaded.map_err(|e| format!("{}: load: {e}", path.display()))?,
         }
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use model::format::Mistake;
 use model::{glob, stage1};
 
 use super::teller::Teller;
@@ -39,9 +40,34 @@ pub fn one(
     }
 }
 
+/// What a text has, and what is wrong in it.
+type Decode<T> = fn(&[u8]) -> (Vec<T>, Vec<Mistake>);
+
+/// What [`each`] file of the directories has, and at last that of `last`, with the path of its
+/// file. Mistakes are told.
+pub fn all<T>(
+    dirs: &[&str],
+    last: &str,
+    teller: &mut Teller,
+    decode: Decode<T>,
+) -> Vec<(PathBuf, T)> {
+    let mut all = Vec::new();
+    let mut take = |path: &Path, text: &[u8], teller: &mut Teller| {
+        let (found, mistakes) = decode(text);
+        teller.mistakes(path, &mistakes);
+        all.extend(found.into_iter().map(|one| (path.to_path_buf(), one)));
+    };
+    each(dirs, teller, &mut take);
+    let last = Path::new(last);
+    one(last, true, teller, &mut |text, teller| {
+        take(last, text, teller);
+    });
+    all
+}
+
 /// Hands in each file that counts of those that end in `.conf` in the directories, of which
 /// the first counts most.
-pub fn each(dirs: &[&str], teller: &mut Teller, mut take: impl FnMut(&Path, &[u8], &mut Teller)) {
+pub fn each(dirs: &[&str], teller: &mut Teller, take: &mut dyn FnMut(&Path, &[u8], &mut Teller)) {
     let lists: Vec<Vec<Vec<u8>>> = dirs
         .iter()
         .map(|dir| names(Path::new(dir), teller))

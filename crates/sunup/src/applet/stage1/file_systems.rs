@@ -13,9 +13,9 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_remount};
 
-use super::foreign;
 use super::mounts::is_mounted;
 use super::teller::{Teller, note};
+use super::{conf, foreign};
 use crate::block::Search;
 use crate::program;
 use crate::sys::mount::swap_on;
@@ -46,21 +46,12 @@ impl Table {
     /// Reads the file. Without it there is nothing to do.
     pub fn read(teller: &mut Teller) -> Self {
         let mut table = Self::default();
-        let text = match file::read_lines(Path::new(FSTAB), FILE_BYTES_MAX) {
-            Ok((text, is_cut)) => {
-                if is_cut {
-                    teller.fail(format_args!("{FSTAB}: longer than {FILE_BYTES_MAX} bytes"));
-                }
-                text
-            }
-            Err(e) => {
-                teller.fail_unless_missing(FSTAB, &e);
-                return table;
-            }
-        };
-        let (entries, mistakes) = fstab::decode(&text);
-        teller.mistakes(Path::new(FSTAB), &mistakes);
-        table.entries = entries;
+        let path = Path::new(FSTAB);
+        conf::one(path, true, teller, &mut |text, teller| {
+            let (entries, mistakes) = fstab::decode(text);
+            teller.mistakes(path, &mistakes);
+            table.entries = entries;
+        });
         table
     }
 

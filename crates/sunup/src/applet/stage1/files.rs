@@ -48,7 +48,7 @@ struct Accounts {
 pub fn make(teller: &mut Teller) {
     let mut all = Vec::new();
     let mut unknown = None;
-    conf::each(&DIRS, teller, |path, text, teller| {
+    conf::each(&DIRS, teller, &mut |path, text, teller| {
         let (lines, mistakes, passed_over) = tmpfiles::decode(text);
         teller.mistakes(path, &mistakes);
         for line in passed_over {

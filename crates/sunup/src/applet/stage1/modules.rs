@@ -5,7 +5,7 @@
 //! has a command there, or is packed in a way that the kernel cannot unpack, is left to
 //! modprobe(8), if that is there.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use model::format::modules_alias::{self, Settings, module_name};
 use model::format::modules_load::{self, Wanted};
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::device_names;
@@ -74,7 +73,7 @@ impl Tables {
         let optional = |name| table(name).unwrap_or_default();
         let mut settings = Settings::default();
         settings.add(&optional("modules.softdep"));
-        conf::each(&SETTINGS_DIRS, teller, |_, text, _| settings.add(text));
+        conf::each(&SETTINGS_DIRS, teller, &mut |_, text, _| settings.add(text));
         let line = file::read(Path::new("/proc/cmdline"), TABLE_BYTES_MAX);
         settings.add_command_line(&line.unwrap_or_default());
         Some(Self {
@@ -164,17 +163,9 @@ impl Loader<'_> {
 impl Tables {
     fn insert(&self, path: &[u8], name: &[u8], extra: &[u8]) -> Result<(), String> {
         let options = [&self.settings.options(name)[..], extra].join(&b' ');
-        let is_packed = !path.ends_with(b".ko");
         let path = self.dir.join(OsStr::from_bytes(path));
-        let loaded = CString::new(options.trim_ascii())
-            .map_err(io::Error::from)
-            .and_then(|options| {
-                let file = file::open(&path, OFlags::RDONLY)?;
-                module::load(&file, &options, is_packed)
-            });
-        match loaded {
-            Err(e) if is_packed && cannot_unpack(&e) => modprobe(name),
-            Err(e) if Errno::from_io_error(&e) == Some(Errno::EXIST) => Ok(()),
+        match module::load(&path, options.trim_ascii()) {
+            Err(e) if module::is_packed(&path) && cannot_unpack(&e) => modprobe(name),
             loaded => loaded.map_err(|e| format!("{}: load: {e}", path.display())),
         }
     }
@@ -226,21 +217,7 @@ pub fn for_devices(teller: &mut Teller) -> Option<Tables> {
 
 /// Loads those that are named for each boot.
 pub fn named(tables: Option<&Tables>, teller: &mut Teller) {
-    let mut all: Vec<(PathBuf, Wanted)> = Vec::new();
-    let mut take = |path: &Path, text: &[u8], teller: &mut Teller| {
-        let (wanted, mistakes) = modules_load::decode(text);
-        teller.mistakes(path, &mistakes);
-        all.extend(
-            wanted
-                .into_iter()
-                .map(|wanted| (path.to_path_buf(), wanted)),
-        );
-    };
-    conf::each(&LOAD_DIRS, teller, &mut take);
-    let list = Path::new(LIST);
-    conf::one(list, true, teller, &mut |text, teller| {
-        take(list, text, teller);
-    });
+    let mut all = conf::all(&LOAD_DIRS, LIST, teller, modules_load::decode);
     // One of the first files may be a link to the last.
     let mut seen = Vec::new();
     all.retain(|(_, wanted)| {

@@ -23,21 +23,7 @@ const BASE: &str = "/proc/sys";
 
 /// Reads all files, and then writes what they say, in their order.
 pub fn set(container: bool, teller: &mut Teller) {
-    let mut all = Vec::new();
-    let mut take = |path: &Path, text: &[u8], teller: &mut Teller| {
-        let (settings, mistakes) = sysctl::decode(text);
-        teller.mistakes(path, &mistakes);
-        all.extend(
-            settings
-                .into_iter()
-                .map(|setting| (path.to_path_buf(), setting)),
-        );
-    };
-    conf::each(&DIRS, teller, &mut take);
-    let last = Path::new(LAST);
-    conf::one(last, true, teller, &mut |text, teller| {
-        take(last, text, teller);
-    });
+    let all = conf::all(&DIRS, LAST, teller, sysctl::decode);
     for (file, setting) in &all {
         // A container has a network of its own; the rest is its host's.
         if container && !setting.path.starts_with(b"net/") {
