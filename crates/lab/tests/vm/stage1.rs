@@ -9,10 +9,10 @@ const BY_SCRIPT: &str = "::sysinit:/etc/runit/stage1\n\
     ::respawn:/usr/bin/runsvdir -P /etc/runit/sv\n";
 
 /// What stage 1 is responsible for: mounts, nodes with owners and modes, the name, `lo`, and
-/// the kernel's hook. Terminals and what services put below /run are theirs.
+/// the kernel's hook (in a namespace the kernel's log is a terminal with any number). Terminals and what services put below /run are theirs.
 const LOOK: &str = "cut -d ' ' -f 2-4 /proc/mounts | grep -v ' /etc/' | sed 's/ size=[^ ]*//' | sort; \
     ls -lRn /dev | grep -v -e ttyS -e console -e ptmx -e '^total' -e /dev/pts -e mdev | \
-        sed 's/ [A-Z][a-z][a-z] .*:[0-9][0-9] / /' | sort; \
+        sed -e 's/ [A-Z][a-z][a-z] .*:[0-9][0-9] / /' -e 's/ 136, *[0-9]* kmsg/ kmsg/' | sort; \
     stat -c '%n %a %u %g' /dev /proc /sys /run /dev/pts /dev/shm; \
     hostname; ip addr show lo; cat /proc/sys/kernel/hotplug 2>/dev/null; \
     ls -d /run/*; true";

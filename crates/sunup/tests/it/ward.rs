@@ -363,7 +363,8 @@ exit 6
     let in_front = "own group\r\na terminal\r\nin front\r\n";
     for (name, words, told) in [("tini", "-s --", in_front), ("dumb-init", "--", leads)] {
         for program in both_once(&fixture, name) {
-            let line = format!("{} {words} {}", program.display(), script.display());
+            // A shell that stays would lead the session, and keep the terminal.
+            let line = format!("exec {} {words} {}", program.display(), script.display());
             let got = Command::new("script")
                 .args(["-qec", &line, "/dev/null"])
                 .stdin(Stdio::null())

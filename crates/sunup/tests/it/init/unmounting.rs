@@ -32,6 +32,8 @@ impl Namespace {
     fn points(&self, machine: &Machine) -> Vec<String> {
         let path = |file: &File| format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
         let output = Command::new("nsenter")
+            // Who is root there by name only may not change groups.
+            .arg("--preserve-credentials")
             .arg(format!("--user={}", path(&self.0)))
             .arg(format!("--mount={}", path(&self.1)))
             .args(["cat", "/proc/self/mountinfo"])
