@@ -210,6 +210,21 @@ fn a_killed_keeper_keeps_nobody_out() {
 }
 
 /// The time comes, by the clock of the boot; it is the only test that waits for a minute.
+/// There is space for the record of what is planned, and none for /run/nologin.
+#[test]
+fn a_full_run_keeps_nobody_out() {
+    let script = "mount -t tmpfs -o size=16k none /run\nshutdown -h +9 >/dev/null\n\
+        while echo full of lines; do :; done >/run/rest 2>/dev/null\n\
+        shutdown -h +3 >/dev/null || exit\n\
+        pid=$(shutdown -s | sed 's/.*process \\([0-9]*\\) .*/\\1/')\n\
+        until ls -l /proc/$pid/fd | grep -q timerfd; do sleep 0.05; done\n\
+        ls -s /run/rest | cut -d' ' -f1; shutdown -c\n\
+        [ -e /run/nologin ] || echo logins\necho done";
+    let machine = machine("shutdown", script, &Boot::default());
+    machine.until_event("done");
+    assert_eq!(machine.events(), ["12", "logins", "done"]);
+}
+
 #[test]
 fn the_machine_goes_down_when_the_time_has_come() {
     let mut machine = machine("shutdown", "shutdown -r +1 >/dev/null", &Boot::default());

@@ -247,7 +247,8 @@ fn keep_time(plan: &Plan, signals: &SignalFd) -> rustix::io::Result<bool> {
     }
 }
 
-/// Keeps users from logging in, as pam_nologin(8) and login(1) do where the file is.
+/// Keeps users from logging in, as pam_nologin(8) and login(1) do where the file is. Without
+/// space for what it says nobody is kept out: [`lift`] would not know it for ours.
 fn keep_out(warning: &str, message: &str) {
     let file = std::fs::OpenOptions::new()
         .write(true)
@@ -255,7 +256,10 @@ fn keep_out(warning: &str, message: &str) {
         .mode(0o644)
         .open(NOLOGIN);
     if let Ok(mut file) = file {
-        drop(write!(file, "{}\n{}\n", warning, say::plain(message)));
+        let said = format!("{}\n{}\n", warning, say::plain(message));
+        if file.write_all(said.as_bytes()).is_err() {
+            drop(std::fs::remove_file(NOLOGIN));
+        }
     }
 }
 
