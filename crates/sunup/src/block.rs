@@ -48,7 +48,7 @@ pub fn all() -> io::Result<Vec<Device>> {
     let entries = fs::read_dir(LIST)?.take(DEVICES_MAX);
     let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
     let mut names: Vec<_> = names.collect();
-    names.sort();
+    names.sort_unstable();
     Ok(names.iter().map(|name| Device::new(name)).collect())
 }
 

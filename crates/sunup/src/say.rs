@@ -89,14 +89,23 @@ pub fn plain(text: &str) -> String {
 
 /// Cuts every ` (os error N)` out.
 pub fn without_numbers(text: &str) -> String {
-    let mut parts = text.split(" (os error ");
-    let mut plain = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        plain.push_str(
-            part.trim_start_matches(|c: char| c.is_ascii_digit())
-                .trim_start_matches(')'),
-        );
+    const MARK: &str = " (os error ";
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    // std's search for a string is longer than a whole applet.
+    while let Some(at) = rest
+        .as_bytes()
+        .windows(MARK.len())
+        .position(|part| part == MARK.as_bytes())
+    {
+        let (before, number) = rest.split_at(at);
+        plain.push_str(before);
+        let number = number.strip_prefix(MARK).unwrap_or_default();
+        rest = number
+            .trim_start_matches(|c: char| c.is_ascii_digit())
+            .trim_start_matches(')');
     }
+    plain.push_str(rest);
     plain
 }
 

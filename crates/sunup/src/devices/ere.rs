@@ -166,7 +166,9 @@ fn bracket<'t>(mut rest: std::str::Chars<'t>, out: &mut String) -> std::str::Cha
             }
             '[' if rest.as_str().starts_with(':') => {
                 let class = rest.as_str();
-                let end = class.find(":]").map_or(class.len(), |end| end + 2);
+                let mut pairs = class.as_bytes().windows(2);
+                let end = pairs.position(|pair| pair == b":]");
+                let end = end.map_or(class.len(), |end| end + 2);
                 let (class, tail) = class.split_at(end);
                 out.push('[');
                 out.push_str(class);

@@ -238,14 +238,15 @@ fn lost(program: &Program, dir: &Path) -> Refusal {
         failure,
         complaint: Some(format!(
             "start {}: its directory cannot be found{hint}",
-            dir.join(program.trim_start_matches("./")).display()
+            dir.join(program.strip_prefix("./").unwrap_or(&program))
+                .display()
         )),
     }
 }
 
 /// Turns an error into what the state machine and the user need to know.
 fn refuse(dir: &Path, program: &str, error: SpawnError) -> Refusal {
-    let path = dir.join(program.trim_start_matches("./"));
+    let path = dir.join(program.strip_prefix("./").unwrap_or(program));
     let (step, e) = match error {
         SpawnError::Fork(e) => ("start", e),
         SpawnError::Step(step, e) => (step, e),
