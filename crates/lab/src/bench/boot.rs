@@ -2,8 +2,8 @@
 //! files, in instructions of the guest, so that the figures are the same on every workstation.
 //!
 //! QEMU counts an instruction as 4 ns and skips what the machine sleeps, so that the workstation's
-//! load has little part in it. What starts first after stage 1 differs from boot to boot by some
-//! milliseconds all the same: the machines take turns, and medians count. The way down is from the
+//! load has little part in it. What starts first after stage 1 may differ from boot to boot all
+//! the same: the machines take turns, and medians count. The way down is from the
 //! command to the kernel's last line, by the kernel's stamps.
 
 use std::fmt::Write;
@@ -258,7 +258,7 @@ const METHOD: &str = "\
   shift=2,sleep=off`); time in which the machine sleeps counts and is skipped. The load of the
   workstation has next to no part in it, and disks, real devices and a processor's caches have none.
 - The machines take turns, five times; cells are medians. From boot to boot the row of the supervisor and the getty
-  differs by up to 11 ms, with what happens to start first, and the sums with it; all other rows by less than 1 %.
+  differs by up to a millisecond in ours, and the sums with it; all other rows by less than 1 %.
 - The image is an initramfs without compression, which is unpacked before `Run /sbin/init`: the bytes of an image
   are in the kernel's row.
 - All have the files of `rootfs/` with the same services: mdev, httpd with a logger, and the login on the serial

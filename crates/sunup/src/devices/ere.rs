@@ -13,12 +13,29 @@
 use model::device::{Ere, Extent, GROUPS, Groups};
 
 /// One expression. In real rules, most expressions are names, or begin with one of a few
-/// names. What does not begin with any of them cannot match, so the matcher need not run: it
-/// takes some thousand instructions, for each rule and each device of a boot.
+/// names, and end in characters of one set. The matcher takes some ten thousand instructions
+/// to be made, and some thousand for each device of a boot; it is used where that is not enough.
 pub struct Regex {
+    /// Every match begins with one of these.
     starts: Vec<Vec<u8>>,
-    /// `None`: it matches just these.
-    regex: Option<regex_lite::Regex>,
+    /// What follows.
+    rest: Rest,
+}
+
+/// What follows the start of an expression.
+enum Rest {
+    /// Characters of one set; the start is a group or not.
+    Run { run: Run, is_group: bool },
+    /// Anything.
+    Matcher(regex_lite::Regex),
+}
+
+/// So many characters out of one set.
+struct Run {
+    /// First and last of each range.
+    set: Vec<(u8, u8)>,
+    least: usize,
+    most: usize,
 }
 
 impl Ere for Regex {
@@ -27,40 +44,87 @@ impl Ere for Regex {
         if extent == Extent::Part {
             return Ok(Self {
                 starts: vec![Vec::new()],
-                regex: Some(build(&translate(text))?),
+                rest: Rest::Matcher(build(&translate(text))?),
             });
         }
-        let regex = if names(text).is_some() {
-            None
-        } else {
-            Some(build(&format!("^(?:{})$", translate(text)))?)
-        };
-        let starts = starts(text).into_iter();
+        let owned = |starts: Vec<&str>| starts.into_iter().map(|s| s.as_bytes().to_vec()).collect();
+        if let Some((starts, rest)) = starts_and_run(text) {
+            let starts = owned(starts);
+            return Ok(Self { starts, rest });
+        }
         Ok(Self {
-            starts: starts.map(|start| start.as_bytes().to_vec()).collect(),
-            regex,
+            starts: owned(starts(text)),
+            rest: Rest::Matcher(build(&format!("^(?:{})$", translate(text)))?),
         })
     }
 
     fn groups<'t>(&self, text: &'t [u8]) -> Option<Groups<'t>> {
         let mut groups = [None; GROUPS];
-        let Some(regex) = &self.regex else {
-            groups[0] = Some(text);
-            return self
-                .starts
-                .iter()
-                .any(|name| name == text)
-                .then_some(groups);
-        };
-        if !self.starts.iter().any(|start| text.starts_with(start)) {
-            return None;
-        }
-        // Device names and variables are ASCII. Bytes that are not UTF-8 match nothing.
-        let found = regex.captures(std::str::from_utf8(text).ok()?)?;
-        for (slot, group) in groups.iter_mut().zip(found.iter()) {
-            *slot = group.map(|g| g.as_str().as_bytes());
+        let mut starts = self.starts.iter();
+        match &self.rest {
+            Rest::Run { run, is_group } => {
+                // The first that fits, as the matcher does.
+                let fits = |start: &[u8]| text.strip_prefix(start).is_some_and(|r| run.fits(r));
+                let start = starts.find(|start| fits(start))?;
+                groups[0] = Some(text);
+                if let Some(group) = groups.get_mut(1).filter(|_| *is_group) {
+                    *group = text.get(..start.len());
+                }
+            }
+            Rest::Matcher(regex) => {
+                if !starts.any(|start| text.starts_with(start)) {
+                    return None;
+                }
+                // Device names and variables are ASCII. Bytes that are not UTF-8 match nothing.
+                let found = regex.captures(std::str::from_utf8(text).ok()?)?;
+                for (slot, group) in groups.iter_mut().zip(found.iter()) {
+                    *slot = group.map(|g| g.as_str().as_bytes());
+                }
+            }
         }
         Some(groups)
+    }
+}
+
+impl Run {
+    /// Decodes nothing, or `[0-9a-z]` with `?`, `*` or `+` behind it, of letters and digits.
+    fn decode(ere: &str) -> Option<Self> {
+        if ere.is_empty() {
+            let (least, most) = (0, 0);
+            let set = Vec::new();
+            return Some(Self { set, least, most });
+        }
+        let (inside, after) = ere.strip_prefix('[')?.split_once(']')?;
+        let (least, most) = match after {
+            "" => (1, 1),
+            "?" => (0, 1),
+            "*" => (0, usize::MAX),
+            "+" => (1, usize::MAX),
+            _ => return None,
+        };
+        let mut set = Vec::new();
+        let mut rest = inside.as_bytes();
+        while let [first, tail @ ..] = rest {
+            let (end, tail) = match tail {
+                [b'-', end, tail @ ..] => (end, tail),
+                _ => (first, tail),
+            };
+            if ![first, end].iter().all(|b| b.is_ascii_alphanumeric()) || first > end {
+                return None;
+            }
+            set.push((*first, *end));
+            rest = tail;
+        }
+        (!set.is_empty()).then_some(Self { set, least, most })
+    }
+
+    fn fits(&self, text: &[u8]) -> bool {
+        let is_in = |byte: &u8| {
+            self.set
+                .iter()
+                .any(|(first, last)| (first..=last).contains(&byte))
+        };
+        (self.least..=self.most).contains(&text.len()) && text.iter().all(is_in)
     }
 }
 
@@ -71,20 +135,33 @@ fn build(pattern: &str) -> Result<regex_lite::Regex, String> {
         .map_err(|e| e.to_string())
 }
 
+/// The expression, if it is names, or names or a group of them before characters of one set.
+fn starts_and_run(ere: &str) -> Option<(Vec<&str>, Rest)> {
+    let (starts, run, is_group) = if let Some((names, after)) = group_of_names(ere) {
+        (names, after, true)
+    } else {
+        let (before, run) = ere.split_at(ere.find('[').unwrap_or(ere.len()));
+        // Of `a|b[0-9]`, only the last name has characters of the set behind it.
+        let starts = names(before).filter(|names| run.is_empty() || names.len() == 1)?;
+        (starts, run, false)
+    };
+    let run = Run::decode(run)?;
+    Some((starts, Rest::Run { run, is_group }))
+}
+
+/// The alternatives of the group that the expression begins with, and what follows, if the
+/// group is nothing but names.
+fn group_of_names(ere: &str) -> Option<(Vec<&str>, &str)> {
+    let (inside, after) = ere.strip_prefix('(')?.split_once(')')?;
+    Some((names(inside)?, after))
+}
+
 /// Every match begins with one of these.
 fn starts(ere: &str) -> Vec<&str> {
-    if let Some(names) = names(ere) {
-        return names;
+    match group_of_names(ere) {
+        Some((names, after)) if !may_be_optional(after) && !after.contains('|') => names,
+        _ => vec![literal_prefix(ere)],
     }
-    let group = ere.strip_prefix('(').and_then(|rest| rest.split_once(')'));
-    if let Some((inside, after)) = group
-        && !may_be_optional(after)
-        && !after.contains('|')
-        && let Some(names) = names(inside)
-    {
-        return names;
-    }
-    vec![literal_prefix(ere)]
 }
 
 /// The alternatives, if the expression is nothing but names.
@@ -218,6 +295,16 @@ mod tests {
             ("(a|b(c))", "bc", "c"),
             ("a(b|c)", "ac", "b"),
             ("sd[a-z]+", "sda", "sda1"),
+            ("tty[0-9]+", "tty12", "tty"),
+            ("x[0-9a-c]", "xb", "xbb"),
+            ("x[ab]?", "xb", "xc"),
+            ("[0-9]*", "", "a"),
+            ("x[^a]+", "xb", "xa"),
+            ("x[[:digit:]]+", "x1", "xa"),
+            ("x[]a]+", "x]a", "xb"),
+            ("x[a-]+", "x-a", "xb"),
+            ("a|b[0-9]", "b1", "a1"),
+            ("(a|ab)[b]*", "abb", "b"),
             ("tty[0-9]*", "tty", "ttyS0"),
             ("ttyS?", "tty", "ttyS0"),
             ("ab{0,1}", "a", "abb"),
@@ -283,7 +370,10 @@ mod tests {
         let groups = regex.groups(b"abcdefghikll").unwrap();
         assert_eq!(groups[9], Some(&b"i"[..]));
         assert!(regex.groups(b"abcdefghijkl").is_none());
-        assert_eq!(regex.regex.unwrap().captures_len(), GROUPS);
+        let Rest::Matcher(matcher) = regex.rest else {
+            panic!("no matcher");
+        };
+        assert_eq!(matcher.captures_len(), GROUPS);
     }
 
     /// The matcher alone says the same about each short expression and each short name.
