@@ -264,8 +264,12 @@ const METHOD: &str = "\
 - All have the files of `rootfs/` with the same services: mdev, httpd with a logger, and the login on the serial
   line. `sunup, script` and busybox run the shell script `/etc/runit/stage1`, and sunup its program `stage1`.
 - The login is the first start of the getty's `run`, which itself leaves the mark just before it executes the
-  getty: the getty's own start is not counted. The kernel trusts the processor's random numbers, as Debian's does. Memory is what nobody can have any more (MemTotal less
-  MemAvailable), the root file system included, when the boot is reported.
+  getty: the getty's own start is not counted, nor what services do that start later. Which of them is first is left
+  to the supervisor and the kernel. Four services are prepared before ours starts the first; busybox's has a
+  process for each, and the login's is early.
+- The kernel trusts the processor's random numbers, as Debian's does.
+- Memory is what nobody can have any more (MemTotal less MemAvailable), the root file system included, when the boot
+  is reported.
 - `poweroff` is typed at the prompt, and a line is in the kernel's log just before it. At the end there are the
   services and the shell; busybox's init sends TERM and KILL, and waits for a second after each and before the end.
 ";
