@@ -195,10 +195,8 @@ enum Phase {
         until: Instant,
         killed: bool,
     },
-    /// The stages are over.
+    /// The stages are over; what follows is the end, or root's shell.
     Last(Descent),
-    /// Stage 2 is over, and root's shell is next.
-    ToShell(Descent),
     /// Root's shell has the machine.
     Shell(Job),
 }
@@ -257,7 +255,7 @@ impl Stages {
         }
     }
 
-    fn signal(&mut self, signal: Signal, out: &mut Vec<Action>) {
+    fn signal(&mut self, signal: Signal, now: Instant, out: &mut Vec<Action>) {
         let fate = match signal {
             Signal::Usr1 => Some(End::Halt),
             Signal::Usr2 => Some(End::Poweroff),
@@ -270,7 +268,7 @@ impl Stages {
         let stage = self.stage().or(self.is_single().then_some(Stage::Two));
         match (stage, signal, fate) {
             (None, ..) => {} // It is on its way already.
-            (Some(Stage::One | Stage::Two), _, Some(fate)) => self.wish_for(fate, out),
+            (Some(Stage::One | Stage::Two), _, Some(fate)) => self.wish_for(fate, now, out),
             (Some(Stage::Two), Signal::Int, _) => {
                 if self.ctrl_alt_del == CtrlAltDel::Idle {
                     self.ctrl_alt_del = CtrlAltDel::Starting;
@@ -282,24 +280,29 @@ impl Stages {
             (Some(Stage::Two), Signal::Single, _) if self.is_single() => {
                 out.push(Action::Say(Message::AlreadySingle));
             }
-            (Some(Stage::Two), Signal::Single, _) => self.go_down(Wish::Single),
-            (Some(Stage::Two), ..) => self.go_down(Wish::AsRebootSays),
+            (Some(Stage::Two), Signal::Single, _) => self.go_down(Wish::Single, now, out),
+            (Some(Stage::Two), ..) => self.go_down(Wish::AsRebootSays, now, out),
             (Some(Stage::One | Stage::Three), ..) => {
                 out.push(Action::Say(Message::OnlyInStage2));
             }
         }
     }
 
-    fn wish_for(&mut self, fate: End, out: &mut Vec<Action>) {
+    fn wish_for(&mut self, fate: End, now: Instant, out: &mut Vec<Action>) {
         if self.wish.is_none() || self.is_single() {
-            self.go_down(Wish::For(fate));
+            self.go_down(Wish::For(fate), now, out);
             out.push(Action::SetReboot(matches!(fate, End::Reboot | End::Kexec)));
         }
     }
 
-    fn go_down(&mut self, wish: Wish) {
-        if self.wish.is_none() || self.is_single() {
+    /// The first end wins, and any goes before single-user mode.
+    fn go_down(&mut self, wish: Wish, now: Instant, out: &mut Vec<Action>) {
+        let was_single = self.is_single();
+        if was_single || self.wish.is_none() {
             self.wish = Some(wish);
+        }
+        if was_single && matches!(self.phase, Phase::Last(_) | Phase::Shell(_)) {
+            self.enter(Stage::Three, now, out);
         }
     }
 
@@ -438,7 +441,10 @@ impl Stages {
                 self.settle_descent(descent, now, out);
                 false
             }
-            Phase::ToShell(_) | Phase::Shell(_) => self.settle_single(now, out),
+            Phase::Shell(Job::Resting(until)) if until <= now => {
+                self.start_shell(out);
+                false
+            }
             _ => false,
         }
     }
@@ -451,13 +457,13 @@ impl Life for Stages {
     fn step(mut self, now: Instant, event: Event) -> (Self, Vec<Action>) {
         let mut out = Vec::new();
         match event {
-            Event::News(News::Signal(signal)) => self.signal(signal, &mut out),
+            Event::News(News::Signal(signal)) => self.signal(signal, now, &mut out),
             Event::News(News::Exited(pid, ended)) => self.exited(pid, ended, now, &mut out),
             Event::News(News::NoChildren) => self.no_process_is_left(now),
             Event::Started(script, pid) => self.started(script, pid),
             Event::StartFailed(script, reason) => self.start_failed(script, reason, now, &mut out),
             Event::NoCtrlAltDel => self.ctrl_alt_del = CtrlAltDel::Idle,
-            Event::Stopit(true) => self.go_down(Wish::AsRebootSays),
+            Event::Stopit(true) => self.go_down(Wish::AsRebootSays, now, &mut out),
             Event::Reboot(Some(wanted)) => self.reboot = wanted,
             Event::Refused(reason) => self.refused(reason, &mut out),
             Event::Stopit(false) | Event::Reboot(None) | Event::News(News::Tick | News::Device) => {
@@ -476,7 +482,7 @@ impl Life for Stages {
             } => Some(until.min(limit)),
             Phase::In { limit, .. } => Some(limit).filter(|limit| *limit != NO_LIMIT),
             Phase::Ending { until, .. } | Phase::Shell(Job::Resting(until)) => Some(until),
-            Phase::Last(descent) | Phase::ToShell(descent) => descent.deadline(),
+            Phase::Last(descent) => descent.deadline(),
             Phase::Shell(_) => None,
         }
     }
@@ -500,10 +506,7 @@ impl Life for Stages {
     }
 
     fn waits_for_the_last_process(&self) -> bool {
-        let (Phase::Last(descent) | Phase::ToShell(descent)) = self.phase else {
-            return false;
-        };
-        descent.waits_for_the_last_process()
+        matches!(self.phase, Phase::Last(descent) if descent.waits_for_the_last_process())
     }
 
     fn handover(&self) -> String {

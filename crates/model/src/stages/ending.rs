@@ -58,16 +58,14 @@ impl Stages {
         self.phase = killing(stage, pid, now);
     }
 
-    /// After stage 3 comes the end; after one that was to end, stage 3.
+    /// After stage 3 comes the end; after one that was to end, stage 3, but for single-user mode.
     pub(super) fn after(&mut self, stage: Stage, now: Instant, out: &mut Vec<Action>) {
-        if stage == Stage::Two && self.is_single() {
-            return self.leave_to_shell(now, out);
-        }
-        if stage != Stage::Three {
+        if stage == Stage::Three {
+            out.push(Action::LookAtReboot);
+        } else if !self.is_single() {
             return self.enter(Stage::Three, now, out);
         }
         out.extend([
-            Action::LookAtReboot,
             Action::Say(Message::SendTerm),
             Action::TermAll,
             Action::Sync,
@@ -82,6 +80,7 @@ impl Stages {
         self.phase = Phase::Last(next);
         match due {
             Due::Kill => out.extend([Action::Say(Message::SendKill), Action::KillAll]),
+            Due::End if self.is_single() => self.start_shell(out),
             Due::End => {
                 out.push(Action::Sync);
                 self.ask_for(self.fate(), out);
@@ -90,7 +89,7 @@ impl Stages {
     }
 
     pub(super) fn no_process_is_left(&mut self, now: Instant) {
-        if let Phase::Last(descent) | Phase::ToShell(descent) = &mut self.phase {
+        if let Phase::Last(descent) = &mut self.phase {
             *descent = descent.no_process_is_left(now);
         }
     }

@@ -1,6 +1,6 @@
 //! What a PID 1 that had to exec itself tells its successor: `STAGE PID WISH`.
 //!
-//! STAGE is 1, 2, 3 or `end`, or `shell` for single-user mode and the last part of the way there.
+//! STAGE is 1, 2, 3 or `end`, or `shell` while root's shell runs.
 //! PID is `-` for a stage that has no process. WISH is how the machine is to end, `file` when that
 //! stands in a file, `single` for single-user mode, or `-`.
 
@@ -14,7 +14,7 @@ use crate::process::Pid;
 use crate::time::Instant;
 
 const STAGES: [(&str, Stage); 3] = [("1", Stage::One), ("2", Stage::Two), ("3", Stage::Three)];
-/// Root's shell, or the way to it.
+/// Root's shell.
 const SHELL: &str = "shell";
 const WISHES: [(&str, Wish); 6] = [
     ("single", Wish::Single),
@@ -34,17 +34,20 @@ impl Stages {
             },
             Phase::Ending { stage, pid, .. } => (Some(stage), Some(pid)),
             Phase::Shell(Job::Running(pid)) => (None, Some(pid)),
-            Phase::Last(_) | Phase::ToShell(_) | Phase::Shell(_) => (None, None),
+            Phase::Last(_) | Phase::Shell(_) => (None, None),
         };
         // Once stage 3 is over, nobody looks at the file again.
         let wish = match self.phase {
-            Phase::Last(_) => Some(Wish::For(self.fate())),
+            Phase::Last(_) if !self.is_single() => Some(Wish::For(self.fate())),
             _ => self.wish,
         };
         let wish = WISHES.iter().find(|(_, w)| Some(*w) == wish);
         let stage = STAGES.iter().find(|(_, s)| Some(*s) == stage);
         let pid = pid.map_or_else(|| String::from("-"), |pid| format!("{pid}"));
-        let other = if self.is_single() { SHELL } else { "end" };
+        let other = match self.phase {
+            Phase::Shell(Job::Running(_)) => SHELL,
+            _ => "end",
+        };
         let (stage, wish) = (stage.map_or(other, |s| s.0), wish.map_or("-", |w| w.0));
         format!("{stage} {pid} {wish}")
     }
@@ -67,19 +70,16 @@ impl Stages {
         let known = STAGES.iter().find(|(s, _)| *s == stage).map(|(_, s)| *s);
         let resting = Job::Resting(now);
         let pid = pid.parse().ok().filter(|pid| *pid > 1);
-        if stage == SHELL && stages.is_single() {
-            stages.phase = match pid {
-                Some(pid) if is_child(pid) => Phase::Shell(Job::Running(pid)),
-                // What has got TERM has another time, and then KILL.
-                _ => Phase::ToShell(Descent::begin(now, grace)),
-            };
+        let is_shell = stage == SHELL && stages.is_single();
+        if let Some(pid) = pid.filter(|pid| is_shell && is_child(*pid)) {
+            stages.phase = Phase::Shell(Job::Running(pid));
             return stages;
         }
         let place = match (known, pid) {
             (Some(stage), Some(pid)) if is_child(pid) => Some((stage, Job::Running(pid))),
             (Some(Stage::Three), Some(_)) => None,
             (Some(stage), None) => Some((stage, resting)),
-            (None, _) if stage == "end" => None,
+            (None, _) if stage == "end" || is_shell => None,
             _ => Some((Stage::Two, resting)),
         };
         stages.phase = match place {

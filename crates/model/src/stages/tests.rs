@@ -448,9 +448,8 @@ fn normal(mut stages: Stages, now: Instant) -> Stages {
         }
         Phase::Ending { until, .. }
         | Phase::Shell(Job::Resting(until))
-        | Phase::Last(Descent::Term { until } | Descent::Kill { until })
-        | Phase::ToShell(Descent::Term { until } | Descent::Kill { until }) => rebase(until),
-        Phase::Last(_) | Phase::ToShell(_) | Phase::Shell(_) => {}
+        | Phase::Last(Descent::Term { until } | Descent::Kill { until }) => rebase(until),
+        Phase::Last(_) | Phase::Shell(_) => {}
     }
     stages
 }
@@ -528,7 +527,7 @@ fn check(stages: &Stages, now: Instant, actions: &[Action]) {
     );
     // No end without a wish for one; a shell, and no stage 3, if that is what is wished.
     assert!(!stages.is_single() || !stages.goes_down(), "{stages:?}");
-    if let Phase::ToShell(_) | Phase::Shell(_) = stages.phase {
+    if let Phase::Shell(_) = stages.phase {
         assert!(stages.is_single(), "{stages:?}");
     }
     assert!(!due || starting, "busy loop: {stages:?}");

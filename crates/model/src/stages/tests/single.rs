@@ -86,15 +86,15 @@ fn a_successor_knows_where_it_is() {
     let line = w.stages.as_ref().unwrap().handover();
     assert_eq!(line, "2 102 single");
     w.step(Event::News(News::Exited(102, OK)));
-    assert_eq!(w.stages.as_ref().unwrap().handover(), "shell - single");
+    assert_eq!(w.stages.as_ref().unwrap().handover(), "end - single");
     w.step(Event::News(News::NoChildren));
     w.step(Event::News(News::NoChildren));
     let line = w.stages.as_ref().unwrap().handover();
     assert_eq!(line, "shell 103 single");
     for (line, child, expected) in [
         ("shell 103 single", true, "shell 103 single"),
-        ("shell 103 single", false, "shell - single"),
-        ("shell - single", true, "shell - single"),
+        ("shell 103 single", false, "end - single"),
+        ("end - single", true, "end - single"),
         ("2 102 single", true, "2 102 single"),
         ("shell 103 -", true, "2 - -"),
     ] {
