@@ -4,9 +4,10 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use model::container::{Action, Container, Input as News, Rules};
+use model::format::status::Phase;
 use model::process::{Exit, Pid};
 use model::service::Role;
-use model::supervisor::{Input, Scope, Supervisor};
+use model::supervisor::{Id, Input, Scope, Supervisor};
 use rustix::io::Errno;
 
 use super::scandir::ScanDir;
@@ -50,6 +51,8 @@ pub struct Guard {
     tells_strays: bool,
     /// The end of the main service has been handed in.
     principal_is_told: bool,
+    /// Signals that wait for the main service to run, as bits.
+    owed: u64,
 }
 
 impl Engine {
@@ -74,6 +77,7 @@ impl Engine {
             group: plan.group,
             tells_strays: plan.tells_strays,
             principal_is_told: false,
+            owed: 0,
         }));
         self.do_all(first);
         self.run()
@@ -104,6 +108,7 @@ impl Engine {
     }
 
     fn tell_of_services(&mut self) {
+        self.pass_owed();
         let Some(guard) = &mut self.guard else { return };
         if let Some(exit) = self
             .core
@@ -224,11 +229,38 @@ impl Engine {
             if !all || sent.is_err() {
                 drop(signal::kill(pid, number));
             }
-        } else if let Some(id) = self.core.principal().filter(|id| id.role == Role::Main) {
-            let pid = self.core.service(id).map_or(0, |service| service.phase().1);
+        } else if let Some((id, pid)) = self.principal_runs() {
             let held = self.half(id).and_then(|half| half.pidfd.as_ref());
             let sent = held.map(|fd| super::perform::send_by_pidfd(fd.as_fd(), number));
             drop(sent.unwrap_or_else(|| signal::kill(pid, number)));
+        } else if let Some(guard) = self.guard.as_mut().filter(|_| number != signal::SIGKILL) {
+            guard.owed |= 1 << (number - 1);
+        }
+    }
+
+    /// The main service and its process, if that runs by our records.
+    fn principal_runs(&self) -> Option<(Id, Pid)> {
+        let id = self.core.principal().filter(|id| id.role == Role::Main)?;
+        match self.core.service(id)?.phase() {
+            (Phase::Run, pid) => Some((id, pid)),
+            _ => None,
+        }
+    }
+
+    /// Hands on what came for a main service that had not started by our records: it may be
+    /// at work already, and whoever sent it has seen that.
+    fn pass_owed(&mut self) {
+        if self.guard.as_ref().is_none_or(|guard| guard.owed == 0)
+            || self.principal_runs().is_none()
+        {
+            return;
+        }
+        let owed = self
+            .guard
+            .as_mut()
+            .map_or(0, |guard| std::mem::take(&mut guard.owed));
+        for number in (1..=64).filter(|number| owed & (1 << (number - 1)) != 0) {
+            self.pass(number);
         }
     }
 }

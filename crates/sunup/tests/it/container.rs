@@ -263,6 +263,35 @@ while :; do sleep 1000 & wait $!; done
     }
 }
 
+/// Its start may be under way, or its script for that.
+#[test]
+fn a_signal_before_the_main_service_runs_waits_for_it() {
+    let place = Place::new(&[
+        (
+            "svc/app/run",
+            "#!/bin/sh\ncd ../..\ntrap 'exit 44' HUP; trap 'exit 41' TERM\n>program-runs
+while :; do sleep 1000 & wait $!; done\n",
+        ),
+        (
+            "svc/app/control/o",
+            "#!/bin/sh\ncd ../..\n>asked\nuntil [ -e go ]; do sleep 0.01; done\n",
+        ),
+        (
+            "svc/app/control/u",
+            "#!/bin/sh\ncd ../..\n>asked\nuntil [ -e go ]; do sleep 0.01; done\n",
+        ),
+    ]);
+    let mut unshare = place.start("--main app svc");
+    place.until("asked");
+    signal_to(&unshare, Signal::HUP);
+    // Time to lose it; the outcome is the same without.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    fs::write(place.fixture.path("go"), "").unwrap();
+    // The shell may have had no time yet to set its trap.
+    let code = wait_exit(&mut unshare).code();
+    assert!(matches!(code, Some(44 | 129)), "{code:?}");
+}
+
 #[test]
 fn without_a_main_one_a_stop_is_a_success_and_other_signals_are_ignored() {
     let place = Place::new(&[("svc/web/run", TELLS)]);
