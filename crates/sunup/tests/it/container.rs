@@ -284,8 +284,6 @@ while :; do sleep 1000 & wait $!; done\n",
     let mut unshare = place.start("--main app svc");
     place.until("asked");
     signal_to(&unshare, Signal::HUP);
-    // Time to lose it; the outcome is the same without.
-    std::thread::sleep(std::time::Duration::from_millis(300));
     fs::write(place.fixture.path("go"), "").unwrap();
     // The shell may have had no time yet to set its trap.
     let code = wait_exit(&mut unshare).code();

@@ -19,7 +19,8 @@ kill -USR2 $supervisor
 sv -w 60 restart web; lives 3
 kill -KILL $supervisor; wait || true
 # There is space again, but the process that runs is noted elsewhere.
-mount -o remount,nr_inodes=1000 full
+# Without a source its old options are set again, and a user may not set their owner.
+mount -t tmpfs -o remount,nr_inodes=1000 none full
 start; until_up; lives 3
 [ ! -e full/web ]
 sv -w 60 restart web; lives 4
