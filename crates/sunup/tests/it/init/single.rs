@@ -139,12 +139,19 @@ fn every_end_works_from_there() {
 /// The same a second time, and Ctrl-Alt-Del.
 #[test]
 fn it_is_told_that_it_is_there_already() {
-    let mut machine = boot("::ctrlaltdel:reboot\n", &Boot::default());
+    let twice = "#!/bin/sh\ninit 1\nread x < /gate-a\n";
+    let more = Boot {
+        files: &[("twice", twice)],
+        ..Boot::default()
+    };
+    let mut machine = boot("::ctrlaltdel:reboot\n", &more);
     machine.until_event("asks");
     tell(&machine, "gate-b", "telinit 1");
     until_shell(&machine);
-    tell(&machine, "gate-a", "init 1");
+    // The shell stays until that is said: its end would bring the machine up.
+    tell(&machine, "gate-a", "/twice");
     machine.until_said("single-user mode was asked for already");
+    tell(&machine, "gate-a", "end");
     machine.until("up again", |events, _| count(events, "asks") == 2);
     tell(&machine, "gate-b", "telinit s");
     machine.until("shell again", |events, _| count(events, "shell ") == 2);
