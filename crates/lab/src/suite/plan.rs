@@ -265,8 +265,7 @@ impl Plan {
         }
     }
 
-    /// The tree comes first; all but what runs in QEMU share two machines, of which each has a
-    /// process: who waits for cron in one keeps nobody waiting in the other.
+    /// The tree comes first; all but what runs in QEMU share two machines.
     fn debian(&mut self) {
         for binary in self.of("lab", |b| b.target == "debian") {
             let (tree, others): (Vec<_>, Vec<_>) = binary
@@ -278,12 +277,7 @@ impl Plan {
                 .into_iter()
                 .partition(|test| test.contains("in_qemu"));
             self.group(Suite::Debian, &binary, Lane::Waits, tree, &[]);
-            let (theirs, ours): (Vec<_>, Vec<_>) = shared
-                .into_iter()
-                .partition(|test| test.contains("by_runit"));
-            for one in [theirs, ours] {
-                self.group(Suite::Debian, &binary, Lane::Crowds, one, &[]);
-            }
+            self.group(Suite::Debian, &binary, Lane::Crowds, shared, &[]);
             self.group(Suite::Debian, &binary, Lane::Emulates, emulated, &[]);
         }
     }
