@@ -348,13 +348,15 @@ mod tests {
         let log = dir.path().join("log");
         let mut steps = Steps::new(dir.path(), &log, Stop::default()).unwrap();
         let mut shell = Command::new("sh");
-        let script = "seq 100; echo '  CC      a.o'; echo why >&2; exit 3";
+        // The two streams are in no order.
+        let script = "echo oops >&2; seq 100; echo '  CC      a.o'; echo why; exit 3";
         let e = steps.run(shell.args(["-c", script])).unwrap_err();
         assert_eq!(e.to_string(), "sh: exit status: 3");
         assert_eq!(steps.bar.position(), 1);
         let tail = tail(&log);
         assert!(tail.contains("why") && tail.contains("\n100\n"), "{tail}");
         assert_eq!(tail.lines().count(), TAIL_LINES + 1, "{tail}");
+        assert!(fs::read_to_string(&log).unwrap().contains("oops\n"));
     }
 
     #[test]
