@@ -1,7 +1,7 @@
 //! A container's supervision: the engine with services or without, beside a main program
 //! ([`model::container`] decides). Signals are all the container's: none is this program's own.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use model::container::{Action, Container, Input as News, Rules};
 use model::format::status::Phase;
@@ -230,9 +230,7 @@ impl Engine {
                 drop(signal::kill(pid, number));
             }
         } else if let Some((id, pid)) = self.principal_runs() {
-            let held = self.half(id).and_then(|half| half.pidfd.as_ref());
-            let sent = held.map(|fd| super::perform::send_by_pidfd(fd.as_fd(), number));
-            drop(sent.unwrap_or_else(|| signal::kill(pid, number)));
+            self.send(id, pid, number);
         } else if let Some(guard) = self.guard.as_mut().filter(|_| number != signal::SIGKILL) {
             guard.owed |= 1 << (number - 1);
         }

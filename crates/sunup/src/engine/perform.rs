@@ -165,12 +165,16 @@ impl Engine {
     }
 
     fn signal(&mut self, id: Id, pid: Pid, sig: Sig) -> Option<Input> {
-        let number = number(sig);
+        self.send(id, pid, number(sig));
+        None
+    }
+
+    /// Sends a signal to the process of a service, by its descriptor if it has one.
+    pub(super) fn send(&mut self, id: Id, pid: Pid, number: signal::Signal) {
         let held = self.half(id).and_then(|half| half.pidfd.as_ref());
         let sent = held.map(|fd| send_by_pidfd(fd.as_fd(), number));
         // The process has just ended and will be reaped: nothing to report.
         drop(sent.unwrap_or_else(|| signal::kill(pid, number)));
-        None
     }
 
     fn show(&mut self, id: Id, facts: &Facts, files: Files) -> Option<Input> {
@@ -459,7 +463,7 @@ pub(super) fn complaint(name: impl Display, error: &OpenError) -> String {
     }
 }
 
-pub(super) fn send_by_pidfd(fd: BorrowedFd, number: signal::Signal) -> std::io::Result<()> {
+fn send_by_pidfd(fd: BorrowedFd, number: signal::Signal) -> std::io::Result<()> {
     let signal =
         rustix::process::Signal::from_named_raw(number).ok_or(std::io::ErrorKind::InvalidInput)?;
     Ok(rustix::process::pidfd_send_signal(fd, signal)?)
