@@ -14,8 +14,12 @@
 //!
 //! Nothing waits for a fixed time: a state is left when what it waits for has happened, and its
 //! deadline is only the upper bound.
+//!
+//! A signal for a main service that has not started yet waits for it: whoever sent it may have
+//! seen it at work already.
 
 use alloc::vec::Vec;
+use core::iter;
 
 use crate::process::Exit;
 use crate::time::Instant;
@@ -69,6 +73,9 @@ pub enum Input {
     Loaded,
     /// It cannot be; its process ends by itself.
     NotLoaded,
+    /// The main service runs. Hand it in before a signal, and when
+    /// [`Container::waits_for_the_main_service`] says so.
+    ServiceRuns,
     /// The main program, or the run of the main service, ended.
     MainEnded(Exit),
     /// No service runs or is to be started.
@@ -118,12 +125,23 @@ pub enum Phase {
     Over(u8),
 }
 
+/// How far the main program or service is. It runs once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// The service has not started yet; signals that wait for it, as bits.
+    Awaited(u64),
+    /// It runs. A program does from the beginning: its process is there.
+    Runs,
+    /// It ended.
+    Ended(Exit),
+}
+
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Container {
     rules: Rules,
     phase: Phase,
-    main: Option<Exit>,
+    main: Progress,
     /// Services are supervised.
     serves: bool,
 }
@@ -132,14 +150,14 @@ impl Container {
     /// A program that is being loaded, or services that are started at once.
     #[must_use]
     pub fn begin(rules: Rules) -> (Self, Actions) {
-        let phase = match rules.main {
-            Main::Program => Phase::Loading,
-            Main::Nobody | Main::Service => Phase::Up,
+        let (phase, main) = match rules.main {
+            Main::Program => (Phase::Loading, Progress::Runs),
+            Main::Nobody | Main::Service => (Phase::Up, Progress::Awaited(0)),
         };
         let mut new = Self {
             rules,
             phase,
-            main: None,
+            main,
             serves: false,
         };
         let mut actions = Actions::new();
@@ -176,6 +194,11 @@ impl Container {
         matches!(self.phase, Phase::Sweeping(_) | Phase::Killed(_))
     }
 
+    /// Whether `ServiceRuns` is waited for: a signal is.
+    pub const fn waits_for_the_main_service(&self) -> bool {
+        matches!(self.main, Progress::Awaited(1..)) && !self.is_killed()
+    }
+
     /// Takes an input; see the module.
     #[must_use]
     pub fn step(mut self, now: Instant, input: Input) -> (Self, Actions) {
@@ -188,6 +211,7 @@ impl Container {
                 self.start_services(&mut actions);
             }
             Input::NotLoaded if self.phase == Phase::Loading => self.phase = Phase::Stopping(None),
+            Input::ServiceRuns => self.service_runs(&mut actions),
             Input::MainEnded(exit) => self.main_ended(now, exit, &mut actions),
             Input::AtRest if self.phase == Phase::Up && self.rules.main != Main::Program => {
                 self.stop_all(Some(self.patience(now)), &mut actions);
@@ -208,7 +232,7 @@ impl Container {
 
     fn stop(&mut self, now: Instant, signal: u8, actions: &mut Actions) {
         let until = self.rules.grace_ms.map(|ms| now.plus_ms(ms));
-        let is_program = self.rules.main == Main::Program && self.main.is_none();
+        let program_runs = self.program_runs();
         match self.phase {
             Phase::Loading => {
                 self.phase = Phase::Stopping(until);
@@ -220,7 +244,7 @@ impl Container {
             }
             Phase::Up => {
                 self.stop_all(until, actions);
-                if is_program {
+                if program_runs {
                     self.pass(signal, actions);
                 }
             }
@@ -233,17 +257,42 @@ impl Container {
 
     /// Whether the main program or service has not ended yet, as far as is known.
     fn main_may_run(&self) -> bool {
-        self.rules.main != Main::Nobody && self.main.is_none()
+        self.rules.main != Main::Nobody && !matches!(self.main, Progress::Ended(_))
     }
 
-    /// A signal for the main program. One that is paused goes on, to see that it is to stop.
-    fn pass(&self, signal: u8, actions: &mut Actions) {
-        let may = !matches!(self.phase, Phase::Killed(_) | Phase::Over(_));
-        if may && self.main_may_run() {
-            actions.push(Action::Pass(signal));
-            if signal == TERM {
-                actions.push(Action::Pass(CONT));
-            }
+    /// Whether there is a main program that has not ended yet, as far as is known.
+    fn program_runs(&self) -> bool {
+        self.rules.main == Main::Program && self.main_may_run()
+    }
+
+    /// Whether everything got KILL: no signal goes anywhere any more.
+    const fn is_killed(&self) -> bool {
+        matches!(self.phase, Phase::Killed(_) | Phase::Over(_))
+    }
+
+    /// A signal for the main program or service, now or when that runs. One that is paused goes
+    /// on, to see that it is to stop.
+    fn pass(&mut self, signal: u8, actions: &mut Actions) {
+        if self.is_killed() || !self.main_may_run() {
+            return;
+        }
+        let signals = iter::once(signal).chain((signal == TERM).then_some(CONT));
+        match &mut self.main {
+            Progress::Awaited(waiting) => signals.for_each(|signal| *waiting |= bit(signal)),
+            Progress::Runs => actions.extend(signals.map(Action::Pass)),
+            Progress::Ended(_) => {}
+        }
+    }
+
+    /// Each signal that waited goes to the service once, in the order of the numbers.
+    fn service_runs(&mut self, actions: &mut Actions) {
+        let Progress::Awaited(waiting) = self.main else {
+            return;
+        };
+        self.main = Progress::Runs;
+        if !self.is_killed() {
+            let signals = (1..=64).filter(|signal| waiting & bit(*signal) != 0);
+            actions.extend(signals.map(Action::Pass));
         }
     }
 
@@ -251,7 +300,7 @@ impl Container {
         if !self.main_may_run() {
             return;
         }
-        self.main = Some(exit);
+        self.main = Progress::Ended(exit);
         match self.phase {
             Phase::Loading => self.phase = Phase::Stopping(None),
             Phase::Up => self.stop_all(Some(self.patience(now)), actions),
@@ -277,7 +326,7 @@ impl Container {
         if self.serves {
             actions.push(Action::KillServices);
         }
-        if self.rules.main == Main::Program && self.main.is_none() {
+        if self.program_runs() {
             actions.push(Action::Pass(KILL));
         }
         actions.push(Action::Sweep(KILL));
@@ -295,8 +344,7 @@ impl Container {
 
     /// When everything that was told to stop has done so, what is left are strays.
     fn settle(&mut self, now: Instant, actions: &mut Actions) {
-        let waits_for_main = self.rules.main == Main::Program && self.main.is_none();
-        if matches!(self.phase, Phase::Stopping(_)) && !self.serves && !waits_for_main {
+        if matches!(self.phase, Phase::Stopping(_)) && !self.serves && !self.program_runs() {
             let grace = self.rules.grace_ms.unwrap_or(STRAYS_MS_MAX);
             self.phase = Phase::Sweeping(now.plus_ms(grace.min(STRAYS_MS_MAX)));
             actions.push(Action::Sweep(TERM));
@@ -304,8 +352,17 @@ impl Container {
     }
 
     fn end(&mut self) {
-        let was_killed = matches!(self.phase, Phase::Killed(_)) && self.main_may_run();
-        let exit = if was_killed { Some(KILLED) } else { self.main };
-        self.phase = Phase::Over(exit.map_or(0, |exit| self.rules.forgiven.code(exit)));
+        let code = match self.main {
+            Progress::Ended(exit) => self.rules.forgiven.code(exit),
+            _ if self.is_killed() && self.main_may_run() => self.rules.forgiven.code(KILLED),
+            _ => 0,
+        };
+        self.phase = Phase::Over(code);
     }
+}
+
+/// The bit of a signal; none if there is no such signal.
+fn bit(signal: u8) -> u64 {
+    let place = u32::from(signal).wrapping_sub(1);
+    1_u64.checked_shl(place).unwrap_or(0)
 }

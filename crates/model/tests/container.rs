@@ -2,7 +2,7 @@
 //! the stories that users see.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use model::container::{Action, Container, Input, KILLED_MS, Main, Phase, Rules};
 use model::container::{OWN_END_MS, STRAYS_MS_MAX};
@@ -10,13 +10,14 @@ use model::process::Exit;
 use model::time::Instant;
 use model::ward::Forgiven;
 
-const INPUTS: [Input; 13] = [
+const INPUTS: [Input; 14] = [
     Input::Stop(15),
     Input::Stop(2),
     Input::Signal(1),
     Input::Signal(28),
     Input::Loaded,
     Input::NotLoaded,
+    Input::ServiceRuns,
     Input::MainEnded(Exit::Code(0)),
     Input::MainEnded(Exit::Code(7)),
     Input::MainEnded(Exit::Dumped(11)),
@@ -82,11 +83,14 @@ fn check(before: &Container, input: Input, after: &Container, actions: &[Action]
         );
         assert_eq!(after.phase(), Phase::Up, "{at}");
     }
-    // No signal but KILL goes to where nobody is.
+    // No signal but KILL goes to where nobody is, nor waits for nobody.
     for action in actions {
         if let Action::Pass(_) = action {
             assert_ne!(rules.main, Main::Nobody, "{at}");
         }
+    }
+    if after.waits_for_the_main_service() {
+        assert_eq!(rules.main, Main::Service, "{at}");
     }
     // Nothing but what was waited for, or its time, ends it.
     if let (Phase::Over(_), false) = (after.phase(), matches!(before.phase(), Phase::Over(_))) {
@@ -150,6 +154,87 @@ fn two_stop_signals_end_it_whatever_hangs() {
                 todo.push(state.step(Instant(0), input).0);
             }
         }
+    }
+}
+
+/// The signals among the actions, and the others.
+fn split(actions: &[Action]) -> (Vec<u8>, Vec<Action>) {
+    let mut signals = Vec::new();
+    let mut others = actions.to_vec();
+    others.retain(|action| match action {
+        Action::Pass(signal) => {
+            signals.push(*signal);
+            false
+        }
+        _ => true,
+    });
+    (signals, others)
+}
+
+/// Two containers in every state get every input: one knows from the beginning that its main
+/// service runs, the other does not yet. They do the same, but the signals that the first has
+/// passed wait in the second until its service runs, too, or has ended, or is killed.
+#[test]
+fn what_comes_before_the_main_service_runs_waits_for_it() {
+    let mut waited_for = HashSet::new();
+    for rules in rules() {
+        if rules.main != Main::Service {
+            continue;
+        }
+        let (late, _) = Container::begin(rules);
+        let (early, actions) = late.step(Instant(0), Input::ServiceRuns);
+        assert_eq!(actions, [], "nothing waits yet");
+        let (mut seen, mut todo) = (HashSet::new(), vec![(late, early, BTreeSet::new())]);
+        while let Some((late, early, waiting)) = todo.pop() {
+            if !seen.insert(format!("{late:?}{early:?}{waiting:?}")) {
+                continue;
+            }
+            let at = format!("{rules:?}\n{late:?}\n{early:?}\n{waiting:?}");
+            assert_eq!(late.phase(), early.phase(), "{at}");
+            let waits = late.waits_for_the_main_service();
+            assert_eq!(waits, !waiting.is_empty(), "{at}");
+            assert!(!early.waits_for_the_main_service(), "{at}");
+            // In the order of the numbers, each once.
+            let (runs, actions) = late.step(Instant(0), Input::ServiceRuns);
+            let expected: Vec<Action> = waiting.iter().copied().map(Action::Pass).collect();
+            assert_eq!(actions, expected, "{at}");
+            assert_eq!(runs, early, "{at}");
+            for input in INPUTS.into_iter().filter(|i| *i != Input::ServiceRuns) {
+                for now in moments(&late) {
+                    let (next_late, actions) = late.step(now, input);
+                    let (next_early, its_actions) = early.step(now, input);
+                    let (signals, others) = split(&actions);
+                    let (its_signals, its_others) = split(&its_actions);
+                    assert_eq!(signals, [], "{at}\n{input:?}");
+                    assert_eq!(others, its_others, "{at}\n{input:?}");
+                    let is_over = matches!(input, Input::MainEnded(_))
+                        || matches!(next_early.phase(), Phase::Killed(_) | Phase::Over(_));
+                    let mut next_waiting = waiting.clone();
+                    next_waiting.extend(its_signals);
+                    if is_over {
+                        next_waiting.clear();
+                    }
+                    waited_for.extend(next_waiting.iter().copied());
+                    todo.push((next_late, next_early, next_waiting));
+                }
+            }
+        }
+    }
+    assert_eq!(waited_for, HashSet::from([1, 2, 15, 18, 28]));
+}
+
+/// There are signals from 1 to 64; each waits as itself.
+#[test]
+fn any_signal_can_wait() {
+    for signal in 0..=u8::MAX {
+        let inputs = [Input::Signal(signal), Input::ServiceRuns];
+        let (_, actions) = play(rules_of(Main::Service), &inputs);
+        let expected = match signal {
+            15 => vec![Action::Pass(15), Action::Pass(18)],
+            1..=64 => vec![Action::Pass(signal)],
+            _ => vec![],
+        };
+        assert_eq!(actions[1..], [vec![], expected], "{signal}");
     }
 }
 

@@ -51,8 +51,6 @@ pub struct Guard {
     tells_strays: bool,
     /// The end of the main service has been handed in.
     principal_is_told: bool,
-    /// Signals that wait for the main service to run, as bits.
-    owed: u64,
 }
 
 impl Engine {
@@ -77,7 +75,6 @@ impl Engine {
             group: plan.group,
             tells_strays: plan.tells_strays,
             principal_is_told: false,
-            owed: 0,
         }));
         self.do_all(first);
         self.run()
@@ -108,7 +105,10 @@ impl Engine {
     }
 
     fn tell_of_services(&mut self) {
-        self.pass_owed();
+        let waits = |guard: &Guard| guard.life.waits_for_the_main_service();
+        if self.guard.as_deref().is_some_and(waits) {
+            self.tell_if_the_principal_runs();
+        }
         let Some(guard) = &mut self.guard else { return };
         if let Some(exit) = self
             .core
@@ -145,6 +145,7 @@ impl Engine {
 
     /// A signal came, which is the container's.
     pub(super) fn container_signalled(&mut self, came: Signal) {
+        self.tell_if_the_principal_runs();
         self.happened(match came {
             signal::SIGTERM | signal::SIGINT | signal::SIGQUIT => News::Stop(came as u8),
             // A program knows neither of these as a stop.
@@ -231,8 +232,12 @@ impl Engine {
             }
         } else if let Some((id, pid)) = self.principal_runs() {
             self.send(id, pid, number);
-        } else if let Some(guard) = self.guard.as_mut().filter(|_| number != signal::SIGKILL) {
-            guard.owed |= 1 << (number - 1);
+        }
+    }
+
+    fn tell_if_the_principal_runs(&mut self) {
+        if self.principal_runs().is_some() {
+            self.happened(News::ServiceRuns);
         }
     }
 
@@ -242,23 +247,6 @@ impl Engine {
         match self.core.service(id)?.phase() {
             (Phase::Run, pid) => Some((id, pid)),
             _ => None,
-        }
-    }
-
-    /// Hands on what came for a main service that had not started by our records: it may be
-    /// at work already, and whoever sent it has seen that.
-    fn pass_owed(&mut self) {
-        if self.guard.as_ref().is_none_or(|guard| guard.owed == 0)
-            || self.principal_runs().is_none()
-        {
-            return;
-        }
-        let owed = self
-            .guard
-            .as_mut()
-            .map_or(0, |guard| std::mem::take(&mut guard.owed));
-        for number in (1..=64).filter(|number| owed & (1 << (number - 1)) != 0) {
-            self.pass(number);
         }
     }
 }
