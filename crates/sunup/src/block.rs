@@ -114,16 +114,12 @@ impl Search {
                 "{shown}: read: no answer for {s} s; waiting for it"
             ));
         };
-        match bounded::within(Some(limit), &mut remind, question) {
-            Ok(Some(answer)) => answer,
-            Ok(None) => {
-                let s = limit.as_secs();
-                tell(&format!("{shown}: read: no answer in {s} s; left out"));
-                self.silent.push(node.to_path_buf());
-                0
-            }
-            Err(_) => question(),
-        }
+        bounded::within_or_here(Some(limit), &mut remind, question).unwrap_or_else(|| {
+            let s = limit.as_secs();
+            tell(&format!("{shown}: read: no answer in {s} s; left out"));
+            self.silent.push(node.to_path_buf());
+            0
+        })
     }
 }
 

@@ -75,6 +75,16 @@ pub fn within(
     Ok(Some(code as u8))
 }
 
+/// As [`within`], for what has to be tried in any case: if no child does it, this process does,
+/// without a bound.
+pub fn within_or_here(
+    limit: Option<Duration>,
+    remind: &mut dyn FnMut(u64),
+    work: &mut dyn FnMut() -> u8,
+) -> Option<u8> {
+    within(limit, remind, work).unwrap_or_else(|_| Some(work()))
+}
+
 /// As [`within`], for a call to the kernel: its result, or [`Errno::TIMEDOUT`].
 ///
 /// # Errors
@@ -84,15 +94,32 @@ pub fn call(
     remind: &mut dyn FnMut(u64),
     work: &mut dyn FnMut() -> io::Result<()>,
 ) -> io::Result<io::Result<()>> {
-    let mut code = || match work() {
+    within(Some(limit), remind, &mut || encode(work())).map(decode)
+}
+
+/// As [`call`], and as [`within_or_here`].
+pub fn call_or_here(
+    limit: Duration,
+    remind: &mut dyn FnMut(u64),
+    work: &mut dyn FnMut() -> io::Result<()>,
+) -> io::Result<()> {
+    decode(within_or_here(Some(limit), remind, &mut || encode(work())))
+}
+
+/// The result of a call as an exit code.
+fn encode(result: io::Result<()>) -> u8 {
+    match result {
         Ok(()) => 0,
         Err(e) => e.raw_os_error().unwrap_or(libc::EIO) as u8,
-    };
-    Ok(match within(Some(limit), remind, &mut code)? {
+    }
+}
+
+fn decode(code: Option<u8>) -> io::Result<()> {
+    match code {
         Some(0) => Ok(()),
         Some(errno) => Err(io::Error::from_raw_os_error(errno.into())),
         None => Err(Errno::TIMEDOUT.into()),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -115,6 +142,32 @@ mod tests {
             0
         });
         assert!(killed.is_err(), "{killed:?}");
+    }
+
+    #[test]
+    fn without_a_child_it_is_done_here() {
+        let here = rustix::process::getpid();
+        let die_elsewhere = || {
+            let own = rustix::process::getpid();
+            if own != here {
+                let _ = kill_process(own, Signal::KILL);
+            }
+        };
+        let long = Duration::from_mins(1);
+        let done = within_or_here(Some(long), &mut |_| {}, &mut || {
+            die_elsewhere();
+            7
+        });
+        assert_eq!(done, Some(7));
+        let done = call_or_here(long, &mut |_| {}, &mut || {
+            die_elsewhere();
+            Err(Errno::ROFS.into())
+        });
+        let errno = Errno::from_io_error(&done.unwrap_err());
+        assert_eq!(errno, Some(Errno::ROFS));
+        // What hangs would hang here, too.
+        let short = Some(Duration::from_millis(20));
+        assert_eq!(within_or_here(short, &mut |_| {}, &mut pause), None);
     }
 
     #[test]

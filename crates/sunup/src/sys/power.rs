@@ -7,7 +7,7 @@ use std::time::Duration;
 pub use model::pid1::End;
 use rustix::system::{RebootCommand, reboot};
 
-use super::bounded::within;
+use super::bounded::{within, within_or_here};
 
 /// How long file systems may take to be written.
 const SYNC_LIMIT: Duration = Duration::from_secs(30);
@@ -41,13 +41,10 @@ pub fn ctrl_alt_del_resets(yes: bool) {
 
 /// Writes the file systems to disk; gives up waiting after [`SYNC_LIMIT`].
 pub fn sync() {
-    let done = within(Some(SYNC_LIMIT), &mut |_| {}, &mut || {
+    within_or_here(Some(SYNC_LIMIT), &mut |_| {}, &mut || {
         rustix::fs::sync();
         0
     });
-    if done.is_err() {
-        rustix::fs::sync();
-    }
 }
 
 /// Waits until a terminal has sent what was written, for [`DRAIN_LIMIT`] at most.
@@ -66,10 +63,9 @@ pub fn end_now(end: End) -> io::Error {
 /// not survive the end of PID 1, so a child asks. `Ok`: the end is near.
 pub fn end_by_child(end: End) -> io::Result<()> {
     let mut ask = || end_now(end).raw_os_error().unwrap_or(libc::EIO) as u8;
-    match within(None, &mut |_| {}, &mut ask) {
-        Ok(Some(0) | None) => Ok(()),
-        Ok(Some(errno)) => Err(io::Error::from_raw_os_error(errno.into())),
-        Err(_) => Err(end_now(end)),
+    match within_or_here(None, &mut |_| {}, &mut ask) {
+        Some(0) | None => Ok(()),
+        Some(errno) => Err(io::Error::from_raw_os_error(errno.into())),
     }
 }
 

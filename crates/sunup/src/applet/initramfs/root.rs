@@ -114,11 +114,8 @@ fn mount_at(source: &OsStr, place: &str, kind: &str, options: &Options) -> Resul
     }
     let shown = source.display();
     let mut remind = |s| console::say(&format!("{shown}: mount: no answer for {s} s; waiting"));
-    let done = bounded::call(LIMIT, &mut remind, &mut || Ok(mount()?));
-    match done {
-        Ok(done) => done.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO)),
-        Err(_) => mount(),
-    }
+    bounded::call_or_here(LIMIT, &mut remind, &mut || Ok(mount()?))
+        .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))
 }
 
 /// Has the file system checked by its own program, if the initramfs has one.

@@ -237,7 +237,7 @@ fn patiently(device: &[u8], work: &mut dyn FnMut() -> io::Result<()>) -> Result<
             "{shown}: mount: no answer for {s} s; waiting for it"
         ));
     };
-    let done = bounded::call(MOUNT_LIMIT, &mut remind, work).unwrap_or_else(|_| work());
+    let done = bounded::call_or_here(MOUNT_LIMIT, &mut remind, work);
     done.map_err(|e| match Errno::from_io_error(&e) {
         Some(Errno::TIMEDOUT) => {
             let s = MOUNT_LIMIT.as_secs();
