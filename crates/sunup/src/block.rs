@@ -1,10 +1,10 @@
 //! Block devices as the kernel lists them in /sys/class/block, and the one that a name of
 //! root= or of fstab(5) means.
 //!
-//! A device is read, by a child with a bound, only where a name asks for what it holds: superblocks and tables of
-//! partitions, each a few hundred bytes. Devices that others are made of (RAID, LVM), and
-//! disks that are divided into partitions, hold nothing themselves. If a name means several
-//! devices, the first by name counts.
+//! A device is read, by a child with a bound, only where a name asks for what it holds:
+//! superblocks and tables of partitions, each a few hundred bytes. Devices that others are made
+//! of (RAID, LVM), and disks that are divided into partitions, hold nothing themselves. If a
+//! name means several devices, the first by name counts.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

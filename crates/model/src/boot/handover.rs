@@ -1,11 +1,10 @@
 //! What a PID 1 that had to exec itself tells its successor: one line,
 //! `WORD KEY=PID KEY=PID ... ACTION:TTY:COMMAND ACTION:TTY:COMMAND ...`.
 //!
-//! WORD is how the machine was to end, `single` on the way to single-user mode, `shell` in it, or
-//! `run`. KEY names an entry that is to
-//! be kept running by its terminal and command, so the line survives a change of
-//! the inittab. A boot that was under way is not taken up again: sysinit does
-//! not run twice.
+//! WORD is how the machine was to end, `single` on the way to single-user mode, `shell` in
+//! it, or `run`. KEY names an entry that is to be kept running by its terminal and command,
+//! so the line survives a change of the inittab. A boot that was under way is not taken up
+//! again: sysinit does not run twice.
 //!
 //! The entries follow for a successor that cannot read the inittab: then they count as
 //! they were. What is no plain letter in them is `%` and two digits. The kernel takes no

@@ -3,12 +3,12 @@
 //! What it decides is in `model::boot`; here it acts.
 //!
 //! Files: /etc/inittab; /etc/runit/3, run first at shutdown and on the way to single-user
-//! mode; /dev/console and /dev/kmsg for messages. Environment: CONSOLE or console names the console, `SUNUP_GRACE` the
-//! seconds between TERM and KILL at the end. Both may stand on the kernel command line.
-//! Signals: see `model::boot`. They are blocked before anything else is done, so that
-//! none is lost, and stay blocked; children get the default actions. Exit codes, when not
-//! PID 1: 0, or 1 on failure. As PID 1 it exits (0) only when the kernel refuses the end,
-//! as in a container without the right to it.
+//! mode; /dev/console and /dev/kmsg for messages. Environment: CONSOLE or console names the
+//! console, `SUNUP_GRACE` the seconds between TERM and KILL at the end. Both may stand on
+//! the kernel command line. Signals: see `model::boot`. They are blocked before anything else
+//! is done, so that none is lost, and stay blocked; children get the default actions. Exit
+//! codes, when not PID 1: 0, or 1 on failure. As PID 1 it exits (0) only when the kernel
+//! refuses the end, as in a container without the right to it.
 //!
 //! The files below: `table` reads the inittab, `child` is what a child does
 //! before it becomes its command, `act` does what the model decides. The loop, and

@@ -1,9 +1,9 @@
 //! runsv: supervises one service directory (runsv(8)).
 //!
 //! Files: `DIR/run`, `finish`, `down`, `control/`, `log/`, `supervise/`.
-//! Signals: TERM acts as the control byte `x`, USR2 executes the program anew. Exit codes: 0 when told to exit,
-//! 111 when the directory cannot be supervised, 1 for a wrong command line (as
-//! busybox, 1 for both).
+//! Signals: TERM acts as the control byte `x`, USR2 executes the program anew.
+//! Exit codes: 0 when told to exit, 111 when the directory cannot be supervised,
+//! 1 for a wrong command line (as busybox, 1 for both).
 
 use model::options::{Order, Spec};
 

@@ -3,11 +3,12 @@
 //!
 //! Signals: TERM starts nothing more and exits 0 when all is down; a second
 //! TERM, or the first as PID 1, stops all services before. HUP stops all
-//! services and exits 111. Told the same again, it waits no longer: it leaves what runs
-//! to a keeper, or kills it as PID 1, for which INT counts as TERM. KILL: the services go on, and the next runsvdir takes
-//! them over. USR2 executes the program anew. The script of `-s` is run before the supervisor acts on TERM,
-//! HUP and USR2; as PID 1 it is run for INT and USR1, too, and is all that TERM does.
-//! The log argument shows standard error in the process title. Exit codes: 1
+//! services and exits 111. Told the same again, it waits no longer: it leaves
+//! what runs to a keeper, or kills it as PID 1, for which INT counts as TERM.
+//! KILL: the services go on, and the next runsvdir takes them over. USR2 executes
+//! the program anew. The script of `-s` is run before the supervisor acts on TERM,
+//! HUP and USR2; as PID 1 it is run for INT and USR1, too, and is all that TERM
+//! does. The log argument shows standard error in the process title. Exit codes: 1
 //! for a wrong command line, 100 for a missing directory (as busybox, 1).
 
 use model::options::{Opt, Order, Spec};

@@ -3,9 +3,9 @@
 //! The two dialects differ in backslashes. In POSIX, a backslash within brackets is an
 //! ordinary character, and a backslash before a letter has no meaning (except glibc's
 //! `\w \W \s \S \b \B`, which regex-lite has, too). A `)` that closes nothing is undefined in
-//! POSIX; it is an ordinary character, as for glibc and so for busybox. If an expression can match in several
-//! ways, POSIX takes the longest first alternative, and regex-lite the first that fits. So
-//! a group may hold something else, but the same names match.
+//! POSIX; it is an ordinary character, as for glibc and so for busybox. If an expression can
+//! match in several ways, POSIX takes the longest first alternative, and regex-lite the first
+//! that fits. So a group may hold something else, but the same names match.
 //!
 //! The matcher needs memory in proportion to its program and to the number of groups. The
 //! model limits the program. Only groups that `%1` to `%9` can name are kept as groups.

@@ -1,10 +1,10 @@
 //! The process that keeps the time until the machine goes down.
 //!
-//! It holds the lock (flock(2)) of /run/sunup/shutdown, in which its record stands, so others know
-//! whether it lives. That file is root's alone: whoever may read it could hold the lock. TERM makes it go, and take back what it did. It sleeps from one
-//! mark to the next ([`model::shutdown::MARKS`]) by the clock that the user named: that of
-//! the boot for `+MINUTES`, so that a clock that is set changes nothing, and the wall clock for
-//! `HH:MM`.
+//! It holds the lock (flock(2)) of /run/sunup/shutdown, in which its record stands, so others
+//! know whether it lives. That file is root's alone: whoever may read it could hold the lock.
+//! TERM makes it go, and take back what it did. It sleeps from one mark to the next
+//! ([`model::shutdown::MARKS`]) by the clock that the user named: that of the boot for
+//! `+MINUTES`, so that a clock that is set changes nothing, and the wall clock for `HH:MM`.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -7,8 +7,9 @@
 //!
 //! Results go to standard output, one line a service: they are what scripts
 //! read. Exit code: the number of services that failed, at most 99; 100 for a
-//! mistaken command line. `sv boot` names no service: see [`boot`]. Called by another name through a link (an init
-//! script), the service is that name and the exit codes are LSB's.
+//! mistaken command line. `sv boot` names no service: see [`boot`]. Called by
+//! another name through a link (an init script), the service is that name and
+//! the exit codes are LSB's.
 
 mod boot;
 mod check;
