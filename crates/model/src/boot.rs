@@ -56,7 +56,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::format::inittab::{self, Entry};
-use crate::pid1::{Account, Life, News, Signal};
+use crate::pid1::{Account, End, Life, News, Signal};
 use crate::process::Exit;
 use crate::process::Pid;
 use crate::time::Instant;
@@ -121,6 +121,17 @@ pub enum Fate {
     Kexec,
     /// PID 1 becomes this command; the kernel stays.
     Restart(Entry),
+}
+
+impl From<End> for Fate {
+    fn from(end: End) -> Self {
+        match end {
+            End::Halt => Self::Halt,
+            End::Poweroff => Self::Poweroff,
+            End::Reboot => Self::Reboot,
+            End::Kexec => Self::Kexec,
+        }
+    }
 }
 
 /// What happens to the machine.

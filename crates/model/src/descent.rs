@@ -52,6 +52,11 @@ impl Descent {
         }
     }
 
+    /// No process is left at its beginning: all that is due is the end.
+    pub const fn last() -> Self {
+        Self::Kill { until: Instant(0) }
+    }
+
     /// The next step down, and what is due then; none before its time.
     #[must_use]
     pub fn next(self, now: Instant) -> Option<(Self, Due)> {

@@ -15,10 +15,11 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 use core::time::Duration;
 
-use super::down::stage3;
+use super::down::{Down, stage3};
 use super::{Id, Job, Machine, Phase};
+use crate::descent::Descent;
 use crate::format::inittab::{Action, Entry};
-use crate::pid1::Signal;
+use crate::pid1::{End, Signal};
 use crate::process::Pid;
 use crate::time::Instant;
 
@@ -138,6 +139,13 @@ impl Machine {
             text.push_str(&word);
         }
         text
+    }
+
+    /// A machine of which nothing is left but this end.
+    pub fn ending(end: End) -> Self {
+        let mut machine = Self::boot(Vec::new(), Duration::ZERO);
+        machine.phase = Phase::Down(Some(end.into()), Down::Last(Descent::last()));
+        machine
     }
 
     /// A machine that is up, or in single-user mode, and has these processes already.

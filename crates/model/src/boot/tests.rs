@@ -487,3 +487,25 @@ fn the_line_for_a_successor_has_a_bound() {
     let told = handover::decode(&line).entries;
     assert!(!told.is_empty() && entries(&text).starts_with(&told));
 }
+
+/// Neither stage 3 nor a signal: the end is all that is left.
+#[test]
+fn a_successor_for_the_end_asks_for_it_at_once() {
+    for end in End::ALL {
+        let mut w = World::new("");
+        w.machine = Some(Machine::ending(end));
+        w.log();
+        assert!(w.machine.as_ref().unwrap().goes_down());
+        w.step(Event::News(News::Tick));
+        assert_eq!(w.log().last().unwrap(), &format!("end {}", end.name()));
+        w.step(Event::News(News::Signal(Signal::Usr2)));
+        assert_eq!(w.log(), Vec::<String>::new());
+        w.step(Event::Refused("no".to_string()));
+        let last = if end == End::Kexec {
+            "end reboot"
+        } else {
+            "Exit"
+        };
+        assert_eq!(w.log().last().unwrap(), last);
+    }
+}

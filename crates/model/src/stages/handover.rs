@@ -52,6 +52,14 @@ impl Stages {
         format!("{stage} {pid} {wish}")
     }
 
+    /// A machine of which nothing is left but this end.
+    pub fn ending(end: End) -> Self {
+        let mut stages = Self::boot(Duration::ZERO);
+        stages.wish = Some(Wish::For(end));
+        stages.phase = Phase::Last(Descent::last());
+        stages
+    }
+
     /// The machine of a successor. `is_child` tells whether a pid is still our
     /// child: a stage whose process is not has ended unseen, as if in peace, but
     /// stage 2 is started again. A line that cannot be read means stage 2.

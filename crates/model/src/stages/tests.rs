@@ -3,6 +3,7 @@
 
 extern crate std;
 
+mod last;
 mod single;
 
 use alloc::collections::VecDeque;

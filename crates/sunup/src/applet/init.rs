@@ -29,7 +29,7 @@ use rustix::process::Pid;
 use super::{Applet, Call, usage_error};
 use crate::machine::ask::{self, First};
 use crate::machine::console::Voice;
-use crate::machine::{self, lifeline, record, turn, upgrade};
+use crate::machine::{self, lifeline, own_copy, record, turn, upgrade};
 use crate::say;
 use crate::sys::{clock, env, signal, tty};
 
@@ -155,6 +155,9 @@ pub fn boot(args: &[Vec<u8>]) -> u8 {
     let level = args.first().map(Vec::as_slice);
     set_up_process(level);
     let is_single = matches!(level, Some(b"single" | b"-s" | b"1"));
+    if let Some(end) = own_copy::end_left() {
+        return turn::run(Machine::ending(end), &signals, None, act::act);
+    }
     let predecessor = lifeline::predecessor();
     if predecessor.is_none() {
         record::begin();

@@ -203,7 +203,7 @@ fn write_patiently(console: &Outlet, bytes: &[u8]) -> usize {
 }
 
 /// Who speaks.
-fn name() -> &'static str {
+pub fn name() -> &'static str {
     VOICE.get().map_or("init", |voice| voice.name)
 }
 

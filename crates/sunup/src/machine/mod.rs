@@ -4,7 +4,8 @@
 //! adds to the record of the boot, `watchdog` feeds the device, `lifeline` is what happens
 //! should PID 1 itself fail, and here is the first moment, the last one, and the
 //! time between the last two signals. `requests` are runit's files with a message
-//! to PID 1. `rescue` is the way to a person.
+//! to PID 1. `rescue` is the way to a person. `own_copy` frees the file of a program that was
+//! replaced.
 
 pub mod accounts;
 pub mod ask;
@@ -14,6 +15,7 @@ pub mod devices;
 pub mod last_word;
 pub mod lifeline;
 pub mod new_root;
+pub mod own_copy;
 pub mod record;
 pub mod requests;
 pub mod rescue;
@@ -111,9 +113,10 @@ pub fn processes_on_terminals() -> impl Iterator<Item = (Pid, u32)> {
 }
 
 /// Unmounts everything and asks the kernel to end the machine, once the console has shown
-/// everything. `Ok`: the kernel will do it.
+/// everything. `Ok`: the kernel will do it. A PID 1 whose program was replaced does not return
+/// from here: its copy begins anew ([`own_copy`]).
 pub fn end(end: power::End) -> io::Result<()> {
-    unmount::all();
+    unmount::all(end);
     console::drain();
     watchdog::last(Some(end));
     power::end_by_child(end)

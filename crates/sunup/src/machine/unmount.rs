@@ -16,11 +16,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use model::format::mountinfo::{self, Mount, unescaped};
+use model::pid1::End;
 use model::unmount::{Step, Way, order, rest};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};
 
-use super::console;
+use super::{console, own_copy};
 use crate::sys::{bounded, clock, file, power};
 
 /// How long one step may take.
@@ -32,10 +33,14 @@ const PASSES_MAX: usize = 8;
 /// The longest list of mounts, or of swap spaces, that is read.
 const LIST_BYTES_MAX: usize = 4 << 20;
 
-/// Unmounts what can be unmounted, and says what cannot.
-pub fn all() {
+/// Unmounts what can be unmounted, and says what cannot; `end` is what follows.
+pub fn all(end: End) {
     if !super::is_the_first() && !is_wanted_by_a_test() {
         return;
+    }
+    // A machine in memory has nothing that must be read-only.
+    if !rest(&mounts()).is_empty() {
+        own_copy::go_on(end);
     }
     let run = Run {
         until: clock::boot_ns().saturating_add(LIMIT.as_nanos() as u64),

@@ -71,6 +71,12 @@ pub fn ask() -> Result<(), String> {
     signal::kill(1, UPGRADE).map_err(|e| format!("signal PID 1: {e}; only root may"))
 }
 
+/// Whether the file of this program was replaced or removed.
+pub fn was_replaced() -> bool {
+    let path = fs::read_link("/proc/self/exe");
+    path.is_ok_and(|path| path.as_os_str().as_bytes().ends_with(REPLACED))
+}
+
 /// The path that a process was executed by, whatever file is there now.
 fn program_of(pid: &str) -> std::io::Result<OsString> {
     let path = fs::read_link(format!("/proc/{pid}/exe"))?.into_os_string();

@@ -15,6 +15,7 @@ use super::common::{
     Fixture, kill, lives, make_fifo, read_status, status, sunup, wait_exit, wait_for, yield_until,
 };
 
+mod copy;
 mod midst;
 mod program;
 mod state;

@@ -18,7 +18,7 @@ use model::stages::Stages;
 
 use super::{Applet, Call};
 use crate::machine::console::Voice;
-use crate::machine::{self, lifeline, record, turn, upgrade};
+use crate::machine::{self, lifeline, own_copy, record, turn, upgrade};
 use crate::say;
 use crate::sys::{clock, signal};
 
@@ -66,6 +66,11 @@ fn run(_: &Call) -> u8 {
 /// did not understand. They become the arguments of the stages.
 pub fn boot(words: &[Vec<u8>]) -> u8 {
     let signals = machine::begin(VOICE, &SIGNALS);
+    if let Some(end) = own_copy::end_left() {
+        return turn::run(Stages::ending(end), &signals, None, |action| {
+            act::act(action, words)
+        });
+    }
     let grace = machine::grace(GRACE_S);
     let predecessor = lifeline::predecessor();
     if predecessor.is_none() {
