@@ -21,6 +21,7 @@ const DIRECTORIES: &[(&str, u32)] = &[
     ("run", 0o755),
     ("sys", 0o555),
     ("tmp", 0o1777),
+    ("var/lib", 0o755),
     ("var/log", 0o755),
     ("var/tmp", 0o1777),
 ];

@@ -70,6 +70,11 @@ pub fn message(who: &str, what: impl Display) -> String {
 /// hold newlines, or what a terminal takes for a command. What is very long
 /// loses its middle.
 pub fn plain(text: &str) -> String {
+    plain_within(text, LINE_BYTES_MAX)
+}
+
+/// [`plain`], of which `bytes_max` are left, and the mark of what is lost.
+pub fn plain_within(text: &str, bytes_max: usize) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in without_numbers(text).chars() {
         if c.is_control() {
@@ -79,9 +84,9 @@ pub fn plain(text: &str) -> String {
         }
     }
     let len = shown.len();
-    if len > LINE_BYTES_MAX {
-        let start = shown.floor_char_boundary(LINE_BYTES_MAX / 2);
-        let end = shown.ceil_char_boundary(len - LINE_BYTES_MAX / 2);
+    if len > bytes_max {
+        let start = shown.floor_char_boundary(bytes_max / 2);
+        let end = shown.ceil_char_boundary(len - bytes_max / 2);
         shown.replace_range(start..end, " ... ");
     }
     shown

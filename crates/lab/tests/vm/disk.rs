@@ -16,6 +16,10 @@ use crate::guest::Guest;
 const OBEDIENT: &str = "#!/bin/sh\nexec 3>>/var/obedient; echo up >&3\nexec sleep 100000\n";
 const DEAF: &str = "#!/bin/sh\ntrap '' TERM HUP INT\nexec 3>>/var/deaf; echo up >&3\nwhile :; do sleep 100000; done\n";
 
+/// Randomness for the next boot: its size, who may read it, and what it is.
+const SEED: &str =
+    "stat -c '%s %a' /var/lib/random-seed | tr '\\n' ' '; md5sum </var/lib/random-seed";
+
 fn tool(name: &str, args: &[&str], disk: &Path) -> String {
     let mut tool = Command::new(debian::program(name));
     let output = tool
@@ -71,6 +75,8 @@ fn a_disk_is_the_root_and_is_unmounted_clean_in_qemu() {
     m.log_in();
     is_mounted(&mut m, "/ ext4 rw,");
     m.sh("echo first >/root/kept; await 'grep up /var/deaf && grep up /var/obedient'");
+    let seed = m.sh(SEED);
+    assert!(seed.starts_with("512 600 "), "{seed}");
     m.type_line("reboot");
     assert_eq!(m.end(), End::Reset);
     assert_clean(&disk);
@@ -81,6 +87,8 @@ fn a_disk_is_the_root_and_is_unmounted_clean_in_qemu() {
     m.log_in();
     is_mounted(&mut m, "/ ext4 rw,");
     assert_eq!(m.sh("cat /root/kept"), "first");
+    let next = m.sh(SEED);
+    assert!(next.starts_with("512 600 ") && next != seed, "{next}");
     m.sh("mkdir /mnt; mount -t tmpfs over /mnt; mkdir /mnt/bind; mount --bind /var /mnt/bind");
     m.sh(
         "setsid sh -c \"trap '' TERM HUP; exec 3>/mnt/bind/third; echo up >&3; while :; do \

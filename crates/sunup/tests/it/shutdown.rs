@@ -263,7 +263,8 @@ fn line_of(path: &str) -> &str {
 }
 
 /// Without utmp, every terminal that controls a process has the message, with nothing in it that
-/// a terminal would obey; one that is stopped delays nobody.
+/// a terminal would obey; one that is stopped delays nobody. A message of any length leaves space
+/// for the warning on a terminal that is read later.
 #[test]
 fn terminals_are_told_and_a_stopped_one_holds_nothing_up() {
     drop(file_of("shutdown"));
@@ -277,7 +278,7 @@ fn terminals_are_told_and_a_stopped_one_holds_nothing_up() {
     );
     let script = "#!/bin/sh\nuntil ps -eo tty=,comm= | grep -q '^pts.*sleep' \
         && [ $(ps -eo tty=,comm= | grep -c '^pts.*sleep') = 2 ]; do sleep 0.05; done\n\
-        shutdown -k now \"$(printf 'beware\\033[2J of \\303\\274')\" >>/events 2>&1\n\
+        shutdown -k now \"$(printf 'beware\\033[2J of \\303\\274%090000d')\" >>/events 2>&1\n\
         echo done >>/events\n";
     let machine = Machine::boot(&Boot {
         inittab: &inittab,
@@ -292,7 +293,8 @@ fn terminals_are_told_and_a_stopped_one_holds_nothing_up() {
         said.contains("Broadcast message from evil\\u{1b}c@"),
         "{said}"
     );
-    assert!(said.contains("beware\\u{1b}[2J of \u{fc}\n"), "{said}");
+    assert!(said.contains("beware\\u{1b}[2J of \u{fc}000"), "{said}");
+    assert!(said.contains("000 ... 000"), "{said}");
     assert!(said.contains("going down for power-off NOW!\n"), "{said}");
     drop(stopped);
 }

@@ -23,7 +23,6 @@ use rustix::time::{
 
 use super::wall;
 use crate::machine::ask;
-use crate::say;
 use crate::sys::clock::{boot_ns, timespec};
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::{file, inherited, local_time, spawn, tty};
@@ -256,7 +255,7 @@ fn keep_out(warning: &str, message: &str) {
         .mode(0o644)
         .open(NOLOGIN);
     if let Ok(mut file) = file {
-        let said = format!("{}\n{}\n", warning, say::plain(message));
+        let said = format!("{}\n{}\n", warning, wall::plain(message));
         if file.write_all(said.as_bytes()).is_err() {
             drop(std::fs::remove_file(NOLOGIN));
         }

@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags, open};
 
 use crate::machine;
-use crate::say::plain;
+use crate::say::plain_within;
 use crate::sys::bounded::within;
 use crate::sys::clock::{boot_ns, timespec};
 use crate::sys::{local_time, utmp};
@@ -24,10 +24,18 @@ use crate::sys::{local_time, utmp};
 const PATIENCE: u64 = 100_000_000;
 /// How long the child may take.
 const LIMIT: Duration = Duration::from_secs(2);
+/// More of a message is not shown: a line must leave space in a terminal that is slow, or not
+/// read, for the line that says what happens.
+const LINE_BYTES_MAX: usize = 1024;
 /// More terminals are not written to.
 const TERMINALS_MAX: usize = 512;
 /// Major number of the pseudo terminals of devpts (Documentation/admin-guide/devices.txt).
 const PTS: u32 = 136;
+
+/// A line as others see it: without commands to a terminal, and not long.
+pub fn plain(line: &str) -> String {
+    plain_within(line, LINE_BYTES_MAX)
+}
 
 /// Writes `lines` to all terminals, below a line that says who speaks.
 pub fn say(lines: &[&str]) {
