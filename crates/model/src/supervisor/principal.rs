@@ -33,6 +33,11 @@ impl Supervisor {
         self.principal.as_ref()?.ended
     }
 
+    /// Whether the main service has this name.
+    pub(super) fn is_main(&self, name: &Name) -> bool {
+        self.principal.as_ref().is_some_and(|p| p.name == *name)
+    }
+
     /// The main service, if its directory has been opened.
     pub fn principal(&self) -> Option<Id> {
         let name = &self.principal.as_ref()?.name;
@@ -62,6 +67,16 @@ impl Supervisor {
         if let Some(id) = id {
             self.drive(id, Event::Command(Command::Once));
         }
+    }
+
+    /// A directory could not be opened, for longer than a moment. Whether it is the main service's:
+    /// then that is its end, because another might never come.
+    pub(super) fn principal_not_opened(&mut self, name: &Name) -> bool {
+        let is_main = self.is_main(name);
+        if is_main {
+            self.principal_is_over(Exit::Code(111));
+        }
+        is_main
     }
 
     /// A process of a service is about to be told to have ended.

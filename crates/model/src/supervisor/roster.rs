@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -72,11 +71,14 @@ impl Supervisor {
         }
     }
 
-    /// Running services are opened before those that are to be started.
+    /// Running services are opened before those that are to be started, and so is the main one:
+    /// the others must not leave it without descriptors.
     pub(super) fn living_first(&mut self, living: &[Identity]) {
-        let living: BTreeSet<&Identity> = living.iter().collect();
+        let is_main = |(_, waiting): &(&_, &Waiting)| self.is_main(&waiting.name);
+        let main = self.waiting.iter().filter(is_main).map(|(i, _)| i);
+        let early: BTreeSet<Identity> = living.iter().chain(main).copied().collect();
         let arrivals = core::mem::take(&mut self.arrivals).into_iter();
-        let (first, then): (Vec<_>, Vec<_>) = arrivals.partition(|i| living.contains(i));
+        let (first, then): (Vec<_>, Vec<_>) = arrivals.partition(|i| early.contains(i));
         self.arrivals = first.into_iter().chain(then).collect();
     }
 
@@ -201,7 +203,12 @@ impl Supervisor {
         waiting.delay_ms = (waiting.delay_ms * 2).min(ADMIT_MS_MAX);
         if says {
             waiting.complaint.clone_from(&text);
-            self.push(Action::Say(format!("{text}; trying again")));
+            let next = if self.principal_not_opened(&name) {
+                ""
+            } else {
+                "; trying again"
+            };
+            self.push(Action::Say(text + next));
         }
         self.push(Action::Ask(name));
         self.alarms.set(Alarm::Admit(identity), Some(at));

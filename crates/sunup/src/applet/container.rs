@@ -14,6 +14,7 @@ use std::path::Path;
 
 use model::container::{Main, Rules};
 use model::options::{Opt, Order, Parsed, Spec};
+use model::scan::is_service_name;
 use model::signal_names;
 use model::ward::Forgiven;
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -124,7 +125,11 @@ impl<'a> Wishes<'a> {
             }
             ([_, ..], None, _) => Main::Program,
             ([], Some(name), dir) => {
-                let place = dir.map(|dir| [dir, b"/", name].concat());
+                // The services are known by the names of DIR's entries alone.
+                let is_name = is_service_name(name) && !name.contains(&b'/');
+                let place = dir
+                    .filter(|_| is_name)
+                    .map(|dir| [dir, b"/", name].concat());
                 let is_there = place.is_some_and(|p| Path::new(OsStr::from_bytes(&p)).is_dir());
                 if !is_there {
                     return Err(format!(

@@ -184,8 +184,16 @@ fn a_program_that_cannot_be_executed_starts_no_service() {
 
 #[test]
 fn mistakes_are_told() {
-    let place = Place::new(&[("svc/web/run", SLEEP), ("file", "")]);
+    let place = Place::new(&[
+        ("svc/web/run", SLEEP),
+        ("svc/.web/run", SLEEP),
+        ("file", ""),
+    ]);
     for words in [
+        "--main '' svc",
+        "--main web/ svc",
+        "--main ../svc/web svc",
+        "--main .web svc",
         "none",
         "file",
         "svc svc",
@@ -236,6 +244,23 @@ fn a_main_service_that_cannot_be_started_ends_it_with_the_code_of_a_shell() {
     let place = Place::new(&[("svc/app/", ""), ("svc/bad/run", "not executable")]);
     assert_eq!(place.code("--main app svc"), 127);
     assert_eq!(place.code("--main bad svc"), 126);
+}
+
+/// No service of the many takes the main one's descriptors; if it cannot have any, nobody waits
+/// for ever.
+#[test]
+fn the_main_service_comes_before_others_and_one_that_is_never_opened_is_the_end() {
+    let names = (0..40).map(|i| format!("svc/{i}/run"));
+    let names: Vec<String> = names.chain(["svc/zz/run".to_owned()]).collect();
+    let files = names.iter().map(|name| match name.as_str() {
+        "svc/zz/run" => (name.as_str(), "#!/bin/sh\nexit 12\n"),
+        other => (other, SLEEP),
+    });
+    let mut place = Place::new(&files.collect::<Vec<_>>());
+    place.set_up = "ulimit -n 64".to_owned();
+    assert_eq!(place.code("--main zz svc"), 12);
+    place.set_up = "ulimit -n 20".to_owned();
+    assert_eq!(place.code("--main zz svc"), 111);
 }
 
 #[test]
