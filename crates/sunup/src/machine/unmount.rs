@@ -19,7 +19,7 @@ use model::format::mountinfo::{self, Mount, unescaped};
 use model::pid1::End;
 use model::unmount::{Step, Way, order, rest};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 
 use super::{console, own_copy};
 use crate::sys::{bounded, clock, file, power};
@@ -35,7 +35,7 @@ const LIST_BYTES_MAX: usize = 4 << 20;
 
 /// Unmounts what can be unmounted, and says what cannot; `end` is what follows.
 pub fn all(end: End) {
-    if !super::is_the_first() && !is_wanted_by_a_test() {
+    if !is_ours() || (!proc_is_there() && (mount_proc().is_err() || !is_ours())) {
         return;
     }
     // A machine in memory has nothing that must be read-only.
@@ -113,6 +113,24 @@ fn swaps() -> Vec<Vec<u8>> {
     let names = lines.filter_map(|line| line.split(|b| *b == b' ').next());
     let names = names.filter(|name| !name.is_empty());
     names.map(unescaped).collect()
+}
+
+/// Whether what is mounted is this machine's, as far as can be told without /proc.
+fn is_ours() -> bool {
+    super::is_the_first() || is_wanted_by_a_test()
+}
+
+fn proc_is_there() -> bool {
+    Path::new("/proc/self").exists()
+}
+
+/// Without it nobody knows what is mounted. A `shutdown` entry may have unmounted it, as
+/// busybox's `umount -a -r` does.
+fn mount_proc() -> io::Result<()> {
+    bounded::call(STEP_LIMIT, &mut |_| {}, &mut || {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        Ok(mount("proc", "/proc", "proc", flags, None)?)
+    })?
 }
 
 /// In a build for tests, PID 1 of namespaces unmounts, too, if `SUNUP_TEST_UNMOUNT` is set.

@@ -76,6 +76,24 @@ fn everything_is_unmounted_but_what_is_in_use_or_needed() {
     drop(user);
 }
 
+/// As `umount -a -r` of busybox does, in many an inittab.
+#[test]
+fn a_shutdown_entry_may_unmount_proc() {
+    let mut machine = Machine::boot(&Boot {
+        inittab: "::wait:echo up >> /events\n::shutdown:sh -c 'umount /proc && echo none >> /events'",
+        set_up: "mkdir mnt; mount -t tmpfs one mnt",
+        env: &[("SUNUP_TEST_UNMOUNT", "1")],
+        ..Boot::default()
+    });
+    machine.until_event("up");
+    let namespace = Namespace::of(&machine);
+    machine.signal(Signal::USR2);
+    assert_eq!(machine.end().signal(), Some(INT));
+    assert_eq!(machine.events(), ["up", "none"]);
+    let after = namespace.points(&machine);
+    assert_eq!(after, ["dev/null", "proc", "sbin/init"]);
+}
+
 #[test]
 fn a_containers_mounts_are_left_alone() {
     let mut machine = Machine::boot(&Boot {
