@@ -7,8 +7,9 @@
 //! 111, what is left of its process group is killed, and it is started again
 //! after [`PAUSE`]. However else it ends, stage 3 follows, and then the end.
 //!
-//! Stage 2 is asked to end by CONT when [`STOPIT`] is executable, and by PWR; [`REBOOT`]
-//! then says whether the machine starts again or is powered off. USR1 (halt), USR2
+//! Stage 2 is asked to end by CONT when [`STOPIT`] is executable; [`REBOOT`] then says whether the
+//! machine starts again or is powered off. PWR, a power failure, powers it off, whatever that says.
+//! USR1 (halt), USR2
 //! (poweroff), TERM (reboot) and 40 (kexec) say it themselves; they work in stage 1, too, for a hung
 //! boot. The first request wins. INT runs [`CTRLALTDEL`] in stage 2; its end counts as a
 //! CONT. The stage that is to end gets TERM, and KILL after [`STOP_GRACE`].
@@ -281,7 +282,7 @@ impl Stages {
                 out.push(Action::Say(Message::AlreadySingle));
             }
             (Some(Stage::Two), Signal::Single, _) => self.go_down(Wish::Single, now, out),
-            (Some(Stage::Two), ..) => self.go_down(Wish::AsRebootSays, now, out),
+            (Some(Stage::Two), ..) => self.go_down(Wish::For(End::Poweroff), now, out),
             (Some(Stage::One | Stage::Three), ..) => {
                 out.push(Action::Say(Message::OnlyInStage2));
             }

@@ -203,6 +203,8 @@ fn cont_asks_the_file() {
 #[test]
 fn who_does_not_end_is_killed() {
     let mut w = World::up();
+    // Nobody wants a machine back whose power fails.
+    w.reboot = Some(true);
     w.signal(Signal::Pwr);
     assert_eq!(w.tick(), STOP_GRACE);
     assert_eq!(w.log(), ["Term(102)", "Kill(102)"]);

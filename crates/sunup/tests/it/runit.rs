@@ -243,9 +243,10 @@ fn the_signals_of_busybox_say_how_it_ends() {
 }
 
 #[test]
-fn a_power_failure_takes_the_machine_down() {
-    let mut machine = boot(&[]);
+fn a_power_failure_powers_the_machine_off_whatever_the_file_says() {
+    let mut machine = boot_debian(&[]);
     machine.until_event("2 up");
+    set_mode(&machine, "run/runit.reboot", 0o100);
     machine.signal(Signal::POWER);
     assert_eq!(machine.end().signal(), Some(INT));
     assert_eq!(machine.events(), ["1 0", "2 up", "2 TERM", "3"]);
