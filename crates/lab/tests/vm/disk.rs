@@ -94,6 +94,8 @@ fn a_disk_is_the_root_and_is_unmounted_clean_in_qemu() {
         "setsid sh -c \"trap '' TERM HUP; exec 3>/mnt/bind/third; echo up >&3; while :; do \
         sleep 100000; done\" & await 'grep up /var/third'",
     );
+    // An entry of the shutdown unmounts /proc, while the root is in use.
+    m.sh("echo ::shutdown:umount -a -r >>/etc/inittab; init -q");
     // An upgrade, of which PID 1 is not told: its program's file exists only because it runs.
     m.sh("p=$(readlink /proc/1/exe); cp $p $p.new; mv $p.new $p; await 'readlink /proc/1/exe | grep deleted'");
     m.type_line("poweroff");
