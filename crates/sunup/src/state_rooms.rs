@@ -1,7 +1,7 @@
 //! Where the state of a service is kept if its directory cannot hold it: the file system is
 //! full, or, in a container, must not be written to. It is RUN/state/DEV-INO, by device and
-//! inode of the directory. RUN is the first of a few directories that can be had. It must be
-//! this user's, and nobody else may write there. Root, who is let into the container of another
+//! inode of the directory. RUN is the first of a few directories that can be had and has room. It
+//! must be this user's, and nobody else may write there. Root, who is let into the container of another
 //! user, believes the user of process 1, too.
 
 use std::io::{self, ErrorKind};
@@ -82,23 +82,17 @@ fn runs(user: u32) -> impl Iterator<Item = PathBuf> {
     .flatten()
 }
 
-/// The directory of a service's state, which is made.
-///
-/// # Errors
-/// None of the directories can be had; why not the last.
-pub fn make(home: impl AsFd) -> rustix::io::Result<OwnedFd> {
-    let name = name(home)?;
-    let mut why = Errno::NOENT;
-    for run in runs(own_user()) {
+/// The directories that the state of a service may be in; each is made when it is asked for.
+pub fn make(home: impl AsFd) -> impl Iterator<Item = OwnedFd> {
+    let name = name(home);
+    runs(own_user()).filter_map(move |run| {
         let state = run.join("state");
-        let room = state.join(&name);
-        let made = own(&run).and_then(|_| own(&state)).and_then(|_| own(&room));
-        match made {
-            Ok(room) => return Ok(room),
-            Err(e) => why = e,
-        }
-    }
-    Err(why)
+        let room = state.join(name.as_deref().ok()?);
+        own(&run)
+            .and_then(|_| own(&state))
+            .and_then(|_| own(&room))
+            .ok()
+    })
 }
 
 /// Opens `supervise/ok` of a service to be written, and tells the directory in which it is if

@@ -25,14 +25,15 @@ use crate::sys::shortage::{look, unless_short};
 pub type Adopted = (OwnedFd, Record);
 
 /// Looks at a locked supervise directory. `default` is what is wanted of a
-/// service that no earlier supervisor held. Fails as [`unless_short`] does.
+/// service that no earlier supervisor held; `None`: none did, as far as it counts. Fails as
+/// [`unless_short`] does.
 pub fn inherit(
     home: BorrowedFd,
     supervise: &Supervise,
     world: Option<&World>,
     role: Role,
     default: Want,
-) -> io::Result<(Inheritance, Option<Adopted>)> {
+) -> io::Result<Option<(Inheritance, Option<Adopted>)>> {
     let status = supervise::status(home)?;
     let at = clock::now();
     let mut record = supervise.record()?;
@@ -51,27 +52,26 @@ pub fn inherit(
         process = look_at(&foreign)?;
         record = Some(foreign);
     }
+    let Some(record) = record else {
+        return Ok(None);
+    };
     let seen = process.as_ref().map(|(_, seen)| *seen);
-    let gone = record
-        .as_ref()
-        .filter(|r| seen.is_none_or(|seen| !adoption::is_it(r, seen)));
+    let gone = Some(&record).filter(|r| seen.is_none_or(|seen| !adoption::is_it(r, seen)));
     let exit = gone.and_then(|r| late_exit::told(late_exit::sighting(r), world?));
     let evidence = Evidence {
         role,
         default,
         since: single_user_began(),
         world,
-        record: record.as_ref(),
+        record: Some(&record),
         status: status.as_ref().map(|(status, _)| status),
         seen,
         exit: exit.map_or(Exit::Unknown, Exit::of_status),
     };
     let found = adoption::judge(&evidence, clock::moment());
-    if record.is_none() {
-        supervise::begin_anew(home);
-    }
     let process = process.filter(|_| found.adopted).map(|(fd, _)| fd);
-    Ok((found, process.zip(record)))
+    let adopted = process.map(|fd| (fd, record));
+    Ok(Some((found, adopted)))
 }
 
 /// The state without an earlier supervisor.

@@ -13,7 +13,7 @@ use model::supervisor::Log;
 use rustix::fs::{AtFlags, CWD, Mode, statat};
 use rustix::io::Errno;
 
-use super::adopt::{LogPipe, inherit, nothing_found};
+use super::adopt::{Adopted, LogPipe, inherit, nothing_found};
 use super::directory::identity;
 use super::half::Half;
 use super::late_exit::sighting;
@@ -225,42 +225,82 @@ fn open_half(
     (world, rooms): (Option<&World>, Rooms),
     records: &mut Vec<Record>,
 ) -> Result<(Half, Inheritance), OpenError> {
-    let (opened, room) = open_state(home.as_fd(), rooms)?;
-    let state_home = room.as_ref().map_or(home.as_fd(), AsFd::as_fd);
     // As runsv looks for it: anything by that name counts, a dangling link does not.
     let is_down = entries.down && statat(&home, c"down", AtFlags::empty()).is_ok();
     let default = if is_down { Want::Down } else { Want::Up };
-    let (found, process) = if opened.is_new {
-        (nothing_found(world, role, default), None)
-    } else {
-        // The count of short lives starts again.
-        supervise::show_crash_loop(state_home, None);
-        inherit(state_home, &opened, world, role, default)
-            .map_err(|e| OpenError::Failed("look for an earlier supervisor's process", e))?
-    };
-    let (pidfd, record) = process.unzip();
-    let mut half = Half::new(home, opened, pidfd);
+    let open = |place: BorrowedFd, must_hold| State::open(place, (world, role, default), must_hold);
+    let (state, room) = open_state(home.as_fd(), rooms, open)?;
+    let (pidfd, record) = state.process.unzip();
+    let mut half = Half::new(home, state.supervise, pidfd);
     half.room = room;
     half.sighting = record.as_ref().map(sighting);
     records.extend(record);
-    Ok((half, found))
+    Ok((half, state.found))
 }
 
 /// Opens `supervise` in the directory, or in a room of its own if it cannot be there.
-fn open_state(home: BorrowedFd, rooms: Rooms) -> Result<(Supervise, Option<OwnedFd>), OpenError> {
-    let room = match rooms.kept(home) {
-        Some(room) => room,
-        None => match Supervise::open(home) {
-            Err(OpenError::Failed(attempt, e)) if rooms.help(&e) => {
-                // If there is no other place either, this one is to be mended.
-                state_rooms::make(home).map_err(|_| OpenError::Failed(attempt, e))?
-            }
-            opened => return Ok((opened?, None)),
-        },
+fn open_state(
+    home: BorrowedFd,
+    rooms: Rooms,
+    open: impl Fn(BorrowedFd, bool) -> Result<State, OpenError>,
+) -> Result<(State, Option<OwnedFd>), OpenError> {
+    let in_room = |room: OwnedFd| {
+        let failed = |e: Errno| OpenError::Failed("open the directory of its state", e.into());
+        let room = aside(room).map_err(failed)?;
+        Ok((open(room.as_fd(), true)?, Some(room)))
     };
-    let failed = |e: Errno| OpenError::Failed("open the directory of its state", e.into());
-    let room = aside(room).map_err(failed)?;
-    Ok((Supervise::open(room.as_fd())?, Some(room)))
+    let helps = |e: &OpenError| matches!(e, OpenError::Failed(_, e) if rooms.help(e));
+    if let Some(room) = rooms.kept(home) {
+        return in_room(room);
+    }
+    match open(home, true) {
+        Err(e) if helps(&e) => {}
+        opened => return Ok((opened?, None)),
+    }
+    let mut in_rooms = state_rooms::make(home).map(in_room);
+    let opened = in_rooms.find(|opened| !opened.as_ref().is_err_and(helps));
+    // If there is no other place either, this one is to be mended. Until then a service with
+    // an empty status is better than none.
+    opened.unwrap_or_else(|| Ok((open(home, false)?, None)))
+}
+
+/// `supervise`, and what was in it.
+struct State {
+    supervise: Supervise,
+    found: Inheritance,
+    process: Option<Adopted>,
+}
+
+impl State {
+    /// `must_hold`: fails if there is no room for the files.
+    fn open(
+        place: BorrowedFd,
+        (world, role, default): (Option<&World>, Role, Want),
+        must_hold: bool,
+    ) -> Result<Self, OpenError> {
+        let supervise = Supervise::open(place)?;
+        let mut left = None;
+        if !supervise.is_new {
+            // The count of short lives starts again.
+            supervise::show_crash_loop(place, None);
+            left = inherit(place, &supervise, world, role, default)
+                .map_err(|e| OpenError::Failed("look for an earlier supervisor's process", e))?;
+        }
+        let (found, process) = if let Some(left) = left {
+            left
+        } else {
+            if let (Err(e), true) = (supervise.begin_anew(place), must_hold) {
+                supervise.clear(place);
+                return Err(OpenError::Failed("fill supervise", e));
+            }
+            (nothing_found(world, role, default), None)
+        };
+        Ok(Self {
+            supervise,
+            found,
+            process,
+        })
+    }
 }
 
 /// The directory `log`, if there is one.

@@ -22,8 +22,8 @@ use model::format::crash_loop::CrashLoop;
 use model::format::status::Status;
 use model::service::Pid;
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, flock, fstat, ftruncate, linkat, mkdirat,
-    mkfifoat, readlinkat, renameat, statat, unlinkat,
+    AtFlags, FallocateFlags, FileType, FlockOperation, Mode, OFlags, fallocate, flock, fstat,
+    fstatfs, ftruncate, linkat, mkdirat, mkfifoat, readlinkat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -33,6 +33,13 @@ use crate::sys::shortage::unless_short;
 
 const LOCK: &CStr = c"supervise/lock";
 const LOCK_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+const PID: &CStr = c"supervise/pid";
+const STAT: &CStr = c"supervise/stat";
+const STATUS: &CStr = c"supervise/status";
+const STATE_FILES: [&CStr; 3] = [PID, STAT, STATUS];
+const STATE_MODE: Mode = LOCK_MODE.union(Mode::RGRP).union(Mode::ROTH);
+/// With fewer, somebody else may take the last ones before our files are written.
+const FEW_BLOCKS: u64 = 1024;
 
 /// The open directory.
 pub struct Supervise {
@@ -133,6 +140,37 @@ impl Supervise {
             }
             self.lock = lock;
         }
+    }
+
+    /// Nothing was left to take over, so the old status is removed: it says what was wanted
+    /// in another boot or an earlier supervision, and a successor that comes before our first
+    /// status must not believe it. And the files get their blocks before anything starts:
+    /// on a full file system a file can still be made, but not filled.
+    ///
+    /// Only where blocks are few, as it costs an open of each file. Fails if there are too few.
+    pub fn begin_anew(&self, home: BorrowedFd) -> io::Result<()> {
+        if !self.is_new {
+            // Absent where nothing was ever supervised.
+            let _absent = unlinkat(home, STATUS, AtFlags::empty());
+        }
+        // A count of 0: the file system has no limit.
+        if fstatfs(&self.lock).is_ok_and(|fs| fs.f_blocks > 0 && fs.f_bavail < FEW_BLOCKS) {
+            reserve(&self.lock)?;
+            for name in STATE_FILES {
+                if let Some(found) = guarded::to_write(home, name, STATE_MODE)? {
+                    reserve(&found.file)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what [`Supervise::begin_anew`] got where it got too little.
+    pub fn clear(&self, home: BorrowedFd) {
+        for name in STATE_FILES {
+            let _absent = unlinkat(home, name, AtFlags::empty());
+        }
+        self.release(home);
     }
 
     /// Where a child writes its record.
@@ -303,13 +341,13 @@ fn show_in(
             0 => String::new(),
             pid => format!("{pid}\n"),
         };
-        pid_put = put(home, c"supervise/pid", pid.as_bytes());
+        pid_put = put(home, PID, pid.as_bytes());
     }
     if let Some(stat) = stat.filter(|_| shown_stat != stat) {
-        stat_put = put(home, c"supervise/stat", stat.text().as_bytes());
+        stat_put = put(home, STAT, stat.text().as_bytes());
     }
     // Last, because it is what sv watches for.
-    let status_put = put(home, c"supervise/status", &status.encode());
+    let status_put = put(home, STATUS, &status.encode());
     let named = |name, e: io::Error| io::Error::new(e.kind(), format!("supervise/{name}: {e}"));
     pid_put.map_err(|e| named("pid", e))?;
     stat_put.map_err(|e| named("stat", e))?;
@@ -334,7 +372,7 @@ pub fn show_crash_loop(home: BorrowedFd, crash_loop: Option<&CrashLoop>) {
 /// If it is not ours, we still believe what is wanted: whoever can write there can also
 /// command the service. We do not believe which process the service is.
 pub fn status(home: BorrowedFd) -> io::Result<Option<(Status, bool)>> {
-    let Some(found) = unless_short(guarded::to_read(home, c"supervise/status"))? else {
+    let Some(found) = unless_short(guarded::to_read(home, STATUS))? else {
         return Ok(None);
     };
     let mut record = [0; 20];
@@ -342,14 +380,6 @@ pub fn status(home: BorrowedFd) -> io::Result<Option<(Status, bool)>> {
         && rustix::io::pread(&found.file, &mut record, 0) == Ok(record.len());
     let status = is_whole.then(|| Status::decode(&record)).flatten();
     Ok(status.map(|status| (status, found.is_ours)))
-}
-
-/// Nothing was left to take over, so the old status is removed. It says what was wanted
-/// in another boot or an earlier supervision; a successor that comes before our first
-/// status must not believe it.
-pub fn begin_anew(home: BorrowedFd) {
-    // Absent where nothing was ever supervised.
-    let _absent = unlinkat(home, c"supervise/status", AtFlags::empty());
 }
 
 /// Makes `supervise`, of mode 0700, through a dangling link if need be. True
@@ -440,9 +470,8 @@ fn link_ok(home: BorrowedFd, control: &OwnedFd) -> io::Result<Link> {
 /// each time (on ext4 even a write to the disk, and room that may be lacking). A reader
 /// at the same moment may see bytes of both versions; `sv` allows for that.
 fn put(home: BorrowedFd, name: &CStr, content: &[u8]) -> io::Result<()> {
-    let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
-    let Some(found) = guarded::to_write(home, name, mode)? else {
-        return guarded::replace(home, name, mode, content);
+    let Some(found) = guarded::to_write(home, name, STATE_MODE)? else {
+        return guarded::replace(home, name, STATE_MODE, content);
     };
     if !content.is_empty() && rustix::io::pwrite(&found.file, content, 0)? != content.len() {
         return Err(Errno::NOSPC.into());
@@ -451,6 +480,19 @@ fn put(home: BorrowedFd, name: &CStr, content: &[u8]) -> io::Result<()> {
     // content.
     if found.bytes > content.len() as i64 {
         ftruncate(&found.file, content.len() as u64)?;
+        if content.is_empty() {
+            // Its block went with its bytes; the next pid needs one.
+            let _had = reserve(&found.file);
+        }
     }
     Ok(())
+}
+
+/// Gets the block of a small file, and leaves its length. Fails only for want of room: some
+/// file systems cannot do that.
+fn reserve(file: &OwnedFd) -> rustix::io::Result<()> {
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, adopt::BYTES as u64) {
+        Err(e @ (Errno::NOSPC | Errno::DQUOT)) => Err(e),
+        _ => Ok(()),
+    }
 }
