@@ -27,3 +27,12 @@ pub fn add_secret(bytes: &[u8]) -> io::Result<()> {
     // SAFETY: the request reads the two numbers, and then as many bytes as the second says.
     check(unsafe { libc::ioctl(device.as_raw_fd(), request, info.as_ptr()) }).map(drop)
 }
+
+/// Fills `bytes` with what the kernel makes of the randomness that it has, and does not wait for
+/// more, as a read of /dev/urandom does for up to a second early in a boot. `false` before Linux 5.6.
+pub fn fill_at_once(bytes: &mut [u8]) -> bool {
+    let (start, len) = (bytes.as_mut_ptr(), bytes.len());
+    // SAFETY: the kernel writes at most `len` bytes, which are borrowed here.
+    let filled = unsafe { libc::getrandom(start.cast(), len, libc::GRND_INSECURE) };
+    usize::try_from(filled) == Ok(len)
+}

@@ -30,7 +30,8 @@ pub fn renew(credit: bool, teller: &mut Teller) {
             Vec::new()
         }
     };
-    let is_new = save(&seed, teller);
+    // A whole seed that nobody knows makes the next one as good, without a wait.
+    let is_new = save(&seed, credit && seed.len() == SEED_BYTES, teller);
     if seed.is_empty() {
         return;
     }
@@ -46,8 +47,8 @@ pub fn renew(credit: bool, teller: &mut Teller) {
 }
 
 /// Writes a seed for the next boot, if there is a place that keeps it; false if there is none,
-/// or it failed.
-pub fn save(old: &[u8], teller: &mut Teller) -> bool {
+/// or it failed. `is_secret`: the old seed alone makes it unknown to all others.
+pub fn save(old: &[u8], is_secret: bool, teller: &mut Teller) -> bool {
     match statfs(DIR) {
         Ok(place) if !IN_MEMORY.contains(&(place.f_type as u64)) => {}
         _ => {
@@ -55,7 +56,7 @@ pub fn save(old: &[u8], teller: &mut Teller) -> bool {
             return false;
         }
     }
-    let written = write(old);
+    let written = write(old, is_secret);
     if let Err(e) = &written {
         teller.fail(format_args!("{SEED}: write: {e}"));
     }
@@ -63,8 +64,11 @@ pub fn save(old: &[u8], teller: &mut Teller) -> bool {
 }
 
 /// Early in a boot the kernel may have no randomness but the old seed: that is in the new one.
-fn write(old: &[u8]) -> io::Result<()> {
-    let mut seed = file::head(file::open(Path::new(DEVICE), OFlags::RDONLY)?, SEED_BYTES)?;
+fn write(old: &[u8], is_secret: bool) -> io::Result<()> {
+    let mut seed = vec![0; SEED_BYTES];
+    if !is_secret || !random::fill_at_once(&mut seed) {
+        seed = file::head(file::open(Path::new(DEVICE), OFlags::RDONLY)?, SEED_BYTES)?;
+    }
     seed.iter_mut().zip(old).for_each(|(new, old)| *new ^= old);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
     let mode = Mode::RUSR | Mode::WUSR;
