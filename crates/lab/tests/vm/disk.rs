@@ -77,6 +77,7 @@ fn a_disk_is_the_root_and_is_unmounted_clean_in_qemu() {
     m.sh("echo first >/root/kept; await 'grep up /var/deaf && grep up /var/obedient'");
     let seed = m.sh(SEED);
     assert!(seed.starts_with("512 600 "), "{seed}");
+    m.sh("sed -i 's|/sbin/stage1$|& -c|' /etc/inittab");
     m.type_line("reboot");
     assert_eq!(m.end(), End::Reset);
     assert_clean(&disk);
@@ -89,6 +90,12 @@ fn a_disk_is_the_root_and_is_unmounted_clean_in_qemu() {
     assert_eq!(m.sh("cat /root/kept"), "first");
     let next = m.sh(SEED);
     assert!(next.starts_with("512 600 ") && next != seed, "{next}");
+    // It was used, and counted as `-c` says.
+    let step = "grep -c 'step \"seed\" [0-9]* ok' /run/sunup/boot";
+    assert_eq!(
+        m.sh(&format!("grep -c 'stage1 -c' /etc/inittab; {step}")),
+        "1\n1"
+    );
     m.sh("mkdir /mnt; mount -t tmpfs over /mnt; mkdir /mnt/bind; mount --bind /var /mnt/bind");
     m.sh(
         "setsid sh -c \"trap '' TERM HUP; exec 3>/mnt/bind/third; echo up >&3; while :; do \
