@@ -196,13 +196,8 @@ pub fn run(options: &Options) -> Result<bool> {
 /// Says on which kernel the machines in QEMU are, and what of them is not tested there.
 fn tell_kernel(summary: &mut Summary) -> Result<()> {
     let kernel = boot::Parts::default().kernel()?;
-    if kernel.place.is_some() {
-        summary.note(&format!(
-            "vm: on {}; ten thousand services on Debian's",
-            kernel.name
-        ));
-    } else {
-        summary.note(&format!("vm: on {}", kernel.name));
+    summary.note(&format!("vm: on {}", kernel.name));
+    if kernel.place.is_none() {
         summary.left_out("vm: mdev as the kernel's hotplug helper, and the watchdog: Debian's kernel has neither (`cargo lab kernel` builds one that has)");
     }
     Ok(())

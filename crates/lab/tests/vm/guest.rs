@@ -33,8 +33,6 @@ pub enum Change {
     Memory(u32),
     /// More words for the kernel's command line.
     Append(&'static str),
-    /// Debian's kernel, even where there is a small one.
-    DebiansKernel,
     /// These modules of the kernel in QEMU.
     Modules(&'static [&'static str]),
 }
@@ -107,12 +105,7 @@ impl Guest {
             Change::Append(words) => Some((*words).to_owned()),
             _ => None,
         };
-        let is_debians = |change| matches!(change, &Change::DebiansKernel);
         let options = Options {
-            parts: Parts {
-                kernel: changes.iter().any(is_debians).then(|| "debian".into()),
-                ..Parts::default()
-            },
             enter: host == Host::Namespaces,
             append: changes.iter().find_map(words).unwrap_or_default(),
             memory: changes.iter().find_map(|change| match change {
@@ -231,7 +224,7 @@ fn archive(changes: &[Change]) -> Vec<u8> {
                 let modules = Modules::of(&kernel().file).unwrap();
                 modules.put(&mut tree, names).unwrap();
             }
-            Change::Append(_) | Change::DebiansKernel | Change::Memory(_) => {}
+            Change::Append(_) | Change::Memory(_) => {}
         }
     }
     image::archive(&tree).unwrap()

@@ -5,7 +5,7 @@
 use lab::bench::probe::ANNOUNCEMENT_BYTES;
 use lab::machine::End;
 
-use crate::guest::Change::{DebiansKernel, Memory, Plain, Script, Services};
+use crate::guest::Change::{Memory, Plain, Script, Services};
 use crate::guest::{Guest, Host, on_its_own, pids};
 
 const SERVICES: usize = 10_000;
@@ -28,9 +28,6 @@ const CENSUS: &str = "#!/bin/sh\n\
 #[test]
 fn ten_thousand_services_outlive_their_supervisor_in_qemu() {
     let changes = &[
-        // The small kernel has numbers for 4096 processes, and an allocator (SLOB) that
-        // looks through all it has for each.
-        DebiansKernel,
         Services(SERVICES),
         Memory(3072),
         Plain("etc/inittab", INITTAB),
