@@ -7,12 +7,12 @@
 //! 111, what is left of its process group is killed, and it is started again
 //! after [`PAUSE`]. However else it ends, stage 3 follows, and then the end.
 //!
-//! Stage 2 is asked to end by CONT when [`STOPIT`] is executable; [`REBOOT`] then says whether the
-//! machine starts again or is powered off. PWR, a power failure, powers it off, whatever that says.
-//! USR1 (halt), USR2
-//! (poweroff), TERM (reboot) and 40 (kexec) say it themselves; they work in stage 1, too, for a hung
-//! boot. The first request wins. INT runs [`CTRLALTDEL`] in stage 2; its end counts as a
-//! CONT. The stage that is to end gets TERM, and KILL after [`STOP_GRACE`].
+//! Stage 2 is asked to end by CONT when [`STOPIT`] is executable; [`REBOOT`] then says
+//! whether the machine starts again or is powered off. PWR, a power failure, powers it
+//! off, whatever that says. USR1 (halt), USR2 (poweroff), TERM (reboot) and 40 (kexec)
+//! say it themselves; they work in stage 1, too, for a hung boot. The first request wins.
+//! INT runs [`CTRLALTDEL`] in stage 2; its end counts as a CONT. The stage that is to end
+//! gets TERM, and KILL after [`STOP_GRACE`].
 //!
 //! Stage 3 may take [`STAGE3_LIMIT`]; then its process group is killed. Then
 //! every process gets TERM; as soon as none is left, or when the grace is over,

@@ -1,8 +1,8 @@
 //! Where the state of a service is kept if its directory cannot hold it: the file system is
 //! full, or, in a container, must not be written to. It is RUN/state/DEV-INO, by device and
-//! inode of the directory. RUN is the first of a few directories that can be had and has room. It
-//! must be this user's, and nobody else may write there. Root, who is let into the container of another
-//! user, believes the user of process 1, too.
+//! inode of the directory. RUN is the first of a few directories that can be had and has room.
+//! It must be this user's, and nobody else may write there. Root, who is let into the container
+//! of another user, believes the user of process 1, too.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -37,12 +37,13 @@ pub fn end_left() -> Option<End> {
     End::of_name(&std::env::var(END).ok()?)
 }
 
-/// Executes a copy, which does the rest, if the program was replaced and this is no copy yet.
-/// Returns if there is no need, or if that fails.
+/// Whether the program was replaced, and this is no copy yet.
+pub fn is_due() -> bool {
+    end_left().is_none() && upgrade::was_replaced()
+}
+
+/// Executes a copy, which does the rest. Returns if that fails.
 pub fn go_on(end: End) {
-    if end_left().is_some() || !upgrade::was_replaced() {
-        return;
-    }
     console::say("its program was replaced: a copy in memory does the rest");
     let failed = copy().map_or_else(|e| e, |copy| execute(&copy, end));
     watchdog::keep();

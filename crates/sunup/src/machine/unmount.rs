@@ -35,11 +35,15 @@ const LIST_BYTES_MAX: usize = 4 << 20;
 
 /// Unmounts what can be unmounted, and says what cannot; `end` is what follows.
 pub fn all(end: End) {
-    if !is_ours() || (!proc_is_there() && (mount_proc().is_err() || !is_ours())) {
+    if !is_ours() {
+        return;
+    }
+    // With /proc it is asked again, because then it can be told.
+    if !proc_is_there() && (mount_proc().is_err() || !is_ours()) {
         return;
     }
     // A machine in memory has nothing that must be read-only.
-    if !rest(&mounts()).is_empty() {
+    if own_copy::is_due() && !rest(&mounts()).is_empty() {
         own_copy::go_on(end);
     }
     let run = Run {
