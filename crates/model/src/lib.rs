@@ -21,6 +21,7 @@ pub mod facts;
 pub mod format;
 pub mod getty;
 pub mod glob;
+pub mod graph;
 pub mod guess;
 pub mod lines;
 pub mod losses;
