@@ -30,6 +30,7 @@ pub const CHECKS: &[Check] = &[
     ("records_of_processes", formats::records_of_processes),
     ("roots_and_mounts", formats::roots_and_mounts),
     ("services", formats::services),
+    ("state_lines", formats::state_lines),
     ("status", formats::status),
     ("svlogd_config", formats::svlogd_config),
     ("time_zones", formats::time_zones),

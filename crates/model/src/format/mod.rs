@@ -21,6 +21,7 @@ pub mod partition_table;
 pub mod proc_locks;
 pub mod proc_stat;
 pub mod stamp;
+pub mod state;
 pub mod status;
 pub mod superblock;
 pub mod svlogd_config;

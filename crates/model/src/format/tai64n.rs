@@ -4,6 +4,8 @@
 //! difference between TAI and UTC in 1970. Both tools ignore the leap seconds since then,
 //! and so do we (<https://cr.yp.to/libtai/tai64.html>).
 
+use core::fmt::{self, Display, Write};
+
 /// The TAI64 label of the Unix epoch, as in runit.
 const UNIX_EPOCH: u64 = (1 << 62) + 10;
 
@@ -60,6 +62,30 @@ impl Tai64n {
         }
         out
     }
+
+    /// The inverse of [`Tai64n::hex`].
+    pub fn from_hex(digits: &[u8]) -> Option<Self> {
+        let digit = |b: u8| match b {
+            b'0'..=b'9' => Some(b - b'0'),
+            b'a'..=b'f' => Some(b - b'a' + 10),
+            _ => None,
+        };
+        let mut bytes = [0; 12];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+            let [high, low] = pair else { return None };
+            *byte = digit(*high)? << 4 | digit(*low)?;
+        }
+        (digits.len() == 2 * bytes.len()).then(|| Self::decode(bytes))
+    }
+}
+
+/// As in logs and file names: the digits after an `@`.
+impl Display for Tai64n {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('@')?;
+        let mut digits = self.hex().into_iter();
+        digits.try_for_each(|digit| f.write_char(char::from(digit)))
+    }
 }
 
 #[cfg(test)]
@@ -73,6 +99,24 @@ mod tests {
         assert_eq!(&t.hex(), b"400000003b9aca0a1dcd6500");
         assert_eq!(Tai64n::decode(t.encode()), t);
         assert_eq!((t.unix_seconds(), t.nanos()), (1_000_000_000, 500_000_000));
+        assert_eq!(alloc::format!("{t}"), "@400000003b9aca0a1dcd6500");
+    }
+
+    #[test]
+    fn digits_are_read_back() {
+        let t = Tai64n::from_unix(1_000_000_000, 500_000_000);
+        let digits = t.hex();
+        assert_eq!(Tai64n::from_hex(&digits), Some(t));
+        for len in 0..24 {
+            assert_eq!(Tai64n::from_hex(&digits[..len]), None);
+        }
+        for bad in [
+            &b"400000003B9aca0a1dcd6500"[..],
+            b"400000003b9aca0a1dcd65000",
+            b"@@",
+        ] {
+            assert_eq!(Tai64n::from_hex(bad), None);
+        }
     }
 
     #[test]

@@ -46,6 +46,10 @@ pub use lives::{services, what_pid_1_left_for_its_successor};
 mod disks;
 pub use disks::{block_devices, roots_and_mounts};
 
+#[path = "state.rs"]
+mod state;
+pub use state::state_lines;
+
 /// Hands inputs to a check.
 pub trait Player {
     /// Hands in good inputs and what it makes of them, or any others. The check

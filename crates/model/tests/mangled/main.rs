@@ -61,6 +61,7 @@ tests! {
     records_of_processes,
     roots_and_mounts,
     services,
+    state_lines,
     status,
     svlogd_config,
     time_zones,
@@ -79,6 +80,7 @@ fn every_check_is_everywhere() {
         include_str!("formats.rs"),
         include_str!("disks.rs"),
         include_str!("lives.rs"),
+        include_str!("state.rs"),
     ];
     let lines = files.iter().flat_map(|file| file.lines());
     let checks = lines.filter_map(|line| line.strip_prefix("pub fn ")?.split_once("(player: "));
