@@ -3,7 +3,7 @@
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -214,9 +214,13 @@ pub fn lease_is_in_the_way(file: &File) -> io::Result<bool> {
 }
 
 /// Starts `program` without arguments and environment, with `stdout` as its
-/// standard output, by the cheapest means there are: a clone that shares memory
-/// until the exec. The pid; it is the caller's to reap.
-pub fn vfork_exec(program: &CStr, stdout: BorrowedFd) -> io::Result<i32> {
+/// standard output and perhaps a descriptor 3, by the cheapest means there are: a
+/// clone that shares memory until the exec. The pid; it is the caller's to reap.
+pub fn vfork_exec(
+    program: &CStr,
+    stdout: BorrowedFd,
+    three: Option<BorrowedFd>,
+) -> io::Result<i32> {
     extern "C" fn child(arg: *mut c_void) -> c_int {
         // SAFETY: `arg` is the `start` below, whose thread sleeps until the exec.
         let start = unsafe { &*arg.cast::<Start>() };
@@ -224,6 +228,9 @@ pub fn vfork_exec(program: &CStr, stdout: BorrowedFd) -> io::Result<i32> {
         // SAFETY: system calls only, with pointers that outlive them.
         unsafe {
             libc::dup2(start.stdout, 1);
+            if start.three >= 0 {
+                libc::dup2(start.three, 3);
+            }
             libc::execve(start.program, argv.as_ptr(), argv[1..].as_ptr());
         }
         127
@@ -231,10 +238,13 @@ pub fn vfork_exec(program: &CStr, stdout: BorrowedFd) -> io::Result<i32> {
     struct Start {
         program: *const c_char,
         stdout: c_int,
+        /// Negative: none.
+        three: c_int,
     }
     let mut start = Start {
         program: program.as_ptr(),
         stdout: stdout.as_raw_fd(),
+        three: three.map_or(-1, |fd| fd.as_raw_fd()),
     };
     let mut stack = [0_u128; 1024];
     // SAFETY: with CLONE_VFORK this thread sleeps until the child, which runs on
@@ -251,6 +261,29 @@ pub fn vfork_exec(program: &CStr, stdout: BorrowedFd) -> io::Result<i32> {
         return Err(io::Error::last_os_error());
     }
     Ok(pid)
+}
+
+/// A descriptor by its number, as a program is given it that is just starting: nobody
+/// else in this process may use it.
+///
+/// # Errors
+/// There is none of that number.
+pub fn inherited(number: i32) -> io::Result<OwnedFd> {
+    // SAFETY: a system call with numbers alone.
+    if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, and the caller's alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Does what a signal does by default: this process ends by it, if that is to end it.
+pub fn take_by_default(signal: c_int) {
+    // SAFETY: no handler is installed, and no memory is passed.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::kill(libc::getpid(), signal);
+    }
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ impl Bench<'_> {
         let own = tree.scan_dir().join("s00000");
         let hangs = tree.scan_dir().join("hangs");
         fs::create_dir(&hangs).with_context(|| format!("make {}", hangs.display()))?;
-        probe::write(&hangs.join("run"))?;
+        probe::write(&hangs.join("run"), probe::PLAIN)?;
         // A file of its own, which nobody has open: a lease is on a file, not on a name.
         let run = File::open(hangs.join("run"))?;
         sys::take_lease(&run).context("take a lease")?;

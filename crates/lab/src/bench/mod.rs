@@ -287,7 +287,7 @@ fn place(results: &mut Results) -> Result<PathBuf> {
 fn runs_programs(dir: &Path) -> Result<bool> {
     let own = TempDir::new_in(dir)?;
     let program = own.path().join("probe");
-    probe::write(&program)?;
+    probe::write(&program, probe::PLAIN)?;
     let Ok(mut child) = Command::new(&program).stdout(io::pipe()?.1).spawn() else {
         return Ok(false);
     };

@@ -40,7 +40,7 @@ impl<'a> Tree<'a> {
             .prefix("lab-bench-")
             .tempdir_in(place);
         let home = home.with_context(|| format!("make a directory in {}", place.display()))?;
-        probe::write(&home.path().join("probe"))?;
+        probe::write(&home.path().join("probe"), probe::PLAIN)?;
         let mut tree = Self {
             peer,
             home,
@@ -153,7 +153,7 @@ impl<'a> Tree<'a> {
     fn start_one_bare(&self, service: &Path) -> Result<()> {
         let program = CString::new(service.join("run").as_os_str().as_bytes())?;
         let mouth = std::os::fd::AsFd::as_fd(self.ear.mouth());
-        sys::vfork_exec(&program, mouth).context("start a service")?;
+        sys::vfork_exec(&program, mouth, None).context("start a service")?;
         Ok(())
     }
 

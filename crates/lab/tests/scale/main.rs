@@ -101,7 +101,7 @@ impl Tree {
         fs::create_dir(&programs).unwrap();
         let programs = Peer::provide(Name::Sunup, &programs).unwrap();
         let probe = home.path().join("probe");
-        probe::write(&probe).unwrap();
+        probe::write(&probe, probe::PLAIN).unwrap();
         let service = |i| home.path().join(format!("service/s{i:05}"));
         let services: Vec<_> = (0..SERVICES).map(service).collect();
         for service in &services {

@@ -233,7 +233,7 @@ fn archive(changes: &[Change]) -> Vec<u8> {
 /// One inode by all names, as in the bench: a file each would be a page of memory each.
 fn put_services(tree: &mut Tree, n: usize) {
     let run = |i: usize| format!("etc/runit/sv/s{i:05}/run").into_bytes();
-    tree.put_file(&run(0), true, probe::elf());
+    tree.put_file(&run(0), true, probe::elf(probe::PLAIN));
     for i in 1..n {
         tree.put_name(&run(i), &run(0));
     }
