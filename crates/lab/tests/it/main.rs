@@ -14,3 +14,4 @@ mod reference;
 mod runner;
 mod size;
 mod terminal;
+mod test_service;
