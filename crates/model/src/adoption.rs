@@ -3,11 +3,11 @@
 //! (`docs/decisions/0003-adoption.md`).
 
 use crate::command::Command;
-use crate::format::adopt::{Record, World};
-use crate::format::status::{Phase, Status};
+use crate::format::adopt::{Mark, Part, Record, World};
+use crate::format::status::Status;
 use crate::format::tai64n::Tai64n;
 use crate::moment::Moment;
-use crate::service::{Event, Exit, Role, Service, Want};
+use crate::service::{Event, Exit, Program, Role, Service, Want};
 use crate::time::Instant;
 
 /// What the kernel says about the recorded pid.
@@ -53,8 +53,8 @@ pub struct Inheritance {
     pub adopted: bool,
     /// When it came into that state, if that is known.
     pub changed: Option<Tai64n>,
-    /// The record says that a stop is under way.
-    pub marked: bool,
+    /// What is added to the record.
+    pub mark: Mark,
     /// What happened while no supervisor lived.
     pub missed: Option<Event>,
 }
@@ -66,7 +66,7 @@ impl Inheritance {
             service: Service::new(role, want),
             adopted: false,
             changed: None,
-            marked: false,
+            mark: Mark::None,
             missed: None,
         }
     }
@@ -105,19 +105,21 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
     if evidence.seen.is_some_and(|seen| is_it(record, seen)) {
         let service = running(role, want, record, since, ours, now.at);
         // The supervisor was killed while control/t ran: the stop starts again.
-        let stops = record.stopping && want == Want::Down && !service.got_term();
+        let stops = record.mark == Mark::Stop && want == Want::Down && !service.got_term();
         return Inheritance {
             service,
             adopted: true,
             changed: Some(ours.map_or_else(|| label(record.at, now), |s| s.changed)),
-            marked: record.stopping,
+            mark: record.mark,
             missed: stops.then_some(Event::Command(Command::Down)),
         };
     }
     // Nobody saw the end of the run: the finish script is still due.
-    if record.phase == Phase::Run && status.is_none_or(|s| s.pid != 0) {
+    if let Some(program) = program(record)
+        && status.is_none_or(|s| s.pid != 0)
+    {
         return Inheritance {
-            service: Service::adopt_run(role, want, record.pid, since, false, false),
+            service: Service::adopt_run(role, want, program, record.pid, since, false, false),
             missed: Some(Event::Exited(record.pid, evidence.exit)),
             ..fresh
         };
@@ -147,11 +149,20 @@ fn running(
     status: Option<&Status>,
     now: Instant,
 ) -> Service {
-    if record.phase == Phase::Finish {
+    let Some(program) = program(record) else {
         return Service::adopt_finish(want, record.pid, now);
-    }
+    };
     let (paused, got_term) = status.map_or((false, false), |s| (s.paused, s.got_term));
-    Service::adopt_run(role, want, record.pid, since, paused, got_term)
+    Service::adopt_run(role, want, program, record.pid, since, paused, got_term)
+}
+
+/// What the process runs, if not `./finish`.
+const fn program(record: &Record) -> Option<Program> {
+    match record.part {
+        Part::Setup => Some(Program::Setup),
+        Part::Run => Some(Program::Run),
+        Part::Finish => None,
+    }
 }
 
 /// The wall-clock label of a past moment. This is the one place that relates
@@ -167,6 +178,7 @@ fn label(at: Instant, now: Moment) -> Tai64n {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::status::Phase;
 
     const NOW: Moment = Moment {
         at: Instant(9),
@@ -175,7 +187,7 @@ mod tests {
 
     fn record() -> Record {
         Record {
-            phase: Phase::Run,
+            part: Part::Run,
             world: World {
                 boot_id: "b".into(),
                 pid_namespace: 1,
@@ -183,7 +195,7 @@ mod tests {
             pipe: 0,
             pid: 5,
             at: Instant(7),
-            stopping: false,
+            mark: Mark::None,
         }
     }
 

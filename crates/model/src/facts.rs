@@ -3,10 +3,11 @@
 //!
 //! All that others read in `supervise/` is an encoding of it: runit's files `status`,
 //! `pid` and `stat`, our own file `crash-loop`, and for a supervisor that takes over,
-//! the word in `lock` that a stop is under way.
+//! the word in `lock` that a stop is under way or a oneshot done.
 
 use alloc::string::String;
 
+use crate::format::adopt::Mark;
 use crate::format::crash_loop::CrashLoop;
 use crate::format::status::{Phase, Status};
 use crate::format::tai64n::Tai64n;
@@ -14,10 +15,6 @@ use crate::service::{Pid, Service, Want};
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, which some file shows"
-)]
 pub struct Facts {
     /// What it is doing.
     pub phase: Phase,
@@ -33,8 +30,8 @@ pub struct Facts {
     pub want: Option<Want>,
     /// A supervisor that takes over shall want it up.
     pub want_up: bool,
-    /// It is being stopped and was not sent TERM yet.
-    pub stopping: bool,
+    /// What a supervisor that takes over must find in the record.
+    pub mark: Mark,
     /// It is in a crash loop, and asks for delays that grow.
     pub crash_loop: Option<CrashLoop>,
 }
@@ -72,7 +69,7 @@ impl Facts {
             got_term: service.got_term(),
             want: (pid != 0).then(|| service.want()),
             want_up: service.shows_want_up(),
-            stopping: service.is_stopping(),
+            mark: service.mark(),
             crash_loop: service.crash_loop(),
         }
     }

@@ -5,6 +5,15 @@ use core::fmt::{self, Display};
 /// A process id.
 pub type Pid = u32;
 
+/// What a service's process runs while the service is wanted up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Program {
+    /// `./setup`, before `./run` or in its place.
+    Setup,
+    /// `./run`.
+    Run,
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Exit {

@@ -44,9 +44,10 @@
 use alloc::vec::Vec;
 
 use crate::command::{Command, Sig};
+use crate::format::adopt::Mark;
 use crate::format::crash_loop::CrashLoop;
 use crate::format::status::Phase;
-pub use crate::process::{Exit, Pid};
+pub use crate::process::{Exit, Pid, Program};
 use crate::restart::{GAP_MS, Streak};
 use crate::settings::{Look, Scripts, Settings};
 use crate::time::Instant;
@@ -83,9 +84,11 @@ pub enum Want {
     Exit,
 }
 
-/// A process that runs `./run`.
+/// A process that runs `./run`, or `./setup`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Running {
+    /// Which of the two.
+    pub program: Program,
     /// Its pid.
     pub pid: Pid,
     /// When it started.
@@ -106,8 +109,9 @@ pub struct Running {
 }
 
 impl Running {
-    fn new(pid: Pid, since: Instant) -> Self {
+    fn new(program: Program, pid: Pid, since: Instant) -> Self {
         Self {
+            program,
             pid,
             since,
             paused: false,
@@ -128,18 +132,28 @@ pub enum State {
         /// The end of the restart gap.
         not_before: Instant,
     },
-    /// Its directory is looked at, or `control/u` runs; `./run` is started after it.
+    /// Its directory is looked at, or `control/u` runs; `./setup` or `./run` is started
+    /// after it.
     Preparing,
-    /// The start of `./run` was requested. A stop that comes meanwhile waits for the
+    /// The start of a program was requested. A stop that comes meanwhile waits for the
     /// answer.
     Starting {
+        /// Which one.
+        program: Program,
         /// Stop it as soon as it runs.
         stop: bool,
         /// If the answer is late: the process that has not loaded its program yet.
         child: Option<Pid>,
     },
-    /// `./run` runs.
+    /// `./run` or `./setup` runs.
     Run(Running),
+    /// A oneshot: `./setup` has succeeded, and there is no `./run`.
+    Done {
+        /// Scripts that run now.
+        scripts: Scripts,
+        /// Scripts that were asked for again meanwhile.
+        again: Scripts,
+    },
     /// Its directory is looked at, or `./finish` was asked for.
     EndingRun {
         /// Carried to `Down`.
@@ -195,9 +209,9 @@ pub enum Event {
     Command(Command),
     /// The deadline came; also sent without a reason: check what is due.
     Tick,
-    /// Answer to `StartRun` or `StartFinish`.
+    /// Answer to `StartSetup`, `StartRun` or `StartFinish`.
     Started(Pid),
-    /// Answer to `StartRun` or `StartFinish`.
+    /// Answer to `StartSetup`, `StartRun` or `StartFinish`.
     NotStarted(Failure),
     /// That answer is late. There is a process, which loads its program and hangs.
     Late(Pid),
@@ -232,6 +246,8 @@ pub enum Action {
     Look(Look),
     /// Run `./control/u`, then answer `Prepared`.
     Prepare,
+    /// Start `./setup`.
+    StartSetup,
     /// Start `./run`.
     StartRun,
     /// Start `./finish` with the exit's arguments.
@@ -268,10 +284,11 @@ impl Service {
         }
     }
 
-    /// A service whose `./run` was started by an earlier supervisor.
+    /// A service whose `./run` or `./setup` was started by an earlier supervisor.
     pub fn adopt_run(
         role: Role,
         want: Want,
+        program: Program,
         pid: Pid,
         since: Instant,
         paused: bool,
@@ -280,7 +297,7 @@ impl Service {
         let running = Running {
             paused,
             got_term,
-            ..Running::new(pid, since)
+            ..Running::new(program, pid, since)
         };
         Self {
             state: State::Run(running),
@@ -356,9 +373,9 @@ impl Service {
         matches!(self.state, State::Gone)
     }
 
-    /// Whether it is down, with nothing under way.
+    /// Whether it has no process, and nothing is under way.
     pub const fn is_idle(&self) -> bool {
-        matches!(self.state, State::Down { .. })
+        matches!(self.state, State::Down { .. } | State::Done { .. })
     }
 
     /// Its short lives in a row.
@@ -394,12 +411,15 @@ impl Service {
     }
 
     /// The phase and pid (0: none) that the status record shows. It is down, with a
-    /// pid, while the start of a program hangs.
+    /// pid, while `./setup` runs or the start of a program hangs; and it runs, without a
+    /// pid, when a oneshot is done.
     pub const fn phase(&self) -> (Phase, Pid) {
         match self.state {
-            State::Run(r) => (Phase::Run, r.pid),
+            State::Run(r) if matches!(r.program, Program::Run) => (Phase::Run, r.pid),
+            State::Done { .. } => (Phase::Run, 0),
             State::Finish { pid, .. } => (Phase::Finish, pid),
-            State::Starting {
+            State::Run(Running { pid, .. })
+            | State::Starting {
                 child: Some(pid), ..
             }
             | State::EndingRun {
@@ -423,9 +443,14 @@ impl Service {
         matches!(self.state, State::Run(r) if r.got_term)
     }
 
-    /// Whether it is being stopped and did not get TERM yet.
-    pub const fn is_stopping(&self) -> bool {
-        matches!(self.state, State::Run(r) if r.stopping)
+    /// What a successor must find in the record: a stop is under way that did not get to
+    /// TERM yet, or a oneshot is done.
+    pub const fn mark(&self) -> Mark {
+        match self.state {
+            State::Run(r) if r.stopping => Mark::Stop,
+            State::Done { .. } => Mark::Done,
+            _ => Mark::None,
+        }
     }
 
     /// When to send a `Tick`; `None`: never, as far as this state goes.

@@ -95,6 +95,8 @@ pub struct Id {
 /// What a child is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Job {
+    /// `./setup`.
+    Setup(Id),
     /// `./run`.
     Run(Id),
     /// `./finish`, told how the run ended.
@@ -111,7 +113,8 @@ impl Job {
     /// Whose it is.
     pub const fn id(self) -> Id {
         match self {
-            Self::Run(id)
+            Self::Setup(id)
+            | Self::Run(id)
             | Self::Finish(id, _)
             | Self::Prepare(id)
             | Self::Script(id, ..)
@@ -122,7 +125,7 @@ impl Job {
     /// Whether it is the service's process, which outlives its supervisor, and
     /// not a script.
     pub const fn is_process(self) -> bool {
-        matches!(self, Self::Run(_) | Self::Finish(..))
+        matches!(self, Self::Setup(_) | Self::Run(_) | Self::Finish(..))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The content of `supervise/lock`: it tells a later supervisor which process is the service.
 //!
-//! It is one line, `1 PHASE BOOT_ID PID_NAMESPACE PIPE PID BOOT_NS`: the version of the
-//! format; `run` or `finish`; the boot id of the kernel; the inode of the pid namespace of
+//! It is one line, `1 PART BOOT_ID PID_NAMESPACE PIPE PID BOOT_NS`: the version of the
+//! format; `setup`, `run` or `finish`; the boot id of the kernel; the inode of the pid namespace of
 //! the pid; the inode of the pipe between service and logger (0: none); the pid; and the
 //! time of the boot clock in nanoseconds. The process writes the line about itself, just
 //! before its exec, and the time is of that moment. If a process with that pid started
@@ -9,7 +9,8 @@
 //!
 //! While a service is stopped, `control/t` may run before the service gets TERM. During that
 //! time, the supervisor puts the word `stop` at the end of the line: with `once`, the
-//! service is not wanted up either, but is not stopped.
+//! service is not wanted up either, but is not stopped. When a `setup` that no `run` follows
+//! has succeeded, it puts the word `done` there. Both words need no room on the disk.
 //!
 //! runit keeps this file empty. A supervisor that ends the supervision empties it.
 
@@ -17,7 +18,6 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::status::Phase;
 use crate::time::Instant;
 
 /// The longest record that is read, in bytes.
@@ -27,14 +27,53 @@ pub const BYTES_MAX: usize = 192;
 /// record overwrites the old one in place, also on a full disk.
 pub const BYTES: usize = 160;
 
-/// The place of [`mark`] in the record.
-pub const MARK_AT: usize = BYTES - 1 - MARK.len();
+/// The place of the [`Mark`] in the record.
+pub const MARK_AT: usize = BYTES - 1 - Mark::None.bytes().len();
 
-const MARK: [u8; 5] = *b" stop";
+/// What the supervisor adds to the process's own words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mark {
+    /// Nothing.
+    #[default]
+    None,
+    /// A stop is under way.
+    Stop,
+    /// It has succeeded, and nothing has undone that.
+    Done,
+}
 
-/// The end of a record, before the newline.
-pub const fn mark(stopping: bool) -> [u8; 5] {
-    if stopping { MARK } else { [b' '; 5] }
+impl Mark {
+    /// The end of a record, before the newline.
+    pub const fn bytes(self) -> [u8; 5] {
+        match self {
+            Self::None => *b"     ",
+            Self::Stop => *b" stop",
+            Self::Done => *b" done",
+        }
+    }
+}
+
+/// Which of a service's processes it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// `./setup`.
+    Setup,
+    /// `./run`.
+    Run,
+    /// `./finish`.
+    Finish,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Setup, Self::Run, Self::Finish];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Setup => "setup",
+            Self::Run => "run",
+            Self::Finish => "finish",
+        }
+    }
 }
 
 /// Where a pid has its meaning: one boot of one kernel, and one pid namespace.
@@ -49,8 +88,8 @@ pub struct World {
 /// The decoded line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Run or finish.
-    pub phase: Phase,
+    /// Which process it is.
+    pub part: Part,
     /// Where the pid has its meaning.
     pub world: World,
     /// The inode of the log pipe; 0 for none.
@@ -59,41 +98,33 @@ pub struct Record {
     pub pid: u32,
     /// A moment at which the pid was certainly that process.
     pub at: Instant,
-    /// A stop was under way.
-    pub stopping: bool,
+    /// What the supervisor added.
+    pub mark: Mark,
 }
 
 /// The part that is known before the process exists. The process adds its pid, a space, the
 /// time and a newline.
-pub fn prefix(phase: Phase, world: &World, pipe: u64) -> Vec<u8> {
-    let phase = match phase {
-        Phase::Finish => "finish",
-        Phase::Run | Phase::Down => "run",
-    };
-    format!(
-        "1 {phase} {} {} {pipe} ",
-        world.boot_id, world.pid_namespace
-    )
-    .into_bytes()
+pub fn prefix(part: Part, world: &World, pipe: u64) -> Vec<u8> {
+    let name = part.name();
+    format!("1 {name} {} {} {pipe} ", world.boot_id, world.pid_namespace).into_bytes()
 }
 
 /// Reads a record. `None`: it is no complete record of this form.
 pub fn decode(bytes: &[u8]) -> Option<Record> {
     let line = core::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
-    let stopped = line.strip_suffix(" stop");
-    let line = stopped.unwrap_or(line).trim_end_matches(' ');
+    let marked = |(word, mark)| Some((line.strip_suffix(word)?, mark));
+    let mut marks = [(" stop", Mark::Stop), (" done", Mark::Done)].into_iter();
+    let (line, mark) = marks.find_map(marked).unwrap_or((line, Mark::None));
+    let line = line.trim_end_matches(' ');
     let mut words = line.split(' ');
     let mut next = || words.next();
     if next()? != "1" {
         return None;
     }
-    let phase = match next()? {
-        "run" => Phase::Run,
-        "finish" => Phase::Finish,
-        _ => return None,
-    };
+    let name = next()?;
+    let part = Part::ALL.into_iter().find(|part| part.name() == name)?;
     let record = Record {
-        phase,
+        part,
         world: World {
             boot_id: next()?.into(),
             pid_namespace: next()?.parse().ok()?,
@@ -104,7 +135,7 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
             .ok()
             .filter(|pid| *pid > 1 && i32::try_from(*pid).is_ok())?,
         at: Instant(next()?.parse().ok()?),
-        stopping: stopped.is_some(),
+        mark,
     };
     next().is_none().then_some(record)
 }
@@ -122,12 +153,12 @@ mod tests {
 
     #[test]
     fn round_trip() {
-        let mut line = prefix(Phase::Finish, &world(), 9);
+        let mut line = prefix(Part::Finish, &world(), 9);
         line.extend_from_slice(b"123 456789\n");
         let record = decode(&line).unwrap();
         assert_eq!(
-            (record.phase, record.pid, record.at),
-            (Phase::Finish, 123, Instant(456_789))
+            (record.part, record.pid, record.at),
+            (Part::Finish, 123, Instant(456_789))
         );
         assert_eq!((record.world, record.pipe), (world(), 9));
         // Pad it, so that every record has the same length.
@@ -138,10 +169,20 @@ mod tests {
         line.pop();
         line.resize(BYTES - 1, b' ');
         line.push(b'\n');
-        line[MARK_AT..MARK_AT + 5].copy_from_slice(&mark(true));
-        assert!(decode(&line).unwrap().stopping);
-        line[MARK_AT..MARK_AT + 5].copy_from_slice(&mark(false));
-        assert!(!decode(&line).unwrap().stopping);
+        for mark in [Mark::Stop, Mark::Done, Mark::None] {
+            line[MARK_AT..MARK_AT + 5].copy_from_slice(&mark.bytes());
+            assert_eq!(decode(&line).unwrap().mark, mark);
+        }
+    }
+
+    #[test]
+    fn each_part_has_its_word() {
+        for (name, part) in ["setup", "run", "finish"].into_iter().zip(Part::ALL) {
+            let mut line = prefix(part, &world(), 0);
+            assert!(line.starts_with(format!("1 {name} ").as_bytes()));
+            line.extend_from_slice(b"123 456789\n");
+            assert_eq!(decode(&line).unwrap().part, part);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt::Write;
 
-use super::{Exit, Role, Running, Service, State, Want};
+use super::{Exit, Program, Role, Running, Service, State, Want};
 use crate::command::Sig;
 use crate::restart::Streak;
 use crate::settings::Scripts;
@@ -31,6 +31,7 @@ impl Service {
             }
             State::Preparing => write!(text, " state=preparing"),
             State::Gone => write!(text, " state=gone"),
+            State::Done { .. } => write!(text, " state=done"),
             State::Run(run) => write!(text, " state=run {}", run.handover()),
             State::Finish {
                 pid, not_before, ..
@@ -68,6 +69,10 @@ impl Service {
             "preparing" => State::Preparing,
             "gone" => State::Gone,
             "run" => State::Run(Running::resume(words)?),
+            "done" => State::Done {
+                scripts: Scripts::NONE,
+                again: Scripts::NONE,
+            },
             "finish" => State::Finish {
                 pid: u32::try_from(pid()?).ok()?,
                 paused: has(words, "paused"),
@@ -97,6 +102,7 @@ impl Running {
     fn handover(&self) -> String {
         let mut text = format!("pid={} since={}", self.pid, self.since.0);
         for (word, holds) in [
+            ("setup", self.program == Program::Setup),
             ("paused", self.paused),
             ("got_term", self.got_term),
             ("stopping", self.stopping),
@@ -122,6 +128,11 @@ impl Running {
 
     fn resume(words: &str) -> Option<Self> {
         let pid = number(words, "pid").filter(|pid| *pid > 1)?;
+        let program = if has(words, "setup") {
+            Program::Setup
+        } else {
+            Program::Run
+        };
         let set = |key| {
             let letters = value(words, key).unwrap_or_default().bytes();
             let of_signal = |letter: &u8| Sig::ALL.iter().any(|sig| sig.letter() == *letter);
@@ -135,7 +146,11 @@ impl Running {
             scripts: set("scripts"),
             again: set("again"),
             ultimatum: at("term_at", Sig::Term).or_else(|| at("kill_at", Sig::Kill)),
-            ..Self::new(u32::try_from(pid).ok()?, Instant(number(words, "since")?))
+            ..Self::new(
+                program,
+                u32::try_from(pid).ok()?,
+                Instant(number(words, "since")?),
+            )
         })
     }
 }
@@ -171,6 +186,8 @@ mod tests {
             "want=exit state=run pid=2 since=5 paused got_term stopping scripts=pt again=k \
              term_at=9 resumes fork_failures=0",
             "want=down state=run pid=2 since=5 kill_at=9 fork_failures=0",
+            "want=up state=run pid=2 since=5 setup fork_failures=0",
+            "want=up state=done fork_failures=0",
             "want=up state=finish pid=3 not_before=8 paused fork_failures=0",
             "want=up state=preparing fork_failures=0",
             "want=down state=gone fork_failures=0",

@@ -60,14 +60,18 @@ impl Service {
                     not_before: Instant(0),
                 }
             }
-            State::Starting { stop, child } => {
+            State::Starting { stop, child, .. } => {
                 *stop = true;
                 if let Some(pid) = *child {
                     end_early(pid, actions);
                 }
             }
             State::Run(_) => self.begin_stop(actions),
-            State::Down { .. } | State::EndingRun { .. } | State::Finish { .. } | State::Gone => {}
+            State::Down { .. }
+            | State::Done { .. }
+            | State::EndingRun { .. }
+            | State::Finish { .. }
+            | State::Gone => {}
         }
     }
 

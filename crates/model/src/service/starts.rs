@@ -4,7 +4,7 @@ use super::{
     Action, Actions, FORK_RETRY_MS_MAX, Failure, LOG_DRAIN_MS, Role, Running, Service, State, Want,
 };
 use crate::command::Sig;
-use crate::process::{Exit, Pid};
+use crate::process::{Exit, Pid, Program};
 use crate::restart::GAP_MS;
 use crate::settings::Look;
 use crate::time::Instant;
@@ -21,6 +21,7 @@ impl Service {
 
     pub(super) fn start_run(&mut self, actions: &mut Actions) {
         self.state = State::Starting {
+            program: Program::Run,
             stop: false,
             child: None,
         };
@@ -30,7 +31,7 @@ impl Service {
     /// The process of a start hangs; it ends by a signal, if by anything.
     pub(super) fn late(&mut self, pid: Pid, actions: &mut Actions) {
         match &mut self.state {
-            State::Starting { stop, child } => {
+            State::Starting { stop, child, .. } => {
                 *child = Some(pid);
                 if *stop {
                     end_early(pid, actions);
@@ -43,9 +44,9 @@ impl Service {
 
     pub(super) fn started(&mut self, pid: Pid, now: Instant, actions: &mut Actions) {
         match self.state {
-            State::Starting { stop, .. } => {
+            State::Starting { program, stop, .. } => {
                 self.fork_failures = 0;
-                let mut running = Running::new(pid, now);
+                let mut running = Running::new(program, pid, now);
                 if self.role == Role::Log && self.want == Want::Exit {
                     running.ultimatum = Some((now.plus_ms(LOG_DRAIN_MS), Sig::Term));
                 }

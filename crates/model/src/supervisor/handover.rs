@@ -19,6 +19,7 @@ use core::fmt::Write;
 use super::unit::{Half, Rest, Unit};
 use super::{Id, Job, Scope, Supervisor, UnitId};
 use crate::command::Sig;
+use crate::format::adopt::Mark;
 use crate::format::tai64n::Tai64n;
 use crate::moment::Moment;
 use crate::scan::Identity;
@@ -198,7 +199,8 @@ impl Half {
         for (word, holds) in [
             ("held", self.held),
             ("epilogue", self.epilogue),
-            ("marked", self.marked),
+            ("marked", self.mark == Mark::Stop),
+            ("marked_done", self.mark == Mark::Done),
         ] {
             if holds {
                 text.extend([" ", word]);
@@ -213,14 +215,18 @@ impl Half {
         let mut half = Self::again(service, Tai64n::decode(changed.try_into().ok()?));
         half.held = has(words, "held");
         half.epilogue = has(words, "epilogue");
-        half.marked = has(words, "marked");
+        half.mark = match (has(words, "marked"), has(words, "marked_done")) {
+            (true, _) => Mark::Stop,
+            (false, true) => Mark::Done,
+            (false, false) => Mark::None,
+        };
         Some(half)
     }
 }
 
 fn script(job: Job) -> Option<String> {
     Some(match job {
-        Job::Run(_) | Job::Finish(..) => return None,
+        Job::Setup(_) | Job::Run(_) | Job::Finish(..) => return None,
         Job::Prepare(_) => "kind=prepare".into(),
         Job::Script(_, sig, pid) => {
             format!("kind=script letter={} of={pid}", char::from(sig.letter()))

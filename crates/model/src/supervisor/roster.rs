@@ -7,9 +7,8 @@ use alloc::vec::Vec;
 
 use super::unit::{Half, Rest, Unit};
 use super::{Action, Alarm, Ending, Id, Job, Opened, Supervisor, UnitId};
-use crate::format::status::Phase;
 use crate::scan::{Change, Identity, Name, diff};
-use crate::service::{Event, Exit, Role};
+use crate::service::{Event, Exit, Program, Role, State};
 use crate::time::Instant;
 
 /// First and longest delay before a directory that could not be opened is tried again (ms).
@@ -277,12 +276,14 @@ impl Supervisor {
 
     /// Notes the owner of the process with which a service was found or handed over.
     pub(super) fn own(&mut self, id: Id) {
-        let Some((phase, pid)) = self.half(id).map(|half| half.service.phase()) else {
+        let Some(service) = self.half(id).map(|half| half.service) else {
             return;
         };
-        let job = match phase {
-            Phase::Finish => Job::Finish(id, Exit::Unknown),
-            Phase::Run | Phase::Down => Job::Run(id),
+        let (_, pid) = service.phase();
+        let job = match service.state() {
+            State::Finish { .. } => Job::Finish(id, Exit::Unknown),
+            State::Run(run) if run.program == Program::Setup => Job::Setup(id),
+            _ => Job::Run(id),
         };
         if pid != 0 {
             self.owners.insert(pid, job);

@@ -3,6 +3,7 @@
 
 use super::{Action, Alarm, Id, Job, Log, Supervisor};
 use crate::command::Command;
+use crate::format::adopt::Mark;
 use crate::service::{self, Event, Exit, Failure, Pid, Role};
 use crate::settings::{Look, Settings};
 use crate::time::Instant;
@@ -59,11 +60,12 @@ impl Supervisor {
 
     fn pass_on(&mut self, id: Id, action: service::Action) {
         let job = match action {
+            service::Action::StartSetup => {
+                self.connect_log(id);
+                Job::Setup(id)
+            }
             service::Action::StartRun => {
-                if id.role == Role::Main {
-                    self.shed_log(id.unit);
-                    self.need_pipe(id.unit);
-                }
+                self.connect_log(id);
                 Job::Run(id)
             }
             service::Action::StartFinish(exit) => Job::Finish(id, exit),
@@ -85,6 +87,14 @@ impl Supervisor {
             }
         };
         self.push(Action::Start(job));
+    }
+
+    /// A service is about to start, with its present logger if it has one.
+    fn connect_log(&mut self, id: Id) {
+        if id.role == Role::Main {
+            self.shed_log(id.unit);
+            self.need_pipe(id.unit);
+        }
     }
 
     /// After a service has decided: its alarm, its files, its end.
@@ -139,7 +149,7 @@ impl Supervisor {
         if job.is_process() {
             // The child has written a new record.
             if let Some(half) = self.half_mut(job.id()) {
-                half.marked = false;
+                half.mark = Mark::None;
             }
             self.drive(job.id(), Event::Started(pid));
         }
@@ -148,7 +158,7 @@ impl Supervisor {
     pub(super) fn not_started(&mut self, job: Job, failure: Failure) {
         self.starts.end(job);
         if job.is_process() {
-            if matches!(job, Job::Run(_)) {
+            if matches!(job, Job::Run(_) | Job::Setup(_)) {
                 self.note_failure(job.id(), failure);
             }
             self.drive(job.id(), Event::NotStarted(failure));
@@ -191,7 +201,7 @@ impl Supervisor {
     /// A script ended, or could not be started. `handled`: it did its work.
     pub(super) fn script_over(&mut self, job: Job, handled: bool) {
         match job {
-            Job::Run(_) | Job::Finish(..) => {}
+            Job::Setup(_) | Job::Run(_) | Job::Finish(..) => {}
             Job::Prepare(id) => self.drive(id, Event::Prepared),
             Job::Script(id, sig, pid) => self.drive(id, Event::ScriptEnded { sig, pid, handled }),
             Job::Epilogue(id, ..) => {

@@ -5,6 +5,7 @@ use alloc::string::String;
 
 use crate::adoption::Inheritance;
 use crate::facts::{Facts, Files};
+use crate::format::adopt::Mark;
 use crate::format::crash_loop::CrashLoop;
 use crate::format::tai64n::Tai64n;
 use crate::scan::{Identity, Name};
@@ -69,8 +70,8 @@ pub struct Half {
     pub held: bool,
     /// A `control/d` or `control/x` is running.
     pub epilogue: bool,
-    /// The child's record says that a stop is under way.
-    pub marked: bool,
+    /// What is added to the child's record.
+    pub mark: Mark,
     /// When phase or pid last changed.
     changed: Tai64n,
     /// What the files show; `None` if they could not be written.
@@ -111,7 +112,7 @@ impl Half {
             service: found.service,
             held: found.adopted,
             epilogue: false,
-            marked: found.marked,
+            mark: found.mark,
             changed: found.changed.unwrap_or(now),
             shown: None,
             shown_loop: None,
@@ -124,7 +125,7 @@ impl Half {
             service,
             held: false,
             epilogue: false,
-            marked: false,
+            mark: Mark::None,
             changed,
             shown: None,
             shown_loop: UNKNOWN_LOOP,
@@ -157,9 +158,7 @@ impl Half {
     /// Whether the state files lag behind.
     pub fn is_stale(&self) -> bool {
         let facts = self.facts();
-        self.shown != Some(facts)
-            || self.shown_loop != facts.crash_loop
-            || self.marked != facts.stopping
+        self.shown != Some(facts) || self.shown_loop != facts.crash_loop || self.mark != facts.mark
     }
 
     /// What the state files are to show, and which of them differ; they count as
@@ -167,7 +166,7 @@ impl Half {
     pub fn show(&mut self) -> (Facts, Files) {
         let facts = self.facts();
         let files = Files {
-            mark: core::mem::replace(&mut self.marked, facts.stopping) != facts.stopping,
+            mark: core::mem::replace(&mut self.mark, facts.mark) != facts.mark,
             crash_loop: core::mem::replace(&mut self.shown_loop, facts.crash_loop)
                 != facts.crash_loop,
             stat: true,

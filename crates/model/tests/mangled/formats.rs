@@ -241,7 +241,8 @@ pub fn delays_and_crash_loops(player: &mut dyn Player) {
 }
 
 pub fn records_of_processes(player: &mut dyn Player) {
-    let seeds: [&[u8]; 2] = [
+    let seeds: [&[u8]; 3] = [
+        b"1 setup b 5 0 12 3 done\n",
         b"1 run 0f3a-boot 4026531836 77 123 456789    \n",
         b"1 finish b 5 0 4194304 18446744073709551615\n",
     ];
@@ -249,8 +250,10 @@ pub fn records_of_processes(player: &mut dyn Player) {
         let Some(record) = adopt::decode(line) else {
             return false;
         };
-        let mut again = adopt::prefix(record.phase, &record.world, record.pipe);
-        again.extend(format!("{} {}\n", record.pid, record.at.0).bytes());
+        let mut again = adopt::prefix(record.part, &record.world, record.pipe);
+        again.extend(format!("{} {}", record.pid, record.at.0).bytes());
+        again.extend(record.mark.bytes());
+        again.push(b'\n');
         assert_eq!(adopt::decode(&again), Some(record.clone()));
         assert!(record.pid > 1 && i32::try_from(record.pid).is_ok());
         true

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::command::Sig;
-use model::format::adopt::{Record, World};
+use model::format::adopt::{Mark, Part, Record, World};
 use model::format::crash_loop::CrashLoop;
-use model::format::status::{Phase, Status};
+use model::format::status::Status;
 use model::format::tai64n::Tai64n;
 use model::moment::Moment;
 use model::scan::Identity;
@@ -32,6 +32,7 @@ pub type Place = (Dir, Role);
 /// What a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runs {
+    Setup(Place),
     Run(Place),
     Finish(Place),
     /// A control script; the service's process that it was told of.
@@ -44,7 +45,7 @@ impl Runs {
     /// Whose process it is, scripts left out.
     pub fn place(self) -> Option<Place> {
         match self {
-            Self::Run(place) | Self::Finish(place) => Some(place),
+            Self::Setup(place) | Self::Run(place) | Self::Finish(place) => Some(place),
             Self::Script(..) | Self::Stranger => None,
         }
     }
@@ -193,9 +194,10 @@ impl Kernel {
         let Some(process) = self.processes.get_mut(&pid) else {
             return;
         };
-        let (phase, place) = match process.runs {
-            Runs::Run(place) => (Phase::Run, place),
-            Runs::Finish(place) => (Phase::Finish, place),
+        let (part, place) = match process.runs {
+            Runs::Setup(place) => (Part::Setup, place),
+            Runs::Run(place) => (Part::Run, place),
+            Runs::Finish(place) => (Part::Finish, place),
             Runs::Script(..) | Runs::Stranger => return,
         };
         let record = &mut self.files.entry(place).or_default().record;
@@ -204,12 +206,12 @@ impl Kernel {
             return;
         }
         *record = Some(Record {
-            phase,
+            part,
             world,
             pipe: 0,
             pid,
             at,
-            stopping: false,
+            mark: Mark::None,
         });
     }
 

@@ -32,7 +32,7 @@ mod world;
 
 use model::adoption::{self, Evidence, Inheritance, Seen};
 use model::moment::Moment;
-use model::service::{Role, Service};
+use model::service::{Program, Role, Service};
 use model::supervisor::{Action, Supervisor, UnitId};
 use model::time::Instant;
 
@@ -197,7 +197,15 @@ fn who_has_a_logger_rest_after_an_adoption_is_found_out() {
         let mut found = adoption::judge(evidence, now);
         if let (Some(record), Role::Log, true) = (evidence.record, evidence.role, found.adopted) {
             let want = found.service.want();
-            found.service = Service::adopt_run(Role::Log, want, record.pid, now.at, false, false);
+            found.service = Service::adopt_run(
+                Role::Log,
+                want,
+                Program::Run,
+                record.pid,
+                now.at,
+                false,
+                false,
+            );
         }
         found
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::adoption::{self, Evidence, Inheritance, Seen};
 use model::command::{Command, Sig};
 use model::facts::{Facts, Files as Shown, Stat};
-use model::format::adopt::{Record, World};
-use model::format::status::{Phase, Status};
+use model::format::adopt::{Mark, Part, Record, World};
+use model::format::status::Status;
 use model::format::tai64n::Tai64n;
 use model::moment::Moment;
 use model::scan::Identity;
@@ -360,6 +360,7 @@ impl Tree {
     fn start(&mut self, job: Job) -> Input {
         let unit = job.id().unit;
         let (program, is_there) = match job {
+            Job::Setup(_) => ("setup".to_owned(), false),
             Job::Run(_) => ("run".to_owned(), true),
             Job::Finish(_, exit) => {
                 let name = format!("finish {:?}", exit.finish_args());
@@ -404,20 +405,20 @@ impl Tree {
 
     /// The child writes its record.
     fn record(&mut self, job: Job, pid: Pid) {
-        let phase = match job {
-            Job::Run(_) => Phase::Run,
-            Job::Finish(..) => Phase::Finish,
+        let part = match job {
+            Job::Run(_) => Part::Run,
+            Job::Finish(..) => Part::Finish,
             _ => return,
         };
         let at = self.now;
         if let Some(files) = self.files(job.id()) {
             files.record = Some(Record {
-                phase,
+                part,
                 world: world(),
                 pipe: 0,
                 pid,
                 at,
-                stopping: false,
+                mark: Mark::None,
             });
         }
     }
@@ -429,9 +430,9 @@ impl Tree {
 
     fn show(&mut self, id: Id, facts: Facts, files: Shown) -> Option<Input> {
         if files.mark {
-            self.note_of(id, &format!("mark {}", facts.stopping));
+            self.note_of(id, &format!("mark {}", facts.mark == Mark::Stop));
             if let Some(record) = self.files(id).and_then(|files| files.record.as_mut()) {
-                record.stopping = facts.stopping;
+                record.mark = facts.mark;
             }
         }
         if files.crash_loop {

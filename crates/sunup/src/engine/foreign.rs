@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 
-use model::format::adopt::{Record, World};
+use model::format::adopt::{Mark, Part, Record, World};
 use model::format::proc_stat::{self, ProcStat};
 use model::format::status::{Phase, Status};
 use model::service::Role;
@@ -37,7 +37,12 @@ pub fn record(
     role: Role,
     status: Status,
 ) -> io::Result<Option<Record>> {
-    if status.pid <= 1 || status.phase == Phase::Down {
+    let part = match status.phase {
+        Phase::Run => Part::Run,
+        Phase::Finish => Part::Finish,
+        Phase::Down => return Ok(None),
+    };
+    if status.pid <= 1 {
         return Ok(None);
     }
     let Some(stat) = process(status.pid)?.filter(|s| s.lives) else {
@@ -62,12 +67,12 @@ pub fn record(
     };
     let pipe = fds.iter().find_map(|fd| pipe(&of(&format!("fd/{fd}"))));
     Ok(Some(Record {
-        phase: status.phase,
+        part,
         world: world.clone(),
         pipe: pipe.unwrap_or(0),
         pid: status.pid,
         at,
-        stopping: false,
+        mark: Mark::None,
     }))
 }
 

@@ -18,6 +18,8 @@ use crate::sys::descriptors::move_aside;
 /// What a complaint is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum About {
+    /// `./setup`.
+    Setup,
     /// `./run`.
     Run,
     /// `./finish`.
@@ -34,6 +36,7 @@ impl About {
     /// About the program of a job.
     pub const fn job(job: Job) -> Self {
         match job {
+            Job::Setup(_) => Self::Setup,
             Job::Run(_) => Self::Run,
             Job::Finish(..) => Self::Finish,
             Job::Prepare(_) => Self::Script(b'u'),

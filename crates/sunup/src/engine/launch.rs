@@ -5,8 +5,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use model::format::adopt::{World, prefix};
-use model::format::status::Phase;
+use model::format::adopt::{Part, World, prefix};
 use model::service::{Exit, Failure, Role};
 use model::supervisor::Job;
 use rustix::fs::OFlags;
@@ -35,6 +34,8 @@ pub struct Launcher {
 
 /// What is started.
 enum Program {
+    /// `./setup`.
+    Setup,
     /// `./run`.
     Run,
     /// `./finish CODE STATUS`.
@@ -172,15 +173,16 @@ impl Launcher {
                 Some(None) => return Err(Errno::MFILE.into()),
             },
         };
-        let phase = match program {
-            Program::Run => Some(Phase::Run),
-            Program::Finish(_) => Some(Phase::Finish),
+        let part = match program {
+            Program::Setup => Some(Part::Setup),
+            Program::Run => Some(Part::Run),
+            Program::Finish(_) => Some(Part::Finish),
             Program::Script(..) => None,
         };
         let inode = pipe.map_or(0, super::adopt::LogPipe::inode);
-        let record = phase.zip(self.world.as_ref()).map(|(phase, world)| Record {
+        let record = part.zip(self.world.as_ref()).map(|(part, world)| Record {
             file: half.supervise.record_fd().as_raw_fd(),
-            prefix: prefix(phase, world, inode),
+            prefix: prefix(part, world, inode),
         });
         Ok(Plan {
             cwd: half.home().as_raw_fd(),
@@ -197,6 +199,7 @@ impl Launcher {
 impl Program {
     fn of(job: Job) -> Self {
         match job {
+            Job::Setup(_) => Self::Setup,
             Job::Run(_) => Self::Run,
             Job::Finish(_, exit) => Self::Finish(exit),
             Job::Prepare(_) => Self::Script(b'u', None),
@@ -207,6 +210,7 @@ impl Program {
 
     fn path(&self) -> String {
         match self {
+            Self::Setup => "./setup".into(),
             Self::Run => "./run".into(),
             Self::Finish(_) => "./finish".into(),
             Self::Script(letter, _) => format!("./control/{}", char::from(*letter)),
@@ -215,7 +219,7 @@ impl Program {
 
     fn arguments(&self) -> Vec<String> {
         match self {
-            Self::Run => vec![],
+            Self::Setup | Self::Run => vec![],
             Self::Finish(exit) => {
                 let (code, status) = exit.finish_args();
                 // busybox leaves the bit for a core out.
@@ -230,7 +234,7 @@ impl Program {
 /// The directory was closed, and cannot be opened again at present.
 fn lost(program: &Program, dir: &Path) -> Refusal {
     let (failure, hint) = match program {
-        Program::Run => (Failure::Resources, "; trying again later"),
+        Program::Setup | Program::Run => (Failure::Resources, "; trying again later"),
         Program::Finish(_) | Program::Script(..) => (Failure::Exec, ""),
     };
     let program = program.path();

@@ -181,7 +181,7 @@ impl Engine {
         self.let_go(id);
         let half = self.half(id)?;
         if files.mark {
-            half.supervise.mark(facts.stopping);
+            half.supervise.mark(facts.mark);
         }
         if files.crash_loop {
             supervise::show_crash_loop(half.state_home(), facts.crash_loop.as_ref());

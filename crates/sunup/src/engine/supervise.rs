@@ -185,12 +185,13 @@ impl Supervise {
         Ok(bytes.and_then(|n| buffer.get(..n)).and_then(adopt::decode))
     }
 
-    /// Notes in the child's record whether a stop is under way. If that fails, the only
-    /// loss is that the next supervisor does not continue the stop.
-    pub fn mark(&self, stopping: bool) {
+    /// Notes in the child's record that a stop is under way, or a oneshot done. If that
+    /// fails, the only loss is that the next supervisor does not continue the stop, or does
+    /// a oneshot again.
+    pub fn mark(&self, mark: adopt::Mark) {
         if fstat(&self.lock).is_ok_and(|found| found.st_size == adopt::BYTES as i64) {
             let at = adopt::MARK_AT as u64;
-            let _noted = rustix::io::pwrite(&self.lock, &adopt::mark(stopping), at);
+            let _noted = rustix::io::pwrite(&self.lock, &mark.bytes(), at);
         }
     }
 

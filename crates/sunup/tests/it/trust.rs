@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use model::format::adopt::{self, World};
+use model::format::adopt::{self, Part, World};
 use model::format::status::{Phase, Status};
 use model::format::tai64n::Tai64n;
 use rustix::fs::{FlockOperation, flock};
@@ -106,7 +106,7 @@ fn record(pid: u32, ago_s: i64) -> Vec<u8> {
         pid_namespace: fs::metadata("/proc/self/ns/pid").unwrap().ino(),
     };
     let at = boot_ns().saturating_add_signed(-ago_s * 1_000_000_000);
-    let mut line = adopt::prefix(Phase::Run, &world, 0);
+    let mut line = adopt::prefix(Part::Run, &world, 0);
     line.extend(format!("{pid} {at}").into_bytes());
     line.resize(adopt::BYTES - 1, b' ');
     line.push(b'\n');

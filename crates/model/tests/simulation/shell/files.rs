@@ -50,7 +50,7 @@ impl Shell {
         };
         let shown = world.kernel.files(place);
         if let Some(record) = shown.record.as_mut().filter(|_| files.mark) {
-            record.stopping = facts.stopping;
+            record.mark = facts.mark;
         }
         if files.crash_loop {
             shown.crash_loop = facts.crash_loop;

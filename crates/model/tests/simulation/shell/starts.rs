@@ -186,6 +186,7 @@ impl Shell {
 
 fn runs(job: Job, place: Place) -> Runs {
     match job {
+        Job::Setup(_) => Runs::Setup(place),
         Job::Run(_) => Runs::Run(place),
         Job::Finish(..) => Runs::Finish(place),
         Job::Prepare(_) => Runs::Script(place, None),

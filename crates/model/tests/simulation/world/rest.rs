@@ -84,7 +84,7 @@ impl Game {
                 continue;
             };
             let ends = match process.runs {
-                Runs::Finish(_) | Runs::Script(..) => true,
+                Runs::Setup(_) | Runs::Finish(_) | Runs::Script(..) => true,
                 // Without a record a successor cannot know it, not even as its
                 // parent: the one hole that is known.
                 Runs::Run(_) if process.unrecorded && !self.is_known(process.serial) => true,
