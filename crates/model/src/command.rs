@@ -1,5 +1,7 @@
 //! The bytes of `supervise/control` (service-directory(5)), one table both ways.
 
+use crate::signal::Signal;
+
 /// A signal that a control byte sends, by its name there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sig {
@@ -53,6 +55,22 @@ impl Sig {
             Self::Usr2 => b'2',
             Self::Term => b't',
             Self::Kill => b'k',
+        }
+    }
+
+    /// The signal.
+    pub const fn signal(self) -> Signal {
+        match self {
+            Self::Pause => Signal::STOP,
+            Self::Cont => Signal::CONT,
+            Self::Hup => Signal::HUP,
+            Self::Alarm => Signal::ALRM,
+            Self::Interrupt => Signal::INT,
+            Self::Quit => Signal::QUIT,
+            Self::Usr1 => Signal::USR1,
+            Self::Usr2 => Signal::USR2,
+            Self::Term => Signal::TERM,
+            Self::Kill => Signal::KILL,
         }
     }
 }

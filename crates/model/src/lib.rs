@@ -37,6 +37,7 @@ pub mod select;
 pub mod service;
 pub mod settings;
 pub mod shutdown;
+pub mod signal;
 pub mod signal_names;
 pub mod stage1;
 pub mod stages;

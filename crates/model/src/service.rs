@@ -50,6 +50,7 @@ use crate::format::status::Phase;
 pub use crate::process::{Exit, Pid, Program};
 use crate::restart::{GAP_MS, Streak};
 use crate::settings::{Look, Scripts, Settings};
+use crate::signal::Signal;
 use crate::time::Instant;
 
 mod ends;
@@ -104,8 +105,17 @@ pub struct Running {
     scripts: Scripts,
     /// Scripts that were asked for again meanwhile.
     again: Scripts,
-    /// The next signal to a logger that does not end by itself.
-    ultimatum: Option<(Instant, Sig)>,
+    /// What it gets if it still runs at that moment.
+    ultimatum: Option<(Instant, Next)>,
+}
+
+/// What a process gets that has outstayed its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Next {
+    /// The signal of a stop; KILL comes after that.
+    Stop,
+    /// KILL.
+    Kill,
 }
 
 impl Running {
@@ -257,7 +267,7 @@ pub enum Action {
     /// Run `./control/d` or `./control/x` (the byte) with the pid; no answer.
     Epilogue(u8, Pid),
     /// Send a signal to the process.
-    Signal(Pid, Sig),
+    Signal(Pid, Signal),
 }
 
 /// The actions of one step, in order: [`ACTIONS_MAX`] at most, which the exhaustive

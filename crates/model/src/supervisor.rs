@@ -53,6 +53,7 @@ use crate::moment::Moment;
 use crate::scan::{Identity, Name};
 use crate::service::{Exit, Failure, Pid, Role, Service};
 use crate::settings::{Look, Settings};
+use crate::signal::Signal;
 use crate::time::Instant;
 
 mod alarms;
@@ -238,7 +239,7 @@ pub enum Action {
     /// Start a child; answered by `Started` or `NotStarted`, which may come later.
     Start(Job),
     /// Send a signal to the service's process.
-    Signal(Id, Pid, Sig),
+    Signal(Id, Pid, Signal),
     /// Write what there is to show and see that the fifos are there; answered by
     /// `NotWritten` if `status`, `pid` or `stat` cannot be written. A unit that is
     /// opened shows no crash loop, whatever an earlier supervisor left.

@@ -467,6 +467,15 @@ fn named_services() -> Vec<(&'static str, Service)> {
 /// stay as they are when another file comes.
 fn plain(text: &str) -> String {
     text.replace("program: Run, ", "")
+        .replace("), Stop))", "), Term))")
+}
+
+fn shown(action: &Action) -> String {
+    let Action::Signal(pid, signal) = action else {
+        return format!("{action:?}");
+    };
+    let sig = Sig::ALL.into_iter().find(|sig| sig.signal() == *signal);
+    format!("Signal({pid}, {:?})", sig.unwrap())
 }
 
 fn table() -> String {
@@ -481,7 +490,9 @@ fn table() -> String {
             let cell = if next == service && actions.is_empty() {
                 "nothing".to_owned()
             } else {
-                format!("{:?} want {:?}; {actions:?}", next.state(), next.want())
+                let actions: Vec<String> = actions.iter().map(shown).collect();
+                let actions = actions.join(", ");
+                format!("{:?} want {:?}; [{actions}]", next.state(), next.want())
             };
             let event = plain(&format!("{event:?}"));
             cells.entry(plain(&cell)).or_default().push(event);

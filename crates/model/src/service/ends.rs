@@ -1,6 +1,6 @@
 //! How a run ends: by itself, or as a logger with its pipe; and the rest before the next.
 
-use super::{Action, Actions, LOG_DRAIN_MS, LOG_TERM_MS, Role, Service, State, Want};
+use super::{Action, Actions, LOG_DRAIN_MS, LOG_TERM_MS, Next, Role, Service, State, Want};
 use crate::command::Sig;
 use crate::process::{Exit, Pid};
 use crate::restart::{GAP_MS, Streak};
@@ -88,7 +88,7 @@ impl Service {
         let wanted = core::mem::replace(&mut self.want, Want::Exit);
         self.resumes |= wanted == Want::Up;
         match &mut self.state {
-            State::Run(r) => r.ultimatum = Some((now.plus_ms(LOG_DRAIN_MS), Sig::Term)),
+            State::Run(r) => r.ultimatum = Some((now.plus_ms(LOG_DRAIN_MS), Next::Stop)),
             State::Down { .. } if wanted == Want::Up => self.start(actions),
             _ => {}
         }
@@ -101,11 +101,17 @@ impl Service {
         if now.ms_since(r.since) >= GAP_MS {
             self.streak = Streak::NONE;
         }
-        let Some((at, sig)) = r.ultimatum else { return };
+        let Some((at, next)) = r.ultimatum else {
+            return;
+        };
         if now < at {
             return;
         }
-        r.ultimatum = (sig == Sig::Term).then(|| (now.plus_ms(LOG_TERM_MS), Sig::Kill));
+        let sig = match next {
+            Next::Stop => Sig::Term,
+            Next::Kill => Sig::Kill,
+        };
+        r.ultimatum = (next == Next::Stop).then(|| (now.plus_ms(LOG_TERM_MS), Next::Kill));
         self.deliver(sig, actions);
         self.stop_rest(sig, None, actions);
     }

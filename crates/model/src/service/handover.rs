@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt::Write;
 
-use super::{Exit, Program, Role, Running, Service, State, Want};
+use super::{Exit, Next, Program, Role, Running, Service, State, Want};
 use crate::command::Sig;
 use crate::restart::Streak;
 use crate::settings::Scripts;
@@ -119,9 +119,12 @@ impl Running {
                 text.extend([" ", word, "=", &letters]);
             }
         }
-        if let Some((at, sig)) = self.ultimatum {
-            let word = if sig == Sig::Kill { "kill" } else { "term" };
-            text.extend([" ", word, "_at=", &at.0.to_string()]);
+        if let Some((at, next)) = self.ultimatum {
+            let word = match next {
+                Next::Stop => "term_at",
+                Next::Kill => "kill_at",
+            };
+            text.extend([" ", word, "=", &at.0.to_string()]);
         }
         text
     }
@@ -138,14 +141,14 @@ impl Running {
             let of_signal = |letter: &u8| Sig::ALL.iter().any(|sig| sig.letter() == *letter);
             letters.filter(of_signal).collect::<Scripts>()
         };
-        let at = |key, sig| number(words, key).map(|at| (Instant(at), sig));
+        let at = |key, next| number(words, key).map(|at| (Instant(at), next));
         Some(Self {
             paused: has(words, "paused"),
             got_term: has(words, "got_term"),
             stopping: has(words, "stopping"),
             scripts: set("scripts"),
             again: set("again"),
-            ultimatum: at("term_at", Sig::Term).or_else(|| at("kill_at", Sig::Kill)),
+            ultimatum: at("term_at", Next::Stop).or_else(|| at("kill_at", Next::Kill)),
             ..Self::new(
                 program,
                 u32::try_from(pid).ok()?,

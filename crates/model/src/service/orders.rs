@@ -6,6 +6,7 @@ use super::{Action, Actions, Role, Running, Service, State, Want};
 use crate::command::{Command, Sig};
 use crate::process::Pid;
 use crate::settings::{Look, Scripts};
+use crate::signal::Signal;
 use crate::time::Instant;
 
 impl Service {
@@ -92,7 +93,7 @@ impl Service {
             }
             State::Finish { pid, paused, .. } => {
                 note_pause(paused, sig);
-                actions.push(Action::Signal(*pid, sig));
+                actions.push(Action::Signal(*pid, sig.signal()));
             }
             // It has no script yet that could do the signal's work.
             State::Starting {
@@ -100,7 +101,7 @@ impl Service {
             }
             | State::EndingRun {
                 child: Some(pid), ..
-            } => actions.push(Action::Signal(*pid, sig)),
+            } => actions.push(Action::Signal(*pid, sig.signal())),
             _ => {}
         }
     }
@@ -110,7 +111,7 @@ impl Service {
         if let State::Run(r) = &mut self.state {
             note_pause(&mut r.paused, sig);
             r.got_term |= sig == Sig::Term;
-            actions.push(Action::Signal(r.pid, sig));
+            actions.push(Action::Signal(r.pid, sig.signal()));
         }
     }
 
@@ -166,7 +167,7 @@ impl Service {
         }
         r.stopping = false;
         r.paused = false;
-        actions.push(Action::Signal(r.pid, Sig::Cont));
+        actions.push(Action::Signal(r.pid, Signal::CONT));
         match there {
             _ if self.role == Role::Log => {}
             None => actions.push(Action::Look(Look::Stopped(letter, r.pid))),

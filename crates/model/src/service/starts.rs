@@ -1,12 +1,13 @@
 //! How a service comes up: from down to a process of its own.
 
 use super::{
-    Action, Actions, FORK_RETRY_MS_MAX, Failure, LOG_DRAIN_MS, Role, Running, Service, State, Want,
+    Action, Actions, FORK_RETRY_MS_MAX, Failure, LOG_DRAIN_MS, Next, Role, Running, Service, State,
+    Want,
 };
-use crate::command::Sig;
 use crate::process::{Exit, Pid, Program};
 use crate::restart::GAP_MS;
 use crate::settings::Look;
+use crate::signal::Signal;
 use crate::time::Instant;
 
 impl Service {
@@ -48,7 +49,7 @@ impl Service {
                 self.fork_failures = 0;
                 let mut running = Running::new(program, pid, now);
                 if self.role == Role::Log && self.want == Want::Exit {
-                    running.ultimatum = Some((now.plus_ms(LOG_DRAIN_MS), Sig::Term));
+                    running.ultimatum = Some((now.plus_ms(LOG_DRAIN_MS), Next::Stop));
                 }
                 self.state = State::Run(running);
                 if stop {
@@ -89,7 +90,7 @@ impl Service {
 
 /// As a stop ends a process that runs.
 pub(super) fn end_early(pid: Pid, actions: &mut Actions) {
-    for sig in [Sig::Term, Sig::Cont] {
-        actions.push(Action::Signal(pid, sig));
+    for signal in [Signal::TERM, Signal::CONT] {
+        actions.push(Action::Signal(pid, signal));
     }
 }

@@ -18,8 +18,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Action, Alarm, Id, Job, Scope, Supervisor, UnitId};
-use crate::command::Sig;
 use crate::service::{Pid, Role};
+use crate::signal::Signal;
 use crate::time::Instant;
 
 /// How long services may take to end before they are left to a keeper (ms). A
@@ -93,7 +93,7 @@ impl Supervisor {
         }
         let rest: Vec<_> = self.processes().collect();
         for (id, pid) in rest {
-            self.push(Action::Signal(id, pid, Sig::Kill));
+            self.push(Action::Signal(id, pid, Signal::KILL));
         }
         self.left();
     }

@@ -75,7 +75,9 @@ impl Supervisor {
                 let log = look.is_start() && self.looks_at_log(id.unit);
                 return self.push(Action::Look { id, look, log });
             }
-            service::Action::Signal(pid, sig) => return self.push(Action::Signal(id, pid, sig)),
+            service::Action::Signal(pid, signal) => {
+                return self.push(Action::Signal(id, pid, signal));
+            }
             service::Action::Epilogue(letter, pid) => {
                 // A second script could only follow from a second stop of the same
                 // process.

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::command::Sig;
 use model::format::adopt::{Mark, Part, Record, World};
 use model::format::crash_loop::CrashLoop;
 use model::format::status::Status;
@@ -11,6 +10,7 @@ use model::format::tai64n::Tai64n;
 use model::moment::Moment;
 use model::scan::Identity;
 use model::service::{Exit, Pid, Role};
+use model::signal::Signal;
 use model::time::Instant;
 
 /// Pids are below this, so each comes back after a few processes.
@@ -62,7 +62,7 @@ pub struct Process {
     pub zombie: Option<Exit>,
     pub stopped: bool,
     /// TERM or KILL was sent, and has not arrived.
-    pub dying: BTreeSet<u8>,
+    pub dying: BTreeSet<Signal>,
     /// Between clone and exec: it has written no record yet, and holds what its
     /// supervisor, which was killed, held open.
     pub starting: Option<Boss>,
@@ -227,14 +227,14 @@ impl Kernel {
     }
 
     /// Signals act at once (STOP, CONT), later (TERM, KILL), or not at all.
-    pub fn signal(&mut self, pid: Pid, sig: Sig) {
+    pub fn signal(&mut self, pid: Pid, signal: Signal) {
         let Some(process) = self.processes.get_mut(&pid) else {
             return;
         };
-        match sig {
-            Sig::Pause => process.stopped = true,
-            Sig::Cont => process.stopped = false,
-            Sig::Term | Sig::Kill => drop(process.dying.insert(sig.letter())),
+        match signal {
+            Signal::STOP => process.stopped = true,
+            Signal::CONT => process.stopped = false,
+            Signal::TERM | Signal::KILL => drop(process.dying.insert(signal)),
             _ => {}
         }
     }
@@ -244,7 +244,8 @@ impl Kernel {
         self.processes.get(&pid).is_some_and(|p| {
             p.zombie.is_none()
                 && p.starting.is_none()
-                && (p.dying.contains(&b'k') || (!p.stopped && p.dying.contains(&b't')))
+                && (p.dying.contains(&Signal::KILL)
+                    || (!p.stopped && p.dying.contains(&Signal::TERM)))
         })
     }
 

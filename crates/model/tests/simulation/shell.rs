@@ -230,7 +230,7 @@ impl Shell {
                 self.check_start(job, now).map_err(Stop::Wrong)?;
                 return Ok(self.start(world, job));
             }
-            Action::Signal(id, pid, sig) => self.signal(world, id, pid, sig)?,
+            Action::Signal(id, pid, signal) => self.signal(world, id, pid, signal)?,
             Action::Show { id, facts, files } => return self.show(world, id, facts, files),
             Action::Open {
                 unit,

@@ -371,7 +371,7 @@ impl Game {
                 .get(&target)
                 .is_some_and(|p| p.runs.place() == Some(place))
         {
-            kernel.signal(target, model::command::Sig::Term);
+            kernel.signal(target, model::signal::Signal::TERM);
         }
         let code = if well { 0 } else { 256 };
         kernel.end(pid, Exit::of_status(code));

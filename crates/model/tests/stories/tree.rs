@@ -12,6 +12,7 @@ use model::moment::Moment;
 use model::scan::Identity;
 use model::service::{Exit, Failure, Pid, Role, Want};
 use model::settings::{Look, Settings};
+use model::signal::Signal;
 use model::supervisor::{Action, Id, Input, Job, Log, Opened, Scope, Supervisor, UnitId};
 use model::time::Instant;
 
@@ -296,10 +297,12 @@ impl Tree {
     fn perform(&mut self, action: Action) -> Option<Input> {
         match action {
             Action::Start(job) => return Some(self.start(job)),
-            Action::Signal(id, pid, sig) => {
-                self.note_of(id, &format!("signal {pid} {sig:?}"));
+            Action::Signal(id, pid, signal) => {
+                let sig = Sig::ALL.into_iter().find(|sig| sig.signal() == signal);
+                let sig = sig.map_or_else(|| signal.to_string(), |sig| format!("{sig:?}"));
+                self.note_of(id, &format!("signal {pid} {sig}"));
                 if let Some(process) = self.processes.get_mut(&pid) {
-                    process.dying |= matches!(sig, Sig::Term | Sig::Kill);
+                    process.dying |= matches!(signal, Signal::TERM | Signal::KILL);
                 }
             }
             Action::Show { id, facts, files } => return self.show(id, facts, files),

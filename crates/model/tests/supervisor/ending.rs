@@ -2,10 +2,10 @@
 //! its services do meanwhile, as PID 1 and otherwise.
 
 use model::adoption::Inheritance;
-use model::command::Sig;
 use model::scan::Identity;
 use model::service::{Exit, Pid, Role, Want};
 use model::settings::Settings;
+use model::signal::Signal;
 use model::supervisor::{Action, Input, Opened, Scope};
 
 use super::world::{FIRST_PID, Services, World};
@@ -66,9 +66,9 @@ impl Pair {
     }
 
     /// Who got this signal.
-    fn got(&self, sig: Sig) -> Vec<Pid> {
+    fn got(&self, signal: Signal) -> Vec<Pid> {
         let got = |action: &Action| match action {
-            Action::Signal(_, pid, sent) if *sent == sig => Some(*pid),
+            Action::Signal(_, pid, sent) if *sent == signal => Some(*pid),
             _ => None,
         };
         self.world.done.iter().filter_map(got).collect()
@@ -88,7 +88,7 @@ impl Pair {
         match step {
             Step::Term => self.world.feed(Input::Terminate),
             Step::HangUp => self.world.feed(Input::HangUp),
-            Step::Obeys if !self.obeyed && self.got(Sig::Term).contains(&OBEYS) => {
+            Step::Obeys if !self.obeyed && self.got(Signal::TERM).contains(&OBEYS) => {
                 self.obeyed = true;
                 self.ends(OBEYS);
             }
@@ -165,14 +165,18 @@ fn play(is_init: bool, steps: &[Step]) {
             // Who runs is left to a keeper, or killed by PID 1, which nobody outlives.
             assert_eq!(pair.left(), !is_init, "{}", told());
             assert_eq!(
-                pair.got(Sig::Kill).contains(&IGNORES),
+                pair.got(Signal::KILL).contains(&IGNORES),
                 is_init,
                 "{}",
                 told()
             );
             return;
         }
-        assert!(!pair.left() && pair.got(Sig::Kill).is_empty(), "{}", told());
+        assert!(
+            !pair.left() && pair.got(Signal::KILL).is_empty(),
+            "{}",
+            told()
+        );
     }
 }
 
@@ -198,7 +202,7 @@ fn who_obeys_is_waited_for_in_silence() {
         assert_eq!(pair.exit_code(), None);
         pair.ends(IGNORES);
         assert_eq!(pair.exit_code(), Some(code));
-        assert!(pair.world.said().is_empty() && pair.got(Sig::Kill).is_empty());
+        assert!(pair.world.said().is_empty() && pair.got(Signal::KILL).is_empty());
     }
 }
 
@@ -221,7 +225,7 @@ fn runsv_waits_for_its_service_but_as_process_1_not_for_ever() {
         runsv.play(Step::Term);
         assert_eq!(runsv.exit_code(), is_init.then_some(111));
         let killed: &[Pid] = if is_init { &[FIRST_PID] } else { &[] };
-        assert_eq!(runsv.got(Sig::Kill), killed);
+        assert_eq!(runsv.got(Signal::KILL), killed);
         assert!(!runsv.left());
     }
 }

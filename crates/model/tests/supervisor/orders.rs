@@ -7,6 +7,7 @@ use model::command::{Command, Sig};
 use model::moment::Moment;
 use model::service::{Exit, Pid, Role};
 use model::settings::Settings;
+use model::signal::Signal;
 use model::supervisor::{Action, Id, Input, Job, Scope, Supervisor, UnitId};
 
 use super::world::{FIRST_PID, Services, World};
@@ -67,7 +68,7 @@ fn unit_of(action: &Action) -> Option<UnitId> {
 /// The units that got TERM, in order.
 fn told(world: &World) -> Vec<UnitId> {
     let is_told = |action: &Action| match action {
-        Action::Signal(id, _, Sig::Term) => Some(id.unit),
+        Action::Signal(id, _, Signal::TERM) => Some(id.unit),
         _ => None,
     };
     world.done.iter().filter_map(is_told).collect()
@@ -125,11 +126,11 @@ fn who_is_commanded_is_told_first() {
         let mut world = ordered(&order);
         world.hand_in(Input::Command(main(LAST), Command::Signal(Sig::Usr1)));
         let sent = |action: &Action| match action {
-            Action::Signal(_, _, sig) => Some(*sig),
+            Action::Signal(_, _, signal) => Some(*signal),
             _ => None,
         };
-        let sent: Vec<Sig> = world.done.iter().filter_map(sent).collect();
-        assert_eq!(sent, [Sig::Term, Sig::Cont, Sig::Usr1], "{name}");
+        let sent: Vec<Signal> = world.done.iter().filter_map(sent).collect();
+        assert_eq!(sent, [Signal::TERM, Signal::CONT, Signal::USR1], "{name}");
         rest(&mut world);
         end(&mut world, LAST);
         assert!(world.core.service(main(LAST)).is_none(), "{name}");

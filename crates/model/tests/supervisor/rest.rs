@@ -1,9 +1,10 @@
 //! What a logger leaves in its closed pipe: when it is started once more for that,
 //! and when its unit is let go all the same.
 
-use model::command::{Command, Sig};
+use model::command::Command;
 use model::service::Exit;
 use model::settings::Settings;
+use model::signal::Signal;
 use model::supervisor::{Action, Input, Job, Scope};
 
 use super::world::{LOG, MAIN, Services, World};
@@ -45,9 +46,9 @@ impl World {
     }
 
     /// What the logger was sent.
-    fn signals(&self) -> Vec<Sig> {
+    fn signals(&self) -> Vec<Signal> {
         let sent = |action: &Action| match action {
-            Action::Signal(LOG, _, sig) => Some(*sig),
+            Action::Signal(LOG, _, signal) => Some(*signal),
             _ => None,
         };
         self.done.iter().filter_map(sent).collect()
@@ -107,7 +108,7 @@ fn one_that_was_told_to_end_is_not_called_back() {
     let mut world = stops_without_a_logger();
     world.now = world.core.deadline().unwrap();
     world.feed(Input::Due);
-    assert_eq!(world.signals(), [Sig::Term]);
+    assert_eq!(world.signals(), [Signal::TERM]);
     world.ends(LOG, ENDED);
     assert_eq!((world.loggers_started(), world.dismissed()), (2, true));
 }

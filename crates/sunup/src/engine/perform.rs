@@ -2,11 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fmt::Display;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use model::command::Sig;
 use model::facts::{Facts, Files};
 use model::scan::{Identity, Name};
 use model::service::{Pid, Role};
@@ -79,7 +78,10 @@ impl Engine {
                 self.budget.start();
                 self.start(job)
             }
-            Action::Signal(id, pid, sig) => self.signal(id, pid, sig),
+            Action::Signal(id, pid, signal) => {
+                self.send(id, pid, signal.number().into());
+                None
+            }
             Action::Show { id, facts, files } => self.show(id, &facts, files),
             Action::Open {
                 unit,
@@ -164,15 +166,10 @@ impl Engine {
         }
     }
 
-    fn signal(&mut self, id: Id, pid: Pid, sig: Sig) -> Option<Input> {
-        self.send(id, pid, number(sig));
-        None
-    }
-
     /// Sends a signal to the process of a service, by its descriptor if it has one.
     pub(super) fn send(&mut self, id: Id, pid: Pid, number: signal::Signal) {
         let held = self.half(id).and_then(|half| half.pidfd.as_ref());
-        let sent = held.map(|fd| send_by_pidfd(fd.as_fd(), number));
+        let sent = held.map(|fd| signal::send_by_pidfd(fd.as_fd(), number));
         // The process has just ended and will be reaped: nothing to report.
         drop(sent.unwrap_or_else(|| signal::kill(pid, number)));
     }
@@ -460,26 +457,5 @@ pub(super) fn complaint(name: impl Display, error: &OpenError) -> String {
             format!("{name}: {attempt}: {e}; link supervise to a writable directory")
         }
         OpenError::Failed(attempt, e) => format!("{name}: {attempt}: {e}"),
-    }
-}
-
-fn send_by_pidfd(fd: BorrowedFd, number: signal::Signal) -> std::io::Result<()> {
-    let signal =
-        rustix::process::Signal::from_named_raw(number).ok_or(std::io::ErrorKind::InvalidInput)?;
-    Ok(rustix::process::pidfd_send_signal(fd, signal)?)
-}
-
-fn number(sig: Sig) -> signal::Signal {
-    match sig {
-        Sig::Pause => signal::SIGSTOP,
-        Sig::Cont => signal::SIGCONT,
-        Sig::Hup => signal::SIGHUP,
-        Sig::Alarm => signal::SIGALRM,
-        Sig::Interrupt => signal::SIGINT,
-        Sig::Quit => signal::SIGQUIT,
-        Sig::Usr1 => signal::SIGUSR1,
-        Sig::Usr2 => signal::SIGUSR2,
-        Sig::Term => signal::SIGTERM,
-        Sig::Kill => signal::SIGKILL,
     }
 }

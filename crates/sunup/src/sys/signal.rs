@@ -222,6 +222,18 @@ pub fn kill(pid: Pid, signal: Signal) -> io::Result<()> {
     send(number(pid)?, signal)
 }
 
+/// Sends a signal to the process of a pidfd.
+///
+/// # Errors
+/// As [`kill`].
+pub fn send_by_pidfd(fd: BorrowedFd, signal: Signal) -> io::Result<()> {
+    let none = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: the call has no memory effects; without a siginfo it is as kill(2).
+    let sent =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signal, none, 0) };
+    check(sent as i32).map(drop)
+}
+
 /// Sends a signal to the process group that a process leads.
 ///
 /// # Errors

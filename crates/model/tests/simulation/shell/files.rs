@@ -5,11 +5,11 @@ use super::super::wishes::Wishes;
 use super::super::world::World;
 use super::{Half, Shell, Stop, Unit};
 use model::adoption::{Evidence, Inheritance, Seen};
-use model::command::Sig;
 use model::facts::{Facts, Files};
 use model::scan::Identity;
 use model::service::{Exit, Pid, Role, Want};
 use model::settings::{Look, Settings};
+use model::signal::Signal;
 use model::supervisor::{Id, Input, Log, Opened, UnitId};
 
 impl Shell {
@@ -18,7 +18,7 @@ impl Shell {
         world: &mut World,
         id: Id,
         pid: Pid,
-        sig: Sig,
+        signal: Signal,
     ) -> Result<(), Stop> {
         let Some((half, place)) = self.half_mut(id).cloned().zip(self.place(id)) else {
             return Ok(());
@@ -31,15 +31,15 @@ impl Shell {
         let owner = world.kernel.processes.get(&target).map(|p| p.serial);
         if owner != half.truth {
             return Err(Stop::Wrong(format!(
-                "{sig:?} for {place:?} is sent to {target}, which is somebody else"
+                "{signal} for {place:?} is sent to {target}, which is somebody else"
             )));
         }
         if !world.touched.contains(&place.0) {
             return Err(Stop::Wrong(format!(
-                "nobody asked for {sig:?} to {place:?}"
+                "nobody asked for {signal} to {place:?}"
             )));
         }
-        world.kernel.signal(target, sig);
+        world.kernel.signal(target, signal);
         Ok(())
     }
 
