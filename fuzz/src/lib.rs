@@ -25,6 +25,7 @@ pub const CHECKS: &[Check] = &[
     ("issue_files", formats::issue_files),
     ("lines_and_old_logs", formats::lines_and_old_logs),
     ("mdev_conf", formats::mdev_conf),
+    ("messages_of_services", formats::messages_of_services),
     ("names_at_a_terminal", formats::names_at_a_terminal),
     ("patterns", formats::patterns),
     ("records_of_processes", formats::records_of_processes),

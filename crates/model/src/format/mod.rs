@@ -17,6 +17,7 @@ pub mod mdev_conf;
 pub mod modules_alias;
 pub mod modules_load;
 pub mod mountinfo;
+pub mod notify_message;
 pub mod partition_table;
 pub mod proc_locks;
 pub mod proc_stat;

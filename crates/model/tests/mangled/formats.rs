@@ -40,7 +40,7 @@ use crate::mangle::Dice;
 
 #[path = "lives.rs"]
 mod lives;
-pub use lives::{services, what_pid_1_left_for_its_successor};
+pub use lives::{messages_of_services, services, what_pid_1_left_for_its_successor};
 
 #[path = "disks.rs"]
 mod disks;

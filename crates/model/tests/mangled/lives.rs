@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::boot::{Machine, handover};
 use model::command::{Command, Sig};
-use model::format::inittab;
+use model::format::{inittab, notify_message};
 use model::pid1::Life;
 use model::service::{ACTIONS_MAX, Action, Event, Exit, Failure, Pid, Role, Service, Want};
 use model::settings::{Look, Settings};
@@ -103,4 +103,31 @@ fn event(service: &Service, kind: u8, detail: u8, pid: Pid, asked: Option<Look>)
         b'G' => Event::Drain,
         byte => Event::Command(Command::from_byte(byte)?),
     })
+}
+
+/// Datagrams to NOTIFY_SOCKET, each with another after it: what is kept of them has a bound
+/// and can be shown.
+pub fn messages_of_services(player: &mut dyn Player) {
+    let seeds: [&[u8]; 6] = [
+        b"READY=1\nSTATUS=up\nMAINPID=77",
+        b"STOPPING=1\nEXTEND_TIMEOUT_USEC=5000000",
+        b"RELOADING=1\nMONOTONIC_USEC=1\nRESTART_RESET=1",
+        b"STATUS=L\xc3\xa4uft \xe2\x80\xa6\x1b[1m",
+        b"BARRIER=1",
+        b"READY=1\r\nEXTEND_TIMEOUT_USEC=99999999999999999999\0",
+    ];
+    player.cases(&seeds, &mut |datagram| {
+        let message = notify_message::decode(datagram);
+        assert!(!message.barrier || !message.ready && message.status.is_none());
+        if let Some(status) = &message.status {
+            assert!(status.len() <= notify_message::STATUS_BYTES_MAX);
+            assert!(!status.contains(char::is_control));
+            assert!(datagram.windows(7).any(|name| name == b"STATUS="));
+        }
+        let mut two = message.clone();
+        two.then(notify_message::decode(b"STATUS=later\nREADY=1"));
+        assert_eq!(two.status.as_deref(), Some("later"));
+        assert!(two.ready != (message.stopping && !message.ready));
+        !message.is_empty()
+    });
 }

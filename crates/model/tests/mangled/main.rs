@@ -56,6 +56,7 @@ tests! {
     issue_files,
     lines_and_old_logs,
     mdev_conf,
+    messages_of_services,
     names_at_a_terminal,
     patterns,
     records_of_processes,
