@@ -46,6 +46,7 @@ use alloc::vec::Vec;
 use crate::command::{Command, Sig};
 use crate::format::adopt::Mark;
 use crate::format::crash_loop::CrashLoop;
+use crate::format::state::ready::Source;
 use crate::format::status::Phase;
 pub use crate::process::{Exit, Pid, Program};
 use crate::restart::{GAP_MS, Streak};
@@ -53,9 +54,12 @@ use crate::settings::{Look, Scripts, Settings};
 use crate::signal::Signal;
 use crate::time::Instant;
 
+pub use ready::{Announce, Notify, Ready};
+
 mod ends;
 pub mod handover;
 mod orders;
+pub mod ready;
 mod starts;
 
 /// How long a logger may take to read its closed pipe to the end before TERM (ms).
@@ -98,6 +102,8 @@ pub struct Running {
     pub paused: bool,
     /// TERM was sent.
     pub got_term: bool,
+    /// Since when it is ready, and by what that is known.
+    pub ready: Option<Ready>,
     /// `control/t` runs because of a stop (d, x); the further steps of the stop follow
     /// it.
     stopping: bool,
@@ -126,6 +132,7 @@ impl Running {
             since,
             paused: false,
             got_term: false,
+            ready: Some((since, Source::Start)),
             stopping: false,
             scripts: Scripts::NONE,
             again: Scripts::NONE,
@@ -244,6 +251,16 @@ pub enum Event {
     /// The supervisor ends: running processes continue; a service that ends stays down,
     /// but its status says that it is wanted up, for the next supervisor.
     Retire,
+    /// The run of this process said that it is ready, or somebody said so of it.
+    Ready(Pid, Source),
+    /// Whether a start is held until another service is ready: the gate is open, or not.
+    Gate(bool),
+    /// As `Gate`, for the signal of a stop, which waits for services that need this one.
+    StopGate(bool),
+    /// The process asks for so much more time (ms), from now on.
+    Extend(u64),
+    /// The process says that it ends.
+    Stopping,
     /// Logger only: its service is gone, or down as the supervisor ends, and the
     /// supervisor closed its pipe.
     Drain,
@@ -258,8 +275,8 @@ pub enum Action {
     Prepare,
     /// Start `./setup`.
     StartSetup,
-    /// Start `./run`.
-    StartRun,
+    /// Start `./run`, which announces so that it is ready.
+    StartRun(Announce),
     /// Start `./finish` with the exit's arguments.
     StartFinish(Exit),
     /// Run `./control/LETTER PID` and answer `ScriptEnded`.
@@ -502,6 +519,11 @@ impl Service {
             Event::Looked(look, found) => self.looked(look, found, now, &mut actions),
             Event::Retire => self.retired = true,
             Event::Drain => self.drain(now, &mut actions),
+            Event::Ready(..)
+            | Event::Gate(_)
+            | Event::StopGate(_)
+            | Event::Extend(_)
+            | Event::Stopping => {}
         }
         self.settle(now, &mut actions);
         if self.want != Want::Up {

@@ -48,10 +48,11 @@ use alloc::vec::Vec;
 use crate::adoption::Inheritance;
 use crate::command::{Command, Sig};
 use crate::facts::{Facts, Files};
+use crate::format::state::ready::Source;
 use crate::format::tai64n::Tai64n;
 use crate::moment::Moment;
 use crate::scan::{Identity, Name};
-use crate::service::{Exit, Failure, Pid, Role, Service};
+use crate::service::{Announce, Exit, Failure, Pid, Role, Service};
 use crate::settings::{Look, Settings};
 use crate::signal::Signal;
 use crate::time::Instant;
@@ -204,6 +205,8 @@ pub enum Input {
     ChildEnded(Pid, Exit, Instant),
     /// A process that is watched by descriptor ended.
     AdoptedEnded(Id, Exit),
+    /// The run of this process is ready, by this source.
+    Ready(Id, Pid, Source),
     /// Told to end (TERM).
     Terminate,
     /// Told to stop everything (HUP).
@@ -236,8 +239,9 @@ pub struct Opened {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Start a child; answered by `Started` or `NotStarted`, which may come later.
-    Start(Job),
+    /// Start a child. A run announces that it is ready as it says; other children do
+    /// not. Answered by `Started` or `NotStarted`, which may come later.
+    Start(Job, Announce),
     /// Send a signal to the service's process.
     Signal(Id, Pid, Signal),
     /// Write what there is to show and see that the fifos are there; answered by
@@ -301,7 +305,7 @@ impl Action {
     /// The unit in whose directories something is done, if it is open.
     pub const fn unit(&self) -> Option<UnitId> {
         match self {
-            Self::Start(job) => Some(job.id().unit),
+            Self::Start(job, _) => Some(job.id().unit),
             Self::Show { id, .. } | Self::Look { id, .. } => Some(id.unit),
             Self::Open { unit, .. } | Self::CloseLog(unit) | Self::Dismiss(unit) => Some(*unit),
             Self::Signal(..)
@@ -434,6 +438,7 @@ impl Supervisor {
             Input::Obeyed { id, release } => self.obeyed(id, release),
             Input::ChildEnded(pid, exit, by) => self.child_ended(pid, exit, by),
             Input::AdoptedEnded(id, exit) => self.adopted_ended(id, exit),
+            Input::Ready(id, pid, source) => self.ready(id, pid, source),
             Input::Terminate => self.terminate(),
             Input::HangUp => self.hang_up(),
             Input::StopEach => self.order_all(),
@@ -455,7 +460,7 @@ impl Supervisor {
     )]
     pub fn next(&mut self) -> Option<Action> {
         let next = self.queue.pop()?;
-        if let Action::Start(job) = next {
+        if let Action::Start(job, _) = next {
             self.starts.begin(job);
         }
         Some(next)

@@ -11,7 +11,9 @@ use std::fmt::Write as _;
 use model::command::{Command, Sig};
 use model::format::status::Phase;
 use model::restart::LOOP_LIVES;
-use model::service::{ACTIONS_MAX, Action, Event, Exit, Failure, Pid, Role, Service, State, Want};
+use model::service::{
+    ACTIONS_MAX, Action, Announce, Event, Exit, Failure, Pid, Role, Service, State, Want,
+};
 use model::settings::{Look, Settings};
 use model::time::Instant;
 
@@ -213,7 +215,7 @@ fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[
                 assert!(pid == before || pid == after, "{}", context());
             }
             // Never two copies: nothing is started while a process is known.
-            Action::StartSetup | Action::StartRun => {
+            Action::StartSetup | Action::StartRun(_) => {
                 let ended = ends(event, before);
                 assert!(before == 0 || ended, "{}", context());
                 assert!(
@@ -236,7 +238,7 @@ fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[
         .filter(|a| {
             matches!(
                 a,
-                Action::StartSetup | Action::StartRun | Action::StartFinish(_)
+                Action::StartSetup | Action::StartRun(_) | Action::StartFinish(_)
             )
         })
         .count();
@@ -466,8 +468,12 @@ fn named_services() -> Vec<(&'static str, Service)> {
 /// What is as in a service that uses none of our own files is left out, so that its rows
 /// stay as they are when another file comes.
 fn plain(text: &str) -> String {
+    let by_start = format!("ready: Some(({EARLY:?}, Start)), ");
+    let announces_nothing = format!("({:?})", Announce::NONE);
     text.replace("program: Run, ", "")
         .replace("), Stop))", "), Term))")
+        .replace(&by_start, "")
+        .replace(&announces_nothing, "")
 }
 
 fn shown(action: &Action) -> String {

@@ -1,8 +1,8 @@
 //! How a service comes up: from down to a process of its own.
 
 use super::{
-    Action, Actions, FORK_RETRY_MS_MAX, Failure, LOG_DRAIN_MS, Next, Role, Running, Service, State,
-    Want,
+    Action, Actions, Announce, FORK_RETRY_MS_MAX, Failure, LOG_DRAIN_MS, Next, Role, Running,
+    Service, State, Want,
 };
 use crate::process::{Exit, Pid, Program};
 use crate::restart::GAP_MS;
@@ -26,7 +26,7 @@ impl Service {
             stop: false,
             child: None,
         };
-        actions.push(Action::StartRun);
+        actions.push(Action::StartRun(Announce::NONE));
     }
 
     /// The process of a start hangs; it ends by a signal, if by anything.

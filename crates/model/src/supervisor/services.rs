@@ -4,7 +4,8 @@
 use super::{Action, Alarm, Id, Job, Log, Supervisor};
 use crate::command::Command;
 use crate::format::adopt::Mark;
-use crate::service::{self, Event, Exit, Failure, Pid, Role};
+use crate::format::state::ready::Source;
+use crate::service::{self, Announce, Event, Exit, Failure, Pid, Role};
 use crate::settings::{Look, Settings};
 use crate::time::Instant;
 
@@ -64,9 +65,9 @@ impl Supervisor {
                 self.connect_log(id);
                 Job::Setup(id)
             }
-            service::Action::StartRun => {
+            service::Action::StartRun(announce) => {
                 self.connect_log(id);
-                Job::Run(id)
+                return self.push(Action::Start(Job::Run(id), announce));
             }
             service::Action::StartFinish(exit) => Job::Finish(id, exit),
             service::Action::Prepare => Job::Prepare(id),
@@ -88,7 +89,7 @@ impl Supervisor {
                 Job::Epilogue(id, letter, pid)
             }
         };
-        self.push(Action::Start(job));
+        self.push(Action::Start(job, Announce::NONE));
     }
 
     /// A service is about to start, with its present logger if it has one.
@@ -212,6 +213,10 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    pub(super) fn ready(&mut self, id: Id, pid: Pid, source: Source) {
+        self.drive(id, Event::Ready(pid, source));
     }
 
     pub(super) fn command(&mut self, id: Id, command: Command) {

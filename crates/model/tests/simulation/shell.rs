@@ -225,7 +225,7 @@ impl Shell {
 
     fn perform(&mut self, world: &mut World, action: Action) -> Result<Option<Input>, Stop> {
         match action {
-            Action::Start(job) => {
+            Action::Start(job, _) => {
                 let now = world.kernel.now;
                 self.check_start(job, now).map_err(Stop::Wrong)?;
                 return Ok(self.start(world, job));

@@ -296,7 +296,7 @@ impl Tree {
 
     fn perform(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::Start(job) => return Some(self.start(job)),
+            Action::Start(job, _) => return Some(self.start(job)),
             Action::Signal(id, pid, signal) => {
                 let sig = Sig::ALL.into_iter().find(|sig| sig.signal() == signal);
                 let sig = sig.map_or_else(|| signal.to_string(), |sig| format!("{sig:?}"));

@@ -111,7 +111,7 @@ fn who_ends_before_it_is_told_is_not_started_again() {
         let mut world = ordered(&order);
         end(&mut world, LAST);
         let is_done =
-            |action: &&Action| matches!(action, Action::Start(Job::Run(_)) | Action::Signal(..));
+            |action: &&Action| matches!(action, Action::Start(Job::Run(_), _) | Action::Signal(..));
         assert_eq!(world.done.iter().find(is_done), None, "{name}");
         assert!(world.core.service(main(LAST)).is_none(), "{name}");
         rest(&mut world);

@@ -46,7 +46,7 @@ impl Player {
         for action in actions {
             match action {
                 Action::Prepare => self.step(Event::Prepared),
-                Action::StartSetup | Action::StartRun => self.step(Event::Started(101)),
+                Action::StartSetup | Action::StartRun(_) => self.step(Event::Started(101)),
                 Action::StartFinish(_) => panic!("there is none"),
                 Action::Look(look) => {
                     self.asked += usize::from(matches!(look, Look::End { grows: true, .. }));

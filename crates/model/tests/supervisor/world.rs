@@ -110,7 +110,7 @@ impl World {
                     log: log.then(|| Inheritance::nothing(Role::Log, Want::Up)),
                 })
             }
-            Action::Start(job) => {
+            Action::Start(job, _) => {
                 let pid = self.next_pid;
                 self.next_pid += 1;
                 Input::Started(job, pid)

@@ -74,7 +74,7 @@ impl Engine {
 
     fn perform_there(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::Start(job) => {
+            Action::Start(job, _) => {
                 self.budget.start();
                 self.start(job)
             }
@@ -136,7 +136,7 @@ impl Engine {
             }
             Action::Release(unit) => drop(self.remove(unit)),
             Action::Say(text) => say::offer(self.who, text),
-            Action::Start(_)
+            Action::Start(..)
             | Action::Signal(..)
             | Action::Show { .. }
             | Action::Open { .. }

@@ -74,7 +74,7 @@ impl Shell {
         {
             self.show_early(world, *id, facts, *files);
         }
-        if let Action::Start(job) = action
+        if let Action::Start(job, _) = action
             && job.is_process()
             && world.chance.one_in(2)
             && let Some(place) = self.place(job.id())

@@ -1,0 +1,41 @@
+//! When a run is ready: what it announces, and what became of that.
+
+use crate::format::state::ready::Source;
+use crate::time::Instant;
+
+/// How a service says that it is ready: what its directory asks for when it is started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Announce {
+    /// It writes a newline to this descriptor; 0: somebody says it by `sv ready`.
+    pub notification_fd: Option<u16>,
+    /// It gets `NOTIFY_SOCKET`.
+    pub notify: Option<Notify>,
+}
+
+/// What is done with the messages of `NOTIFY_SOCKET`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Notify {
+    /// `READY=1` is waited for.
+    pub ready: bool,
+    /// `STATUS=` is shown.
+    pub status: bool,
+    /// Anybody may send them, and not only the service's own processes.
+    pub all: bool,
+}
+
+impl Announce {
+    /// It says nothing: it is ready when it runs.
+    pub const NONE: Self = Self {
+        notification_fd: None,
+        notify: None,
+    };
+
+    /// Whether a run is not ready before somebody says so.
+    pub const fn is_awaited(self) -> bool {
+        let by_message = matches!(self.notify, Some(Notify { ready: true, .. }));
+        self.notification_fd.is_some() || by_message
+    }
+}
+
+/// Since when a run is ready, and by what that is known.
+pub type Ready = (Instant, Source);
