@@ -4,11 +4,13 @@
 //! All that others read in `supervise/` is an encoding of it: runit's files `status`,
 //! `pid` and `stat`, our own file `crash-loop`, and for a supervisor that takes over,
 //! the word in `lock` that a stop is under way or a oneshot done.
+//! Our files of one line ([`Line`]) go with it.
 
 use alloc::string::String;
 
 use crate::format::adopt::Mark;
 use crate::format::crash_loop::CrashLoop;
+use crate::format::state::last::Last;
 use crate::format::status::{Phase, Status};
 use crate::format::tai64n::Tai64n;
 use crate::service::{Pid, Service, Want};
@@ -53,8 +55,37 @@ pub struct Files {
     /// `crash-loop`: written, or removed. What cannot be written costs no more than
     /// the remark in `sv status`.
     pub crash_loop: bool,
-    /// `pid` and `stat`.
-    pub stat: bool,
+    /// Those that runit has, too.
+    pub state: StateFiles,
+}
+
+/// Which of runit's state files are written. `status` is written also if what it shows has
+/// not changed, because `sv` watches for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateFiles {
+    /// None: only `last` differs.
+    None,
+    /// `status`: the service is about to start.
+    Status,
+    /// `status`, `pid` and `stat`.
+    All,
+}
+
+/// One of our own files that differs, and what it is to show. They are written before
+/// `status`. What cannot be written is removed: then only a remark is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// `last`.
+    Last(Last),
+}
+
+impl Line {
+    /// The text of the file.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Last(last) => last.encode(),
+        }
+    }
 }
 
 impl Facts {

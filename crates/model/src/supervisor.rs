@@ -47,7 +47,7 @@ use alloc::vec::Vec;
 
 use crate::adoption::Inheritance;
 use crate::command::{Command, Sig};
-use crate::facts::{Facts, Files};
+use crate::facts::{Facts, Files, Line};
 use crate::format::state::ready::Source;
 use crate::format::tai64n::Tai64n;
 use crate::moment::Moment;
@@ -64,6 +64,7 @@ mod handover;
 mod lines;
 mod logger;
 mod orders;
+mod own;
 mod principal;
 mod queue;
 mod roster;
@@ -254,6 +255,8 @@ pub enum Action {
         facts: Facts,
         /// Which files differ.
         files: Files,
+        /// Which of our own files differ, and what they are to show.
+        lines: Vec<Line>,
     },
     /// Look what is in the directory; answered by `Looked`.
     Look {

@@ -206,13 +206,18 @@ impl Half {
                 text.extend([" ", word]);
             }
         }
+        if self.own.ends() > 0 {
+            let _ = write!(text, " ends={}", self.own.ends());
+        }
         text
     }
 
     fn resume(role: Role, words: &str) -> Option<Self> {
         let changed = from_hex(value(words, "changed")?)?;
         let service = Service::resume(role, words)?;
-        let mut half = Self::again(service, Tai64n::decode(changed.try_into().ok()?));
+        let changed = Tai64n::decode(changed.try_into().ok()?);
+        let ends = number(words, "ends").and_then(|ends| ends.try_into().ok());
+        let mut half = Self::again(service, changed, ends.unwrap_or(0));
         half.held = has(words, "held");
         half.epilogue = has(words, "epilogue");
         half.mark = match (has(words, "marked"), has(words, "marked_done")) {

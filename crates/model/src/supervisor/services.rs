@@ -1,6 +1,8 @@
 //! Drives one service: hands in its events, passes on its actions, and sees to the
 //! consequences: its alarm, its state files, its end.
 
+use alloc::vec::Vec;
+
 use super::{Action, Alarm, Id, Job, Log, Supervisor};
 use crate::command::Command;
 use crate::format::adopt::Mark;
@@ -47,7 +49,9 @@ impl Supervisor {
         let Some(half) = self.half_mut(id) else {
             return;
         };
-        let (next, actions) = half.service.step(at.min(now.at), event);
+        let at = at.min(now.at);
+        half.own.note(&half.service, event, at, now.wall);
+        let (next, actions) = half.service.step(at, event);
         let crashes = half.service.is_crash_looping() != next.is_crash_looping();
         half.become_state(next, now.wall);
         if crashes {
@@ -275,8 +279,13 @@ impl Supervisor {
             return;
         }
         if let Some(half) = self.half_mut(id).filter(|half| half.is_stale()) {
-            let (facts, files) = half.show();
-            self.push(Action::Show { id, facts, files });
+            let (facts, files, lines) = half.show();
+            self.push(Action::Show {
+                id,
+                facts,
+                files,
+                lines,
+            });
         }
     }
 
@@ -291,6 +300,7 @@ impl Supervisor {
                 id,
                 facts,
                 files: FIRST,
+                lines: Vec::new(),
             }),
             None => self.write_one(id),
         }

@@ -2,15 +2,18 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::adoption::Inheritance;
-use crate::facts::{Facts, Files};
+use crate::facts::{Facts, Files, Line, StateFiles};
 use crate::format::adopt::Mark;
 use crate::format::crash_loop::CrashLoop;
 use crate::format::tai64n::Tai64n;
 use crate::scan::{Identity, Name};
 use crate::service::{Role, Service};
 use crate::time::Instant;
+
+use super::own::Own;
 
 /// A supervised service directory.
 #[derive(Clone, Debug)]
@@ -77,6 +80,8 @@ pub struct Half {
     /// What the files show; `None` if they could not be written.
     shown: Option<Facts>,
     shown_loop: Option<CrashLoop>,
+    /// Our own files of one line.
+    pub own: Own,
 }
 
 /// What is shown of a service that is about to start. The rest follows when it has
@@ -84,7 +89,7 @@ pub struct Half {
 pub const FIRST: Files = Files {
     mark: false,
     crash_loop: false,
-    stat: false,
+    state: StateFiles::Status,
 };
 
 impl Unit {
@@ -116,11 +121,12 @@ impl Half {
             changed: found.changed.unwrap_or(now),
             shown: None,
             shown_loop: None,
+            own: Own::default(),
         }
     }
 
     /// As a predecessor in this process left it; nothing is shown yet.
-    pub const fn again(service: Service, changed: Tai64n) -> Self {
+    pub fn again(service: Service, changed: Tai64n, ends: u32) -> Self {
         Self {
             service,
             held: false,
@@ -129,6 +135,7 @@ impl Half {
             changed,
             shown: None,
             shown_loop: UNKNOWN_LOOP,
+            own: Own::again(ends),
         }
     }
 
@@ -157,22 +164,31 @@ impl Half {
 
     /// Whether the state files lag behind.
     pub fn is_stale(&self) -> bool {
+        self.own.is_due() || self.is_status_stale()
+    }
+
+    fn is_status_stale(&self) -> bool {
         let facts = self.facts();
         self.shown != Some(facts) || self.shown_loop != facts.crash_loop || self.mark != facts.mark
     }
 
     /// What the state files are to show, and which of them differ; they count as
     /// written. `crash-loop` comes before the status, which is what sv watches for.
-    pub fn show(&mut self) -> (Facts, Files) {
+    pub fn show(&mut self) -> (Facts, Files, Vec<Line>) {
         let facts = self.facts();
+        let is_stale = self.is_status_stale();
         let files = Files {
             mark: core::mem::replace(&mut self.mark, facts.mark) != facts.mark,
             crash_loop: core::mem::replace(&mut self.shown_loop, facts.crash_loop)
                 != facts.crash_loop,
-            stat: true,
+            state: if is_stale {
+                StateFiles::All
+            } else {
+                StateFiles::None
+            },
         };
         self.shown = Some(facts);
-        (facts, files)
+        (facts, files, self.own.take())
     }
 
     /// They could not be written.

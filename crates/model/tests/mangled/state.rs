@@ -34,9 +34,10 @@ pub fn state_lines(player: &mut dyn Player) {
     player.cases(&ready, &mut |line| {
         check(line, Ready::decode, Ready::encode)
     });
-    let last: [&[u8]; 2] = [
+    let last: [&[u8]; 3] = [
         b"78 0 exit @400000006553f10a00000005 3 812 5012 given-up\n",
         b"-1 9 signal @400000006553f10a00000005 0 1 18446744073709551615\n",
+        b"-1 0 unknown @400000006553f10a00000005 0 1 -\n",
     ];
     player.cases(&last, &mut |line| check(line, Last::decode, Last::encode));
     let reason: [&[u8]; 4] = [

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::format::adopt::{Mark, Part, Record, World};
 use model::format::crash_loop::CrashLoop;
+use model::format::state::last::Last;
 use model::format::status::Status;
 use model::format::tai64n::Tai64n;
 use model::moment::Moment;
@@ -78,6 +79,7 @@ pub struct Files {
     pub record: Option<Record>,
     pub status: Option<Status>,
     pub crash_loop: Option<CrashLoop>,
+    pub last: Option<Last>,
     pub lock: BTreeSet<Boss>,
     /// Supervisors that have the control fifo open, and what is in it.
     pub readers: BTreeSet<Boss>,

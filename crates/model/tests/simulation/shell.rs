@@ -231,7 +231,12 @@ impl Shell {
                 return Ok(self.start(world, job));
             }
             Action::Signal(id, pid, signal) => self.signal(world, id, pid, signal)?,
-            Action::Show { id, facts, files } => return self.show(world, id, facts, files),
+            Action::Show {
+                id,
+                facts,
+                files,
+                lines,
+            } => return self.show(world, id, facts, files, &lines),
             Action::Open {
                 unit,
                 name,

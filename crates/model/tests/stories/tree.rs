@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::adoption::{self, Evidence, Inheritance, Seen};
 use model::command::{Command, Sig};
-use model::facts::{Facts, Files as Shown, Stat};
+use model::facts::{Facts, Files as Shown, Line, Stat, StateFiles};
 use model::format::adopt::{Mark, Part, Record, World};
 use model::format::status::Status;
 use model::format::tai64n::Tai64n;
@@ -305,7 +305,12 @@ impl Tree {
                     process.dying |= matches!(signal, Signal::TERM | Signal::KILL);
                 }
             }
-            Action::Show { id, facts, files } => return self.show(id, facts, files),
+            Action::Show {
+                id,
+                facts,
+                files,
+                lines,
+            } => return self.show(id, facts, files, &lines),
             Action::Look { id, look, log } => return Some(self.look(id, look, log)),
             Action::Open {
                 unit,
@@ -431,7 +436,7 @@ impl Tree {
         Some(self.homes.get_mut(home)?.files.entry(id.role).or_default())
     }
 
-    fn show(&mut self, id: Id, facts: Facts, files: Shown) -> Option<Input> {
+    fn show(&mut self, id: Id, facts: Facts, files: Shown, lines: &[Line]) -> Option<Input> {
         if files.mark {
             self.note_of(id, &format!("mark {}", facts.mark == Mark::Stop));
             if let Some(record) = self.files(id).and_then(|files| files.record.as_mut()) {
@@ -441,7 +446,17 @@ impl Tree {
         if files.crash_loop {
             self.note_of(id, &format!("shows {:?}", facts.crash_loop));
         }
-        let (status, stat) = (facts.status(), files.stat.then(|| facts.stat()));
+        for line in lines {
+            let Line::Last(_) = line;
+            self.note_of(id, &format!("last {}", line.text().trim_end()));
+        }
+        if files.state == StateFiles::None {
+            return None;
+        }
+        let (status, stat) = (
+            facts.status(),
+            (files.state == StateFiles::All).then(|| facts.stat()),
+        );
         let digits = status.encode().map(|byte| format!("{byte:02x}"));
         let bytes = digits.concat();
         let stat = stat.map(Stat::text);

@@ -221,9 +221,9 @@ impl World {
     /// The crash loops of the service that were shown: how many lives each has.
     fn shown(&self) -> Vec<Option<u32>> {
         let shown = |action: &supervisor::Action| match action {
-            supervisor::Action::Show { id, facts, files } if *id == MAIN && files.crash_loop => {
-                Some(facts.crash_loop.map(|shown| shown.lives))
-            }
+            supervisor::Action::Show {
+                id, facts, files, ..
+            } if *id == MAIN && files.crash_loop => Some(facts.crash_loop.map(|shown| shown.lives)),
             _ => None,
         };
         self.done.iter().filter_map(shown).collect()

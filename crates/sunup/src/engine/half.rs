@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use model::facts::{Facts, Files, Stat};
+use model::facts::{Facts, Files, Stat, StateFiles};
 use model::format::exits::Sighting;
 use model::service::Pid;
 use model::supervisor::Job;
@@ -127,7 +127,7 @@ impl Half {
     /// Writes `status`, and `pid` and `stat` if they are due; true if their directory
     /// had to be made anew.
     pub fn show(&mut self, facts: &Facts, files: Files) -> std::io::Result<bool> {
-        let stat = files.stat.then(|| facts.stat());
+        let stat = (files.state == StateFiles::All).then(|| facts.stat());
         // Until all is written, the content of the files is not known.
         let shown = self.shown.take();
         let anew = supervise::show(self.state_home(), &facts.status(), stat, shown)?;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use model::facts::{Facts, Files};
+use model::facts::{Facts, Files, Line, StateFiles};
 use model::scan::{Identity, Name};
 use model::service::{Pid, Role};
 use model::supervisor::{self, Action, Id, Input, Supervisor, UnitId};
@@ -82,7 +82,12 @@ impl Engine {
                 self.send(id, pid, signal.number().into());
                 None
             }
-            Action::Show { id, facts, files } => self.show(id, &facts, files),
+            Action::Show {
+                id,
+                facts,
+                files,
+                lines,
+            } => self.show(id, &facts, files, &lines),
             Action::Open {
                 unit,
                 name,
@@ -174,7 +179,7 @@ impl Engine {
         drop(sent.unwrap_or_else(|| signal::kill(pid, number)));
     }
 
-    fn show(&mut self, id: Id, facts: &Facts, files: Files) -> Option<Input> {
+    fn show(&mut self, id: Id, facts: &Facts, files: Files, lines: &[Line]) -> Option<Input> {
         self.let_go(id);
         let half = self.half(id)?;
         if files.mark {
@@ -183,7 +188,10 @@ impl Engine {
         if files.crash_loop {
             supervise::show_crash_loop(half.state_home(), facts.crash_loop.as_ref());
         }
-        self.show_state(id, facts, files)
+        for line in lines {
+            supervise::show_line(half.state_home(), line);
+        }
+        (files.state != StateFiles::None).then(|| self.show_state(id, facts, files))?
     }
 
     /// The state files that runit writes, too, and the fifos.
@@ -203,7 +211,7 @@ impl Engine {
         let Err((attempt, e)) = shown.and(watched) else {
             self.half(id)?.is_well(About::Files);
             // A start does not wait for the rest of the files.
-            let late = id.role == Role::Main && files.stat;
+            let late = id.role == Role::Main && files.state == StateFiles::All;
             return late.then(|| self.watch_home(id.unit))?;
         };
         if self.makes_room(&e) {

@@ -16,7 +16,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use model::facts::Stat;
+use model::facts::{Line, Stat};
 use model::format::adopt;
 use model::format::crash_loop::CrashLoop;
 use model::format::status::Status;
@@ -36,6 +36,7 @@ const LOCK_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const PID: &CStr = c"supervise/pid";
 const STAT: &CStr = c"supervise/stat";
 const STATUS: &CStr = c"supervise/status";
+const LAST: &CStr = c"supervise/last";
 const STATE_FILES: [&CStr; 3] = [PID, STAT, STATUS];
 const STATE_MODE: Mode = LOCK_MODE.union(Mode::RGRP).union(Mode::ROTH);
 /// With fewer, somebody else may take the last ones before our files are written.
@@ -150,8 +151,10 @@ impl Supervise {
     /// Only where blocks are few, as it costs an open of each file. Fails if there are too few.
     pub fn begin_anew(&self, home: BorrowedFd) -> io::Result<()> {
         if !self.is_new {
-            // Absent where nothing was ever supervised.
-            let _absent = unlinkat(home, STATUS, AtFlags::empty());
+            // Absent where nothing was ever supervised, or has ever ended.
+            for name in [STATUS, LAST] {
+                let _absent = unlinkat(home, name, AtFlags::empty());
+            }
         }
         // A count of 0: the file system has no limit.
         if fstatfs(&self.lock).is_ok_and(|fs| fs.f_blocks > 0 && fs.f_bavail < FEW_BLOCKS) {
@@ -364,6 +367,17 @@ pub fn show_crash_loop(home: BorrowedFd, crash_loop: Option<&CrashLoop>) {
         Some(shown) => drop(put(home, NAME, shown.encode().as_bytes())),
         // Absent but after a crash loop.
         None => drop(unlinkat(home, NAME, AtFlags::empty())),
+    }
+}
+
+/// Writes one of our own files of one line. One that cannot be written is removed, so that
+/// nobody reads what was true before; without it `sv` omits a remark.
+pub fn show_line(home: BorrowedFd, line: &Line) {
+    let name = match line {
+        Line::Last(_) => LAST,
+    };
+    if put(home, name, line.text().as_bytes()).is_err() {
+        let _absent = unlinkat(home, name, AtFlags::empty());
     }
 }
 

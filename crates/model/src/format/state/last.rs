@@ -1,11 +1,11 @@
 //! `supervise/last`: how the last run ended. One line, `CODE SIGNAL RESULT TAI64N RESTARTS
 //! PID MS`: the exit code or -1; the signal that killed it or 0; the result in a word; when
 //! it ended; how many runs had ended before, since the supervision began; its pid, or 0 if
-//! it could not be started; and how long it had lived, in milliseconds. After that comes
-//! `given-up` if the service stays down because of this end, by what it asks for itself.
+//! it could not be started; and how long it had lived, in milliseconds, or `-`, which means
+//! that this is not known. After that comes `given-up` if the service stays down because of this end, by what it asks for itself.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 
 use super::{Words, plain_number};
 use crate::format::tai64n::Tai64n;
@@ -65,8 +65,8 @@ pub struct Last {
     pub restarts: u32,
     /// The process; 0: it could not be started.
     pub pid: Pid,
-    /// How long it lived (ms).
-    pub lived_ms: u64,
+    /// How long it lived (ms), if that is known.
+    pub lived_ms: Option<u64>,
     /// The service stays down because of this end, by what it asks for itself.
     pub given_up: bool,
 }
@@ -78,13 +78,13 @@ impl Last {
             (Exit::Code(code), _) => (i16::from(code), 0),
             (_, signal) => (-1, signal.unwrap_or(0)),
         };
+        let lived_ms = self.lived_ms.map_or("-".into(), |ms| ms.to_string());
         format!(
-            "{code} {signal} {} {} {} {} {}{}\n",
+            "{code} {signal} {} {} {} {} {lived_ms}{}\n",
             self.outcome.word(),
             self.at,
             self.restarts,
             self.pid,
-            self.lived_ms,
             if self.given_up { " given-up" } else { "" },
         )
     }
@@ -106,7 +106,10 @@ impl Last {
             at: words.label()?,
             restarts: words.number()?,
             pid: words.number()?,
-            lived_ms: words.number()?,
+            lived_ms: match words.word()? {
+                "-" => None,
+                ms => Some(plain_number(ms)?),
+            },
             given_up: match words.word() {
                 None => false,
                 Some("given-up") => true,
@@ -128,7 +131,7 @@ mod tests {
         at: AT,
         restarts: 3,
         pid: 812,
-        lived_ms: 5012,
+        lived_ms: Some(5012),
         given_up: true,
     };
 
@@ -139,7 +142,7 @@ mod tests {
         let longest = Last {
             restarts: u32::MAX,
             pid: Pid::MAX,
-            lived_ms: u64::MAX,
+            lived_ms: Some(u64::MAX),
             ..GOLDEN
         };
         let exits = [
@@ -162,6 +165,11 @@ mod tests {
                 }
             }
         }
+        let unknown = Last {
+            lived_ms: None,
+            ..GOLDEN
+        };
+        goes_there_and_back(&unknown, &unknown.encode(), Last::decode);
         let dumped = Last {
             exit: Exit::Dumped(11),
             ..GOLDEN
@@ -183,6 +191,7 @@ mod tests {
             "78 0 exit 400000006553f10a00000005 3 812 5012\n",
             "78 0 exit @400000006553f10a00000005 3 812 5012 given-up twice\n",
             "78 0 exit @400000006553f10a00000005 3 812 5012 \n",
+            "78 0 exit @400000006553f10a00000005 3 812 -1\n",
         ] {
             assert_eq!(Last::decode(bad.as_bytes()), None, "{bad:?}");
         }

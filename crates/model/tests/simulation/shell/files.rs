@@ -5,7 +5,7 @@ use super::super::wishes::Wishes;
 use super::super::world::World;
 use super::{Half, Shell, Stop, Unit};
 use model::adoption::{Evidence, Inheritance, Seen};
-use model::facts::{Facts, Files};
+use model::facts::{Facts, Files, Line, StateFiles};
 use model::scan::Identity;
 use model::service::{Exit, Pid, Role, Want};
 use model::settings::{Look, Settings};
@@ -44,7 +44,14 @@ impl Shell {
     }
 
     /// What is written before the status.
-    pub(super) fn show_early(&self, world: &mut World, id: Id, facts: &Facts, files: Files) {
+    pub(super) fn show_early(
+        &self,
+        world: &mut World,
+        id: Id,
+        facts: &Facts,
+        files: Files,
+        lines: &[Line],
+    ) {
         let Some(place) = self.place(id) else {
             return;
         };
@@ -55,6 +62,10 @@ impl Shell {
         if files.crash_loop {
             shown.crash_loop = facts.crash_loop;
         }
+        for line in lines {
+            let Line::Last(last) = line;
+            shown.last = Some(*last);
+        }
     }
 
     pub(super) fn show(
@@ -63,8 +74,12 @@ impl Shell {
         id: Id,
         facts: Facts,
         files: Files,
+        lines: &[Line],
     ) -> Result<Option<Input>, Stop> {
-        self.show_early(world, id, &facts, files);
+        self.show_early(world, id, &facts, files, lines);
+        if files.state == StateFiles::None {
+            return Ok(None);
+        }
         let (place, status) = (self.place(id), facts.status());
         let Some((half, place)) = self.half_mut(id).zip(place) else {
             return Ok(None);

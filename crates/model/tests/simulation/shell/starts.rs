@@ -69,10 +69,15 @@ impl Shell {
 
     /// Killed instead of an action, or in the midst of it.
     pub(super) fn killed_at(&self, world: &mut World, action: &Action) {
-        if let Action::Show { id, facts, files } = action
+        if let Action::Show {
+            id,
+            facts,
+            files,
+            lines,
+        } = action
             && world.chance.one_in(2)
         {
-            self.show_early(world, *id, facts, *files);
+            self.show_early(world, *id, facts, *files, lines);
         }
         if let Action::Start(job, _) = action
             && job.is_process()
