@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use model::boot::{Machine, handover};
 use model::command::{Command, Sig};
+use model::format::state::status_text;
 use model::format::{inittab, notify_message};
 use model::pid1::Life;
 use model::service::{ACTIONS_MAX, Action, Event, Exit, Failure, Pid, Role, Service, Want};
@@ -106,7 +107,7 @@ fn event(service: &Service, kind: u8, detail: u8, pid: Pid, asked: Option<Look>)
 }
 
 /// Datagrams to NOTIFY_SOCKET, each with another after it: what is kept of them has a bound
-/// and can be shown.
+/// and who stops is not ready any more.
 pub fn messages_of_services(player: &mut dyn Player) {
     let seeds: [&[u8]; 6] = [
         b"READY=1\nSTATUS=up\nMAINPID=77",
@@ -120,13 +121,12 @@ pub fn messages_of_services(player: &mut dyn Player) {
         let message = notify_message::decode(datagram);
         assert!(!message.barrier || !message.ready && message.status.is_none());
         if let Some(status) = &message.status {
-            assert!(status.len() <= notify_message::STATUS_BYTES_MAX);
-            assert!(!status.contains(char::is_control));
+            assert!(status.len() <= status_text::TEXT_BYTES_MAX);
             assert!(datagram.windows(7).any(|name| name == b"STATUS="));
         }
         let mut two = message.clone();
         two.then(notify_message::decode(b"STATUS=later\nREADY=1"));
-        assert_eq!(two.status.as_deref(), Some("later"));
+        assert_eq!(two.status.as_deref(), Some(&b"later"[..]));
         assert!(two.ready != (message.stopping && !message.ready));
         !message.is_empty()
     });
