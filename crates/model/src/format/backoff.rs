@@ -6,9 +6,6 @@ use alloc::format;
 use super::{Mistake, decimal};
 use crate::restart::{LONGEST_S_DEFAULT, LONGEST_S_MAX};
 
-/// The longest content in bytes: enough for a number and a few blank lines.
-pub const BYTES_MAX: usize = 256;
-
 /// The longest delay in seconds.
 ///
 /// # Errors

@@ -12,15 +12,20 @@ pub mod exits;
 pub mod fstab;
 pub mod inittab;
 pub mod issue;
+pub mod kill;
 pub mod lines;
 pub mod mdev_conf;
 pub mod modules_alias;
 pub mod modules_load;
 pub mod mountinfo;
+pub mod notify;
 pub mod notify_message;
+pub mod number;
 pub mod partition_table;
 pub mod proc_locks;
 pub mod proc_stat;
+pub mod restart;
+pub mod signal;
 pub mod stamp;
 pub mod state;
 pub mod status;
@@ -40,6 +45,24 @@ pub struct Mistake {
     pub line: usize,
     /// What is wrong, in printable characters.
     pub reason: alloc::string::String,
+}
+
+/// The first line that is not blank, without blanks around it, and its number. An empty
+/// one stands for none.
+fn first_line(content: &[u8]) -> (usize, &[u8]) {
+    let lines = content.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
+    let mut lines = (1..).zip(lines);
+    lines.find(|(_, text)| !text.is_empty()).unwrap_or((1, b""))
+}
+
+/// The words, which blanks and ends of lines separate, with the numbers of their lines.
+fn words(content: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let lines = (1..).zip(content.split(|b| *b == b'\n'));
+    let words = lines.flat_map(|(line, text)| {
+        let words = text.split(u8::is_ascii_whitespace);
+        words.map(move |word| (line, word))
+    });
+    words.filter(|(_, word)| !word.is_empty())
 }
 
 /// A decimal number without sign or blanks.

@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use model::service::Role;
-use model::settings::{Look, SETTINGS, Setting, Settings};
+use model::settings::{BYTES_MAX, Look, SETTINGS, Setting, Settings};
 use model::supervisor::{Id, Input, Log, UnitId};
 use rustix::fs::{Mode, OFlags};
 
@@ -29,8 +29,14 @@ impl Engine {
             Role::Main => unit.programs(look, turn),
             Role::Log => Settings::default(),
         });
-        for setting in SETTINGS.iter().filter(|setting| (setting.is_read)(look)) {
+        let is_read = |setting: &&Setting| {
+            (setting.of_logger || id.role == Role::Main) && (setting.is_read)(look)
+        };
+        for setting in SETTINGS.iter().filter(is_read) {
             self.read_setting(id, setting, &mut found);
+        }
+        if look.is_start() && id.role == Role::Main {
+            self.tell_of_setup(id, found.setup);
         }
         let log = log && !found.scripts.has(b'u');
         let log = log.then(|| self.look_at_log(id.unit));
@@ -69,6 +75,22 @@ impl Engine {
         }
     }
 
+    /// A file `setup` that is not executable is somebody's own, or forgotten: it is
+    /// reported once, and the service starts without it.
+    fn tell_of_setup(&mut self, id: Id, is_found: bool) {
+        let (who, turn) = (self.who, self.turn);
+        let unit = self.units.get_mut(&id.unit);
+        let is_idle = !is_found && unit.is_some_and(|unit| unit.has_idle_setup(turn));
+        let text = is_idle.then(|| format!("{}/setup: not executable; not run", self.title_of(id)));
+        let about = About::Setting("setup");
+        if let Some(half) = self.half(id) {
+            match text {
+                Some(text) => half.complain(who, about, text),
+                None => half.is_well(about),
+            }
+        }
+    }
+
     fn look_at_log(&mut self, unit_id: UnitId) -> Log {
         let turn = self.turn;
         let (world, rooms) = (self.launcher.world.as_ref(), self.rooms);
@@ -101,7 +123,7 @@ fn read(home: BorrowedFd, setting: &Setting, found: &mut Settings) -> Result<(),
     let path = Path::new(setting.name);
     let content = match file::open_at(home, path, OFlags::RDONLY, Mode::empty()) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        opened => opened.and_then(|fd| file::all_of(File::from(fd), setting.bytes_max)),
+        opened => opened.and_then(|fd| file::all_of(File::from(fd), BYTES_MAX)),
     };
     let content = content.map_err(|e| e.to_string())?;
     (setting.decode)(&content, found)

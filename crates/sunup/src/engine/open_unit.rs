@@ -1,6 +1,7 @@
 //! One service directory, held open: the service, its logger if `log` is a
 //! directory, and the pipe between them.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use model::scan::Identity;
 use model::service::{Role, Want};
 use model::settings::{Look, Setting, Settings};
 use model::supervisor::Log;
-use rustix::fs::{AtFlags, CWD, Mode, statat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, statat};
 use rustix::io::Errno;
 
 use super::adopt::{Adopted, LogPipe, inherit, nothing_found};
@@ -164,14 +165,21 @@ impl OpenUnit {
         }
     }
 
-    /// Looks which programs there are besides `run`, as far as they matter.
+    /// Looks which programs there are, as far as they matter.
     pub fn programs(&mut self, look: Look, turn: u64) -> Settings {
         let mut found = Settings::default();
+        if look.is_start() {
+            let entries = self.look(turn);
+            found.setup = entries.setup && self.program(c"setup") == Some(Kind::Executable);
+            found.check = entries.check && self.program(c"check") == Some(Kind::Executable);
+            found.run = entries.surely_runs() || self.has(c"run");
+        }
         let ends = matches!(look, Look::End { .. });
         let mut letters = look.letters().peekable();
         if ends || letters.peek().is_some() {
             let entries = self.look(turn);
-            found.finish = ends && entries.finish && self.has_finish();
+            // One that cannot be executed counts, so that this is reported.
+            found.finish = ends && entries.finish && self.has(c"finish");
             let is_there = |letter: &u8| entries.control && self.has_script(*letter);
             found.scripts = letters.filter(is_there).collect();
         }
@@ -202,11 +210,28 @@ impl OpenUnit {
         }
     }
 
-    /// Whether `finish` exists. One that cannot be executed counts, so that this is
-    /// reported.
-    fn has_finish(&self) -> bool {
-        let found = statat(self.main.home(), c"finish", AtFlags::empty());
+    /// Whether there is a file `setup` that is not executable.
+    pub fn has_idle_setup(&mut self, turn: u64) -> bool {
+        self.look(turn).setup && self.program(c"setup") == Some(Kind::Idle)
+    }
+
+    /// Whether there is something by this name.
+    fn has(&self, name: &CStr) -> bool {
+        let found = statat(self.main.home(), name, AtFlags::empty());
         found.err() != Some(Errno::NOENT)
+    }
+
+    /// Which kind of file stands at this name, if it is one.
+    fn program(&self, name: &CStr) -> Option<Kind> {
+        let mode = statat(self.main.home(), name, AtFlags::empty())
+            .ok()?
+            .st_mode;
+        let is_executable = Mode::from_raw_mode(mode).contains(Mode::XUSR);
+        match FileType::from_raw_mode(mode) {
+            FileType::RegularFile if is_executable => Some(Kind::Executable),
+            FileType::RegularFile => Some(Kind::Idle),
+            _ => None,
+        }
     }
 
     /// Whether a script `control/LETTER` exists and is executable
@@ -216,6 +241,15 @@ impl OpenUnit {
         statat(self.main.home(), name, AtFlags::empty())
             .is_ok_and(|found| Mode::from_raw_mode(found.st_mode).contains(Mode::XUSR))
     }
+}
+
+/// A regular file.
+#[derive(PartialEq, Eq)]
+enum Kind {
+    /// Executable for its owner.
+    Executable,
+    /// Not so.
+    Idle,
 }
 
 /// Locks one of the two and looks for its process, whose record is added.

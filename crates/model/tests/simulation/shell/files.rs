@@ -236,6 +236,7 @@ impl Shell {
             finish: kind.finish,
             scripts: scripts.collect(),
             backoff: (grows && asks).then_some(8),
+            ..Settings::default()
         };
         let log = if log && !found.scripts.has(b'u') {
             Some(self.look_at_log(world, id.unit, look)?)
