@@ -17,7 +17,7 @@ use crate::machine::world::world;
 use crate::personality;
 use crate::sys::file;
 use crate::sys::spawn::Pid;
-use crate::sys::spawner::{FilesLimit, Plan, Record, Session, SpawnError, Spawner, Start};
+use crate::sys::spawner::{FilesLimit, Gift, Plan, Record, Session, SpawnError, Spawner, Start};
 
 /// The kernel reads no more of a script (BINPRM_BUF_SIZE).
 const FIRST_LINE_BYTES: usize = 256;
@@ -76,12 +76,13 @@ impl Launcher {
         self.files.as_ref()
     }
 
-    /// Starts a child of the unit, to be finished. `dir` is the path of its directory,
-    /// for messages.
+    /// Starts a child of the unit, to be finished, with what it gets beside what all get.
+    /// `dir` is the path of its directory, for messages.
     pub fn launch(
         &mut self,
         unit: &OpenUnit,
         job: Job,
+        gift: Gift,
         dir: impl FnOnce() -> PathBuf,
     ) -> Result<Start, Refusal> {
         let role = job.id().role;
@@ -95,7 +96,7 @@ impl Launcher {
         if half.place().held().is_none() {
             return Err(lost(&program, &dir()));
         }
-        let plan = self.plan(unit, role, half, &program);
+        let plan = self.plan((unit, role), half, &program, gift);
         let started = plan
             .map_err(|e| SpawnError::Step("start", e))
             .and_then(|plan| self.spawner.start(plan));
@@ -151,10 +152,10 @@ impl Launcher {
 
     fn plan(
         &self,
-        unit: &OpenUnit,
-        role: Role,
+        (unit, role): (&OpenUnit, Role),
         half: &Half,
         program: &Program,
+        gift: Gift,
     ) -> io::Result<Plan> {
         let path = CString::new(program.path())?;
         let mut argv = vec![path.clone()];
@@ -189,6 +190,7 @@ impl Launcher {
             program: path,
             argv,
             stdio,
+            gift,
             session: self.session,
             files: self.files,
             record,

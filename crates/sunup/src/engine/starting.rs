@@ -18,7 +18,7 @@ use super::perform::path_of;
 use crate::sys::child;
 use crate::sys::clock;
 use crate::sys::spawn;
-use crate::sys::spawner::{SEATS, Start};
+use crate::sys::spawner::{Gift, SEATS, Start};
 
 /// How long (ns) the supervisor may sleep for an answer only, without taking events.
 const NAP_NS: u64 = 2_000_000;
@@ -66,7 +66,7 @@ impl Engine {
             return Some(Input::NotStarted(job, Failure::Absent));
         };
         let dir = || path_of(self.scan_dir.as_ref(), &self.core, id);
-        match self.launcher.launch(unit, job, dir) {
+        match self.launcher.launch(unit, job, Gift::default(), dir) {
             Ok(start) => {
                 self.starting.0.push(UnderWay {
                     job,

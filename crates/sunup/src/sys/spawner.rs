@@ -29,7 +29,7 @@ use rustix::io::Errno;
 
 use super::signal;
 use super::spawn::Pid;
-pub use plan::{FilesLimit, Plan, Session};
+pub use plan::{FilesLimit, Gift, Plan, Session};
 pub use record::Record;
 use seat::{Seat, reap};
 use way::{FORK, STDIO};
@@ -104,7 +104,8 @@ impl Spawner {
         let number = free.map_or_else(|| self.add_seat(), Ok);
         let number = number.map_err(SpawnError::Fork)?;
         let slots = self.seats.iter().map(|seat| seat.slot.as_raw_fd());
-        let last = slots.max().unwrap_or(0);
+        let given = plan.gift.fds.iter().map(|(fd, _)| fd.as_raw_fd());
+        let last = slots.chain(given).max().unwrap_or(0);
         let Some(seat) = self.seats.get(number) else {
             return Err(SpawnError::Fork(Errno::AGAIN.into()));
         };

@@ -1,7 +1,7 @@
 //! What a child is to become: its program, and what it has of its own.
 
 use std::ffi::CString;
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -28,6 +28,8 @@ pub struct Plan {
     pub argv: Vec<CString>,
     /// A descriptor, and which of 0, 1 and 2 it becomes; the others are the supervisor's.
     pub stdio: Option<(RawFd, RawFd)>,
+    /// What else it gets.
+    pub gift: Gift,
     /// Session and process group.
     pub session: Session,
     /// The limit of open files, if the supervisor raised its own.
@@ -36,6 +38,16 @@ pub struct Plan {
     /// text that the caller chose, then the child's pid and its boot-clock time
     /// in nanoseconds.
     pub record: Option<Record>,
+}
+
+/// What a child gets beside standard input and output.
+#[derive(Debug, Default)]
+pub struct Gift {
+    /// Descriptors, and the number that each has in the child. Low ones (all below the
+    /// highest are copied), and none may have the number that another gets.
+    pub fds: Vec<(OwnedFd, RawFd)>,
+    /// `NAME=VALUE`, in place of what this process has by that name.
+    pub variable: Option<CString>,
 }
 
 /// Limits of open files, soft and hard.

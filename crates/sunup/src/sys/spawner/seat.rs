@@ -2,7 +2,7 @@
 //! supervisor may know of it meanwhile.
 
 use std::cell::{Cell, UnsafeCell};
-use std::ffi::{c_char, c_int};
+use std::ffi::{CStr, c_char, c_int};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
@@ -53,6 +53,7 @@ impl Seat {
                 plan: None,
                 argv: vec![],
                 envp: std::ptr::null(),
+                own_envp: vec![],
                 stack: std::ptr::null_mut(),
                 busy: std::ptr::null(),
                 owns: std::ptr::null(),
@@ -83,9 +84,15 @@ impl Seat {
         let way = unsafe { &mut *self.way.get() };
         let [stack, leaders] = &self.stacks;
         way.argv = pointers(&plan.argv);
-        way.plan = Some(plan);
         // SAFETY: `environ` is libc's; nothing in this single-threaded program changes it meanwhile.
         way.envp = unsafe { environ };
+        let variable = plan.gift.variable.as_deref();
+        // SAFETY: as above; the plan, which has the variable, is kept as long as this.
+        way.own_envp = variable.map_or(vec![], |own| unsafe { with_variable(way.envp, own) });
+        if !way.own_envp.is_empty() {
+            way.envp = way.own_envp.as_ptr();
+        }
+        way.plan = Some(plan);
         way.stack = stack.top();
         way.busy = &raw const self.busy;
         way.owns = &raw const self.owns;
@@ -143,6 +150,29 @@ impl Seat {
         // A leader makes it, and has ended then.
         !self.child.get().is_some_and(lives) && !lives(self.pid.load(Ordering::Acquire))
     }
+}
+
+/// An environment with one variable in place of those of its name.
+///
+/// # Safety
+/// `envp` is an environment, or null.
+unsafe fn with_variable(envp: *const *const c_char, own: &CStr) -> Vec<*const c_char> {
+    let own_bytes = own.to_bytes();
+    let name_end = own_bytes.iter().position(|byte| *byte == b'=');
+    let name = own_bytes.get(..=name_end.unwrap_or(0)).unwrap_or_default();
+    let mut all = vec![own.as_ptr()];
+    let mut next = envp;
+    // SAFETY: an environment ends in a null pointer, and each before that is to a C string.
+    unsafe {
+        while !next.is_null() && !(*next).is_null() {
+            if !CStr::from_ptr(*next).to_bytes().starts_with(name) {
+                all.push(*next);
+            }
+            next = next.add(1);
+        }
+    }
+    all.push(std::ptr::null());
+    all
 }
 
 /// Waits for the end of a child.

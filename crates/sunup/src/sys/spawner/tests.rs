@@ -13,6 +13,7 @@ fn plan(cwd: &File, script: &str) -> Plan {
         program: c"/bin/sh".into(),
         argv: argv.into(),
         stdio: None,
+        gift: Gift::default(),
         session: Session::Inherit,
         files: None,
         record: None,
@@ -102,4 +103,35 @@ fn who_is_killed_on_the_way_keeps_nobody_waiting() {
     let finished = spawner.finish(start).unwrap();
     assert_eq!(finished, pid.as_raw_pid());
     assert_eq!(code(finished), None);
+}
+
+#[test]
+fn each_has_what_it_is_given_and_the_others_do_not() {
+    let place = tempfile::tempdir().unwrap();
+    let (mut spawner, home) = (Spawner::new().unwrap(), File::open(place.path()).unwrap());
+    let file = |name: &str| OwnedFd::from(File::create(place.path().join(name)).unwrap());
+    let script = "echo three >&3; echo \"$PATH $GIVEN\" >>/proc/self/fd/62";
+    let mut given = plan(&home, script);
+    let variable = Some(c"GIVEN=a=b".to_owned());
+    // A number above those of all slots, as is what others hold open.
+    let high = rustix::io::fcntl_dupfd_cloexec(file("far"), 300).unwrap();
+    let fds = vec![(file("three"), 3), (high, 62)];
+    given.gift = Gift { fds, variable };
+    let plain = plan(&home, "[ -z \"$GIVEN\" ] && [ ! -e /proc/self/fd/62 ]");
+    let starts = [given, plain].map(|plan| spawner.start(plan).unwrap());
+    for start in starts {
+        assert_eq!(code(spawner.finish(start).unwrap()), Some(0));
+    }
+    let said = |name| fs::read_to_string(place.path().join(name)).unwrap();
+    assert_eq!(said("three"), "three\n");
+    let path = std::env::var("PATH").unwrap_or_default();
+    assert_eq!(said("far"), format!("{path} a=b\n"));
+    // What was given is not kept open here.
+    let seats = spawner.seats.iter();
+    // SAFETY: no child uses a seat.
+    assert!(
+        seats
+            .into_iter()
+            .all(|seat| unsafe { (*seat.way.get()).plan.is_none() })
+    );
 }

@@ -3,7 +3,7 @@
 //! the step that failed.
 
 use std::ffi::{c_char, c_int, c_void};
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use rustix::thread::futex;
@@ -16,6 +16,8 @@ use crate::sys::spawn::Pid;
 
 /// The step for which the supervisor prepares the descriptor.
 pub const STDIO: &str = "set up standard input and output";
+/// The step that gives it further descriptors.
+const GIFT: &str = "pass descriptors on";
 /// The step that makes the process; its failure is no fault of the program.
 pub const FORK: &str = "fork";
 
@@ -39,6 +41,8 @@ pub struct Way {
     pub plan: Option<Plan>,
     pub argv: Vec<*const c_char>,
     pub envp: *const *const c_char,
+    /// The environment of a child that has one of its own.
+    pub own_envp: Vec<*const c_char>,
     pub stack: *mut c_void,
     pub busy: *const AtomicU32,
     pub owns: *const AtomicU32,
@@ -129,6 +133,10 @@ unsafe fn become_program(way: *const Way, plan: &Plan) -> Result<(), (&'static s
         (*(*way).owns).store(1, Ordering::Release);
         if let Some((_, to)) = plan.stdio {
             syscall(libc::SYS_dup3, [slot as usize, to as usize, 0, 0]).map_err(step(STDIO))?;
+        }
+        for (fd, to) in &plan.gift.fds {
+            let from = fd.as_raw_fd() as usize;
+            syscall(libc::SYS_dup3, [from, *to as usize, 0, 0]).map_err(step(GIFT))?;
         }
         // Neither can fail.
         signal::reset_of_writes();
