@@ -7,10 +7,14 @@
 //! Our files of one line ([`Line`]) go with it.
 
 use alloc::string::String;
+use core::ffi::CStr;
 
 use crate::format::adopt::Mark;
 use crate::format::crash_loop::CrashLoop;
 use crate::format::state::last::Last;
+use crate::format::state::ready::Ready;
+use crate::format::state::reason::Reason;
+use crate::format::state::status_text::StatusText;
 use crate::format::status::{Phase, Status};
 use crate::format::tai64n::Tai64n;
 use crate::service::{Pid, Service, Want};
@@ -77,13 +81,32 @@ pub enum StateFiles {
 pub enum Line {
     /// `last`.
     Last(Last),
+    /// `ready`; without a line it is emptied.
+    Ready(Option<Ready>),
+    /// `reason`; without one it is removed.
+    Reason(Option<Reason>),
+    /// `status-text`; without one it is removed.
+    StatusText(Option<StatusText>),
 }
 
 impl Line {
-    /// The text of the file.
-    pub fn text(&self) -> String {
+    /// The name of the file in `supervise`.
+    pub const fn name(&self) -> &'static CStr {
         match self {
-            Self::Last(last) => last.encode(),
+            Self::Last(_) => c"supervise/last",
+            Self::Ready(_) => c"supervise/ready",
+            Self::Reason(_) => c"supervise/reason",
+            Self::StatusText(_) => c"supervise/status-text",
+        }
+    }
+
+    /// The text of the file; `None`: it is to be removed.
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Self::Last(last) => Some(last.encode()),
+            Self::Ready(ready) => Some(ready.map_or_else(String::new, |ready| ready.encode())),
+            Self::Reason(reason) => reason.as_ref().map(Reason::encode),
+            Self::StatusText(told) => told.as_ref().map(StatusText::encode),
         }
     }
 }

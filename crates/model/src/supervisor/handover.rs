@@ -16,6 +16,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
+use super::own::Own;
 use super::unit::{Half, Rest, Unit};
 use super::{Id, Job, Scope, Supervisor, UnitId};
 use crate::command::Sig;
@@ -206,6 +207,9 @@ impl Half {
                 text.extend([" ", word]);
             }
         }
+        if self.own.has_reason() {
+            text.push_str(" has_reason");
+        }
         if self.own.ends() > 0 {
             let _ = write!(text, " ends={}", self.own.ends());
         }
@@ -217,7 +221,8 @@ impl Half {
         let service = Service::resume(role, words)?;
         let changed = Tai64n::decode(changed.try_into().ok()?);
         let ends = number(words, "ends").and_then(|ends| ends.try_into().ok());
-        let mut half = Self::again(service, changed, ends.unwrap_or(0));
+        let own = Own::again(&service, ends.unwrap_or(0), has(words, "has_reason"));
+        let mut half = Self::again(service, changed, own);
         half.held = has(words, "held");
         half.epilogue = has(words, "epilogue");
         half.mark = match (has(words, "marked"), has(words, "marked_done")) {

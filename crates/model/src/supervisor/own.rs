@@ -4,11 +4,15 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::mem::discriminant;
 
 use crate::facts::Line;
 use crate::format::state::last::{Last, Outcome};
+use crate::format::state::ready::{Ready, Source};
+use crate::format::state::reason::Reason;
+use crate::format::state::status_text::StatusText;
 use crate::format::tai64n::Tai64n;
-use crate::process::{Exit, Program};
+use crate::process::{Exit, Pid, Program};
 use crate::service::{Event, Failure, Service, State};
 use crate::time::Instant;
 
@@ -19,21 +23,73 @@ pub struct Own {
     ends: u32,
     /// How the last of them ended; most services have none.
     last: Option<Box<Last>>,
-    is_last_due: bool,
+    /// Of a run that says itself when it is ready: by what that is known.
+    ready: Option<(Pid, Option<Source>)>,
+    /// What holds it up.
+    reason: Option<Box<Reason>>,
+    /// Which process said something about itself.
+    told: Option<Pid>,
+    /// The files that differ.
+    due: Vec<Line>,
 }
 
 impl Own {
-    /// As a predecessor in this process left it: it has written what was due.
-    pub fn again(ends: u32) -> Self {
-        Self {
+    /// As a predecessor in this process left it, which has written what was due.
+    pub fn again(service: &Service, ends: u32, had_reason: bool) -> Self {
+        let mut own = Self {
             ends,
+            ready: ready(service),
             ..Self::default()
+        };
+        if had_reason {
+            own.put(Line::Reason(None));
         }
+        own
     }
 
     /// How many runs have ended, since the supervision began.
     pub const fn ends(&self) -> u32 {
         self.ends
+    }
+
+    /// Whether there is a reason to show.
+    pub const fn has_reason(&self) -> bool {
+        self.reason.is_some()
+    }
+
+    fn put(&mut self, line: Line) {
+        let kind = discriminant(&line);
+        self.due.retain(|other| discriminant(other) != kind);
+        self.due.push(line);
+    }
+
+    /// What holds the service up now.
+    pub fn hold(&mut self, reason: Option<Reason>) {
+        if self.reason.as_deref() != reason.as_ref() {
+            self.put(Line::Reason(reason.clone()));
+            self.reason = reason.map(Box::new);
+        }
+    }
+
+    /// A process of the service said this about itself.
+    pub fn tell(&mut self, pid: Pid, at: Tai64n, text: &[u8]) {
+        self.told = Some(pid);
+        self.put(Line::StatusText(Some(StatusText::new(pid, at, text))));
+    }
+
+    /// The service has become so.
+    pub fn follow(&mut self, service: &Service, at: Tai64n) {
+        let ready = ready(service);
+        if self.ready != ready {
+            self.ready = ready;
+            let line = ready.map(|(pid, source)| Ready { pid, at, source });
+            self.put(Line::Ready(line));
+        }
+        let (_, pid) = service.phase();
+        if self.told.is_some_and(|told| told != pid) {
+            self.told = None;
+            self.put(Line::StatusText(None));
+        }
     }
 
     /// Before an event of the moment `at` changes the service.
@@ -58,7 +114,7 @@ impl Own {
             (Program::Setup, _) => Outcome::Setup,
             (Program::Run, exit) => Outcome::of(exit),
         };
-        self.last = Some(Box::new(Last {
+        let last = Last {
             exit,
             outcome,
             at: wall,
@@ -66,20 +122,127 @@ impl Own {
             pid,
             lived_ms,
             given_up: false,
-        }));
-        self.is_last_due = true;
+        };
+        self.last = Some(Box::new(last));
+        self.put(Line::Last(last));
         self.ends = self.ends.saturating_add(1);
     }
 
     /// Whether a file lags behind.
     pub const fn is_due(&self) -> bool {
-        self.is_last_due
+        !self.due.is_empty()
+    }
+
+    /// Whether one lags behind for which `sv` watches `status`.
+    pub fn is_watched_due(&self) -> bool {
+        self.due.iter().any(|line| !matches!(line, Line::Last(_)))
     }
 
     /// The files that differ; they count as written.
     pub fn take(&mut self) -> Vec<Line> {
-        let is_due = core::mem::take(&mut self.is_last_due);
-        let last = self.last.as_deref().filter(|_| is_due);
-        last.map(|last| Line::Last(*last)).into_iter().collect()
+        core::mem::take(&mut self.due)
+    }
+}
+
+/// Of a run that says itself when it is ready, or of which somebody says so: by what that
+/// is known. Others are ready by their start, as in runit, and no file tells that.
+fn ready(service: &Service) -> Option<(Pid, Option<Source>)> {
+    let State::Run(run) = service.state() else {
+        return None;
+    };
+    let source = run.ready.map(|(_, source)| source);
+    let is_told = run.program == Program::Run && source != Some(Source::Start);
+    is_told.then_some((run.pid, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::state::reason::Edge;
+    use crate::service::{Role, Want};
+    use alloc::format;
+    use alloc::string::String;
+
+    const AT: Tai64n = Tai64n::from_unix(1_700_000_000, 5);
+
+    fn run(own: &mut Own, event: Event) -> Service {
+        let service = Service::adopt_run(
+            Role::Main,
+            Want::Up,
+            Program::Run,
+            812,
+            Instant(5),
+            false,
+            false,
+        );
+        own.note(&service, event, Instant(1_000_005), AT);
+        service
+    }
+
+    /// The texts that are due; `-` for a file that is removed.
+    fn texts(own: &mut Own) -> Vec<String> {
+        let text = |line: &Line| line.text().unwrap_or_else(|| "-".into());
+        own.take().iter().map(text).collect()
+    }
+
+    #[test]
+    fn an_end_is_shown_once_and_counted() {
+        let mut own = Own::default();
+        for restarts in 0..3 {
+            run(&mut own, Event::Exited(812, Exit::Code(1)));
+            assert!(own.is_due() && !own.is_watched_due());
+            let line = format!("1 0 exit {AT} {restarts} 812 1\n");
+            assert_eq!(texts(&mut own), [line]);
+            assert!(!own.is_due());
+        }
+        assert_eq!(own.ends(), 3);
+        // Of another process, or no end.
+        run(&mut own, Event::Exited(813, Exit::Code(1)));
+        run(&mut own, Event::Tick);
+        assert!(!own.is_due());
+    }
+
+    #[test]
+    fn a_reason_is_shown_when_it_changes_and_goes_when_it_is_over() {
+        let held = |name: &str| Reason::Held {
+            by: Edge::Needs,
+            name: name.into(),
+            why: "starting".into(),
+        };
+        let mut own = Own::default();
+        own.hold(None);
+        assert!(!own.is_due());
+        own.hold(Some(held("db")));
+        own.hold(Some(held("net")));
+        assert!(own.is_watched_due() && own.has_reason());
+        assert_eq!(texts(&mut own), ["needs net: starting\n"]);
+        own.hold(Some(held("net")));
+        assert!(!own.is_due());
+        own.hold(None);
+        assert_eq!(texts(&mut own), ["-"]);
+        // A successor in this process removes what its predecessor showed.
+        let service = Service::new(Role::Main, Want::Up);
+        assert_eq!(texts(&mut Own::again(&service, 0, true)), ["-"]);
+        assert!(!Own::again(&service, 0, false).is_due());
+    }
+
+    #[test]
+    fn what_a_process_said_goes_with_it() {
+        let mut own = Own::default();
+        let service = run(&mut own, Event::Tick);
+        own.tell(812, AT, b"loading");
+        assert_eq!(texts(&mut own), [format!("812 {AT} loading\n")]);
+        own.follow(&service, AT);
+        assert!(!own.is_due());
+        own.follow(&Service::new(Role::Main, Want::Up), AT);
+        assert_eq!(texts(&mut own), ["-"]);
+    }
+
+    #[test]
+    fn a_plain_run_has_no_file_about_readiness() {
+        let mut own = Own::default();
+        let service = run(&mut own, Event::Tick);
+        own.follow(&service, AT);
+        assert!(!own.is_due());
     }
 }

@@ -7,10 +7,12 @@ use super::{Action, Alarm, Id, Job, Log, Supervisor};
 use crate::command::Command;
 use crate::format::adopt::Mark;
 use crate::format::state::ready::Source;
+use crate::format::state::reason::Reason;
 use crate::service::{self, Announce, Event, Exit, Failure, Pid, Role};
 use crate::settings::{Look, Settings};
 use crate::time::Instant;
 
+use super::own::Own;
 use super::unit::{FIRST, Half};
 
 /// Delay before state files that could not be written are tried again (ms).
@@ -303,6 +305,27 @@ impl Supervisor {
                 lines: Vec::new(),
             }),
             None => self.write_one(id),
+        }
+    }
+
+    /// From now on this holds the service up, or nothing does.
+    pub fn hold(&mut self, id: Id, reason: Option<Reason>) {
+        self.show_own(id, |own| own.hold(reason));
+    }
+
+    /// A process of the service said this about itself.
+    pub fn tell(&mut self, id: Id, pid: Pid, text: &[u8]) {
+        let at = self.now.wall;
+        self.show_own(id, |own| own.tell(pid, at, text));
+    }
+
+    fn show_own(&mut self, id: Id, change: impl FnOnce(&mut Own)) {
+        let at = self.now.at;
+        if let Some(half) = self.half_mut(id) {
+            change(&mut half.own);
+            if half.is_stale() {
+                self.unshown.add(id, at);
+            }
         }
     }
 

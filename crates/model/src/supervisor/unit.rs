@@ -113,20 +113,23 @@ impl Unit {
 impl Half {
     /// As it was found at `now`; nothing is shown yet.
     pub fn new(found: &Inheritance, now: Tai64n) -> Self {
+        let changed = found.changed.unwrap_or(now);
+        let mut own = Own::default();
+        own.follow(&found.service, changed);
         Self {
             service: found.service,
             held: found.adopted,
             epilogue: false,
             mark: found.mark,
-            changed: found.changed.unwrap_or(now),
+            changed,
             shown: None,
             shown_loop: None,
-            own: Own::default(),
+            own,
         }
     }
 
     /// As a predecessor in this process left it; nothing is shown yet.
-    pub fn again(service: Service, changed: Tai64n, ends: u32) -> Self {
+    pub fn again(service: Service, changed: Tai64n, own: Own) -> Self {
         Self {
             service,
             held: false,
@@ -135,7 +138,7 @@ impl Half {
             changed,
             shown: None,
             shown_loop: UNKNOWN_LOOP,
-            own: Own::again(ends),
+            own,
         }
     }
 
@@ -150,6 +153,7 @@ impl Half {
             self.changed = now;
         }
         self.service = next;
+        self.own.follow(&self.service, now);
     }
 
     /// Whether it has no process, and none is being started.
@@ -169,7 +173,10 @@ impl Half {
 
     fn is_status_stale(&self) -> bool {
         let facts = self.facts();
-        self.shown != Some(facts) || self.shown_loop != facts.crash_loop || self.mark != facts.mark
+        self.own.is_watched_due()
+            || self.shown != Some(facts)
+            || self.shown_loop != facts.crash_loop
+            || self.mark != facts.mark
     }
 
     /// What the state files are to show, and which of them differ; they count as

@@ -447,8 +447,10 @@ impl Tree {
             self.note_of(id, &format!("shows {:?}", facts.crash_loop));
         }
         for line in lines {
-            let Line::Last(_) = line;
-            self.note_of(id, &format!("last {}", line.text().trim_end()));
+            let name = line.name().to_str().unwrap_or_default();
+            let name = name.rsplit('/').next().unwrap_or_default();
+            let text = line.text().unwrap_or_default();
+            self.note_of(id, &format!("{name} {}", text.trim_end()));
         }
         if files.state == StateFiles::None {
             return None;

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use model::adoption::Inheritance;
+use model::facts::Line;
 use model::format::adopt::{Record, World};
 use model::scan::Identity;
 use model::service::{Role, Want};
@@ -315,8 +316,9 @@ impl State {
         let supervise = Supervise::open(place)?;
         let mut left = None;
         if !supervise.is_new {
-            // The count of short lives starts again.
+            // The count of short lives starts again, and what holds a service up is found anew.
             supervise::show_crash_loop(place, None);
+            supervise::show_line(place, &Line::Reason(None));
             left = inherit(place, &supervise, world, role, default)
                 .map_err(|e| OpenError::Failed("look for an earlier supervisor's process", e))?;
         }

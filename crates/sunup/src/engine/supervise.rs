@@ -370,14 +370,14 @@ pub fn show_crash_loop(home: BorrowedFd, crash_loop: Option<&CrashLoop>) {
     }
 }
 
-/// Writes one of our own files of one line. One that cannot be written is removed, so that
+/// Writes one of our own files of one line, or removes it. One that cannot be written is removed, so that
 /// nobody reads what was true before; without it `sv` omits a remark.
 pub fn show_line(home: BorrowedFd, line: &Line) {
-    let name = match line {
-        Line::Last(_) => LAST,
-    };
-    if put(home, name, line.text().as_bytes()).is_err() {
-        let _absent = unlinkat(home, name, AtFlags::empty());
+    let shown = line
+        .text()
+        .map(|text| put(home, line.name(), text.as_bytes()));
+    if !matches!(shown, Some(Ok(()))) {
+        let _absent = unlinkat(home, line.name(), AtFlags::empty());
     }
 }
 

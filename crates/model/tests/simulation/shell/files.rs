@@ -63,8 +63,9 @@ impl Shell {
             shown.crash_loop = facts.crash_loop;
         }
         for line in lines {
-            let Line::Last(last) = line;
-            shown.last = Some(*last);
+            if let Line::Last(last) = line {
+                shown.last = Some(*last);
+            }
         }
     }
 
