@@ -80,6 +80,8 @@ impl Sig {
 pub enum Command {
     /// `u`: start, and restart when it ends.
     Up,
+    /// `f`: as `u`, and start now, whatever the start waits for.
+    StartNow,
     /// `d`: stop, and leave it down.
     Down,
     /// `o`: start, and leave it down when it ends.
@@ -95,6 +97,7 @@ impl Command {
     pub fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             b'u' => Self::Up,
+            b'f' => Self::StartNow,
             b'd' => Self::Down,
             b'o' => Self::Once,
             b'x' => Self::Exit,
@@ -106,6 +109,7 @@ impl Command {
     pub const fn byte(self) -> u8 {
         match self {
             Self::Up => b'u',
+            Self::StartNow => b'f',
             Self::Down => b'd',
             Self::Once => b'o',
             Self::Exit => b'x',
@@ -120,7 +124,7 @@ mod tests {
 
     #[test]
     fn all_256_bytes() {
-        let known = b"udoxpchaiq12tk";
+        let known = b"ufdoxpchaiq12tk";
         for byte in 0..=255 {
             let command = Command::from_byte(byte);
             assert_eq!(command.is_some(), known.contains(&byte), "{byte}");

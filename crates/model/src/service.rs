@@ -37,6 +37,8 @@
 //! service can be signalled while one runs. Each answer names its effect (letter and
 //! pid), so that a late answer about an earlier process changes nothing.
 //!
+//! A start and the signal of a stop may wait for other services (`gate.rs`).
+//!
 //! The rules are runsv(8)'s. Differences from runit's runsv that matter: `kill`
 //! leaves the state to what really happens to the process, `./finish` can be
 //! signalled, and a pause ends with its process.
@@ -54,9 +56,11 @@ use crate::settings::{Look, Scripts, Settings};
 use crate::signal::Signal;
 use crate::time::Instant;
 
+use gate::Gates;
 pub use ready::{Announce, Notify, Ready};
 
 mod ends;
+mod gate;
 pub mod handover;
 mod orders;
 pub mod ready;
@@ -206,6 +210,7 @@ pub struct Service {
     fork_failures: u8,
     /// Short lives in a row, while it is wanted up.
     streak: Streak,
+    gates: Gates,
 }
 
 /// Why a process was not started.
@@ -308,6 +313,7 @@ impl Service {
             resumes: false,
             fork_failures: 0,
             streak: Streak::NONE,
+            gates: Gates::OPEN,
         }
     }
 
@@ -474,7 +480,7 @@ impl Service {
     /// TERM yet, or a oneshot is done.
     pub const fn mark(&self) -> Mark {
         match self.state {
-            State::Run(r) if r.stopping => Mark::Stop,
+            State::Run(r) if r.stopping || self.is_stop_held() => Mark::Stop,
             State::Done { .. } => Mark::Done,
             _ => Mark::None,
         }
@@ -483,7 +489,9 @@ impl Service {
     /// When to send a `Tick`; `None`: never, as far as this state goes.
     pub const fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Down { not_before } if matches!(self.want, Want::Up) && !self.retired => {
+            State::Down { not_before }
+                if matches!(self.want, Want::Up) && !self.retired && !self.is_held() =>
+            {
                 Some(not_before)
             }
             State::Run(Running {
@@ -519,11 +527,9 @@ impl Service {
             Event::Looked(look, found) => self.looked(look, found, now, &mut actions),
             Event::Retire => self.retired = true,
             Event::Drain => self.drain(now, &mut actions),
-            Event::Ready(..)
-            | Event::Gate(_)
-            | Event::StopGate(_)
-            | Event::Extend(_)
-            | Event::Stopping => {}
+            Event::Gate(is_open) => self.gate(is_open, &mut actions),
+            Event::StopGate(is_open) => self.stop_gate(is_open, &mut actions),
+            Event::Ready(..) | Event::Extend(_) | Event::Stopping => {}
         }
         self.settle(now, &mut actions);
         if self.want != Want::Up {
@@ -538,10 +544,10 @@ impl Service {
         let State::Down { not_before } = self.state else {
             return;
         };
-        match self.want {
-            Want::Up if not_before <= now && !self.retired => self.start(actions),
-            Want::Exit => self.state = State::Gone,
-            Want::Up | Want::Down => {}
+        if self.want == Want::Exit {
+            self.state = State::Gone;
+        } else if self.is_due(not_before, now) {
+            self.start(actions);
         }
     }
 

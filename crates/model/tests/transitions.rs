@@ -279,7 +279,7 @@ fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[
         && !(role == Role::Log && service.want() == Want::Exit)
     {
         let want = match command {
-            Command::Up => Want::Up,
+            Command::Up | Command::StartNow => Want::Up,
             Command::Once | Command::Down => Want::Down,
             Command::Exit | Command::Signal(_) => next.want(),
         };

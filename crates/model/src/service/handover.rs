@@ -9,6 +9,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt::Write;
 
+use super::gate::{Gate, Gates};
 use super::{Exit, Next, Program, Role, Running, Service, State, Want};
 use crate::command::Sig;
 use crate::restart::Streak;
@@ -46,6 +47,11 @@ impl Service {
         ] {
             if holds {
                 text.extend([" ", word]);
+            }
+        }
+        for (key, gate) in [("gate", self.gates.start), ("stop_gate", self.gates.stop)] {
+            if let Some(word) = gate.word() {
+                text.extend([" ", key, "=", word]);
             }
         }
         let _ = write!(text, " fork_failures={}", self.fork_failures);
@@ -93,6 +99,10 @@ impl Service {
             resumes: has(words, "resumes"),
             fork_failures: u8::try_from(fork_failures).unwrap_or(u8::MAX),
             streak,
+            gates: Gates {
+                start: Gate::of_word(value(words, "gate")),
+                stop: Gate::of_word(value(words, "stop_gate")),
+            },
             ..Self::new(role, *want)
         })
     }
@@ -191,6 +201,9 @@ mod tests {
             "want=down state=run pid=2 since=5 kill_at=9 fork_failures=0",
             "want=up state=run pid=2 since=5 setup fork_failures=0",
             "want=up state=done fork_failures=0",
+            "want=down state=down not_before=0 gate=waits fork_failures=0",
+            "want=up state=preparing gate=passed stop_gate=passed fork_failures=0",
+            "want=down state=run pid=2 since=5 gate=closed stop_gate=waits fork_failures=0",
             "want=up state=finish pid=3 not_before=8 paused fork_failures=0",
             "want=up state=preparing fork_failures=0",
             "want=down state=gone fork_failures=0",

@@ -15,14 +15,17 @@ impl Service {
         match command {
             // A logger whose pipe is closed has nothing to come back for; the next
             // supervisor's has.
-            Command::Up if ending => self.resumes = true,
+            Command::Up | Command::StartNow if ending => self.resumes = true,
             Command::Once if ending => self.resumes = false,
             Command::Down if ending => {
                 self.resumes = false;
                 self.stop(Want::Exit, actions);
             }
-            Command::Up => {
+            Command::Up | Command::StartNow => {
                 self.want_unless_gone(Want::Up);
+                if command == Command::StartNow {
+                    self.gates.start.pass();
+                }
                 self.start_if_down(actions);
             }
             Command::Once => {
@@ -41,20 +44,31 @@ impl Service {
         if !self.is_gone() {
             self.want = want;
         }
+        self.gates.start.forget();
+        self.gates.stop.forget();
         if let State::Starting { stop, .. } = &mut self.state {
             *stop = false;
         }
     }
 
-    /// A command is an order: the restart gap does not hold it up.
+    /// A command is an order: the restart gap does not hold it up. The gate does.
     pub(super) fn start_if_down(&mut self, actions: &mut Actions) {
-        if matches!(self.state, State::Down { .. }) {
+        let State::Down { not_before } = &mut self.state else {
+            return;
+        };
+        if self.gates.start.holds() {
+            *not_before = Instant(0);
+            if self.want == Want::Down {
+                self.gates.start.wait();
+            }
+        } else {
             self.start(actions);
         }
     }
 
     pub(super) fn stop(&mut self, want: Want, actions: &mut Actions) {
         self.want = want;
+        self.gates.start.forget();
         match &mut self.state {
             State::Preparing => {
                 self.state = State::Down {
@@ -62,7 +76,9 @@ impl Service {
                 }
             }
             State::Starting { stop, child, .. } => {
-                *stop = true;
+                if core::mem::replace(stop, true) {
+                    self.gates.stop.pass();
+                }
                 if let Some(pid) = *child {
                     end_early(pid, actions);
                 }
@@ -78,6 +94,9 @@ impl Service {
 
     /// d and x: control/t or TERM first; the rest follows in `stop_rest`.
     pub(super) fn begin_stop(&mut self, actions: &mut Actions) {
+        if self.holds_stop() {
+            return;
+        }
         if let State::Run(r) = &mut self.state {
             r.stopping = true;
         }

@@ -12,6 +12,7 @@ use crate::time::Instant;
 
 impl Service {
     pub(super) fn start(&mut self, actions: &mut Actions) {
+        self.gates.stop.forget();
         if self.role == Role::Log {
             self.start_run(actions);
         } else {
@@ -47,6 +48,7 @@ impl Service {
         match self.state {
             State::Starting { program, stop, .. } => {
                 self.fork_failures = 0;
+                self.gates.start.forget();
                 let mut running = Running::new(program, pid, now);
                 if self.role == Role::Log && self.want == Want::Exit {
                     running.ultimatum = Some((now.plus_ms(LOG_DRAIN_MS), Next::Stop));

@@ -242,7 +242,7 @@ impl Supervisor {
             Command::Signal(_) | Command::Exit => Some(command),
             _ if id.role == Role::Log || !(removed || self.is_stopping()) => Some(command),
             Command::Down => Some(Command::Exit),
-            Command::Up | Command::Once => None,
+            Command::Up | Command::StartNow | Command::Once => None,
         }
     }
 

@@ -102,6 +102,8 @@ fn event(service: &Service, kind: u8, detail: u8, pid: Pid, asked: Option<Look>)
         },
         b'D' => Event::Retire,
         b'G' => Event::Drain,
+        b'O' => Event::Gate(detail & 1 != 0),
+        b'B' => Event::StopGate(detail & 1 != 0),
         byte => Event::Command(Command::from_byte(byte)?),
     })
 }

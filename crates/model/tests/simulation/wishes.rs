@@ -41,7 +41,7 @@ impl Wishes {
     /// A supervisor acts on a command.
     pub fn read(&mut self, role: Role, command: Command) {
         let wish = match (command, role) {
-            (Command::Up, _) => Wish::Up,
+            (Command::Up | Command::StartNow, _) => Wish::Up,
             (Command::Down, _) => Wish::Down,
             (Command::Once, _) => Wish::Once,
             (Command::Exit, Role::Main) => Wish::Exit,

@@ -224,7 +224,7 @@ impl Shell {
         if id.role == Role::Log || !(ends || is_gone) {
             world.touched.insert(place.0);
             world.wishes(place).read(id.role, command);
-            let asks = matches!(command, Command::Up | Command::Once);
+            let asks = matches!(command, Command::Up | Command::StartNow | Command::Once);
             if let Some(unit) = self.units.get_mut(&id.unit).filter(|_| asks) {
                 unit.called = true;
             }
