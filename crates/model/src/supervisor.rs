@@ -50,6 +50,7 @@ use crate::command::{Command, Sig};
 use crate::facts::{Facts, Files, Line};
 use crate::format::state::ready::Source;
 use crate::format::tai64n::Tai64n;
+use crate::graph::Edges;
 use crate::moment::Moment;
 use crate::scan::{Identity, Name};
 use crate::service::{Announce, Exit, Failure, Pid, Role, Service};
@@ -235,6 +236,8 @@ pub struct Opened {
     pub main: Inheritance,
     /// What was found of its logger, if there is one.
     pub log: Option<Inheritance>,
+    /// What its directory says of other services.
+    pub edges: Edges,
 }
 
 /// What is to be done.

@@ -497,6 +497,7 @@ impl Tree {
             identity,
             main,
             log,
+            edges: model::graph::Edges::NONE,
         })
     }
 

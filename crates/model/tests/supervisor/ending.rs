@@ -60,6 +60,7 @@ impl Pair {
             identity: Identity { dev: 1, ino: 2 },
             main: Inheritance::nothing(Role::Main, Want::Up),
             log: None,
+            edges: model::graph::Edges::NONE,
         }));
         runsv.world.feed(Input::RoundOver);
         runsv

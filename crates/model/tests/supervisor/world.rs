@@ -108,6 +108,7 @@ impl World {
                     identity,
                     main: Inheritance::nothing(Role::Main, Want::Up),
                     log: log.then(|| Inheritance::nothing(Role::Log, Want::Up)),
+                    edges: model::graph::Edges::NONE,
                 })
             }
             Action::Start(job, _) => {

@@ -170,7 +170,7 @@ impl OpenUnit {
     pub fn programs(&mut self, look: Look, turn: u64) -> Settings {
         let mut found = Settings::default();
         if look.is_start() {
-            let entries = self.look(turn);
+            let entries = self.entries(turn);
             found.setup = entries.setup && self.program(c"setup") == Some(Kind::Executable);
             found.check = entries.check && self.program(c"check") == Some(Kind::Executable);
             found.run = entries.surely_runs() || self.has(c"run");
@@ -178,7 +178,7 @@ impl OpenUnit {
         let ends = matches!(look, Look::End { .. });
         let mut letters = look.letters().peekable();
         if ends || letters.peek().is_some() {
-            let entries = self.look(turn);
+            let entries = self.entries(turn);
             // One that cannot be executed counts, so that this is reported.
             found.finish = ends && entries.finish && self.has(c"finish");
             let is_there = |letter: &u8| entries.control && self.has_script(*letter);
@@ -195,12 +195,12 @@ impl OpenUnit {
         turn: u64,
     ) -> Option<BorrowedFd<'_>> {
         // A logger's directory is seldom looked at; a look for this one file is cheapest.
-        let may = role == Role::Log || self.look(turn).may_hold(setting.name);
+        let may = role == Role::Log || self.entries(turn).may_hold(setting.name);
         self.half(role).filter(|_| may).map(Half::home)
     }
 
     /// Looks at the entries, once in a turn.
-    fn look(&mut self, turn: u64) -> Entries {
+    pub fn entries(&mut self, turn: u64) -> Entries {
         match self.seen {
             Some((at, seen)) if at == turn => seen,
             _ => {
@@ -213,7 +213,7 @@ impl OpenUnit {
 
     /// Whether there is a file `setup` that is not executable.
     pub fn has_idle_setup(&mut self, turn: u64) -> bool {
-        self.look(turn).setup && self.program(c"setup") == Some(Kind::Idle)
+        self.entries(turn).setup && self.program(c"setup") == Some(Kind::Idle)
     }
 
     /// Whether there is something by this name.

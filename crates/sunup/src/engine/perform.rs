@@ -382,12 +382,14 @@ impl Engine {
             self.tell_of_state(id, &format!("{}{log}", name.escape_ascii()));
             self.watch_process(id);
         }
+        let edges = self.read_edges(unit_id, name);
         Ok(Input::Opened(supervisor::Opened {
             unit: unit_id,
             name: name.clone(),
             identity,
             main,
             log,
+            edges,
         }))
     }
 

@@ -165,6 +165,7 @@ impl Shell {
             identity: wanted,
             main,
             log,
+            edges: model::graph::Edges::NONE,
         }))
     }
 
