@@ -13,7 +13,6 @@ use model::control::Verb;
 use model::device::{Ere, Extent, GROUPS, Groups, Names, Op, Rules};
 use model::format::account::{User, group, user};
 use model::format::adopt;
-use model::format::backoff;
 use model::format::boot_record::{self, Record};
 use model::format::cpio::{self, Inode, Node};
 use model::format::crash_loop::CrashLoop;
@@ -30,7 +29,6 @@ use model::format::{proc_locks, proc_stat};
 use model::lines::{Framer, split};
 use model::options::{Asked, Opt, Order, Spec, parse};
 use model::pid1::Life;
-use model::restart::LONGEST_S_MAX;
 use model::rotate::{Kind, OldLog, Shelf};
 use model::shutdown::Schedule;
 use model::time::Instant;
@@ -46,8 +44,11 @@ pub use lives::{messages_of_services, services, what_pid_1_left_for_its_successo
 mod disks;
 pub use disks::{block_devices, roots_and_mounts};
 
+#[path = "settings.rs"]
+mod settings;
 #[path = "state.rs"]
 mod state;
+pub use settings::settings;
 pub use state::state_lines;
 
 /// Hands inputs to a check.
@@ -220,15 +221,7 @@ pub fn status(player: &mut dyn Player) {
     });
 }
 
-pub fn delays_and_crash_loops(player: &mut dyn Player) {
-    player.cases(&[b"60\n", b"\n 86400 \n\n", b""], &mut |content| {
-        let longest = backoff::decode(content);
-        match &longest {
-            Ok(seconds) => assert!((1..=LONGEST_S_MAX).contains(seconds)),
-            Err(mistake) => assert!(mistake.line > 0 && mistake.reason.is_ascii()),
-        }
-        longest.is_ok()
-    });
+pub fn crash_loops(player: &mut dyn Player) {
     let seeds: [&[u8]; 2] = [b"5 1 0 0\n", b"4294967295 -1 139 18446744073709551615\n"];
     player.cases(&seeds, &mut |line| {
         let Some(shown) = CrashLoop::decode(line) else {

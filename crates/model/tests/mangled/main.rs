@@ -49,7 +49,7 @@ tests! {
     block_devices,
     boot_records,
     command_lines,
-    delays_and_crash_loops,
+    crash_loops,
     events_of_the_kernel,
     files_of_stage_1,
     inittab,
@@ -62,6 +62,7 @@ tests! {
     records_of_processes,
     roots_and_mounts,
     services,
+    settings,
     state_lines,
     status,
     svlogd_config,
@@ -81,6 +82,7 @@ fn every_check_is_everywhere() {
         include_str!("formats.rs"),
         include_str!("disks.rs"),
         include_str!("lives.rs"),
+        include_str!("settings.rs"),
         include_str!("state.rs"),
     ];
     let lines = files.iter().flat_map(|file| file.lines());

@@ -36,6 +36,7 @@ mod runsvdir;
 mod runsvdir_script;
 mod scale;
 mod scan_dir;
+mod settings;
 mod shutdown;
 mod stage1;
 mod started;
