@@ -23,15 +23,20 @@ use crate::time::Instant;
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Gate {
-    /// Nothing is held.
-    Open,
-    /// What comes is held.
-    Closed,
-    /// It is closed, and an order waits that the want does not tell of: an `o`, or a stop.
+pub(super) struct Gate {
+    is_open: bool,
+    order: Order,
+}
+
+/// What was ordered at a gate, besides what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Order {
+    /// Nothing.
+    None,
+    /// An `o`, or a stop: it goes on when the gate opens.
     Waits,
-    /// It is closed, and an order leads past it.
-    Passed,
+    /// It leads past the gate.
+    Passes,
 }
 
 /// The gates of a service.
@@ -46,62 +51,61 @@ pub(super) struct Gates {
 impl Gates {
     /// Nothing is held.
     pub const OPEN: Self = Self {
-        start: Gate::Open,
-        stop: Gate::Open,
+        start: Gate::OPEN,
+        stop: Gate::OPEN,
     };
 }
 
 impl Gate {
-    /// Its word for a successor.
-    pub const fn word(self) -> Option<&'static str> {
-        match self {
-            Self::Open => None,
-            Self::Closed => Some("closed"),
-            Self::Waits => Some("waits"),
-            Self::Passed => Some("passed"),
+    const OPEN: Self = Self {
+        is_open: true,
+        order: Order::None,
+    };
+
+    /// Its words for a successor.
+    pub const fn words(self) -> (Option<&'static str>, Option<&'static str>) {
+        let order = match self.order {
+            Order::None => None,
+            Order::Waits => Some("waits"),
+            Order::Passes => Some("passes"),
+        };
+        (if self.is_open { None } else { Some("closed") }, order)
+    }
+
+    /// As [`Gate::words`], the other way.
+    pub fn of_words(gate: Option<&str>, order: Option<&str>) -> Self {
+        Self {
+            is_open: gate != Some("closed"),
+            order: match order {
+                Some("waits") => Order::Waits,
+                Some("passes") => Order::Passes,
+                _ => Order::None,
+            },
         }
     }
 
-    /// As [`Gate::word`], the other way.
-    pub fn of_word(word: Option<&str>) -> Self {
-        let all = [Self::Closed, Self::Waits, Self::Passed];
-        let found = all.into_iter().find(|gate| gate.word() == word);
-        found.unwrap_or(Self::Open)
-    }
-
-    /// It is open now, or not.
-    const fn set(&mut self, is_open: bool) {
-        match self {
-            _ if is_open => *self = Self::Open,
-            Self::Open => *self = Self::Closed,
-            Self::Closed | Self::Waits | Self::Passed => {}
-        }
-    }
-
-    /// An order waits, if the gate is closed.
+    /// An order waits for it.
     pub const fn wait(&mut self) {
-        self.become_if_closed(Self::Waits);
+        self.order = Order::Waits;
     }
 
-    /// An order leads past it, if it is closed.
+    /// An order leads past it.
     pub const fn pass(&mut self) {
-        self.become_if_closed(Self::Passed);
+        self.order = Order::Passes;
     }
 
     /// No order waits any more, and none leads past it.
     pub const fn forget(&mut self) {
-        self.become_if_closed(Self::Closed);
-    }
-
-    const fn become_if_closed(&mut self, closed: Self) {
-        if !matches!(self, Self::Open) {
-            *self = closed;
-        }
+        self.order = Order::None;
     }
 
     /// Whether what comes is held.
     pub const fn holds(self) -> bool {
-        matches!(self, Self::Closed | Self::Waits)
+        !self.is_open && !matches!(self.order, Order::Passes)
+    }
+
+    const fn waits(self) -> bool {
+        matches!(self.order, Order::Waits)
     }
 }
 
@@ -109,14 +113,14 @@ impl Service {
     /// Whether it would start now or after its gap, if its gate were open.
     pub const fn is_held(&self) -> bool {
         let gate = self.gates.start;
-        let is_asked = matches!(self.want, Want::Up) || matches!(gate, Gate::Waits);
+        let is_asked = matches!(self.want, Want::Up) || gate.waits();
         let is_down = matches!(self.state, State::Down { .. });
         is_down && is_asked && !self.retired && gate.holds()
     }
 
     /// Whether it would get the signal of a stop now, if its gate were open.
     pub const fn is_stop_held(&self) -> bool {
-        matches!((self.state, self.gates.stop), (State::Run(_), Gate::Waits))
+        matches!(self.state, State::Run(_)) && self.gates.stop.waits()
     }
 
     /// The gate of the start opens or closes. What is wanted up is settled as ever.
@@ -125,7 +129,7 @@ impl Service {
             return;
         }
         let waits = self.is_held() && self.want != Want::Up;
-        self.gates.start.set(is_open);
+        self.gates.start.is_open = is_open;
         if waits && is_open {
             self.start_if_down(actions);
         }
@@ -136,9 +140,8 @@ impl Service {
         if self.role == Role::Log {
             return;
         }
-        let waits = self.is_stop_held();
-        self.gates.stop.set(is_open);
-        if waits && is_open {
+        self.gates.stop.is_open = is_open;
+        if self.is_stop_held() && is_open {
             self.begin_stop(actions);
         }
     }
@@ -149,6 +152,13 @@ impl Service {
         is_due && !self.retired && !self.gates.start.holds()
     }
 
+    /// `f`: unless it runs, its next start does not wait.
+    pub(super) const fn start_past_gate(&mut self) {
+        if !matches!(self.state, State::Run(_) | State::Done { .. } | State::Gone) {
+            self.gates.start.pass();
+        }
+    }
+
     /// Whether the signal of a stop must wait. What asks for it a second time leads past
     /// the gate.
     pub(super) const fn holds_stop(&mut self) -> bool {
@@ -156,7 +166,7 @@ impl Service {
             return false;
         };
         let gate = &mut self.gates.stop;
-        if matches!(gate, Gate::Waits) || r.stopping || r.got_term {
+        if gate.waits() || r.stopping || r.got_term {
             gate.pass();
         } else if gate.holds() {
             gate.wait();

@@ -49,9 +49,12 @@ impl Service {
                 text.extend([" ", word]);
             }
         }
-        for (key, gate) in [("gate", self.gates.start), ("stop_gate", self.gates.stop)] {
-            if let Some(word) = gate.word() {
-                text.extend([" ", key, "=", word]);
+        for (of, gate) in [("start", self.gates.start), ("stop", self.gates.stop)] {
+            let (gate, order) = gate.words();
+            for (key, word) in [("_gate=", gate), ("_order=", order)] {
+                if let Some(word) = word {
+                    text.extend([" ", of, key, word]);
+                }
             }
         }
         let _ = write!(text, " fork_failures={}", self.fork_failures);
@@ -94,14 +97,15 @@ impl Service {
             last.map_or(Exit::Unknown, Exit::of_status),
             has(words, "backs_off"),
         );
+        let gate = |gate, order| Gate::of_words(value(words, gate), value(words, order));
         Some(Self {
             state,
             resumes: has(words, "resumes"),
             fork_failures: u8::try_from(fork_failures).unwrap_or(u8::MAX),
             streak,
             gates: Gates {
-                start: Gate::of_word(value(words, "gate")),
-                stop: Gate::of_word(value(words, "stop_gate")),
+                start: gate("start_gate", "start_order"),
+                stop: gate("stop_gate", "stop_order"),
             },
             ..Self::new(role, *want)
         })
@@ -201,9 +205,9 @@ mod tests {
             "want=down state=run pid=2 since=5 kill_at=9 fork_failures=0",
             "want=up state=run pid=2 since=5 setup fork_failures=0",
             "want=up state=done fork_failures=0",
-            "want=down state=down not_before=0 gate=waits fork_failures=0",
-            "want=up state=preparing gate=passed stop_gate=passed fork_failures=0",
-            "want=down state=run pid=2 since=5 gate=closed stop_gate=waits fork_failures=0",
+            "want=down state=down not_before=0 start_gate=closed start_order=waits fork_failures=0",
+            "want=up state=preparing start_gate=closed start_order=passes stop_order=passes fork_failures=0",
+            "want=down state=run pid=2 since=5 start_gate=closed stop_gate=closed stop_order=waits fork_failures=0",
             "want=up state=finish pid=3 not_before=8 paused fork_failures=0",
             "want=up state=preparing fork_failures=0",
             "want=down state=gone fork_failures=0",

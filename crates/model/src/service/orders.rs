@@ -24,7 +24,7 @@ impl Service {
             Command::Up | Command::StartNow => {
                 self.want_unless_gone(Want::Up);
                 if command == Command::StartNow {
-                    self.gates.start.pass();
+                    self.start_past_gate();
                 }
                 self.start_if_down(actions);
             }
