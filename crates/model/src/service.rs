@@ -57,7 +57,7 @@ use crate::signal::Signal;
 use crate::time::Instant;
 
 use gate::Gates;
-pub use ready::{Announce, Notify, Ready};
+pub use ready::{Announce, Ready};
 
 mod ends;
 mod gate;

@@ -135,6 +135,10 @@ impl Job {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "inputs are handed in one by one, and never kept"
+)]
 pub enum Input {
     /// The moment of [`Supervisor::deadline`] came. Repeat this while that lies in the
     /// past: each input handles one deadline.

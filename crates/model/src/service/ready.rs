@@ -1,5 +1,6 @@
 //! When a run is ready: what it announces, and what became of that.
 
+use crate::format::notify::Notify;
 use crate::format::state::ready::Source;
 use crate::time::Instant;
 
@@ -10,17 +11,6 @@ pub struct Announce {
     pub notification_fd: Option<u16>,
     /// It gets `NOTIFY_SOCKET`.
     pub notify: Option<Notify>,
-}
-
-/// What is done with the messages of `NOTIFY_SOCKET`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Notify {
-    /// `READY=1` is waited for.
-    pub ready: bool,
-    /// `STATUS=` is shown.
-    pub status: bool,
-    /// Anybody may send them, and not only the service's own processes.
-    pub all: bool,
 }
 
 impl Announce {

@@ -40,7 +40,7 @@ pub enum Log {
     /// Not there any more, or another directory, which is not opened yet.
     Gone,
     /// There: opened, locked, and this was found.
-    Opened(Inheritance),
+    Opened(Box<Inheritance>),
     /// It exists, but could not be opened, for this reason.
     NotOpened(String),
 }

@@ -556,10 +556,10 @@ impl Tree {
                 if let Some(open) = self.open.get_mut(&unit) {
                     open.log = true;
                 }
-                Log::Opened(self.inherit(Id {
+                Log::Opened(Box::new(self.inherit(Id {
                     unit,
                     role: Role::Log,
-                }))
+                })))
             }
             (false, true) => Log::Gone,
             _ => Log::Same,

@@ -132,7 +132,7 @@ impl OpenUnit {
             LogPipe::take_over(&records).map_err(|e| OpenError::Failed("make the log pipe", e))?;
         self.log = Some(Box::new(log));
         self.pipe = Some(pipe);
-        Ok(Log::Opened(found))
+        Ok(Log::Opened(Box::new(found)))
     }
 
     /// Descriptors are short, and the unit is not in use: a service with its logger keeps

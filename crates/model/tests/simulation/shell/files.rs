@@ -290,7 +290,7 @@ impl Shell {
                     unit.log = Some(half);
                     unit.piped = true;
                 }
-                Log::Opened(found)
+                Log::Opened(Box::new(found))
             }
         })
     }
