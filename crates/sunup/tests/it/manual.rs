@@ -271,6 +271,14 @@ fn each_file_of_our_own_is_in_the_manual() {
             setting.name,
             setting.manual
         );
+        let row = format!("\n.It Pa {} Ta text Ta ", setting.name);
+        assert!(page.contains(&row), "{}: not in the table", setting.name);
+    }
+    for kind in model::graph::Kind::ALL {
+        let name = format!("{}/", kind.directory());
+        assert!(item(&page, &name).is_some(), "{name}: no item");
+        let row = format!("\n.It Pa {name} Ta directory Ta ");
+        assert!(page.contains(&row), "{name}: not in the table");
     }
 }
 
