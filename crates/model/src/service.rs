@@ -65,6 +65,9 @@ pub mod handover;
 mod orders;
 pub mod ready;
 mod starts;
+mod stop;
+
+use stop::{Manner, Next};
 
 /// How long a logger may take to read its closed pipe to the end before TERM (ms).
 pub const LOG_DRAIN_MS: u64 = 5000;
@@ -104,7 +107,7 @@ pub struct Running {
     pub since: Instant,
     /// STOP was sent, and no CONT after it.
     pub paused: bool,
-    /// TERM was sent.
+    /// The stop signal was sent.
     pub got_term: bool,
     /// Since when it is ready, and by what that is known.
     pub ready: Option<Ready>,
@@ -115,17 +118,10 @@ pub struct Running {
     scripts: Scripts,
     /// Scripts that were asked for again meanwhile.
     again: Scripts,
+    /// How it wants to be stopped.
+    manner: Manner,
     /// What it gets if it still runs at that moment.
     ultimatum: Option<(Instant, Next)>,
-}
-
-/// What a process gets that has outstayed its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Next {
-    /// The signal of a stop; KILL comes after that.
-    Stop,
-    /// KILL.
-    Kill,
 }
 
 impl Running {
@@ -140,6 +136,7 @@ impl Running {
             stopping: false,
             scripts: Scripts::NONE,
             again: Scripts::NONE,
+            manner: Manner::PLAIN,
             ultimatum: None,
         }
     }
@@ -179,6 +176,8 @@ pub enum State {
     EndingRun {
         /// Carried to `Down`.
         not_before: Instant,
+        /// How long `./finish` may take (ms).
+        finish_ms: Option<u32>,
         /// As in `Starting`.
         child: Option<Pid>,
     },
@@ -188,6 +187,8 @@ pub enum State {
         pid: Pid,
         /// It was sent STOP and no CONT.
         paused: bool,
+        /// When it gets KILL.
+        kill_at: Option<Instant>,
         /// Carried to `Down`.
         not_before: Instant,
     },
@@ -343,6 +344,7 @@ impl Service {
         let state = State::Finish {
             pid,
             paused: false,
+            kill_at: None,
             not_before: now.plus_ms(GAP_MS),
         };
         Self {
@@ -471,7 +473,7 @@ impl Service {
         }
     }
 
-    /// Whether TERM was sent to the present process.
+    /// Whether the stop signal was sent to the present process.
     pub const fn got_term(&self) -> bool {
         matches!(self.state, State::Run(r) if r.got_term)
     }
@@ -495,9 +497,10 @@ impl Service {
                 Some(not_before)
             }
             State::Run(Running {
-                ultimatum: Some((at, _)),
+                ultimatum: Some((at, Next::Stop | Next::Kill)),
                 ..
             }) => Some(at),
+            State::Finish { kill_at, .. } => kill_at,
             // A crash loop is over when a run has lived for long enough.
             State::Run(r) if self.is_crash_looping() => Some(r.since.plus_ms(GAP_MS)),
             _ => None,
@@ -509,7 +512,7 @@ impl Service {
     pub fn step(mut self, now: Instant, event: Event) -> (Self, Actions) {
         let mut actions = Actions::default();
         match event {
-            Event::Command(command) => self.command(command, &mut actions),
+            Event::Command(command) => self.command(command, now, &mut actions),
             Event::Tick => self.tick(now, &mut actions),
             Event::Started(pid) => self.started(pid, now, &mut actions),
             Event::NotStarted(failure) => self.not_started(failure, now, &mut actions),
@@ -522,13 +525,13 @@ impl Service {
                 }
             }
             Event::ScriptEnded { sig, pid, handled } => {
-                self.script_ended(sig, pid, handled, None, &mut actions);
+                self.script_ended((sig, pid), handled, None, now, &mut actions);
             }
-            Event::Looked(look, found) => self.looked(look, found, now, &mut actions),
+            Event::Looked(look, found) => self.looked(look, &found, now, &mut actions),
             Event::Retire => self.retired = true,
             Event::Drain => self.drain(now, &mut actions),
             Event::Gate(is_open) => self.gate(is_open, &mut actions),
-            Event::StopGate(is_open) => self.stop_gate(is_open, &mut actions),
+            Event::StopGate(is_open) => self.stop_gate(is_open, now, &mut actions),
             Event::Ready(..) | Event::Extend(_) | Event::Stopping => {}
         }
         self.settle(now, &mut actions);
@@ -552,13 +555,13 @@ impl Service {
     }
 
     /// Handles what a look found in the directory.
-    fn looked(&mut self, look: Look, found: Settings, now: Instant, actions: &mut Actions) {
+    fn looked(&mut self, look: Look, found: &Settings, now: Instant, actions: &mut Actions) {
         match look {
             Look::Start | Look::Run if self.state != State::Preparing => {}
             Look::Start if found.scripts.has(b'u') => actions.push(Action::Prepare),
             Look::Start | Look::Run => self.start_run(actions),
-            Look::Signal(sig, pid) => self.script_looked_for(sig, pid, found.scripts, actions),
-            Look::Stop(_, pid) => self.script_looked_for(Sig::Term, pid, found.scripts, actions),
+            Look::Signal(sig, pid) => self.script_looked_for(sig, pid, found, now, actions),
+            Look::Stop(_, pid) => self.script_looked_for(Sig::Term, pid, found, now, actions),
             Look::Stopped(letter, pid) => {
                 if found.scripts.has(letter) && self.phase() == (Phase::Run, pid) {
                     actions.push(Action::Epilogue(letter, pid));
@@ -568,7 +571,7 @@ impl Service {
                 if grows {
                     self.back_off(found.backoff, now);
                 }
-                self.finish_if_there(found.finish, exit, actions);
+                self.finish_if_there(found, exit, actions);
             }
             Look::Logger => {}
         }

@@ -15,6 +15,7 @@ use model::service::{
     ACTIONS_MAX, Action, Announce, Event, Exit, Failure, Pid, Role, Service, State, Want,
 };
 use model::settings::{Look, Settings};
+use model::signal::Signal;
 use model::time::Instant;
 
 const EARLY: Instant = Instant(10_000_000_000);
@@ -346,12 +347,60 @@ fn what_is_wanted_comes_about() {
 fn named() -> Vec<(&'static str, Service)> {
     let mut all = named_services();
     all.extend(named_loggers());
+    all.extend(named_stops());
     all
 }
 
 fn after(start: Service, events: &[Event]) -> Service {
     let step = |service: Service, event: &Event| service.step(EARLY, *event).0;
     events.iter().fold(start, step)
+}
+
+/// Services that say how they are stopped; their time is over when the table begins.
+fn named_stops() -> Vec<(&'static str, Service)> {
+    let before = Instant(EARLY.0 - 1_000_000_000);
+    let asks = Settings {
+        finish: true,
+        down_signal: Signal::new(37),
+        reload_signal: Some(Signal::USR1),
+        timeout_kill: Some(1000),
+        timeout_finish: Some(1000),
+        ..Settings::default()
+    };
+    let after = |events: &[Event]| {
+        let step = |service: Service, event: &Event| service.step(before, *event).0;
+        events.iter().fold(Service::new(Role::Main, Want::Up), step)
+    };
+    let plain = Event::Looked(Look::Start, Settings::default());
+    let run = [Event::Tick, plain, Event::Started(101)];
+    let stop = [
+        Event::Command(Command::Down),
+        Event::Looked(Look::Stop(b'd', 101), asks),
+    ];
+    let exit = Exit::of_status(256);
+    let grows = false;
+    let finish = [
+        Event::Exited(101, exit),
+        Event::Looked(Look::End { exit, grows }, asks),
+        Event::Started(102),
+    ];
+    let reload = [
+        Event::Command(Command::Signal(Sig::Hup)),
+        Event::Looked(Look::Signal(Sig::Hup, 101), asks),
+    ];
+    let over = |events: &[Event]| after(events).step(EARLY, Event::Tick).0;
+    vec![
+        ("stop: its time is over", after(&[&run[..], &stop].concat())),
+        ("stop: it has got KILL", over(&[&run[..], &stop].concat())),
+        (
+            "stop: finish, its time is over",
+            after(&[&run[..], &finish].concat()),
+        ),
+        (
+            "stop: it was reloaded",
+            after(&[&run[..], &reload].concat()),
+        ),
+    ]
 }
 
 fn named_loggers() -> Vec<(&'static str, Service)> {
@@ -470,7 +519,11 @@ fn named_services() -> Vec<(&'static str, Service)> {
 fn plain(text: &str) -> String {
     let by_start = format!("ready: Some(({EARLY:?}, Start)), ");
     let announces_nothing = format!("({:?})", Announce::NONE);
+    let manner = "manner: Manner { stop: Signal(15), reload: Signal(1), kill_ms: None }, ";
     text.replace("program: Run, ", "")
+        .replace(manner, "")
+        .replace("finish_ms: None, ", "")
+        .replace("kill_at: None, ", "")
         .replace("), Stop))", "), Term))")
         .replace(&by_start, "")
         .replace(&announces_nothing, "")
@@ -481,7 +534,8 @@ fn shown(action: &Action) -> String {
         return format!("{action:?}");
     };
     let sig = Sig::ALL.into_iter().find(|sig| sig.signal() == *signal);
-    format!("Signal({pid}, {:?})", sig.unwrap())
+    let sig = sig.map_or_else(|| signal.to_string(), |sig| format!("{sig:?}"));
+    format!("Signal({pid}, {sig})")
 }
 
 fn table() -> String {

@@ -1,25 +1,28 @@
 //! How a run ends: by itself, or as a logger with its pipe; and the rest before the next.
 
-use super::{Action, Actions, LOG_DRAIN_MS, LOG_TERM_MS, Next, Role, Service, State, Want};
-use crate::command::Sig;
+use super::{Action, Actions, LOG_DRAIN_MS, Next, Role, Service, State, Want};
 use crate::process::{Exit, Pid};
 use crate::restart::{GAP_MS, Streak};
-use crate::settings::Look;
+use crate::settings::{Look, Settings};
 use crate::time::Instant;
 
 impl Service {
-    pub(super) fn finish_if_there(&mut self, is_there: bool, exit: Exit, actions: &mut Actions) {
+    pub(super) fn finish_if_there(&mut self, found: &Settings, exit: Exit, actions: &mut Actions) {
         let State::EndingRun {
             not_before,
+            finish_ms,
             child: None,
-        } = self.state
+        } = &mut self.state
         else {
             return;
         };
-        if is_there {
+        if found.finish {
+            *finish_ms = found.timeout_finish;
             actions.push(Action::StartFinish(exit));
         } else {
-            self.state = State::Down { not_before };
+            self.state = State::Down {
+                not_before: *not_before,
+            };
         }
     }
 
@@ -72,6 +75,7 @@ impl Service {
         self.state = match self.role {
             Role::Main => State::EndingRun {
                 not_before,
+                finish_ms: None,
                 child: None,
             },
             Role::Log => State::Down { not_before },
@@ -95,24 +99,11 @@ impl Service {
     }
 
     pub(super) fn tick(&mut self, now: Instant, actions: &mut Actions) {
-        let State::Run(r) = &mut self.state else {
-            return;
-        };
-        if now.ms_since(r.since) >= GAP_MS {
+        if let State::Run(r) = self.state
+            && now.ms_since(r.since) >= GAP_MS
+        {
             self.streak = Streak::NONE;
         }
-        let Some((at, next)) = r.ultimatum else {
-            return;
-        };
-        if now < at {
-            return;
-        }
-        let sig = match next {
-            Next::Stop => Sig::Term,
-            Next::Kill => Sig::Kill,
-        };
-        r.ultimatum = (next == Next::Stop).then(|| (now.plus_ms(LOG_TERM_MS), Next::Kill));
-        self.deliver(sig, actions);
-        self.stop_rest(sig, None, actions);
+        self.end_overdue(now, actions);
     }
 }

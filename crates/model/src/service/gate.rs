@@ -136,13 +136,13 @@ impl Service {
     }
 
     /// The gate of the stop opens or closes.
-    pub(super) fn stop_gate(&mut self, is_open: bool, actions: &mut Actions) {
+    pub(super) fn stop_gate(&mut self, is_open: bool, now: Instant, actions: &mut Actions) {
         if self.role == Role::Log {
             return;
         }
         self.gates.stop.is_open = is_open;
         if self.is_stop_held() && is_open {
-            self.begin_stop(actions);
+            self.begin_stop(now, actions);
         }
     }
 

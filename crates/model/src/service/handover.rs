@@ -10,10 +10,11 @@ use alloc::string::{String, ToString};
 use core::fmt::Write;
 
 use super::gate::{Gate, Gates};
-use super::{Exit, Next, Program, Role, Running, Service, State, Want};
+use super::{Exit, Manner, Next, Program, Role, Running, Service, State, Want};
 use crate::command::Sig;
 use crate::restart::Streak;
 use crate::settings::Scripts;
+use crate::signal::Signal;
 use crate::time::Instant;
 
 const WANTS: [(&str, Want); 3] = [("up", Want::Up), ("down", Want::Down), ("exit", Want::Exit)];
@@ -35,8 +36,18 @@ impl Service {
             State::Done { .. } => write!(text, " state=done"),
             State::Run(run) => write!(text, " state=run {}", run.handover()),
             State::Finish {
-                pid, not_before, ..
-            } => write!(text, " state=finish pid={pid} not_before={}", not_before.0),
+                pid,
+                kill_at,
+                not_before,
+                ..
+            } => {
+                let kill = kill_at.map_or(String::new(), |at| format!(" kill_at={}", at.0));
+                write!(
+                    text,
+                    " state=finish pid={pid} not_before={}{kill}",
+                    not_before.0
+                )
+            }
         };
         let paused = matches!(self.state, State::Finish { paused: true, .. });
         let backs_off = self.streak.backs_off();
@@ -85,6 +96,7 @@ impl Service {
             "finish" => State::Finish {
                 pid: u32::try_from(pid()?).ok()?,
                 paused: has(words, "paused"),
+                kill_at: number(words, "kill_at").map(Instant),
                 not_before,
             },
             _ => return None,
@@ -137,9 +149,11 @@ impl Running {
             let word = match next {
                 Next::Stop => "term_at",
                 Next::Kill => "kill_at",
+                Next::Over => "killed_at",
             };
             text.extend([" ", word, "=", &at.0.to_string()]);
         }
+        text.push_str(&self.manner.handover());
         text
     }
 
@@ -162,13 +176,47 @@ impl Running {
             stopping: has(words, "stopping"),
             scripts: set("scripts"),
             again: set("again"),
-            ultimatum: at("term_at", Next::Stop).or_else(|| at("kill_at", Next::Kill)),
+            manner: Manner::resume(words),
+            ultimatum: at("term_at", Next::Stop)
+                .or_else(|| at("kill_at", Next::Kill))
+                .or_else(|| at("killed_at", Next::Over)),
             ..Self::new(
                 program,
                 u32::try_from(pid).ok()?,
                 Instant(number(words, "since")?),
             )
         })
+    }
+}
+
+impl Manner {
+    fn handover(self) -> String {
+        let mut text = String::new();
+        let signal = |signal: Signal| u32::from(signal.number());
+        for (word, number, plain) in [
+            ("stop", Some(signal(self.stop)), signal(Self::PLAIN.stop)),
+            (
+                "reload",
+                Some(signal(self.reload)),
+                signal(Self::PLAIN.reload),
+            ),
+            ("kill_ms", self.kill_ms, 0),
+        ] {
+            if let Some(number) = number.filter(|number| *number != plain) {
+                text.extend([" ", word, "=", &number.to_string()]);
+            }
+        }
+        text
+    }
+
+    fn resume(words: &str) -> Self {
+        let signal = |key| Signal::new(u8::try_from(number(words, key)?).ok()?);
+        let kill_ms = number(words, "kill_ms").and_then(|ms| u32::try_from(ms).ok());
+        Self {
+            stop: signal("stop").unwrap_or(Self::PLAIN.stop),
+            reload: signal("reload").unwrap_or(Self::PLAIN.reload),
+            kill_ms,
+        }
     }
 }
 
@@ -208,7 +256,10 @@ mod tests {
             "want=down state=down not_before=0 start_gate=closed start_order=waits fork_failures=0",
             "want=up state=preparing start_gate=closed start_order=passes stop_order=passes fork_failures=0",
             "want=down state=run pid=2 since=5 start_gate=closed stop_gate=closed stop_order=waits fork_failures=0",
+            "want=down state=run pid=2 since=5 killed_at=9 stop=37 reload=10 kill_ms=50 \
+             fork_failures=0",
             "want=up state=finish pid=3 not_before=8 paused fork_failures=0",
+            "want=up state=finish pid=3 not_before=8 kill_at=9 fork_failures=0",
             "want=up state=preparing fork_failures=0",
             "want=down state=gone fork_failures=0",
             "want=up state=down not_before=7 backs_off fork_failures=0 lives=6 last=256",

@@ -1,16 +1,15 @@
 //! What a service is told: commands, and the way of a signal to its process, past
 //! the script that may stand in its place.
 
-use super::starts::end_early;
 use super::{Action, Actions, Role, Running, Service, State, Want};
 use crate::command::{Command, Sig};
 use crate::process::Pid;
-use crate::settings::{Look, Scripts};
+use crate::settings::{Look, Scripts, Settings};
 use crate::signal::Signal;
 use crate::time::Instant;
 
 impl Service {
-    pub(super) fn command(&mut self, command: Command, actions: &mut Actions) {
+    pub(super) fn command(&mut self, command: Command, now: Instant, actions: &mut Actions) {
         let ending = self.role == Role::Log && self.want == Want::Exit;
         match command {
             // A logger whose pipe is closed has nothing to come back for; the next
@@ -19,7 +18,7 @@ impl Service {
             Command::Once if ending => self.resumes = false,
             Command::Down if ending => {
                 self.resumes = false;
-                self.stop(Want::Exit, actions);
+                self.stop(Want::Exit, now, actions);
             }
             Command::Up | Command::StartNow => {
                 self.want_unless_gone(Want::Up);
@@ -32,11 +31,11 @@ impl Service {
                 self.want_unless_gone(Want::Down);
                 self.start_if_down(actions);
             }
-            Command::Down => self.stop(Want::Down, actions),
+            Command::Down => self.stop(Want::Down, now, actions),
             // runsv(8): ignored if it is given to the logger.
             Command::Exit if self.role == Role::Log => {}
-            Command::Exit => self.stop(Want::Exit, actions),
-            Command::Signal(sig) => self.signal(sig, actions),
+            Command::Exit => self.stop(Want::Exit, now, actions),
+            Command::Signal(sig) => self.signal(sig, now, actions),
         }
     }
 
@@ -66,52 +65,15 @@ impl Service {
         }
     }
 
-    pub(super) fn stop(&mut self, want: Want, actions: &mut Actions) {
-        self.want = want;
-        self.gates.start.forget();
-        match &mut self.state {
-            State::Preparing => {
-                self.state = State::Down {
-                    not_before: Instant(0),
-                }
-            }
-            State::Starting { stop, child, .. } => {
-                if core::mem::replace(stop, true) {
-                    self.gates.stop.pass();
-                }
-                if let Some(pid) = *child {
-                    end_early(pid, actions);
-                }
-            }
-            State::Run(_) => self.begin_stop(actions),
-            State::Down { .. }
-            | State::Done { .. }
-            | State::EndingRun { .. }
-            | State::Finish { .. }
-            | State::Gone => {}
-        }
-    }
-
-    /// d and x: control/t or TERM first; the rest follows in `stop_rest`.
-    pub(super) fn begin_stop(&mut self, actions: &mut Actions) {
-        if self.holds_stop() {
-            return;
-        }
-        if let State::Run(r) = &mut self.state {
-            r.stopping = true;
-        }
-        self.signal(Sig::Term, actions);
-    }
-
-    pub(super) fn signal(&mut self, sig: Sig, actions: &mut Actions) {
+    pub(super) fn signal(&mut self, sig: Sig, now: Instant, actions: &mut Actions) {
         match &mut self.state {
             State::Run(_) if self.role == Role::Main => self.look_for_script(sig, actions),
             State::Run(_) => {
-                self.deliver(sig, actions);
+                self.deliver(sig, now, actions);
                 self.stop_rest(sig, None, actions);
             }
             State::Finish { pid, paused, .. } => {
-                note_pause(paused, sig);
+                note_pause(paused, sig.signal());
                 actions.push(Action::Signal(*pid, sig.signal()));
             }
             // It has no script yet that could do the signal's work.
@@ -126,11 +88,15 @@ impl Service {
     }
 
     /// Sends the signal to the running process.
-    pub(super) fn deliver(&mut self, sig: Sig, actions: &mut Actions) {
+    pub(super) fn deliver(&mut self, sig: Sig, now: Instant, actions: &mut Actions) {
         if let State::Run(r) = &mut self.state {
-            note_pause(&mut r.paused, sig);
+            let signal = r.manner.signal(sig);
+            note_pause(&mut r.paused, signal);
             r.got_term |= sig == Sig::Term;
-            actions.push(Action::Signal(r.pid, sig.signal()));
+            actions.push(Action::Signal(r.pid, signal));
+        }
+        if sig == Sig::Term {
+            self.start_clock(now);
         }
     }
 
@@ -157,17 +123,20 @@ impl Service {
         &mut self,
         sig: Sig,
         pid: Pid,
-        there: Scripts,
+        found: &Settings,
+        now: Instant,
         actions: &mut Actions,
     ) {
         let waits = |r: Running| r.pid == pid && r.scripts.has(sig.letter());
         if !matches!(self.state, State::Run(r) if waits(r)) {
             return;
         }
-        if there.has(sig.letter()) {
+        self.learn_manner(sig, found);
+        if found.scripts.has(sig.letter()) {
             actions.push(Action::Script(sig, pid));
         } else {
-            self.script_ended(sig, pid, false, Some(there), actions);
+            let there = Some(found.scripts);
+            self.script_ended((sig, pid), false, there, now, actions);
         }
     }
 
@@ -175,32 +144,12 @@ impl Service {
         if self.want == Want::Exit { b'x' } else { b'd' }
     }
 
-    /// After a stop's TERM. `there`: scripts that are known to be there.
-    pub(super) fn stop_rest(&mut self, sig: Sig, there: Option<Scripts>, actions: &mut Actions) {
-        let letter = self.epilogue();
-        let State::Run(r) = &mut self.state else {
-            return;
-        };
-        if sig != Sig::Term || !r.stopping {
-            return;
-        }
-        r.stopping = false;
-        r.paused = false;
-        actions.push(Action::Signal(r.pid, Signal::CONT));
-        match there {
-            _ if self.role == Role::Log => {}
-            None => actions.push(Action::Look(Look::Stopped(letter, r.pid))),
-            Some(there) if there.has(letter) => actions.push(Action::Epilogue(letter, r.pid)),
-            Some(_) => {}
-        }
-    }
-
     pub(super) fn script_ended(
         &mut self,
-        sig: Sig,
-        pid: Pid,
+        (sig, pid): (Sig, Pid),
         handled: bool,
         there: Option<Scripts>,
+        now: Instant,
         actions: &mut Actions,
     ) {
         let State::Run(r) = &mut self.state else {
@@ -213,18 +162,21 @@ impl Service {
             return self.look_for_script(sig, actions);
         }
         if handled {
-            note_pause(&mut r.paused, sig);
+            note_pause(&mut r.paused, sig.signal());
+            if sig == Sig::Term {
+                self.start_clock(now);
+            }
         } else {
-            self.deliver(sig, actions);
+            self.deliver(sig, now, actions);
         }
         self.stop_rest(sig, there, actions);
     }
 }
 
-fn note_pause(paused: &mut bool, sig: Sig) {
-    match sig {
-        Sig::Pause => *paused = true,
-        Sig::Cont => *paused = false,
+fn note_pause(paused: &mut bool, signal: Signal) {
+    match signal {
+        Signal::STOP => *paused = true,
+        Signal::CONT => *paused = false,
         _ => {}
     }
 }

@@ -55,13 +55,18 @@ impl Service {
                 }
                 self.state = State::Run(running);
                 if stop {
-                    self.begin_stop(actions);
+                    self.begin_stop(now, actions);
                 }
             }
-            State::EndingRun { not_before, .. } => {
+            State::EndingRun {
+                not_before,
+                finish_ms,
+                ..
+            } => {
                 self.state = State::Finish {
                     pid,
                     paused: false,
+                    kill_at: finish_ms.map(|ms| now.plus_ms(ms.into())),
                     not_before,
                 };
             }
@@ -90,7 +95,8 @@ impl Service {
     }
 }
 
-/// As a stop ends a process that runs.
+/// As a stop ends a process that runs. It has not loaded its program yet, so no file says
+/// how that wants to be stopped.
 pub(super) fn end_early(pid: Pid, actions: &mut Actions) {
     for signal in [Signal::TERM, Signal::CONT] {
         actions.push(Action::Signal(pid, signal));

@@ -27,6 +27,8 @@ pub struct Own {
     ready: Option<(Pid, Option<Source>)>,
     /// What holds it up.
     reason: Option<Box<Reason>>,
+    /// When its process gets KILL, which counts for more.
+    kill_at: Option<Instant>,
     /// Which process said something about itself.
     told: Option<Pid>,
     /// The files that differ.
@@ -39,10 +41,11 @@ impl Own {
         let mut own = Self {
             ends,
             ready: ready(service),
+            kill_at: service.kill_at(),
             ..Self::default()
         };
         if had_reason {
-            own.put(Line::Reason(None));
+            own.put_reason();
         }
         own
     }
@@ -54,7 +57,7 @@ impl Own {
 
     /// Whether there is a reason to show.
     pub const fn has_reason(&self) -> bool {
-        self.reason.is_some()
+        self.reason.is_some() || self.kill_at.is_some()
     }
 
     fn put(&mut self, line: Line) {
@@ -66,9 +69,15 @@ impl Own {
     /// What holds the service up now.
     pub fn hold(&mut self, reason: Option<Reason>) {
         if self.reason.as_deref() != reason.as_ref() {
-            self.put(Line::Reason(reason.clone()));
             self.reason = reason.map(Box::new);
+            self.put_reason();
         }
+    }
+
+    fn put_reason(&mut self) {
+        let kill = self.kill_at.map(Reason::Kill);
+        let reason = kill.or_else(|| self.reason.as_deref().cloned());
+        self.put(Line::Reason(reason));
     }
 
     /// A process of the service said this about itself.
@@ -84,6 +93,10 @@ impl Own {
             self.ready = ready;
             let line = ready.map(|(pid, source)| Ready { pid, at, source });
             self.put(Line::Ready(line));
+        }
+        if self.kill_at != service.kill_at() {
+            self.kill_at = service.kill_at();
+            self.put_reason();
         }
         let (_, pid) = service.phase();
         if self.told.is_some_and(|told| told != pid) {
@@ -160,6 +173,7 @@ mod tests {
     use super::*;
     use crate::format::state::reason::Edge;
     use crate::service::{Role, Want};
+    use crate::settings::Settings;
     use alloc::format;
     use alloc::string::String;
 
@@ -244,5 +258,33 @@ mod tests {
         let service = run(&mut own, Event::Tick);
         own.follow(&service, AT);
         assert!(!own.is_due());
+    }
+
+    #[test]
+    fn who_gets_kill_is_shown_in_place_of_what_held_it() {
+        let mut own = Own::default();
+        let found = Settings {
+            timeout_kill: Some(5000),
+            ..Settings::default()
+        };
+        let told = Service::adopt_run(
+            Role::Main,
+            Want::Down,
+            Program::Run,
+            812,
+            Instant(5),
+            false,
+            true,
+        );
+        let told = told.has_time_again(&found, Instant(7));
+        own.hold(Some(Reason::Stop("web".into())));
+        own.follow(&told, AT);
+        assert_eq!(texts(&mut own), ["KILL at 5000000007\n"]);
+        own.hold(None);
+        assert!(own.has_reason());
+        assert_eq!(texts(&mut own), ["KILL at 5000000007\n"]);
+        own.follow(&Service::new(Role::Main, Want::Down), AT);
+        assert_eq!(texts(&mut own), ["-"]);
+        assert!(!own.has_reason());
     }
 }

@@ -53,6 +53,7 @@ impl Runs {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each may be so at any time")]
 pub struct Process {
     pub serial: Serial,
     /// `None`: init, which reaps at once.
@@ -64,11 +65,15 @@ pub struct Process {
     pub stopped: bool,
     /// TERM or KILL was sent, and has not arrived.
     pub dying: BTreeSet<Signal>,
+    /// It was told to end then.
+    pub told: Option<Instant>,
     /// Between clone and exec: it has written no record yet, and holds what its
     /// supervisor, which was killed, held open.
     pub starting: Option<Boss>,
     /// It has written its record, and hangs in its exec.
     pub hangs: bool,
+    /// Its supervisor said that its start is late.
+    pub late: bool,
     /// The disk had no room for its record.
     pub unrecorded: bool,
 }
@@ -102,7 +107,21 @@ pub struct Kind {
     pub script_u: bool,
     pub script_t: bool,
     pub script_d: bool,
+    /// It says how it is stopped.
+    pub stops: bool,
+    /// Only KILL ends it.
+    pub deaf: bool,
 }
+
+/// What a service that says how it is stopped asks for.
+pub const DOWN_SIGNAL: Signal = match Signal::new(37) {
+    Some(signal) => signal,
+    None => Signal::TERM,
+};
+/// See [`DOWN_SIGNAL`].
+pub const KILL_MS: u32 = 3000;
+/// See [`DOWN_SIGNAL`].
+pub const FINISH_MS: u32 = 2000;
 
 #[derive(Clone, Debug)]
 pub struct Kernel {
@@ -166,8 +185,10 @@ impl Kernel {
             zombie: None,
             stopped: false,
             dying: BTreeSet::new(),
+            told: None,
             starting: None,
             hangs: false,
+            late: false,
             unrecorded: false,
         };
         self.processes.insert(pid, process);
@@ -230,13 +251,27 @@ impl Kernel {
 
     /// Signals act at once (STOP, CONT), later (TERM, KILL), or not at all.
     pub fn signal(&mut self, pid: Pid, signal: Signal) {
+        let now = self.now;
         let Some(process) = self.processes.get_mut(&pid) else {
             return;
         };
+        let runs_service = matches!(process.runs, Runs::Run(_)) && process.starting.is_none();
+        let place = process
+            .runs
+            .place()
+            .filter(|place| runs_service && place.1 == Role::Main);
+        let kind = place.and_then(|(dir, _)| self.kinds.get(&dir));
+        let is_deaf = kind.is_some_and(|kind| kind.stops && kind.deaf);
         match signal {
+            Signal::TERM | DOWN_SIGNAL => {
+                process.told.get_or_insert(now);
+                if !is_deaf {
+                    process.dying.insert(Signal::TERM);
+                }
+            }
             Signal::STOP => process.stopped = true,
             Signal::CONT => process.stopped = false,
-            Signal::TERM | Signal::KILL => drop(process.dying.insert(signal)),
+            Signal::KILL => drop(process.dying.insert(signal)),
             _ => {}
         }
     }

@@ -111,6 +111,8 @@ pub struct World {
     pub born: Vec<Shell>,
     /// Services that somebody told to do something.
     pub touched: BTreeSet<Dir>,
+    /// Service directories for which somebody asked for KILL.
+    pub killed: BTreeSet<Dir>,
     /// The supervisor inherits orphans.
     inherits: bool,
     wishes: BTreeMap<Place, Wishes>,
@@ -205,6 +207,8 @@ impl World {
             script_u: bit(5) < 2,
             script_t: bit(6) < 3,
             script_d: bit(7) < 2,
+            stops: bit(8) < 3,
+            deaf: bit(9) < 3,
         };
         self.kernel.kinds.insert(dir, kind);
         self.kernel.scan.insert(vec![name], dir);
@@ -222,6 +226,7 @@ impl Game {
             trace: None,
             born: vec![],
             touched: BTreeSet::new(),
+            killed: BTreeSet::new(),
             inherits: seed.is_multiple_of(4),
             wishes: BTreeMap::new(),
             foul: 0,
@@ -390,6 +395,9 @@ impl Game {
         let byte = b"uuddootxxpck!"[n as usize % 13];
         if let Some(place) = places.get((n >> 8) as usize % places.len().max(1)) {
             // Only a successor asks for a release.
+            if byte == b'k' {
+                self.world.killed.insert(place.0);
+            }
             if byte != RELEASE {
                 self.world.send(*place, byte);
             }

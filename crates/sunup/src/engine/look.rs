@@ -119,7 +119,11 @@ impl Engine {
 }
 
 /// Reads a file into the settings, if it exists; an error says what is wrong with it.
-fn read(home: BorrowedFd, setting: &Setting, found: &mut Settings) -> Result<(), String> {
+pub(super) fn read(
+    home: BorrowedFd,
+    setting: &Setting,
+    found: &mut Settings,
+) -> Result<(), String> {
     let path = Path::new(setting.name);
     let content = match file::open_at(home, path, OFlags::RDONLY, Mode::empty()) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -10,7 +10,7 @@ use model::facts::Line;
 use model::format::adopt::{Record, World};
 use model::scan::Identity;
 use model::service::{Role, Want};
-use model::settings::{Look, Setting, Settings};
+use model::settings::{Look, SETTINGS, Setting, Settings};
 use model::supervisor::Log;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, statat};
 use rustix::io::Errno;
@@ -19,9 +19,11 @@ use super::adopt::{Adopted, LogPipe, inherit, nothing_found};
 use super::directory::identity;
 use super::half::Half;
 use super::late_exit::sighting;
+use super::look;
 use super::supervise::{self, OpenError, Supervise};
 use crate::service_entries::{self, Entries};
 use crate::state_rooms::{self, Rooms};
+use crate::sys::clock;
 use crate::sys::descriptors::aside;
 
 /// A supervised service directory.
@@ -266,11 +268,28 @@ fn open_half(
     let open = |place: BorrowedFd, must_hold| State::open(place, (world, role, default), must_hold);
     let (state, room) = open_state(home.as_fd(), rooms, open)?;
     let (pidfd, record) = state.process.unzip();
+    let mut found = state.found;
+    if let (Role::Main, true, Some(look)) = (role, found.adopted, found.service.look_when_adopted())
+    {
+        let asked = settings(home.as_fd(), entries, look);
+        found.service = found.service.has_time_again(&asked, clock::now());
+    }
     let mut half = Half::new(home, state.supervise, pidfd);
     half.room = room;
     half.sighting = record.as_ref().map(sighting);
     records.extend(record);
-    Ok((half, state.found))
+    Ok((half, found))
+}
+
+/// What our own files say. What nobody can understand is said at the next look.
+fn settings(home: BorrowedFd, entries: &Entries, look: Look) -> Settings {
+    let mut found = Settings::default();
+    for setting in SETTINGS.iter().filter(|setting| (setting.is_read)(look)) {
+        if entries.may_hold(setting.name) && look::read(home, setting, &mut found).is_err() {
+            (setting.instead)(&mut found);
+        }
+    }
+    found
 }
 
 /// Opens `supervise` in the directory, or in a room of its own if it cannot be there.

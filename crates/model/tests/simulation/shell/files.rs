@@ -1,6 +1,8 @@
 //! What is done in a service directory, and to its process.
 
-use super::super::kernel::{Place, TICK_NS, identity};
+use super::super::kernel::{
+    DOWN_SIGNAL, FINISH_MS, KILL_MS, Kind, Place, Process, Runs, TICK_NS, identity,
+};
 use super::super::wishes::Wishes;
 use super::super::world::World;
 use super::{Half, Shell, Stop, Unit};
@@ -34,11 +36,20 @@ impl Shell {
                 "{signal} for {place:?} is sent to {target}, which is somebody else"
             )));
         }
-        if !world.touched.contains(&place.0) {
+        let process = world.kernel.processes.get(&target);
+        let is_overdue = |process: &Process| {
+            let due = process.started.plus_ms(FINISH_MS.into());
+            matches!(process.runs, Runs::Finish(_)) && due <= world.kernel.now
+        };
+        let kind = world.kernel.kinds.get(&place.0);
+        let has_time = kind.is_some_and(|kind| kind.stops);
+        let is_late = signal == Signal::KILL && has_time && process.is_some_and(is_overdue);
+        if !is_late && !world.touched.contains(&place.0) {
             return Err(Stop::Wrong(format!(
                 "nobody asked for {signal} to {place:?}"
             )));
         }
+        check_signal(world, place, target, signal)?;
         world.kernel.signal(target, signal);
         Ok(())
     }
@@ -199,7 +210,7 @@ impl Shell {
             }),
             exit: Exit::Unknown,
         };
-        let found = (world.rules.judge)(&evidence, world.kernel.moment());
+        let mut found = (world.rules.judge)(&evidence, world.kernel.moment());
         if process.is_some_and(|p| found.adopted && p.runs.place() != Some(place)) {
             return Err(Stop::Wrong(format!("{place:?} adopts {process:?}")));
         }
@@ -212,6 +223,13 @@ impl Shell {
             world.kernel.files(place).status = None;
         }
         world.kernel.files(place).lock.insert(self.boss);
+        if let (Role::Main, true, Some(_)) =
+            (place.1, found.adopted, found.service.look_when_adopted())
+        {
+            let kind = world.kernel.kinds.get(&place.0).copied();
+            let asked = stop_settings(kind.unwrap_or_default());
+            found.service = found.service.has_time_again(&asked, world.kernel.now);
+        }
         Ok(found)
     }
 
@@ -238,7 +256,7 @@ impl Shell {
             finish: kind.finish,
             scripts: scripts.collect(),
             backoff: (grows && asks).then_some(8),
-            ..Settings::default()
+            ..stop_settings(kind)
         };
         let log = if log && !found.scripts.has(b'u') {
             Some(self.look_at_log(world, id.unit, look)?)
@@ -317,5 +335,39 @@ impl Shell {
             files.crash_loop = None;
             *world.wishes(place) = Wishes::none();
         }
+    }
+}
+
+/// What a directory says about stops.
+fn stop_settings(kind: Kind) -> Settings {
+    Settings {
+        down_signal: kind.stops.then_some(DOWN_SIGNAL),
+        timeout_kill: kind.stops.then_some(KILL_MS),
+        timeout_finish: kind.stops.then_some(FINISH_MS),
+        ..Settings::default()
+    }
+}
+
+/// A service that says how it is stopped gets its own signal, and KILL in its time.
+fn check_signal(world: &World, place: Place, target: Pid, signal: Signal) -> Result<(), Stop> {
+    let kind = world.kernel.kinds.get(&place.0);
+    let process = world.kernel.processes.get(&target);
+    let (Some(process), true, Role::Main) = (process, kind.is_some_and(|kind| kind.stops), place.1)
+    else {
+        return Ok(());
+    };
+    // One whose start was late was told as any child is.
+    if !matches!(process.runs, Runs::Run(_)) || process.late {
+        return Ok(());
+    }
+    let due = process.told.map(|told| told.plus_ms(KILL_MS.into()));
+    let is_due = due.is_some_and(|due| due <= world.kernel.now);
+    match signal {
+        Signal::TERM => Err(Stop::Wrong(format!("{place:?} gets TERM"))),
+        Signal::KILL if !is_due && !world.killed.contains(&place.0) => {
+            let told = process.told;
+            Err(Stop::Wrong(format!("{place:?} gets KILL, told {told:?}")))
+        }
+        _ => Ok(()),
     }
 }

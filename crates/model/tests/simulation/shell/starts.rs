@@ -49,6 +49,9 @@ impl Shell {
             half.truth = Some(start.serial);
             half.pidfd = None;
         }
+        if let Some(process) = world.kernel.processes.get_mut(&start.pid) {
+            process.late = true;
+        }
         self.feed(world, Input::Late(start.job, start.pid))
     }
 
