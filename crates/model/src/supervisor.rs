@@ -48,6 +48,7 @@ use alloc::vec::Vec;
 use crate::adoption::Inheritance;
 use crate::command::{Command, Sig};
 use crate::facts::{Facts, Files, Line};
+use crate::format::notify_message::Message;
 use crate::format::state::ready::Source;
 use crate::format::tai64n::Tai64n;
 use crate::graph::Edges;
@@ -213,6 +214,8 @@ pub enum Input {
     AdoptedEnded(Id, Exit),
     /// The run of this process is ready, by this source.
     Ready(Id, Pid, Source),
+    /// The run of this process, or who speaks for it, has sent this.
+    Notified(Id, Pid, Message),
     /// Told to end (TERM).
     Terminate,
     /// Told to stop everything (HUP).
@@ -449,6 +452,7 @@ impl Supervisor {
             Input::ChildEnded(pid, exit, by) => self.child_ended(pid, exit, by),
             Input::AdoptedEnded(id, exit) => self.adopted_ended(id, exit),
             Input::Ready(id, pid, source) => self.ready(id, pid, source),
+            Input::Notified(id, pid, message) => self.notified(id, pid, &message),
             Input::Terminate => self.terminate(),
             Input::HangUp => self.hang_up(),
             Input::StopEach => self.order_all(),

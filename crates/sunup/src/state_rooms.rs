@@ -8,7 +8,9 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, mkdir, openat, stat, statat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, fchmod, fstat, mkdir, openat, stat, statat,
+};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -93,6 +95,28 @@ pub fn make(home: impl AsFd) -> impl Iterator<Item = OwnedFd> {
             .and_then(|_| own(&room))
             .ok()
     })
+}
+
+/// The paths of the directories that the sockets of services may be in ([`notify_dir`]).
+pub fn notify_paths() -> impl Iterator<Item = PathBuf> {
+    runs(own_user()).map(|run| run.join("notify"))
+}
+
+/// Makes such a directory: services of other users find their sockets there.
+///
+/// # Errors
+/// It is not ours, or cannot be made.
+pub fn notify_dir(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let run = own(path.parent().ok_or(Errno::INVAL)?)?;
+    let dir = own(path)?;
+    for fd in [&run, &dir] {
+        let mode = Mode::from_raw_mode(fstat(fd)?.st_mode);
+        let others = Mode::XGRP | Mode::XOTH;
+        if !mode.contains(others) {
+            fchmod(fd, mode | others)?;
+        }
+    }
+    Ok(dir)
 }
 
 /// Opens `supervise/ok` of a service to be written, and tells the directory in which it is if

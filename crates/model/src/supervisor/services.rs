@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::{Action, Alarm, Id, Job, Log, Supervisor};
 use crate::command::Command;
 use crate::format::adopt::Mark;
+use crate::format::notify_message::Message;
 use crate::format::state::ready::Source;
 use crate::format::state::reason::Reason;
 use crate::service::{self, Announce, Event, Exit, Failure, Pid, Role};
@@ -223,6 +224,22 @@ impl Supervisor {
 
     pub(super) fn ready(&mut self, id: Id, pid: Pid, source: Source) {
         self.drive(id, Event::Ready(pid, source));
+    }
+
+    /// In the order in which one message means it.
+    pub(super) fn notified(&mut self, id: Id, pid: Pid, message: &Message) {
+        if let Some(text) = &message.status {
+            self.tell(id, pid, text);
+        }
+        if message.ready {
+            self.ready(id, pid, Source::Message);
+        }
+        if message.stopping {
+            self.drive(id, Event::Stopping);
+        }
+        if let Some(ms) = message.extend_ms {
+            self.drive(id, Event::Extend(ms));
+        }
     }
 
     pub(super) fn command(&mut self, id: Id, command: Command) {

@@ -28,6 +28,8 @@ pub enum About {
     Script(u8),
     /// `./supervise`.
     Files,
+    /// What a run is given to be heard, by the file that asks for it.
+    Voice(&'static str),
     /// A file of our own, by its name.
     Setting(&'static str),
 }

@@ -15,9 +15,10 @@ use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use model::format::exits::Sighting;
+use model::format::notify::Notify;
 use model::scan::Identity;
-use model::service::Pid;
 use model::service::handover::{number, value};
+use model::service::{Pid, Role};
 use model::supervisor::{Id, UnitId};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
 
@@ -25,6 +26,8 @@ use super::adopt::LogPipe;
 use super::directory::Directory;
 use super::half::Half;
 use super::late_exit::sighting;
+use super::notify::Ears;
+use super::notify_socket::NotifySocket;
 use super::open_unit::OpenUnit;
 use super::supervise::Supervise;
 use crate::machine::lifeline;
@@ -76,6 +79,12 @@ impl<'e> Will<'e> {
         ] {
             let Some(half) = half else { continue };
             let _ = write!(self.text, "{kind} {id}");
+            let ears = unit.ears.as_deref().filter(|_| kind == "main-fds");
+            let (notify, voice) = ears.map(Ears::parts).unzip();
+            if let Some(Notify { ready, status, all }) = notify {
+                let bits = u8::from(ready) | u8::from(status) << 1 | u8::from(all) << 2;
+                let _ = write!(self.text, " notify={bits}");
+            }
             if let Directory::Away(identity) = half.place() {
                 let _ = write!(self.text, " away={}:{}", identity.dev, identity.ino);
             }
@@ -84,7 +93,8 @@ impl<'e> Will<'e> {
                 ("room", half.room.as_ref().map(AsFd::as_fd)),
                 ("pidfd", half.pidfd.as_ref().map(AsFd::as_fd)),
             ];
-            self.descriptors(own.into_iter().chain(half.supervise.descriptors()));
+            let own = own.into_iter().chain(voice.into_iter().flatten());
+            self.descriptors(own.chain(half.supervise.descriptors()));
         }
         if let Some(pipe) = &unit.pipe {
             let _ = write!(self.text, "pipe {id}");
@@ -191,6 +201,7 @@ impl Heritage {
         let mut pipes: BTreeMap<_, _> = numbered(&lines, "pipe ").collect();
         let units = numbered(&lines, "main-fds ").filter_map(|(id, words)| {
             let main = self.half(words)?;
+            let ears = self.ears(words, &main);
             let log = logs.remove(&id).map(|words| self.half(words));
             let pipe = pipes.remove(&id).map(|words| self.pipe(words));
             // One end without the other is useless.
@@ -203,6 +214,7 @@ impl Heritage {
                 main,
                 log: log.map(Box::new),
                 pipe,
+                ears,
                 watch,
                 seen: None,
             };
@@ -228,6 +240,17 @@ impl Heritage {
         let mut half = Half::again(home, Supervise::again(lock, control, ok), pidfd);
         half.room = self.take(words, "room");
         Some(half)
+    }
+
+    fn ears(&mut self, words: &str, main: &Half) -> Option<Box<Ears>> {
+        let bits = number(words, "notify").unwrap_or(0);
+        let [ready, status, all] = [1, 2, 4].map(|bit| bits & bit != 0);
+        let pipe = self.take(words, "notify-pipe");
+        let socket = self.take(words, "notify-socket");
+        let socket = socket.and_then(|fd| NotifySocket::again(fd, main.place().identity()?));
+        let is_there = pipe.is_some() || socket.is_some();
+        let notify = Notify { ready, status, all };
+        is_there.then(|| Box::new(Ears::again(pipe, socket, notify)))
     }
 
     fn pipe(&mut self, words: &str) -> Option<LogPipe> {
@@ -308,6 +331,9 @@ impl super::Engine {
     fn watch_again(&mut self, id: Id, process: Option<Pid>) {
         if let Err((attempt, e)) = self.watch_control(id) {
             say::offer(self.who, format_args!("{attempt}: {e}; trying again"));
+        }
+        if id.role == Role::Main {
+            self.watch_voice(id.unit);
         }
         if self.half(id).is_none_or(|half| half.pidfd.is_none()) {
             return;

@@ -71,6 +71,12 @@ impl Launcher {
         }
     }
 
+    /// How many files a child may open.
+    pub fn files_of_child(&self) -> u64 {
+        let limit = self.files.unwrap_or_else(FilesLimit::now);
+        limit.numbers().0
+    }
+
     /// The limit that children get, if ours was raised.
     pub const fn files_limit(&self) -> Option<&FilesLimit> {
         self.files.as_ref()

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
-use model::service::Role;
+use model::service::{Announce, Role};
 use model::settings::{BYTES_MAX, Look, SETTINGS, Setting, Settings};
 use model::supervisor::{Id, Input, Log, UnitId};
 use rustix::fs::{Mode, OFlags};
@@ -45,6 +45,19 @@ impl Engine {
             look,
             found,
             log,
+        }
+    }
+
+    /// How an adopted run says that it is ready, by what its directory asks for now.
+    pub(super) fn look_at_announce(&mut self, id: Id) -> Announce {
+        let mut found = Settings::default();
+        let is_read = |setting: &&Setting| ["notification-fd", "notify"].contains(&setting.name);
+        for setting in SETTINGS.iter().filter(is_read) {
+            self.read_setting(id, setting, &mut found);
+        }
+        Announce {
+            notification_fd: found.notification_fd,
+            notify: found.notify,
         }
     }
 

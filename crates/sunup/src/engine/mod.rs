@@ -24,6 +24,9 @@ mod launch;
 mod living;
 mod lock_holder;
 mod look;
+mod notify;
+mod notify_pipe;
+mod notify_socket;
 mod open_unit;
 mod perform;
 mod reap;
@@ -32,6 +35,7 @@ mod signal_script;
 mod starting;
 mod supervise;
 mod title;
+mod token;
 mod upgrade;
 
 use std::collections::BTreeMap;
@@ -41,7 +45,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use model::command::Command;
-use model::service::Role;
 use model::supervisor::{Id, Input, Scope, Supervisor, UnitId};
 use model::time::Instant;
 use rustix::buffer::spare_capacity;
@@ -66,6 +69,7 @@ use scandir::{News, ScanDir};
 use signal_script::SignalScript;
 use starting::Starting;
 use title::Title;
+use token::Token;
 use upgrade::Upgrade;
 
 /// Ready descriptors taken from the kernel in one turn.
@@ -88,50 +92,6 @@ pub use container::{Plan as ContainerPlan, Program as ContainerProgram};
 
 /// The shortest log argument of runsvdir that is taken (runsvdir(8)).
 pub use title::BYTES_MIN as TITLE_BYTES_MIN;
-
-/// What a ready descriptor is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token {
-    Signals,
-    ScanDir,
-    Title,
-    Exits,
-    Loads,
-    Control(Id),
-    Pidfd(Id),
-}
-
-impl Token {
-    fn encode(self) -> u64 {
-        let id = |id: Id, kind: u64| id.unit << 2 | u64::from(id.role == Role::Log) << 1 | kind;
-        match self {
-            Self::Signals => 0,
-            Self::ScanDir => 1,
-            Self::Title => 2,
-            Self::Exits => 3,
-            Self::Loads => u64::MAX,
-            Self::Control(of) => id(of, 0),
-            Self::Pidfd(of) => id(of, 1),
-        }
-    }
-
-    fn decode(bits: u64) -> Self {
-        let role = if bits & 2 == 0 { Role::Main } else { Role::Log };
-        let id = Id {
-            unit: bits >> 2,
-            role,
-        };
-        match bits {
-            0 => Self::Signals,
-            1 => Self::ScanDir,
-            2 => Self::Title,
-            3 => Self::Exits,
-            u64::MAX => Self::Loads,
-            _ if bits & 1 == 0 => Self::Control(id),
-            _ => Self::Pidfd(id),
-        }
-    }
-}
 
 /// The supervisor.
 pub struct Engine {
@@ -489,6 +449,8 @@ impl Engine {
             }
             Token::Exits => self.ask_again(),
             Token::Loads => self.program_loaded(),
+            Token::NotifyPipe(unit) => self.hear_pipe(unit),
+            Token::NotifySocket(unit) => self.hear_socket(unit),
             Token::Pidfd(id) => {
                 // As of a child.
                 self.obey(id);
@@ -557,20 +519,4 @@ impl Engine {
 fn signals() -> &'static [signal::Signal] {
     let (_, others) = SIGNALS.split_at(usize::from(std::process::id() != 1));
     others
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_round_trip() {
-        let ids = [Role::Main, Role::Log].map(|role| Id { unit: 77, role });
-        let tokens = ids
-            .into_iter()
-            .flat_map(|id| [Token::Control(id), Token::Pidfd(id)]);
-        for token in tokens.chain([Token::Signals, Token::ScanDir, Token::Title, Token::Exits]) {
-            assert_eq!(Token::decode(token.encode()), token);
-        }
-    }
 }

@@ -20,6 +20,7 @@ use super::directory::identity;
 use super::half::Half;
 use super::late_exit::sighting;
 use super::look;
+use super::notify::Ears;
 use super::supervise::{self, OpenError, Supervise};
 use crate::service_entries::{self, Entries};
 use crate::state_rooms::{self, Rooms};
@@ -34,6 +35,8 @@ pub struct OpenUnit {
     pub log: Option<Box<Half>>,
     /// The pipe between them.
     pub pipe: Option<LogPipe>,
+    /// What is held open to hear the service.
+    pub ears: Option<Box<Ears>>,
     /// The number of the directory's watch in [`super::scandir`].
     pub watch: Option<i32>,
     /// The last look at its directory, and in which turn of the engine it was.
@@ -99,6 +102,7 @@ impl OpenUnit {
                 main,
                 log,
                 pipe,
+                ears: None,
                 watch: None,
                 seen: Some((turn, entries)),
             },

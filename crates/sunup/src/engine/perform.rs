@@ -74,9 +74,9 @@ impl Engine {
 
     fn perform_there(&mut self, action: Action) -> Option<Input> {
         match action {
-            Action::Start(job, _) => {
+            Action::Start(job, announce) => {
                 self.budget.start();
-                self.start(job)
+                self.start(job, announce)
             }
             Action::Signal(id, pid, signal) => {
                 self.send(id, pid, signal.number().into());
@@ -136,6 +136,9 @@ impl Engine {
                         .flatten()
                     {
                         half.supervise.release(half.state_home());
+                    }
+                    if let Some(ears) = unit.ears {
+                        ears.close();
                     }
                 }
             }
@@ -371,7 +374,12 @@ impl Engine {
         if let Err(OpenError::Failed(_, e)) = &opened {
             self.makes_room(e);
         }
-        let Opened { unit, main, log } = opened.map_err(|e| complaint(name.escape_ascii(), &e))?;
+        let opened = opened.map_err(|e| complaint(name.escape_ascii(), &e))?;
+        let Opened {
+            unit,
+            mut main,
+            log,
+        } = opened;
         self.units.insert(unit_id, Box::new(unit));
         for role in [Role::Main, Role::Log] {
             let id = Id {
@@ -383,6 +391,7 @@ impl Engine {
             self.watch_process(id);
         }
         let edges = self.read_edges(unit_id, name);
+        self.adopt_voice(unit_id, &mut main);
         Ok(Input::Opened(supervisor::Opened {
             unit: unit_id,
             name: name.clone(),

@@ -7,7 +7,7 @@
 //! commands again. After [`LATE_NS`] an answer is late. From then on the supervisor asks
 //! for it at growing intervals: a program that hangs wakes it once in a second.
 
-use model::service::{Failure, Pid};
+use model::service::{Announce, Failure, Pid};
 use model::supervisor::{Id, Input, Job, UnitId};
 use model::time::Instant;
 
@@ -18,7 +18,7 @@ use super::perform::path_of;
 use crate::sys::child;
 use crate::sys::clock;
 use crate::sys::spawn;
-use crate::sys::spawner::{Gift, SEATS, Start};
+use crate::sys::spawner::{SEATS, Start};
 
 /// How long (ns) the supervisor may sleep for an answer only, without taking events.
 const NAP_NS: u64 = 2_000_000;
@@ -52,6 +52,12 @@ impl Starting {
         self.0.is_empty()
     }
 
+    /// Whether the answer to the start of a service's process is to come soon.
+    pub fn is_expected(&self, id: Id) -> bool {
+        let is_it = |way: &UnderWay| way.job.id() == id && way.job.is_process();
+        self.0.iter().any(|way| is_it(way) && way.ask_at.is_none())
+    }
+
     /// When to look at those that are late.
     pub fn deadline(&self) -> Option<Instant> {
         self.0.iter().filter_map(|way| way.ask_at).min()
@@ -60,13 +66,14 @@ impl Starting {
 
 impl Engine {
     /// Starts a child; if that is refused, the answer comes at once.
-    pub(super) fn start(&mut self, job: Job) -> Option<Input> {
+    pub(super) fn start(&mut self, job: Job, announce: Announce) -> Option<Input> {
         let id = job.id();
+        let gift = self.give_voice(id, announce);
         let Some(unit) = self.units.get(&id.unit) else {
             return Some(Input::NotStarted(job, Failure::Absent));
         };
         let dir = || path_of(self.scan_dir.as_ref(), &self.core, id);
-        match self.launcher.launch(unit, job, Gift::default(), dir) {
+        match self.launcher.launch(unit, job, gift, dir) {
             Ok(start) => {
                 self.starting.0.push(UnderWay {
                     job,
@@ -120,6 +127,9 @@ impl Engine {
                 half.pidfd = None;
             }
             self.feed(Input::Late(job, pid as Pid));
+            if let Some(ready) = self.hear_nothing(job.id(), pid as Pid) {
+                self.feed(ready);
+            }
         }
     }
 
@@ -232,6 +242,10 @@ impl Engine {
             Err(refusal) => self.refused(job, refusal),
         };
         self.core.handle(clock::moment(), answer);
+        let run = process.filter(|_| matches!(job, Job::Run(_)));
+        if let Some(ready) = run.and_then(|pid| self.hear_nothing(job.id(), pid)) {
+            self.core.handle(clock::moment(), ready);
+        }
     }
 
     fn refused(&mut self, job: Job, refusal: Refusal) -> Input {

@@ -5,6 +5,7 @@ pub mod bounded;
 pub mod child;
 pub mod clock;
 pub mod credentials;
+pub mod datagram;
 pub mod descriptors;
 pub mod dnotify;
 pub mod env;
