@@ -215,7 +215,7 @@ pub fn status(player: &mut dyn Player) {
         assert_eq!(Status::decode(&again), Some(status));
         // Any byte that is not 0 counts as true; all else is kept as it is.
         assert_eq!(again[..16], record[..16]);
-        let text = model::control::describe(b"web", &status, None, Tai64n::from_unix(0, 0));
+        let text = model::control::text::describe(b"web", &status, None, Tai64n::from_unix(0, 0));
         assert!(text.len() < 200);
         true
     });

@@ -3,13 +3,14 @@
 //! A directory that has none of the five is not touched.
 
 use std::mem::MaybeUninit;
-use std::os::fd::BorrowedFd;
+use std::os::fd::AsFd;
 
 use model::graph::{EDGES_MAX, Edges, Kind};
 use model::scan::Name;
 use model::supervisor::UnitId;
 use rustix::fs::{Mode, OFlags, RawDir, openat};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use super::Engine;
 use super::half::About;
@@ -27,7 +28,7 @@ impl Engine {
         for kind in Kind::ALL {
             let directory = kind.directory();
             let may_be = entries.may_hold(directory);
-            let read = may_be.then(|| read(unit.main.home(), kind, &mut edges));
+            let read = may_be.then(|| read(unit.main.home(), directory, kind, &mut edges));
             match read.unwrap_or(Ok(())) {
                 Ok(()) => unit.main.is_well(About::Setting(directory)),
                 Err(reason) => {
@@ -40,10 +41,13 @@ impl Engine {
     }
 }
 
-/// Adds the names in one directory, if it is there; an error says what does not count.
-fn read(home: BorrowedFd, kind: Kind, edges: &mut Edges) -> Result<(), String> {
+/// Adds the names in one directory, if it is there.
+///
+/// # Errors
+/// What does not count.
+pub fn read(at: impl AsFd, path: impl Arg, kind: Kind, edges: &mut Edges) -> Result<(), String> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let dir = match openat(home, kind.directory(), flags, Mode::empty()) {
+    let dir = match openat(at, path, flags, Mode::empty()) {
         Err(Errno::NOENT) => return Ok(()),
         Err(Errno::NOTDIR) => return Err("not a directory; ignored".into()),
         opened => opened.map_err(|e| format!("{e}; ignored"))?,
@@ -74,7 +78,6 @@ mod tests {
     use crate::service_entries::open;
     use rustix::fs::CWD;
     use std::fs;
-    use std::os::fd::AsFd;
 
     #[test]
     fn names_are_read_whatever_bears_them() {
@@ -87,7 +90,7 @@ mod tests {
         std::os::unix::fs::symlink("/nowhere", needs.join("fs")).unwrap();
         let mut edges = Edges::NONE;
         for kind in Kind::ALL {
-            assert_eq!(read(home.as_fd(), kind, &mut edges), Ok(()));
+            assert_eq!(read(&home, kind.directory(), kind, &mut edges), Ok(()));
         }
         let names: Vec<_> = edges.iter().map(|(kind, name)| (kind, &name[..])).collect();
         let expected = [&b"db"[..], b"fs", b"net"].map(|name| (Kind::Needs, name));
@@ -100,20 +103,20 @@ mod tests {
         let home = open(CWD, dir.path()).unwrap();
         let mut edges = Edges::NONE;
         fs::write(dir.path().join("after"), "net\n").unwrap();
-        let told = read(home.as_fd(), Kind::After, &mut edges);
+        let told = read(&home, "after", Kind::After, &mut edges);
         assert_eq!(told, Err("not a directory; ignored".into()));
         let wants = dir.path().join("wants");
         fs::create_dir(&wants).unwrap();
         for n in 0..=EDGES_MAX {
             fs::write(wants.join(n.to_string()), "").unwrap();
         }
-        let told = read(home.as_fd(), Kind::Wants, &mut edges);
+        let told = read(&home, "wants", Kind::Wants, &mut edges);
         let text = "more than 256 entries; the others are ignored";
         assert_eq!(told, Err(text.into()));
         assert_eq!(edges.iter().count(), EDGES_MAX);
         fs::remove_file(wants.join("0")).unwrap();
         assert_eq!(
-            read(home.as_fd(), Kind::Wants, &mut Edges::default()),
+            read(&home, "wants", Kind::Wants, &mut Edges::default()),
             Ok(())
         );
     }

@@ -14,7 +14,7 @@ mod booting;
 mod budget;
 mod container;
 mod directory;
-mod edges;
+pub mod edges;
 mod foreign;
 mod half;
 mod heritage;

@@ -7,9 +7,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use model::control::text::{self, Own};
 use model::control::{self, Action};
-use model::format::crash_loop::{self, CrashLoop};
-use model::format::status::Status;
+use model::format::crash_loop::CrashLoop;
+use model::format::state;
+use model::format::state::last::Last;
+use model::format::state::ready::Ready;
+use model::format::state::reason::Reason;
+use model::format::state::status_text::StatusText;
+use model::format::status::{Phase, Status};
 use model::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, CWD, OFlags, stat, statat};
@@ -58,6 +64,14 @@ impl Trouble {
             Errno::NOENT => Self::Missing(attempt),
             _ => Self::Failed("warning: ", attempt, Some(e)),
         }
+    }
+
+    /// Whether there is no such service, or no supervisor has it.
+    pub fn is_absence(&self) -> bool {
+        matches!(
+            self,
+            Self::Dead | Self::Missing(_) | Self::Failed(_, ENTER, Some(Errno::NOENT))
+        )
     }
 
     /// Whether this is the purpose of the action.
@@ -224,21 +238,51 @@ impl Service {
                 None
             }
         };
-        let mut text = control::describe(name, status, normally_up, sys::clock::wall());
+        let mut text = text::describe(name, status, normally_up, sys::clock::wall());
         // A service that is wanted down is in no loop, and one without `backoff` shows
         // none.
         let may_loop = status.want_up && entries.may_hold("backoff");
-        if let Some(crash_loop) = may_loop.then(|| self.crash_loop()).flatten() {
+        if let Some(crash_loop) = may_loop
+            .then(|| self.line(c"supervise/crash-loop", CrashLoop::decode))
+            .flatten()
+        {
             text.extend(crash_loop.remark(Instant(sys::clock::boot_ns())).bytes());
         }
+        text.extend(self.own(status, entries).remarks(status).bytes());
         text
     }
 
-    /// What the supervisor last wrote about a crash loop of a service that backs off.
-    fn crash_loop(&self) -> Option<CrashLoop> {
-        let found = guarded::to_read(self.state().0, c"supervise/crash-loop").ok()?;
-        let (n, line) = read_whole::<{ crash_loop::BYTES_MAX }>(&found.file).ok()?;
-        CrashLoop::decode(line.get(..n)?)
+    /// What our own files may add to a status: of a plain service, none is looked for.
+    fn own(&self, status: &Status, entries: Entries) -> Own {
+        let runs = status.phase == Phase::Run && status.pid != 0;
+        let tells = entries.may_hold("notify");
+        let is_told = runs && (tells || entries.may_hold("notification-fd"));
+        let gives_up = ["restart", "give-up"].map(|name| entries.may_hold(name));
+        let may_give_up = entries.setup || gives_up.contains(&true);
+        Own {
+            ready: is_told.then(|| self.ready()).flatten(),
+            reason: text::may_be_held(status)
+                .then(|| self.line(c"supervise/reason", Reason::decode))
+                .flatten(),
+            last: (may_give_up && text::may_have_given_up(status))
+                .then(|| self.line(c"supervise/last", Last::decode))
+                .flatten(),
+            told: (runs && tells)
+                .then(|| self.line(c"supervise/status-text", StatusText::decode))
+                .flatten(),
+        }
+    }
+
+    /// Whether the present run is ready, as far as its supervisor knows that.
+    pub fn ready(&self) -> Option<Ready> {
+        self.line(c"supervise/ready", Ready::decode)
+    }
+
+    /// One of our own files of one line.
+    fn line<T>(&self, name: &CStr, decode: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        let found = guarded::to_read(self.state().0, name).ok()?;
+        let (n, line) = read_whole::<{ state::BYTES_MAX + 1 }>(&found.file).ok()?;
+        decode(line.get(..n)?)
     }
 
     /// The way to command the supervisor.

@@ -15,6 +15,7 @@ mod boot;
 mod check;
 mod client;
 mod events;
+mod order;
 mod output;
 mod process;
 mod reason;
@@ -25,7 +26,7 @@ mod wait;
 
 use std::os::unix::ffi::OsStringExt;
 
-use model::control::{Action, Verb};
+use model::control::{Action, Others, Verb};
 use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call, usage_error};
@@ -75,6 +76,11 @@ Commands that wait up to 7 seconds and report:
   start, stop, reload, restart, try-restart, shutdown, check
   force-stop D, force-reload T, force-restart, force-shutdown X
                          send KILL in the end
+Commands of our own:
+  start --now            start, whatever the start waits for
+  stop -r, force-stop -r stop who needs it, too, and first
+  ready                  say that the service is ready (notification-fd 0)
+  reset                  forget that it failed
 Without a service:
   boot [FILE]            say what the boot took, by its record (/run/sunup/boot)
 
@@ -102,11 +108,24 @@ fn run(call: &Call) -> u8 {
     if names.is_empty() {
         return usage_error(&SPEC, "say which service");
     }
-    match asked(call, word) {
+    match asked(call, Verb::parse(word)) {
         Err(mistake) => usage_error(&SPEC, &mistake),
         Ok((Verb::Status, _)) => count(report::status(names).failed as usize),
-        Ok((Verb::Act(action), wait_ms)) => count(act(&action, names, wait_ms)),
+        Ok((Verb::Act(action), wait_ms)) => act_on(action, names, wait_ms),
     }
+}
+
+/// Names of services, perhaps with an option before them.
+fn act_on(action: Action, names: &[&[u8]], wait_ms: Option<u64>) -> u8 {
+    let optioned = names.split_first().and_then(|(option, names)| {
+        let action = action.with(option)?;
+        Some((action, names))
+    });
+    let (action, names) = optioned.unwrap_or((action, names));
+    if names.is_empty() {
+        return usage_error(&SPEC, "say which service");
+    }
+    count(act(&action, names, wait_ms))
 }
 
 fn run_as_init_script(call: &Call) -> u8 {
@@ -114,7 +133,7 @@ fn run_as_init_script(call: &Call) -> u8 {
     let Some(word) = call.args.operands.first() else {
         return usage_error(&INIT_SCRIPT_SPEC, "say a command");
     };
-    match asked(call, word) {
+    match asked(call, Verb::of_init_script(word)) {
         Err(mistake) => usage_error(&INIT_SCRIPT_SPEC, &mistake),
         Ok((Verb::Status, _)) => report::status(&[name]).lsb_code,
         Ok((Verb::Act(action), wait_ms)) => u8::from(act(&action, &[name], wait_ms) > 0),
@@ -127,8 +146,8 @@ fn count(failed: usize) -> u8 {
 
 /// The command, and how long to wait for its effect, in milliseconds; `None`
 /// when it need not be waited for.
-fn asked(call: &Call, word: &[u8]) -> Result<(Verb, Option<u64>), String> {
-    let verb = Verb::parse(word)?;
+fn asked(call: &Call, verb: Result<Verb, String>) -> Result<(Verb, Option<u64>), String> {
+    let verb = verb?;
     let from_env = || std::env::var_os("SVWAIT").map(OsStringExt::into_vec);
     let seconds = match (call.args.value(b'w'), from_env()) {
         (Some(text), _) => seconds(text).ok_or_else(|| not_seconds("-w", text))?,
@@ -157,12 +176,25 @@ fn not_seconds(whose: &str, text: &[u8]) -> String {
     )
 }
 
-/// Sends the command to all, then waits for all; returns how many failed.
+/// Does what the command means for other services, sends it to all, and waits for all;
+/// returns how many failed.
 fn act(action: &Action, names: &[&[u8]], wait_ms: Option<u64>) -> usize {
     let mut out = Output::new();
+    match action.others {
+        Others::Nothing | Others::Stop => {}
+        Others::Start => order::pull(names, &mut out),
+        Others::Name => order::name_dependents(names, &mut out),
+    }
+    let mut names: Vec<Vec<u8>> = match action.others {
+        Others::Stop => order::with_dependents(names),
+        _ => names.iter().map(|name| name.to_vec()).collect(),
+    };
+    if action.stops() {
+        names = order::to_stop(names);
+    }
     let mut waiter = wait_ms.map(|ms| wait::Waiter::new(*action, ms, names.len()));
     let mut failed = 0;
-    for name in names {
+    for name in &names {
         let done = match &mut waiter {
             Some(waiter) => waiter.add(name, &mut out),
             None => send(action, name),

@@ -4,6 +4,7 @@
 use std::os::fd::OwnedFd;
 
 use model::control::life::{self, Stand};
+use model::control::text;
 use model::control::{Action, Verdict};
 use model::format::status::Status;
 
@@ -169,6 +170,11 @@ impl Target {
             // It has asked about another process.
             self.check.stop();
         }
+        let readiness = self.service.ready().filter(|ready| ready.is_of(&status));
+        if text::is_starting(&status, readiness) {
+            self.check.stop();
+            return Look::Waits;
+        }
         let sighting = *self
             .sighting
             .insert(same.unwrap_or_else(|| Sighting::of(&status)));
@@ -178,7 +184,12 @@ impl Target {
         if word == Word::NotYet {
             return Look::Waits;
         }
-        let needed_ms = life::needed_ms(word == Word::Available, self.wait_ms);
+        if status.pid == 0 {
+            // A oneshot that is done: nothing has to live.
+            return Look::Done(Outcome::Reached(status));
+        }
+        let is_available = word == Word::Available || readiness.is_some();
+        let needed_ms = life::needed_ms(is_available, self.wait_ms);
         let life = sighting.life();
         match life.stand(needed_ms) {
             Stand::Counts => Look::Done(Outcome::Reached(status)),
