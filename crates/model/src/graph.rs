@@ -20,8 +20,9 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::rc::Rc;
-use alloc::string::String;
 use alloc::vec::Vec;
+
+use crate::format::state::reason::Reason;
 
 mod circles;
 mod edges;
@@ -178,11 +179,31 @@ impl Graph {
         self.member(member).is_some_and(|node| !node.out.is_empty())
     }
 
-    /// A service ended while nobody looked: services that follow it and ran on are to be
-    /// stopped.
-    pub fn ended_unseen(&mut self, member: Member) {
-        if let Some(at) = self.by_member.get(&member).copied() {
-            self.lose(at);
+    /// These ended while nobody looked: a service that follows one of them and ran on is to
+    /// be stopped.
+    pub fn follow_unseen(&mut self, member: Member, ended: &BTreeSet<Member>) {
+        let Some(at) = self.by_member.get(&member).copied() else {
+            return;
+        };
+        let lost = self.needed_by(at).any(|(on, kind)| {
+            let ended = self
+                .node(on)
+                .and_then(|node| node.member)
+                .filter(|on| ended.contains(on));
+            kind == Kind::Follows && ended.is_some()
+        });
+        if lost {
+            self.let_follow(at);
+        }
+    }
+
+    /// A service that was to stop because of another goes on: somebody called that off.
+    pub fn call_off(&mut self, member: Member) {
+        if let Some(at) = self.by_member.get(&member)
+            && let Some(node) = self.nodes.get_mut(*at as usize)
+        {
+            node.is_following = false;
+            node.is_to_follow = false;
         }
     }
 
@@ -213,22 +234,27 @@ impl Graph {
         self.member(member)?.told
     }
 
-    /// For whom the stop of a service waits.
-    pub fn stop_waits(&self, member: Member) -> Option<Hold> {
+    /// Whether anybody waits for this one.
+    pub fn is_needed(&self, member: Member) -> bool {
+        let at = self.by_member.get(&member);
+        at.is_some_and(|at| self.dependents_of(*at).next().is_some())
+    }
+
+    /// Why a start is held, by the last verdict.
+    pub fn why_held(&self, member: Member) -> Option<Reason> {
+        let hold = self.hold(member)?;
+        Some(Reason::Held {
+            by: hold.kind.waits()?,
+            name: self.name(hold.on),
+            why: hold.level.text(),
+        })
+    }
+
+    /// Why a stop waits.
+    pub fn why_not_stopped(&self, member: Member) -> Option<Reason> {
         let at = *self.by_member.get(&member)?;
-        let waits = self.node(at)?.waits_to_stop;
-        waits.then(|| self.stop_hold(at))?
-    }
-
-    /// Why a start is held: `needs db: starting`.
-    pub fn why_held(&self, hold: Hold) -> String {
-        let on = self.name(hold.on);
-        alloc::format!("{} {on}: {}", hold.kind.directory(), hold.level.text())
-    }
-
-    /// Why a stop waits: `stop waits for web`.
-    pub fn why_not_stopped(&self, hold: Hold) -> String {
-        alloc::format!("stop waits for {}", self.name(hold.on))
+        let hold = self.stop_hold(at).filter(|_| self.waits_to_stop(at))?;
+        Some(Reason::Stop(self.name(hold.on)))
     }
 
     /// Nothing is held from now on.
@@ -275,11 +301,14 @@ impl Graph {
         let hold = self.start_hold(at);
         let stop_hold = self.node(at)?.waits_to_stop && self.stop_hold(at).is_some();
         let node = self.nodes.get_mut(at as usize)?;
-        let verdict = if core::mem::replace(&mut node.is_to_follow, false) {
-            Verdict::Follow(member)
-        } else if hold != node.told {
+        // A start is held before a stop can lead to the next one.
+        let verdict = if hold != node.told {
             node.told = hold;
             Verdict::Start(member, hold)
+        } else if core::mem::replace(&mut node.is_to_follow, false) {
+            let (level, is_there) = (node.level, node.is_there);
+            self.stand(at, level, is_there);
+            Verdict::Follow(member)
         } else if node.waits_to_stop && (!node.is_there || !stop_hold) {
             node.waits_to_stop = false;
             Verdict::Stop(member)
@@ -312,6 +341,12 @@ impl Graph {
     fn stand(&mut self, at: NodeId, level: Level, is_there: bool) {
         let Some(node) = self.nodes.get_mut(at as usize) else {
             return;
+        };
+        // One that was told to stop is ready for nobody.
+        let is_leaving = is_there && node.is_following && !node.is_to_follow;
+        let level = match level {
+            Level::Ready if is_leaving => Level::Starting,
+            level => level,
         };
         if (node.level, node.is_there) == (level, is_there) {
             return;
@@ -361,14 +396,18 @@ impl Graph {
             self.know_components();
         }
         for of in followers {
-            if self.are_one(at, of) {
-                continue;
+            if !self.are_one(at, of) {
+                self.let_follow(of);
             }
-            if let Some(node) = self.nodes.get_mut(of as usize) {
-                node.is_following = true;
-                node.is_to_follow = true;
-            }
-            self.due.insert(of);
+        }
+    }
+
+    /// A node whose service is there is to be told that another has ended.
+    fn let_follow(&mut self, at: NodeId) {
+        if let Some(node) = self.nodes.get_mut(at as usize).filter(|node| node.is_there) {
+            node.is_following = true;
+            node.is_to_follow = true;
+            self.due.insert(at);
         }
     }
 

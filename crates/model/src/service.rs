@@ -263,6 +263,8 @@ pub enum Event {
     Gate(bool),
     /// As `Gate`, for the signal of a stop, which waits for services that need this one.
     StopGate(bool),
+    /// A service that this one follows has ended: it is stopped, and its want stays.
+    Follow,
     /// The process asks for so much more time (ms), from now on.
     Extend(u64),
     /// The process says that it ends.
@@ -532,6 +534,7 @@ impl Service {
             Event::Drain => self.drain(now, &mut actions),
             Event::Gate(is_open) => self.gate(is_open, &mut actions),
             Event::StopGate(is_open) => self.stop_gate(is_open, now, &mut actions),
+            Event::Follow => self.stop(self.want, now, &mut actions),
             Event::Ready(..) | Event::Extend(_) | Event::Stopping => {}
         }
         self.settle(now, &mut actions);

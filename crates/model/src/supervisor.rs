@@ -54,7 +54,7 @@ use crate::format::tai64n::Tai64n;
 use crate::graph::Edges;
 use crate::moment::Moment;
 use crate::scan::{Identity, Name};
-use crate::service::{Announce, Exit, Failure, Pid, Role, Service};
+use crate::service::{Announce, Exit, Failure, Pid, Role};
 use crate::settings::{Look, Settings};
 use crate::signal::Signal;
 use crate::time::Instant;
@@ -65,6 +65,7 @@ mod ending;
 mod handover;
 mod lines;
 mod logger;
+mod order;
 mod orders;
 mod own;
 mod principal;
@@ -74,10 +75,12 @@ mod services;
 mod starts;
 mod unit;
 mod unshown;
+mod view;
 
 use alarms::{Alarm, Alarms};
-use ending::{Ending, HUNG_UP};
+use ending::Ending;
 pub use logger::Log;
+use order::Order;
 use principal::Principal;
 use queue::Queue;
 use roster::Waiting;
@@ -195,6 +198,10 @@ pub enum Input {
     NotWritten(Id),
     /// Something happened to the entry `log` of a service directory.
     LogChanged(UnitId),
+    /// Answer to [`Action::ReadEdges`], with the command that it had.
+    EdgesRead(UnitId, Edges, Option<Command>),
+    /// Something happened to the directories that say for whom a service waits.
+    EdgesChanged(UnitId),
     /// Answer to [`Action::LookAtPipe`]: so many bytes wait in it.
     PipeSeen(UnitId, u32),
     /// A command was read from the control fifo.
@@ -304,6 +311,13 @@ pub enum Action {
     Release(UnitId),
     /// Look at the scan directory; answered by `Scanned` or `NotScanned`.
     Scan,
+    /// Read what the directory says of other services; answered by `EdgesRead`.
+    ReadEdges(UnitId, Option<Command>),
+    /// Watch the directories that say so; what happens to them is `EdgesChanged`, and so is
+    /// what happened before.
+    WatchEdges(UnitId),
+    /// Watch them no longer.
+    UnwatchEdges(UnitId),
     /// Look which of these hold the record of a process that seems to live; answered
     /// by `Living`.
     LookForLiving(Vec<(Name, Identity)>),
@@ -320,13 +334,18 @@ impl Action {
         match self {
             Self::Start(job, _) => Some(job.id().unit),
             Self::Show { id, .. } | Self::Look { id, .. } => Some(id.unit),
-            Self::Open { unit, .. } | Self::CloseLog(unit) | Self::Dismiss(unit) => Some(*unit),
+            Self::Open { unit, .. }
+            | Self::CloseLog(unit)
+            | Self::Dismiss(unit)
+            | Self::ReadEdges(unit, _)
+            | Self::WatchEdges(unit) => Some(*unit),
             Self::Signal(..)
             | Self::Ask(_)
             | Self::ClosePipe(_)
             | Self::OpenPipe(_)
             | Self::LookAtPipe(_)
             | Self::Release(_)
+            | Self::UnwatchEdges(_)
             | Self::Scan
             | Self::LookForLiving(_)
             | Self::Leave
@@ -384,6 +403,7 @@ pub struct Supervisor {
     /// Services and loggers that are neither down nor gone.
     busy: BTreeSet<Id>,
     ending: Ending,
+    order: Order,
     /// The main service of a container.
     principal: Option<Principal>,
     queue: Queue,
@@ -411,6 +431,7 @@ impl Supervisor {
             unshown: Unshown::default(),
             busy: BTreeSet::new(),
             ending: Ending::No,
+            order: Order::default(),
             principal: None,
             queue: Queue::default(),
         }
@@ -446,6 +467,8 @@ impl Supervisor {
             } => self.looked(id, look, found, log),
             Input::NotWritten(id) => self.not_written(id),
             Input::LogChanged(unit) => self.log_changed(unit),
+            Input::EdgesRead(unit, edges, then) => self.edges_read(unit, &edges, then),
+            Input::EdgesChanged(unit) => self.edges_changed(unit),
             Input::PipeSeen(unit, bytes) => self.pipe_seen(unit, bytes),
             Input::Command(id, command) => self.command(id, command),
             Input::Obeyed { id, release } => self.obeyed(id, release),
@@ -482,7 +505,7 @@ impl Supervisor {
 
     /// Whether something was put aside, for [`Input::More`].
     pub fn has_more(&self) -> bool {
-        !self.untold.is_empty() || !self.arrivals.is_empty()
+        !self.untold.is_empty() || !self.arrivals.is_empty() || self.order.has_more()
     }
 
     /// Whether the caller must not sleep now, because work is left for [`Input::More`] or
@@ -496,65 +519,13 @@ impl Supervisor {
         self.alarms.first()
     }
 
-    /// The exit code, once the supervision is over.
-    pub fn exit_code(&self, now: Instant) -> Option<u8> {
-        let over = match self.ending {
-            Ending::No => self.scope.is_one() && self.units.is_empty(),
-            Ending::Exit(_) | Ending::Abandon => self.units.is_empty(),
-            Ending::Retire => self.busy.is_empty(),
-            Ending::Keep(until) => until <= now && self.busy.is_empty(),
-        };
-        // Clients that read the files see the last states.
-        let over = over && self.untold.is_empty() && !self.has_unwritten();
-        over.then_some(match self.ending {
-            Ending::Exit(code) => code,
-            Ending::Abandon => HUNG_UP,
-            _ => 0,
-        })
-    }
-
-    /// Whether it was told to end.
-    pub fn is_ending(&self) -> bool {
-        self.ending != Ending::No
-    }
-
-    /// The name of a unit, for messages.
-    pub fn name(&self, unit: UnitId) -> Option<&Name> {
-        self.units.get(&unit).map(|unit| &unit.name)
-    }
-
-    /// The state of a service or logger, if there is one.
-    pub fn service(&self, id: Id) -> Option<&Service> {
-        self.half(id).map(|half| &half.service)
-    }
-
-    /// Every service and logger.
-    pub fn services(&self) -> impl Iterator<Item = (Id, &Service)> {
-        self.units.iter().flat_map(|(unit, at)| {
-            let half = |role| Some((Id { unit: *unit, role }, &at.half(role)?.service));
-            [Role::Main, Role::Log].into_iter().filter_map(half)
-        })
-    }
-
-    /// Every process of a service or logger that is known, scripts left out.
-    pub fn processes(&self) -> impl Iterator<Item = (Id, Pid)> {
-        let processes = self.owners.iter().filter(|(_, job)| job.is_process());
-        processes.map(|(pid, job)| (job.id(), *pid))
-    }
-
-    /// Whose run or finish a child is.
-    pub fn whose(&self, pid: Pid) -> Option<Id> {
-        let job = self.owners.get(&pid).filter(|job| job.is_process());
-        job.map(|job| job.id())
-    }
-
-    /// Whether a child is a service's, or a script.
-    pub fn is_known(&self, pid: Pid) -> bool {
-        self.owners.contains_key(&pid)
-    }
-
     fn go_on(&mut self) {
-        if !self.give_order() {
+        if self.give_order() || self.go_on_with_order() {
+            return;
+        }
+        if self.arrivals.is_empty() {
+            self.finish_order();
+        } else {
             self.arrive();
         }
     }
@@ -565,6 +536,7 @@ impl Supervisor {
             Some(Alarm::Service(id)) => self.drive(id, crate::service::Event::Tick),
             Some(Alarm::Rewrite) => self.mark_unwritten(),
             Some(Alarm::Admit(identity)) => self.admit(identity),
+            Some(Alarm::Held(unit)) => self.watch_held(unit),
             Some(Alarm::Scan) => self.scan(),
             Some(Alarm::Log(unit)) => self.look_at_log(unit),
             Some(Alarm::Leave) => self.leave(),

@@ -41,7 +41,7 @@ impl Known {
             Event::Gate(is_open) => self.start_open = is_open,
             Event::StopGate(is_open) => self.stop_open = is_open,
             Event::Command(Command::Signal(_)) => {}
-            Event::Command(Command::Down | Command::Exit) => {
+            Event::Command(Command::Down | Command::Exit) | Event::Follow => {
                 let has_begun = matches!(before.state(), State::Starting { .. } | State::Run(_));
                 self.is_forced = false;
                 self.stops = (self.stops + 1).min(2) * u8::from(has_begun);
@@ -71,7 +71,7 @@ fn pid_of(service: &Service) -> Option<Pid> {
 
 /// What may happen to it now.
 fn events(service: &Service) -> Vec<Event> {
-    let mut events = vec![Event::Tick, Event::Retire];
+    let mut events = vec![Event::Tick, Event::Retire, Event::Follow];
     for command in [
         Command::Up,
         Command::StartNow,

@@ -150,6 +150,10 @@ impl Graph {
         }
     }
 
+    pub(super) fn waits_to_stop(&self, at: NodeId) -> bool {
+        self.node(at).is_some_and(|node| node.waits_to_stop)
+    }
+
     /// Whether two nodes are in one component.
     pub(super) fn are_one(&self, one: NodeId, other: NodeId) -> bool {
         let component = |at| self.node(at).map_or(ALONE, |node| node.component);

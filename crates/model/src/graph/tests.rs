@@ -1,6 +1,6 @@
 use super::*;
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec;
 
 /// Services with these edges, in the order of the names, all of them starting.
@@ -35,8 +35,10 @@ fn verdicts(graph: &mut Graph) -> Vec<Verdict> {
 /// Why a service is held.
 fn why(graph: &mut Graph, member: Member) -> String {
     verdicts(graph);
-    let hold = graph.hold(member);
-    hold.map_or("open".to_string(), |hold| graph.why_held(hold))
+    let reason = graph.why_held(member);
+    reason.map_or("open".to_string(), |reason| {
+        reason.encode().trim_end().into()
+    })
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub enum Alarm {
     Admit(Identity),
     /// A look at a service directory's entry `log`.
     Log(UnitId),
+    /// A service is held, and that lasts.
+    Held(UnitId),
     /// A look at the scan directory.
     Scan,
     /// What still runs is left to a keeper.

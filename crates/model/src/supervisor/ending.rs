@@ -17,6 +17,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::order::Order;
 use super::{Action, Alarm, Id, Job, Scope, Supervisor, UnitId};
 use crate::service::{Pid, Role};
 use crate::signal::Signal;
@@ -186,6 +187,7 @@ impl Supervisor {
         self.queue.clear();
         self.busy.clear();
         self.untold.clear();
+        self.order = Order::default();
     }
 
     pub(super) fn not_left(&mut self) {
@@ -209,6 +211,7 @@ impl Supervisor {
         for (_, job) in scripts {
             self.script_over(job, false);
         }
+        self.order_kept();
     }
 
     /// A command came to a keeper: another may follow.

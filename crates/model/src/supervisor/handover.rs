@@ -46,6 +46,7 @@ impl Supervisor {
                 ("sheds_log", unit.sheds_log),
                 ("removed", unit.removed),
                 ("untold", self.untold.contains(number)),
+                ("ordered", self.has_order()),
             ] {
                 if holds {
                     text.extend([" ", word]);
@@ -87,6 +88,9 @@ impl Supervisor {
                 new.adopt(unit, found);
                 if has(words, "untold") {
                     new.order(unit);
+                }
+                if has(words, "ordered") {
+                    new.order_resumed(unit);
                 }
             }
         }

@@ -5,6 +5,8 @@
 //! numbers. Nobody sees a difference but in time: whatever else happens to a service that
 //! is still to be told, it is told in the same moment.
 
+use alloc::vec::Vec;
+
 use super::roster::main;
 use super::{Supervisor, UnitId};
 use crate::command::Command;
@@ -14,11 +16,15 @@ impl Supervisor {
     /// All services are to exit; loggers follow from their services.
     pub(super) fn order_all(&mut self) {
         self.untold.extend(self.units.keys());
+        for unit in self.untold.iter().copied().collect::<Vec<_>>() {
+            self.order_ends(unit);
+        }
     }
 
     /// This service is to exit.
     pub(super) fn order(&mut self, unit: UnitId) {
         self.untold.insert(unit);
+        self.order_ends(unit);
     }
 
     /// Tells the next service; returns whether there was one.
@@ -31,6 +37,7 @@ impl Supervisor {
     pub(super) fn give_order_to(&mut self, unit: UnitId) -> bool {
         let is_due = self.untold.remove(&unit);
         if is_due {
+            self.wait_for_others(unit);
             self.drive(main(unit), Event::Command(Command::Exit));
         }
         is_due

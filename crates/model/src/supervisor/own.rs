@@ -55,6 +55,11 @@ impl Own {
         self.ends
     }
 
+    /// What holds the service up, as it is shown.
+    pub fn reason(&self) -> Option<&Reason> {
+        self.reason.as_deref()
+    }
+
     /// Whether there is a reason to show.
     pub const fn has_reason(&self) -> bool {
         self.reason.is_some() || self.kill_at.is_some()

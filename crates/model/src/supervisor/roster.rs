@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use super::unit::{Half, Rest, Unit};
 use super::{Action, Alarm, Ending, Id, Job, Opened, Supervisor, UnitId};
+use crate::graph::Level;
 use crate::scan::{Change, Identity, Name, diff};
 use crate::service::{Event, Exit, Program, Role, State};
 use crate::time::Instant;
@@ -29,6 +30,13 @@ pub struct Waiting {
     name: Name,
     delay_ms: u64,
     complaint: String,
+}
+
+impl Waiting {
+    /// The entry's name.
+    pub const fn name(&self) -> &Name {
+        &self.name
+    }
 }
 
 impl Supervisor {
@@ -86,6 +94,9 @@ impl Supervisor {
         if let Some(identity) = self.arrivals.pop_front() {
             self.admit(identity);
         }
+        if self.arrivals.is_empty() {
+            self.order_is_read();
+        }
     }
 
     /// Admits the new ones of a few entries. If one of them has gone or changed, all
@@ -139,8 +150,9 @@ impl Supervisor {
             {
                 self.stop_waiting(identity);
             }
-            Change::Rename(identity, name) => self.rename(identity, name),
+            Change::Rename(identity, name) => self.rename(identity, &name),
             Change::Add(identity, name) => {
+                self.order_entry(&name, Level::Opening);
                 let waiting = Waiting {
                     name,
                     delay_ms: ADMIT_MS,
@@ -152,15 +164,20 @@ impl Supervisor {
         }
     }
 
-    fn rename(&mut self, identity: Identity, name: Name) {
+    fn rename(&mut self, identity: Identity, name: &Name) {
         let unit = self
             .by_identity
             .get(&identity)
             .and_then(|id| self.units.get_mut(id));
         if let Some(unit) = unit {
-            unit.name = name;
+            unit.name.clone_from(name);
+            if let Some(unit) = self.by_identity.get(&identity).copied() {
+                self.order_renamed(unit, name);
+            }
         } else if let Some(waiting) = self.waiting.get_mut(&identity) {
-            waiting.name = name;
+            let before = core::mem::replace(&mut waiting.name, name.clone());
+            self.order_entry(&before, Level::Absent);
+            self.order_entry(name, Level::Opening);
         }
     }
 
@@ -202,6 +219,7 @@ impl Supervisor {
         waiting.delay_ms = (waiting.delay_ms * 2).min(ADMIT_MS_MAX);
         if says {
             waiting.complaint.clone_from(&text);
+            self.order_entry(&name, Level::Broken);
             let next = if self.principal_not_opened(&name) {
                 ""
             } else {
@@ -214,7 +232,9 @@ impl Supervisor {
     }
 
     fn stop_waiting(&mut self, identity: Identity) {
-        self.waiting.remove(&identity);
+        if let Some(waiting) = self.waiting.remove(&identity) {
+            self.order_entry(&waiting.name, Level::Absent);
+        }
         self.alarms.set(Alarm::Admit(identity), None);
     }
 
@@ -254,6 +274,7 @@ impl Supervisor {
         self.next_unit = self.next_unit.max(opened.unit.saturating_add(1));
         self.by_identity.insert(opened.identity, opened.unit);
         self.units.insert(opened.unit, Box::new(unit));
+        self.order_opened(opened.unit, &opened.edges);
         let log = opened.log.map(|found| (Role::Log, found));
         for (role, found) in log.into_iter().chain([(Role::Main, opened.main)]) {
             let unit = opened.unit;
@@ -267,6 +288,7 @@ impl Supervisor {
             self.own(id);
         }
         if let Some(event) = missed {
+            self.order_missed(id, event);
             self.drive(id, event);
         }
         self.wait_for_logger(id);
@@ -355,6 +377,7 @@ impl Supervisor {
         self.untold.remove(&unit_id);
         let unit = self.units.remove(&unit_id)?;
         self.by_identity.remove(&unit.identity);
+        self.order_forgot(unit_id);
         Some(unit)
     }
 

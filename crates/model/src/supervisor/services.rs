@@ -41,8 +41,10 @@ impl Supervisor {
         if matches!(event, Event::Exited(..) | Event::NotStarted(_)) {
             self.step(id, at, event);
             self.give_order_to(id.unit);
+            self.heed(id);
         } else {
             self.give_order_to(id.unit);
+            self.heed(id);
             self.step(id, at, event);
         }
     }
@@ -126,6 +128,7 @@ impl Supervisor {
         }
         let deadline = half.service.deadline();
         self.alarms.set(Alarm::Service(id), deadline);
+        self.order_settled(id);
         if is_down {
             if id.role == Role::Log && self.asks_for_rest(id.unit) {
                 return;
@@ -201,6 +204,9 @@ impl Supervisor {
 
     fn ended(&mut self, id: Id, pid: Pid, exit: Exit, by: Instant) {
         self.note_hurry(id);
+        if id.role == Role::Main && self.order.has_edges(id.unit) {
+            self.push(Action::ReadEdges(id.unit, None));
+        }
         self.note_end(id, exit);
         if let Some(half) = self.half_mut(id) {
             half.held = false;
@@ -247,7 +253,10 @@ impl Supervisor {
         // Also before one that is not permitted: its state files tell of the order.
         self.give_order_to(id.unit);
         if let Some(command) = self.permitted(id, command) {
-            self.drive(id, Event::Command(command));
+            match id.role {
+                Role::Main => self.command_in_order(id.unit, command),
+                Role::Log => self.drive(id, Event::Command(command)),
+            }
         }
     }
 

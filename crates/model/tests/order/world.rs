@@ -91,6 +91,8 @@ impl Service {
             _ if !self.is_enabled => Level::Absent,
             Phase::Closed => Level::Opening,
             _ if self.waits => Level::Stopping,
+            // It was told to stop.
+            Phase::Ready if self.follows => Level::Starting,
             Phase::Ready => Level::Ready,
             Phase::Dying if !self.wants_up => Level::Stopping,
             Phase::Idle { .. } if !self.wants_up => Level::Down,
@@ -341,6 +343,10 @@ impl World {
         let runs = matches!(service.phase, Phase::Starting | Phase::Ready);
         if up {
             service.waits = false;
+            if runs {
+                service.follows = false;
+                self.graph.call_off(at as u64);
+            }
             if let Phase::Idle { due } = &mut service.phase {
                 *due = true;
             }

@@ -282,7 +282,11 @@ impl Shell {
                 return Ok(Some(Input::Living(places.filter(lives).collect())));
             }
             Action::Leave => return Ok(Some(self.leave(world))),
-            Action::Say(_) => {}
+            // No service names another.
+            Action::Say(_)
+            | Action::ReadEdges(..)
+            | Action::WatchEdges(_)
+            | Action::UnwatchEdges(_) => {}
         }
         Ok(None)
     }

@@ -360,6 +360,8 @@ impl Tree {
                 self.notes.push("  leave".into());
                 return Some(Input::Kept);
             }
+            // No service names another.
+            Action::ReadEdges(..) | Action::WatchEdges(_) | Action::UnwatchEdges(_) => {}
             Action::Say(text) => self.notes.push(format!("  say {text}")),
         }
         None

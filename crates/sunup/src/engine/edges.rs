@@ -7,13 +7,15 @@ use std::os::fd::AsFd;
 
 use model::graph::{EDGES_MAX, Edges, Kind};
 use model::scan::Name;
-use model::supervisor::UnitId;
+use model::service::Role;
+use model::supervisor::{Id, Input, UnitId};
 use rustix::fs::{Mode, OFlags, RawDir, openat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
 use super::Engine;
 use super::half::About;
+use super::perform::path_of;
 
 impl Engine {
     /// Reads the names that a unit has now. What cannot be read or counts for nothing is
@@ -38,6 +40,18 @@ impl Engine {
             }
         }
         edges
+    }
+
+    /// A change that came before the watch is reported, too.
+    pub(super) fn watch_edges(&mut self, unit: UnitId) -> Option<Input> {
+        let id = Id {
+            unit,
+            role: Role::Main,
+        };
+        let path = path_of(self.scan_dir.as_ref(), &self.core, id);
+        let home = self.units.get(&unit)?.main.home();
+        self.scan_dir.as_mut()?.watch_names(unit, home, &path);
+        Some(Input::EdgesChanged(unit))
     }
 }
 

@@ -103,8 +103,8 @@ pub struct Engine {
     units: BTreeMap<UnitId, Box<OpenUnit>>,
     starting: Starting,
     scan_dir: Option<ScanDir>,
-    /// Service directories in whose unwatched place something changed.
-    overlooked: Vec<UnitId>,
+    /// What may have changed in service directories that nobody watches.
+    overlooked: Vec<Input>,
     title: Option<Title>,
     signal_script: Option<SignalScript>,
     /// What it is all for, in a container.
@@ -350,8 +350,8 @@ impl Engine {
         if self.scan_dir.as_ref().is_some_and(ScanDir::wants_look) {
             self.feed(Input::ScanDue);
         }
-        for unit in std::mem::take(&mut self.overlooked) {
-            self.feed(Input::LogChanged(unit));
+        for change in std::mem::take(&mut self.overlooked) {
+            self.feed(change);
         }
     }
 
@@ -425,7 +425,7 @@ impl Engine {
             Token::Signals => self.take_signals(),
             Token::ScanDir => {
                 let news = self.scan_dir.as_mut().map(ScanDir::take_events);
-                let News { look, names, homes } = news.unwrap_or_default();
+                let News { look, names, units } = news.unwrap_or_default();
                 if look {
                     self.feed(Input::ScanDue);
                 } else if let (Some(scan_dir), false) = (&mut self.scan_dir, names.is_empty()) {
@@ -433,8 +433,8 @@ impl Engine {
                     let next_look = scan_dir.next_look();
                     self.feed(Input::Noticed { found, next_look });
                 }
-                for unit in homes {
-                    self.feed(Input::LogChanged(unit));
+                for change in units {
+                    self.feed(change);
                 }
             }
             Token::Title => {

@@ -95,6 +95,12 @@ impl Engine {
             } => Some(self.open(unit, &name, identity)),
             Action::Look { id, look, log } => Some(self.look(id, look, log)),
             Action::LookAtPipe(unit) => Some(self.look_at_pipe(unit)),
+            Action::ReadEdges(unit, then) => {
+                let name = self.core.name(unit).cloned().unwrap_or_default();
+                let edges = self.read_edges(unit, &name);
+                Some(Input::EdgesRead(unit, edges, then))
+            }
+            Action::WatchEdges(unit) => self.watch_edges(unit),
             Action::Scan => Some(self.scan()),
             Action::LookForLiving(places) => Some(self.look_for_living(&places)),
             Action::Leave => Some(self.leave()),
@@ -143,6 +149,11 @@ impl Engine {
                 }
             }
             Action::Release(unit) => drop(self.remove(unit)),
+            Action::UnwatchEdges(unit) => {
+                if let Some(scan_dir) = &mut self.scan_dir {
+                    scan_dir.leave_names(unit);
+                }
+            }
             Action::Say(text) => say::offer(self.who, text),
             Action::Start(..)
             | Action::Signal(..)
@@ -150,6 +161,8 @@ impl Engine {
             | Action::Open { .. }
             | Action::Look { .. }
             | Action::LookAtPipe(_)
+            | Action::ReadEdges(..)
+            | Action::WatchEdges(_)
             | Action::Scan
             | Action::LookForLiving(_)
             | Action::Leave => {}
@@ -241,9 +254,13 @@ impl Engine {
 
     fn remove(&mut self, unit: UnitId) -> Option<Box<OpenUnit>> {
         self.launcher.wait();
+        let id = unit;
         let unit = self.units.remove(&unit)?;
-        if let (Some(scan_dir), Some(watch)) = (&mut self.scan_dir, unit.watch) {
-            scan_dir.leave_home(watch);
+        if let Some(scan_dir) = &mut self.scan_dir {
+            scan_dir.leave_names(id);
+            if let Some(watch) = unit.watch {
+                scan_dir.leave_home(watch);
+            }
         }
         Some(unit)
     }
@@ -279,7 +296,7 @@ impl Engine {
         for unit in unwatched {
             self.begin(Some(unit));
             if self.watch_home(unit).is_some() {
-                self.overlooked.push(unit);
+                self.overlooked.push(Input::LogChanged(unit));
             }
         }
     }
@@ -292,6 +309,8 @@ impl Engine {
         let was_blind = scan_dir.is_blind();
         let entries = scan_dir.entries();
         if was_blind {
+            let unwatched = scan_dir.unwatched().iter().copied();
+            self.overlooked.extend(unwatched.map(Input::EdgesChanged));
             self.look_at_unwatched();
         }
         let Some(scan_dir) = &mut self.scan_dir else {

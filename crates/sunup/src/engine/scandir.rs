@@ -16,24 +16,27 @@
 //! everything is looked at every five seconds, as runit's runsvdir does. That is reported
 //! once.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use model::scan::{Identity, Name, is_service_name};
-use model::supervisor::UnitId;
+use model::supervisor::{Input, UnitId};
 use model::time::Instant;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
 use crate::say;
 use crate::sys::clock;
+use paths::{identity, in_place, steps};
+
+mod names;
+mod paths;
 
 /// A new directory counts when it has been quiet for this long (ms).
 const QUIET_MS: u64 = 100;
@@ -41,8 +44,6 @@ const QUIET_MS: u64 = 100;
 const SETTLING_MS_MAX: u64 = 5000;
 /// Time between two looks if inotify cannot be used (ms).
 const POLL_MS: u64 = 5000;
-/// Longest chain of symbolic links, as in the kernel.
-const LINKS_MAX: usize = 40;
 /// Directories that may be settling at a time; further ones count at once.
 const SETTLING_MAX: usize = 1024;
 /// So many changed names are looked at one by one; if there are more, all entries are.
@@ -70,6 +71,10 @@ pub struct ScanDir {
     watches: HashMap<i32, Watch>,
     /// The watches of service directories, in which `log` may come and go.
     homes: BTreeMap<i32, UnitId>,
+    /// The watches of directories that name other services (`names`).
+    names: BTreeSet<(i32, UnitId)>,
+    /// The units of which such a directory could not be watched.
+    unwatched: BTreeSet<UnitId>,
     /// The watched directories through which the path and the links among the
     /// entries lead.
     places: HashMap<PathBuf, i32>,
@@ -110,8 +115,8 @@ pub struct News {
     pub look: bool,
     /// Else these.
     pub names: Vec<Name>,
-    /// Something happened to `log` of these.
-    pub homes: Vec<UnitId>,
+    /// What happened in service directories.
+    pub units: Vec<Input>,
 }
 
 struct Settling {
@@ -147,6 +152,8 @@ impl ScanDir {
             inotify: None,
             watches: HashMap::new(),
             homes: BTreeMap::new(),
+            names: BTreeSet::new(),
+            unwatched: BTreeSet::new(),
             places: HashMap::new(),
             settling: BTreeMap::new(),
             links: HashMap::new(),
@@ -350,9 +357,16 @@ impl ScanDir {
         for (watch, flags, name) in events {
             let lost = flags.contains(ReadFlags::QUEUE_OVERFLOW);
             if lost {
-                news.homes.extend(self.homes.values());
+                let homes = self.homes.values().copied();
+                news.units.extend(homes.map(Input::LogChanged));
+                let named = self.names.iter().map(|(_, unit)| *unit);
+                news.units.extend(named.map(Input::EdgesChanged));
+            } else if self.is_of_order(watch, &name) {
+                let units = self.units_of(watch);
+                news.units.extend(units.map(Input::EdgesChanged));
             } else if name == b"log" {
-                news.homes.extend(self.homes.get(&watch));
+                let home = self.homes.get(&watch).copied();
+                news.units.extend(home.map(Input::LogChanged));
             }
             news.look |= lost || self.take_event(watch, flags, name, &mut news.names);
         }
@@ -530,21 +544,21 @@ impl ScanDir {
     /// Ends the watch of this service directory.
     pub fn leave_home(&mut self, watch: i32) {
         self.homes.remove(&watch);
-        if !self.watches.contains_key(&watch) {
-            self.end_watch(watch);
-        }
+        self.end_watch(watch);
     }
 
     fn remove_watch(&mut self, watch: i32) {
         self.watches.remove(&watch);
         self.places.retain(|_, place| *place != watch);
-        if !self.homes.contains_key(&watch) {
-            self.end_watch(watch);
-        }
+        self.end_watch(watch);
     }
 
+    /// Ends a watch that nothing needs any more.
     fn end_watch(&self, watch: i32) {
-        if let Some(inotify) = &self.inotify {
+        let is_used = self.watches.contains_key(&watch)
+            || self.homes.contains_key(&watch)
+            || self.names_of(watch).next().is_some();
+        if let Some(inotify) = self.inotify.as_ref().filter(|_| !is_used) {
             // The directory may be gone already, and the watch with it.
             let _gone = inotify::remove_watch(inotify, watch);
         }
@@ -561,38 +575,4 @@ impl ScanDir {
             }
         }
     }
-}
-
-/// What a path leads to, if it is a directory.
-fn identity(path: &Path) -> io::Result<Identity> {
-    let found = fs::metadata(path)?;
-    if !found.is_dir() {
-        return Err(io::ErrorKind::NotADirectory.into());
-    }
-    Ok(Identity {
-        dev: found.dev(),
-        ino: found.ino(),
-    })
-}
-
-fn in_place(place: &Path, name: &[u8]) -> PathBuf {
-    place.join(OsStr::from_bytes(name))
-}
-
-/// The last component of a path and of each link that it leads through, with
-/// the directory it stands in.
-fn steps(path: &Path) -> Vec<(PathBuf, Name)> {
-    let mut steps = Vec::new();
-    let mut path = path.to_owned();
-    for _ in 0..LINKS_MAX {
-        let (Some(place), Some(name)) = (path.parent(), path.file_name()) else {
-            break;
-        };
-        steps.push((place.to_owned(), name.as_bytes().to_vec()));
-        let Ok(target) = fs::read_link(&path) else {
-            break;
-        };
-        path = place.join(target);
-    }
-    steps
 }
