@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::OwnedFd;
 
 use model::format::uevent::{DATAGRAM_BYTES_MAX, Uevent};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -26,8 +27,8 @@ const COMMANDS_MAX: usize = 1024;
 /// How many events are read before the daemon looks at signals again.
 const BATCH: usize = 64;
 
-/// Binds the socket, looks at all devices, and serves.
-pub fn run(mdev: Mdev, foreground: bool) -> u8 {
+/// Binds the socket, looks at all devices, says so, and serves.
+pub fn run(mdev: Mdev, foreground: bool, ready: Option<OwnedFd>) -> u8 {
     let socket = match Uevents::open() {
         Ok(socket) => socket,
         Err(e) => {
@@ -38,6 +39,10 @@ pub fn run(mdev: Mdev, foreground: bool) -> u8 {
     };
     if !mdev.scan() {
         return 1;
+    }
+    if let Some(ready) = ready {
+        // If nobody waits for it, there is nobody to miss it.
+        let _heard = rustix::io::write(&ready, b"\n");
     }
     if foreground {
         return Daemon::serve(mdev, socket);

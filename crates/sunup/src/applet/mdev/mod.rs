@@ -3,7 +3,8 @@
 //! - `mdev -s` looks at all devices in /sys/dev once.
 //! - `mdev -d` listens for the kernel's events, looks at all devices, and then goes to the
 //!   background. With `-f` it stays in the foreground, for a supervisor. On HUP it reads
-//!   the rules again; TERM and INT end it.
+//!   the rules again; TERM and INT end it. With `-D` it says on a descriptor when it
+//!   has looked at all devices.
 //! - Without these options it is the kernel's hotplug helper: the event is in the
 //!   environment.
 //!
@@ -17,18 +18,21 @@
 mod daemon;
 mod helper;
 
+use std::os::fd::OwnedFd;
+
 use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call, usage_error};
 use crate::devices::{Mdev, Voice};
 use crate::say;
+use crate::sys::inherited;
 
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
 
 const SPEC: Spec = Spec {
     name: "mdev",
-    synopsis: "[-vS] [-s | -d [-f] | SUBSYSTEM]",
+    synopsis: "[-vS] [-s | -d [-f] [-D FD] | SUBSYSTEM]",
     about: "makes device nodes in /dev, by /etc/mdev.conf",
     options: &[
         Opt::flag(b's', "look at all devices in /sys once, and end"),
@@ -37,6 +41,11 @@ const SPEC: Spec = Spec {
             "listen for the kernel's device events, in the background",
         ),
         Opt::flag(b'f', "with -d: stay in the foreground"),
+        Opt::valued(
+            b'D',
+            "FD",
+            "with -d: write a newline to FD when all devices were looked at",
+        ),
         Opt::flag(b'v', "say what is done"),
         Opt::flag(b'S', "say it to the system's log, too"),
     ],
@@ -46,11 +55,21 @@ const SPEC: Spec = Spec {
     usage_code: 1,
 };
 
+/// A descriptor that was passed on, by its number.
+fn descriptor(number: &[u8]) -> Option<OwnedFd> {
+    inherited::claim(std::str::from_utf8(number).ok()?.parse().ok()?)
+}
+
 fn run(call: &Call) -> u8 {
     let (scan, daemon) = (call.args.has(b's'), call.args.has(b'd'));
     if scan && daemon {
         return usage_error(&SPEC, "-s and -d exclude each other");
     }
+    let ready = match call.args.value(b'D').map(descriptor) {
+        None => None,
+        Some(Some(fd)) => Some(fd),
+        Some(None) => return usage_error(&SPEC, "-D: that is no open descriptor above 2"),
+    };
     let voice = Voice {
         who: SPEC.name,
         write: |who, what| say::line(who, what),
@@ -65,7 +84,7 @@ fn run(call: &Call) -> u8 {
     if scan {
         u8::from(!Mdev::new(voice).scan())
     } else if daemon {
-        daemon::run(Mdev::new(voice), call.args.has(b'f'))
+        daemon::run(Mdev::new(voice), call.args.has(b'f'), ready)
     } else {
         helper::run(voice)
     }

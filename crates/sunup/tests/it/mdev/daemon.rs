@@ -117,6 +117,27 @@ fn the_daemon_follows_events_in_order() {
     assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
 }
 
+/// The commands for devices that were there have run by then.
+#[test]
+fn the_daemon_says_when_it_has_looked_at_all_devices() {
+    let conf = "null 0:0 660 ! @[ -s ready ] || echo before >>seen\n.* 0:0 660 !\n";
+    let daemon = Daemon::spawn(conf, "exec mdev -df -D 3 3>/dev/ready", !root());
+    daemon.wait_for_file("ready", "\n");
+    assert_eq!(read(&daemon.fixture, "dev/seen"), "before\n");
+    let descriptor = format!("/proc/{}/fd/3", daemon.child.id());
+    yield_until(|| {
+        let file = fs::read_link(&descriptor).unwrap_or_default();
+        (!file.ends_with("ready")).then_some(())
+    });
+    for number in ["9", "x", "-1", "2"] {
+        let output = Command::new(daemon.fixture.applet("mdev"))
+            .args(["-d", "-D", number])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{number}");
+    }
+}
+
 /// A parent that ignores SIGCHLD hands that on, and such a child leaves no word of its end.
 #[test]
 fn an_inherited_ignored_sigchld_hides_no_end_of_a_command() {
