@@ -112,6 +112,22 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
         Role::Main => record.at,
         Role::Log => Instant(0),
     };
+    // A setup that was seen to its end.
+    if let (Role::Main, Part::Setup, Mark::Done | Mark::Over) = (role, record.part, record.mark) {
+        let is_done = record.mark == Mark::Done && record.at >= evidence.since;
+        return Inheritance {
+            service: if is_done {
+                Service::adopt_done()
+            } else {
+                Service::adopt_over(want)
+            },
+            changed: status.map(|s| s.changed),
+            mark: record.mark,
+            // It was told to be down, and `./finish` has not begun.
+            missed: (is_done && want != Want::Up).then_some(Event::Command(Command::Down)),
+            ..fresh
+        };
+    }
     if evidence.seen.is_some_and(|seen| is_it(record, seen)) {
         let service = running(role, want, record, since, ours, now.at);
         // The supervisor was killed while control/t ran: the stop starts again.
@@ -124,9 +140,10 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
             missed: stops.then_some(Event::Command(Command::Down)),
         };
     }
-    // Nobody saw the end of the run: the finish script is still due.
-    if let Some(program) = program(record)
-        && status.is_none_or(|s| s.pid != 0)
+    // Nobody saw the end of the run: the finish script is still due. Of a setup nobody saw
+    // the end either, or its record would say so.
+    if let Some(program) = program(role, record)
+        && (program == Program::Setup || status.is_none_or(|s| s.pid != 0))
     {
         return Inheritance {
             service: Service::adopt_run(role, want, program, record.pid, since, false, false),
@@ -159,7 +176,7 @@ fn running(
     status: Option<&Status>,
     now: Instant,
 ) -> Service {
-    let Some(program) = program(record) else {
+    let Some(program) = program(role, record) else {
         return Service::adopt_finish(want, record.pid, now);
     };
     let (paused, got_term) = status.map_or((false, false), |s| (s.paused, s.got_term));
@@ -167,10 +184,10 @@ fn running(
 }
 
 /// What the process runs, if not `./finish`.
-const fn program(record: &Record) -> Option<Program> {
+fn program(role: Role, record: &Record) -> Option<Program> {
     match record.part {
-        Part::Setup => Some(Program::Setup),
-        Part::Run => Some(Program::Run),
+        Part::Setup if role == Role::Main => Some(Program::Setup),
+        Part::Setup | Part::Run => Some(Program::Run),
         Part::Finish => None,
     }
 }

@@ -2,7 +2,10 @@
 //! how long the gap before the next start is, and when this counts as a crash loop
 //! (`docs/decisions/0016-restart-policy.md`).
 
+use crate::format::state::last::Outcome;
 use crate::process::Exit;
+use crate::settings::{Policy, Restart, Settings};
+use crate::signal::Signal;
 
 /// A run that lives less than this is restarted with a gap, and the gap's length (ms).
 pub const GAP_MS: u64 = 1000;
@@ -13,6 +16,104 @@ pub const LONGEST_S_DEFAULT: u32 = 60;
 /// The longest delay (s) that may be asked for: a day. A service with a longer delay
 /// would be off, rather than delayed.
 pub const LONGEST_S_MAX: u32 = 86_400;
+
+/// Why a run is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// It ended by itself, or could not be executed.
+    Itself,
+    /// A command ended it, so its end says nothing.
+    Command,
+    /// It was not ready in its time.
+    Timeout,
+    /// `./setup` failed, so there was no run.
+    Setup,
+    /// A oneshot that was done is to be down, or to begin again.
+    Undone,
+}
+
+/// How a service said that it is to stay down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GaveUp {
+    /// Its `restart` says that it is not to be started again after this end.
+    Restart,
+    /// It had so many short lives in a row as its `give-up` says.
+    Lives,
+    /// Its `./setup` exited 111.
+    Setup,
+    /// Its `./finish` exited 125.
+    Finish,
+}
+
+/// What `./finish` is told besides its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// `SUNUP_RESULT`.
+    pub outcome: Outcome,
+    /// `SUNUP_TRIES`: short lives in a row, this one included.
+    pub tries: u32,
+}
+
+impl Report {
+    /// Of an end; `None` if the directory has no file that says more than runit's: there
+    /// `./finish` has the environment that it has there.
+    pub fn of(exit: Exit, cause: Cause, streak: Streak, found: &Settings) -> Option<Self> {
+        let is_ours = found.restart.is_some() || found.give_up.is_some() || found.setup;
+        let outcome = match cause {
+            Cause::Timeout => Outcome::Timeout,
+            Cause::Setup => Outcome::Setup,
+            Cause::Itself | Cause::Command | Cause::Undone => Outcome::of(exit),
+        };
+        let tries = streak.lives();
+        (is_ours || cause == Cause::Timeout).then_some(Self { outcome, tries })
+    }
+}
+
+/// What `./setup` exits with if it makes no sense to try again.
+const HOPELESS: Exit = Exit::Code(111);
+/// What `./finish` exits with if it makes no sense to start again.
+pub const STAY_DOWN: Exit = Exit::Code(125);
+
+impl GaveUp {
+    /// Whether a service that is wanted up stays down after an end, by what its files say.
+    pub fn of(exit: Exit, cause: Cause, streak: Streak, found: &Settings) -> Option<Self> {
+        let is_enough = found
+            .give_up
+            .is_some_and(|most| streak.lives() >= most.max(1));
+        let ends = |restart| stays_down(&restart, exit, cause);
+        match cause {
+            Cause::Command | Cause::Undone => None,
+            Cause::Setup if exit == HOPELESS => Some(Self::Setup),
+            Cause::Itself | Cause::Timeout if found.restart.is_some_and(ends) => {
+                Some(Self::Restart)
+            }
+            Cause::Itself | Cause::Timeout | Cause::Setup => is_enough.then_some(Self::Lives),
+        }
+    }
+}
+
+/// Signals that end a program as it should, if nobody knows better.
+const CLEAN: [Signal; 6] = [
+    Signal::HUP,
+    Signal::INT,
+    Signal::PIPE,
+    Signal::TERM,
+    Signal::USR1,
+    Signal::USR2,
+];
+
+/// Whether a service stays down after such an end of its run. An end that nobody saw is a
+/// failure, as is one by us, because the run was not ready in time.
+fn stays_down(restart: &Restart, exit: Exit, cause: Cause) -> bool {
+    let signal = exit.signal().and_then(Signal::new);
+    let is_clean = exit == Exit::Code(0) || signal.is_some_and(|signal| CLEAN.contains(&signal));
+    let is_own = cause == Cause::Itself;
+    match restart.policy {
+        Policy::Never => true,
+        Policy::Failure if is_own && is_clean => true,
+        Policy::Failure | Policy::Always => is_own && restart.names(exit),
+    }
+}
 
 /// The short lives since the last long one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

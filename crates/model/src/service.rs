@@ -51,7 +51,7 @@ use crate::format::crash_loop::CrashLoop;
 use crate::format::state::ready::Source;
 use crate::format::status::Phase;
 pub use crate::process::{Exit, Pid, Program};
-use crate::restart::{GAP_MS, Streak};
+use crate::restart::{GAP_MS, GaveUp, Report, Streak};
 use crate::settings::{Look, Scripts, Settings};
 use crate::signal::Signal;
 use crate::time::Instant;
@@ -59,9 +59,11 @@ use crate::time::Instant;
 use gate::Gates;
 pub use ready::{Announce, Ready, Voice};
 
+mod adopted;
 mod ends;
 mod gate;
 pub mod handover;
+mod oneshot;
 mod orders;
 pub mod ready;
 mod starts;
@@ -98,6 +100,10 @@ pub enum Want {
 
 /// A process that runs `./run`, or `./setup`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing that happened or not"
+)]
 pub struct Running {
     /// Which of the two.
     pub program: Program,
@@ -111,6 +117,8 @@ pub struct Running {
     pub got_term: bool,
     /// Since when it is ready, and by what that is known.
     pub ready: Option<Ready>,
+    /// It was told to end (`d`, `x`, `t` or `k`): its end says nothing of itself.
+    was_told: bool,
     /// `control/t` runs because of a stop (d, x); the further steps of the stop follow
     /// it.
     stopping: bool,
@@ -133,6 +141,7 @@ impl Running {
             paused: false,
             got_term: false,
             ready: Some((since, Source::Start)),
+            was_told: false,
             stopping: false,
             scripts: Scripts::NONE,
             again: Scripts::NONE,
@@ -212,6 +221,13 @@ pub struct Service {
     /// Short lives in a row, while it is wanted up.
     streak: Streak,
     gates: Gates,
+    /// It is wanted down because it said so itself, in this way.
+    gave_up: Option<GaveUp>,
+    /// `./finish` may say that it is to stay down.
+    finish_decides: bool,
+    /// What is left to say in the record of the last process, if that was `./setup`: what
+    /// followed from its end is over, or a oneshot that is gone is still done.
+    left: Mark,
 }
 
 /// Why a process was not started.
@@ -285,8 +301,8 @@ pub enum Action {
     StartSetup,
     /// Start `./run`, which announces so that it is ready.
     StartRun(Announce),
-    /// Start `./finish` with the exit's arguments.
-    StartFinish(Exit),
+    /// Start `./finish` with the exit's arguments, and what it is told besides.
+    StartFinish(Exit, Option<Report>),
     /// Run `./control/LETTER PID` and answer `ScriptEnded`.
     Script(Sig, Pid),
     /// Run `./control/d` or `./control/x` (the byte) with the pid; no answer.
@@ -317,41 +333,9 @@ impl Service {
             fork_failures: 0,
             streak: Streak::NONE,
             gates: Gates::OPEN,
-        }
-    }
-
-    /// A service whose `./run` or `./setup` was started by an earlier supervisor.
-    pub fn adopt_run(
-        role: Role,
-        want: Want,
-        program: Program,
-        pid: Pid,
-        since: Instant,
-        paused: bool,
-        got_term: bool,
-    ) -> Self {
-        let running = Running {
-            paused,
-            got_term,
-            ..Running::new(program, pid, since)
-        };
-        Self {
-            state: State::Run(running),
-            ..Self::new(role, want)
-        }
-    }
-
-    /// A service whose `./finish` was started by an earlier supervisor.
-    pub fn adopt_finish(want: Want, pid: Pid, now: Instant) -> Self {
-        let state = State::Finish {
-            pid,
-            paused: false,
-            kill_at: None,
-            not_before: now.plus_ms(GAP_MS),
-        };
-        Self {
-            state,
-            ..Self::new(Role::Main, want)
+            gave_up: None,
+            finish_decides: false,
+            left: Mark::None,
         }
     }
 
@@ -402,12 +386,17 @@ impl Service {
 
     /// Whether the status record shows it wanted up.
     pub const fn shows_want_up(&self) -> bool {
-        matches!(self.want, Want::Up) || self.resumes
+        matches!(self.want, Want::Up) || self.resumes || self.stays_done()
     }
 
     /// Whether supervision has ended.
     pub const fn is_gone(&self) -> bool {
         matches!(self.state, State::Gone)
+    }
+
+    /// Whether an answer of a start is to come, if it was asked for.
+    const fn awaits_a_start(&self) -> bool {
+        matches!(self.state, State::Starting { .. } | State::EndingRun { .. })
     }
 
     /// Whether it has no process, and nothing is under way.
@@ -480,14 +469,28 @@ impl Service {
         matches!(self.state, State::Run(r) if r.got_term)
     }
 
-    /// What a successor must find in the record: a stop is under way that did not get to
-    /// TERM yet, or a oneshot is done.
+    /// What a successor must find in the record of the last process.
     pub const fn mark(&self) -> Mark {
         match self.state {
             State::Run(r) if r.stopping || self.is_stop_held() => Mark::Stop,
             State::Done { .. } => Mark::Done,
-            _ => Mark::None,
+            _ => self.left,
         }
+    }
+
+    /// Whether it is a oneshot that is done.
+    pub const fn is_done(&self) -> bool {
+        matches!(self.state, State::Done { .. })
+    }
+
+    /// Why it is to stay down, if it said so itself.
+    pub const fn gave_up(&self) -> Option<GaveUp> {
+        self.gave_up
+    }
+
+    /// Whether it is gone, and a oneshot that is still done.
+    pub const fn stays_done(&self) -> bool {
+        matches!(self.left, Mark::Done)
     }
 
     /// When to send a `Tick`; `None`: never, as far as this state goes.
@@ -504,7 +507,9 @@ impl Service {
             }) => Some(at),
             State::Finish { kill_at, .. } => kill_at,
             // A crash loop is over when a run has lived for long enough.
-            State::Run(r) if self.is_crash_looping() => Some(r.since.plus_ms(GAP_MS)),
+            State::Run(r) if self.is_crash_looping() && matches!(r.program, Program::Run) => {
+                Some(r.since.plus_ms(GAP_MS))
+            }
             _ => None,
         }
     }
@@ -560,21 +565,20 @@ impl Service {
     /// Handles what a look found in the directory.
     fn looked(&mut self, look: Look, found: &Settings, now: Instant, actions: &mut Actions) {
         match look {
-            Look::Start | Look::Run if self.state != State::Preparing => {}
+            Look::Start | Look::Run | Look::SetUp if self.state != State::Preparing => {}
             Look::Start if found.scripts.has(b'u') => actions.push(Action::Prepare),
-            Look::Start | Look::Run => self.start_run(actions),
+            Look::Start | Look::Run => self.start_first(found, actions),
+            Look::SetUp => self.go_on(found, actions),
             Look::Signal(sig, pid) => self.script_looked_for(sig, pid, found, now, actions),
             Look::Stop(_, pid) => self.script_looked_for(Sig::Term, pid, found, now, actions),
             Look::Stopped(letter, pid) => {
-                if found.scripts.has(letter) && self.phase() == (Phase::Run, pid) {
+                if found.scripts.has(letter) && matches!(self.state, State::Run(r) if r.pid == pid)
+                {
                     actions.push(Action::Epilogue(letter, pid));
                 }
             }
-            Look::End { exit, grows } => {
-                if grows {
-                    self.back_off(found.backoff, now);
-                }
-                self.finish_if_there(found, exit, actions);
+            Look::End { exit, cause, grows } => {
+                self.end_looked((exit, cause, grows), found, now, actions);
             }
             Look::Logger => {}
         }

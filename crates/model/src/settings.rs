@@ -17,7 +17,7 @@ pub use crate::format::notify::Notify;
 pub use crate::format::restart::{Policy, Restart};
 use crate::format::{Mistake, backoff, kill, notify, number, restart, signal};
 use crate::process::{Exit, Pid};
-use crate::restart::LONGEST_S_DEFAULT;
+use crate::restart::{Cause, LONGEST_S_DEFAULT};
 use crate::signal::Signal;
 
 /// For what a service directory is looked at.
@@ -25,8 +25,10 @@ use crate::signal::Signal;
 pub enum Look {
     /// A start: is there `control/u`? Without it, also all that [`Look::Run`] asks.
     Start,
-    /// `./run` is started next.
+    /// `./setup` or `./run` is started next.
     Run,
+    /// `./setup` has succeeded: is there `./run`? If so, it is started next.
+    SetUp,
     /// A signal to this process: is there a script in its place?
     Signal(Sig, Pid),
     /// A stop of this process: is there `control/t`, and the script of this letter
@@ -38,6 +40,8 @@ pub enum Look {
     End {
         /// How it ended.
         exit: Exit,
+        /// Why.
+        cause: Cause,
         /// It was one of several short lives: the delay may grow.
         grows: bool,
     },
@@ -53,14 +57,14 @@ impl Look {
             Self::Signal(sig, _) => [Some(sig.letter()), None],
             Self::Stop(letter, _) => [Some(Sig::Term.letter()), Some(letter)],
             Self::Stopped(letter, _) => [Some(letter), None],
-            Self::Run | Self::End { .. } | Self::Logger => [None, None],
+            Self::Run | Self::SetUp | Self::End { .. } | Self::Logger => [None, None],
         };
         letters.into_iter().flatten()
     }
 
     /// Whether a start follows, for which the logger must be known.
     pub const fn is_start(self) -> bool {
-        matches!(self, Self::Start | Self::Run)
+        matches!(self, Self::Start | Self::Run | Self::SetUp)
     }
 
     /// Whether a run has ended.

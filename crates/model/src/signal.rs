@@ -28,6 +28,8 @@ impl Signal {
     pub const USR1: Self = Self(10);
     /// The program's own.
     pub const USR2: Self = Self(12);
+    /// Nobody reads what it writes.
+    pub const PIPE: Self = Self(13);
     /// A timer's.
     pub const ALRM: Self = Self(14);
     /// Asks a process to end.

@@ -53,6 +53,7 @@ use crate::format::state::ready::Source;
 use crate::format::tai64n::Tai64n;
 use crate::graph::Edges;
 use crate::moment::Moment;
+use crate::restart::Report;
 use crate::scan::{Identity, Name};
 use crate::service::{Announce, Exit, Failure, Pid, Role};
 use crate::settings::{Look, Settings};
@@ -107,8 +108,8 @@ pub enum Job {
     Setup(Id),
     /// `./run`.
     Run(Id),
-    /// `./finish`, told how the run ended.
-    Finish(Id, Exit),
+    /// `./finish`, told how the run ended, and what its environment says besides.
+    Finish(Id, Exit, Option<Report>),
     /// `./control/u`.
     Prepare(Id),
     /// `./control/LETTER PID` in a signal's place.
@@ -123,7 +124,7 @@ impl Job {
         match self {
             Self::Setup(id)
             | Self::Run(id)
-            | Self::Finish(id, _)
+            | Self::Finish(id, ..)
             | Self::Prepare(id)
             | Self::Script(id, ..)
             | Self::Epilogue(id, ..) => id,
@@ -307,7 +308,7 @@ pub enum Action {
     OpenPipe(UnitId),
     /// The supervision is over: remove the records, and close the unit.
     Dismiss(UnitId),
-    /// Close the unit as it is; a successor takes it over.
+    /// Close the unit as it is; a successor takes it over, or whoever opens it again.
     Release(UnitId),
     /// Look at the scan directory; answered by `Scanned` or `NotScanned`.
     Scan,

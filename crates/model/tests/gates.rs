@@ -7,6 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use model::command::{Command, Sig};
+use model::restart::Cause;
 use model::service::{Action, Actions, Event, Exit, Failure, Pid, Role, Service, State, Want};
 use model::settings::{Look, Settings};
 use model::time::Instant;
@@ -111,7 +112,11 @@ fn events(service: &Service) -> Vec<Event> {
         }
         (State::EndingRun { .. }, _) => {
             let exit = Exit::of_status(0);
-            let look = Look::End { exit, grows: false };
+            let look = Look::End {
+                exit,
+                cause: Cause::Itself,
+                grows: false,
+            };
             events.extend([finish, Settings::default()].map(|found| Event::Looked(look, found)));
             events.push(Event::Started(next));
         }

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use model::command::{Command, Sig};
+use model::restart::Cause;
 use model::service::{Action, Event, Exit, Pid, Role, Service, State, Want};
 use model::settings::{Look, Settings};
 use model::signal::Signal;
@@ -122,7 +123,14 @@ impl World {
             Asked::Begin => vec![looked(Look::Start, b"")],
             Asked::End => {
                 let grows = self.service.streak().may_grow();
-                vec![looked(Look::End { exit: EXIT, grows }, b"")]
+                vec![looked(
+                    Look::End {
+                        exit: EXIT,
+                        cause: Cause::Itself,
+                        grows,
+                    },
+                    b"",
+                )]
             }
             Asked::Signal(letter, pid) => {
                 let sig = Sig::ALL.into_iter().find(|s| s.letter() == letter);
@@ -169,7 +177,7 @@ impl World {
         for action in &actions {
             let asked = match *action {
                 Action::Look(look) => Some(match look {
-                    Look::Start | Look::Run => Asked::Begin,
+                    Look::Start | Look::Run | Look::SetUp => Asked::Begin,
                     Look::Signal(sig, pid) => Asked::Signal(sig.letter(), pid),
                     Look::Stop(_, pid) => Asked::Stop(pid),
                     Look::Stopped(_, pid) => Asked::Stopped(pid),
@@ -177,7 +185,7 @@ impl World {
                     Look::Logger => return Err("a look at the logger".into()),
                 }),
                 Action::StartRun(_) => Some(Asked::Start),
-                Action::StartFinish(_) => Some(Asked::Finish),
+                Action::StartFinish(..) => Some(Asked::Finish),
                 Action::Script(_, pid) => {
                     self.script = Some(pid);
                     None

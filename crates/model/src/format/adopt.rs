@@ -31,15 +31,17 @@ pub const BYTES: usize = 160;
 pub const MARK_AT: usize = BYTES - 1 - Mark::None.bytes().len();
 
 /// What the supervisor adds to the process's own words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mark {
     /// Nothing.
     #[default]
     None,
     /// A stop is under way.
     Stop,
-    /// It has succeeded, and nothing has undone that.
+    /// `setup` has succeeded, no `run` followed it, and nothing has undone that.
     Done,
+    /// What followed from the end of `setup` is over.
+    Over,
 }
 
 impl Mark {
@@ -49,6 +51,7 @@ impl Mark {
             Self::None => *b"     ",
             Self::Stop => *b" stop",
             Self::Done => *b" done",
+            Self::Over => *b" over",
         }
     }
 }
@@ -113,8 +116,15 @@ pub fn prefix(part: Part, world: &World, pipe: u64) -> Vec<u8> {
 pub fn decode(bytes: &[u8]) -> Option<Record> {
     let line = core::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
     let marked = |(word, mark)| Some((line.strip_suffix(word)?, mark));
-    let mut marks = [(" stop", Mark::Stop), (" done", Mark::Done)].into_iter();
-    let (line, mark) = marks.find_map(marked).unwrap_or((line, Mark::None));
+    let marks = [
+        (" stop", Mark::Stop),
+        (" done", Mark::Done),
+        (" over", Mark::Over),
+    ];
+    let (line, mark) = marks
+        .into_iter()
+        .find_map(marked)
+        .unwrap_or((line, Mark::None));
     let line = line.trim_end_matches(' ');
     let mut words = line.split(' ');
     let mut next = || words.next();
@@ -169,7 +179,7 @@ mod tests {
         line.pop();
         line.resize(BYTES - 1, b' ');
         line.push(b'\n');
-        for mark in [Mark::Stop, Mark::Done, Mark::None] {
+        for mark in [Mark::Stop, Mark::Done, Mark::Over, Mark::None] {
             line[MARK_AT..MARK_AT + 5].copy_from_slice(&mark.bytes());
             assert_eq!(decode(&line).unwrap().mark, mark);
         }

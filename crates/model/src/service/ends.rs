@@ -1,13 +1,94 @@
 //! How a run ends: by itself, or as a logger with its pipe; and the rest before the next.
 
-use super::{Action, Actions, LOG_DRAIN_MS, Next, Role, Service, State, Want};
-use crate::process::{Exit, Pid};
-use crate::restart::{GAP_MS, Streak};
+use super::{Action, Actions, LOG_DRAIN_MS, Next, Role, Running, Service, State, Want};
+use crate::format::adopt::Mark;
+use crate::process::{Exit, Pid, Program};
+use crate::restart::{Cause, GAP_MS, GaveUp, Report, STAY_DOWN, Streak};
 use crate::settings::{Look, Settings};
 use crate::time::Instant;
 
+/// What `./finish` is told if there was no run.
+const NOT_STARTED: Exit = Exit::Code(111);
+
+impl Running {
+    /// Whether this is a short life.
+    fn is_short(self, now: Instant) -> bool {
+        now.ms_since(self.since) < GAP_MS
+    }
+
+    /// When the next one may start if it ends now.
+    pub(super) fn next_start(self, now: Instant) -> Instant {
+        if self.is_short(now) {
+            now.plus_ms(GAP_MS)
+        } else {
+            now
+        }
+    }
+
+    const fn cause(self) -> Cause {
+        if self.was_told {
+            Cause::Command
+        } else {
+            Cause::Itself
+        }
+    }
+}
+
 impl Service {
-    pub(super) fn finish_if_there(&mut self, found: &Settings, exit: Exit, actions: &mut Actions) {
+    /// What the directory says of the end of a run, or of `./setup`.
+    pub(super) fn end_looked(
+        &mut self,
+        (exit, cause, grows): (Exit, Cause, bool),
+        found: &Settings,
+        now: Instant,
+        actions: &mut Actions,
+    ) {
+        if grows {
+            self.back_off(found.backoff, now);
+        }
+        if !matches!(self.state, State::EndingRun { child: None, .. }) {
+            return;
+        }
+        let report = Report::of(exit, cause, self.streak, found);
+        if self.want == Want::Up
+            && let Some(why) = GaveUp::of(exit, cause, self.streak, found)
+        {
+            self.give_up(why);
+        }
+        let may_decide = found.restart.is_some() && cause != Cause::Command;
+        self.finish_decides = found.finish && may_decide;
+        if cause == Cause::Undone && !found.finish && self.want == Want::Exit {
+            self.left = Mark::Done;
+        }
+        // `./finish` is told of a start that failed as runsv(8) has it.
+        let exit = match cause {
+            Cause::Setup => NOT_STARTED,
+            _ => exit,
+        };
+        self.finish_if_there(found, exit, report, actions);
+    }
+
+    /// As if it had been told to be down.
+    const fn give_up(&mut self, why: GaveUp) {
+        self.want = Want::Down;
+        self.gave_up = Some(why);
+    }
+
+    /// `./finish` ended.
+    fn finish_said(&mut self, exit: Exit) {
+        let decides = core::mem::take(&mut self.finish_decides);
+        if decides && exit == STAY_DOWN && self.want == Want::Up {
+            self.give_up(GaveUp::Finish);
+        }
+    }
+
+    fn finish_if_there(
+        &mut self,
+        found: &Settings,
+        exit: Exit,
+        report: Option<Report>,
+        actions: &mut Actions,
+    ) {
         let State::EndingRun {
             not_before,
             finish_ms,
@@ -18,7 +99,7 @@ impl Service {
         };
         if found.finish {
             *finish_ms = found.timeout_finish;
-            actions.push(Action::StartFinish(exit));
+            actions.push(Action::StartFinish(exit, report));
         } else {
             self.state = State::Down {
                 not_before: *not_before,
@@ -28,22 +109,37 @@ impl Service {
 
     pub(super) fn exited(&mut self, pid: Pid, exit: Exit, now: Instant, actions: &mut Actions) {
         match self.state {
+            State::Run(r) if r.pid == pid && r.program == Program::Setup => {
+                self.set_up(r, exit, now, actions);
+            }
             State::Run(r) if r.pid == pid => {
-                let short = now.ms_since(r.since) < GAP_MS;
-                let not_before = if short { now.plus_ms(GAP_MS) } else { now };
+                let short = r.is_short(now);
                 if !short {
                     self.streak = Streak::NONE;
                 }
                 let grows = short && !r.got_term && self.died_young(exit);
-                self.end_run(exit, grows, not_before, actions);
+                self.end_run(exit, r.cause(), grows, r.next_start(now), actions);
             }
             State::Finish {
                 pid: p, not_before, ..
             } if p == pid => {
                 self.state = State::Down { not_before };
+                self.finish_said(exit);
             }
             _ => {}
         }
+    }
+
+    /// The program could not be started, or `./setup` failed.
+    pub(super) fn failed_to_start(
+        &mut self,
+        exit: Exit,
+        cause: Cause,
+        now: Instant,
+        actions: &mut Actions,
+    ) {
+        let grows = self.died_young(exit);
+        self.end_run(exit, cause, grows, now.plus_ms(GAP_MS), actions);
     }
 
     /// A run ended, though nobody asked for that, before it had lived for a second;
@@ -68,6 +164,7 @@ impl Service {
     pub(super) fn end_run(
         &mut self,
         exit: Exit,
+        cause: Cause,
         grows: bool,
         not_before: Instant,
         actions: &mut Actions,
@@ -82,7 +179,7 @@ impl Service {
         };
         // A logger has nothing to finish.
         if grows || self.role == Role::Main {
-            actions.push(Action::Look(Look::End { exit, grows }));
+            actions.push(Action::Look(Look::End { exit, cause, grows }));
         }
     }
 
@@ -94,13 +191,15 @@ impl Service {
         match &mut self.state {
             State::Run(r) => r.ultimatum = Some((now.plus_ms(LOG_DRAIN_MS), Next::Stop)),
             State::Down { .. } if wanted == Want::Up => self.start(actions),
+            State::Done { .. } => self.undo(actions),
             _ => {}
         }
     }
 
     pub(super) fn tick(&mut self, now: Instant, actions: &mut Actions) {
         if let State::Run(r) = self.state
-            && now.ms_since(r.since) >= GAP_MS
+            && r.program == Program::Run
+            && !r.is_short(now)
         {
             self.streak = Streak::NONE;
         }

@@ -8,7 +8,7 @@
 //!   open. While it is held it has no deadline, and starts the moment the gate opens. A
 //!   `u` or `o` that comes meanwhile is kept, and ends the restart gap, as ever. `f`
 //!   goes past the gate: that holds until the service runs, or is told otherwise.
-//! - *The stop.* The first `d` or `x` of a process that runs gets no further than the
+//! - *The stop.* The first `d` or `x` of a process that runs, or of a oneshot that is done, gets no further than the
 //!   want while the gate is closed; its signal follows when the gate opens. A second one
 //!   does not wait, nor does one whose process got TERM already. `u` and `o` call the
 //!   waiting stop off. Signals, KILL among them, do not wait. What hangs in its exec
@@ -120,7 +120,8 @@ impl Service {
 
     /// Whether it would get the signal of a stop now, if its gate were open.
     pub const fn is_stop_held(&self) -> bool {
-        matches!(self.state, State::Run(_)) && self.gates.stop.waits()
+        let is_up = matches!(self.state, State::Run(_) | State::Done { .. });
+        is_up && self.gates.stop.waits()
     }
 
     /// The gate of the start opens or closes. What is wanted up is settled as ever.
@@ -162,11 +163,13 @@ impl Service {
     /// Whether the signal of a stop must wait. What asks for it a second time leads past
     /// the gate.
     pub(super) const fn holds_stop(&mut self) -> bool {
-        let State::Run(r) = self.state else {
-            return false;
+        let was_asked = match self.state {
+            State::Run(r) => r.stopping || r.got_term,
+            State::Done { .. } => false,
+            _ => return false,
         };
         let gate = &mut self.gates.stop;
-        if gate.waits() || r.stopping || r.got_term {
+        if gate.waits() || was_asked {
             gate.pass();
         } else if gate.holds() {
             gate.wait();

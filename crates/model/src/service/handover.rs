@@ -12,12 +12,20 @@ use core::fmt::Write;
 use super::gate::{Gate, Gates};
 use super::{Exit, Manner, Next, Program, Role, Running, Service, State, Want};
 use crate::command::Sig;
-use crate::restart::Streak;
+use crate::format::adopt::Mark;
+use crate::restart::{GaveUp, Streak};
 use crate::settings::Scripts;
 use crate::signal::Signal;
 use crate::time::Instant;
 
 const WANTS: [(&str, Want); 3] = [("up", Want::Up), ("down", Want::Down), ("exit", Want::Exit)];
+
+const GAVE_UP: [(&str, GaveUp); 4] = [
+    ("restart", GaveUp::Restart),
+    ("lives", GaveUp::Lives),
+    ("setup", GaveUp::Setup),
+    ("finish", GaveUp::Finish),
+];
 
 impl Service {
     /// The words for a successor. Starts that were not answered yet are left out:
@@ -33,7 +41,11 @@ impl Service {
             }
             State::Preparing => write!(text, " state=preparing"),
             State::Gone => write!(text, " state=gone"),
-            State::Done { .. } => write!(text, " state=done"),
+            State::Done { scripts, again } => {
+                text.push_str(" state=done");
+                write_scripts(&mut text, scripts, again);
+                Ok(())
+            }
             State::Run(run) => write!(text, " state=run {}", run.handover()),
             State::Finish {
                 pid,
@@ -55,6 +67,8 @@ impl Service {
             ("paused", paused),
             ("resumes", self.resumes),
             ("backs_off", backs_off),
+            ("finish_decides", self.finish_decides),
+            ("settled", self.left == Mark::Over),
         ] {
             if holds {
                 text.extend([" ", word]);
@@ -67,6 +81,9 @@ impl Service {
                     text.extend([" ", of, key, word]);
                 }
             }
+        }
+        if let Some((word, _)) = GAVE_UP.iter().find(|(_, why)| Some(*why) == self.gave_up) {
+            text.extend([" gave_up=", word]);
         }
         let _ = write!(text, " fork_failures={}", self.fork_failures);
         if self.streak.lives() > 0 {
@@ -90,8 +107,8 @@ impl Service {
             "gone" => State::Gone,
             "run" => State::Run(Running::resume(words)?),
             "done" => State::Done {
-                scripts: Scripts::NONE,
-                again: Scripts::NONE,
+                scripts: scripts(words, "scripts"),
+                again: scripts(words, "again"),
             },
             "finish" => State::Finish {
                 pid: u32::try_from(pid()?).ok()?,
@@ -119,6 +136,13 @@ impl Service {
                 start: gate("start_gate", "start_order"),
                 stop: gate("stop_gate", "stop_order"),
             },
+            gave_up: value(words, "gave_up").and_then(gave_up),
+            finish_decides: has(words, "finish_decides"),
+            left: if has(words, "settled") {
+                Mark::Over
+            } else {
+                Mark::None
+            },
             ..Self::new(role, *want)
         })
     }
@@ -131,20 +155,14 @@ impl Running {
             ("setup", self.program == Program::Setup),
             ("paused", self.paused),
             ("got_term", self.got_term),
+            ("told", self.was_told),
             ("stopping", self.stopping),
         ] {
             if holds {
                 text.extend([" ", word]);
             }
         }
-        for (word, set) in [("scripts", self.scripts), ("again", self.again)] {
-            let letters = Sig::ALL.into_iter().map(Sig::letter);
-            let letters = letters.filter(|letter| set.has(*letter));
-            let letters: String = letters.map(char::from).collect();
-            if !letters.is_empty() {
-                text.extend([" ", word, "=", &letters]);
-            }
-        }
+        write_scripts(&mut text, self.scripts, self.again);
         if let Some((at, next)) = self.ultimatum {
             let word = match next {
                 Next::Stop => "term_at",
@@ -164,18 +182,14 @@ impl Running {
         } else {
             Program::Run
         };
-        let set = |key| {
-            let letters = value(words, key).unwrap_or_default().bytes();
-            let of_signal = |letter: &u8| Sig::ALL.iter().any(|sig| sig.letter() == *letter);
-            letters.filter(of_signal).collect::<Scripts>()
-        };
         let at = |key, next| number(words, key).map(|at| (Instant(at), next));
         Some(Self {
             paused: has(words, "paused"),
             got_term: has(words, "got_term"),
+            was_told: has(words, "told") || has(words, "got_term"),
             stopping: has(words, "stopping"),
-            scripts: set("scripts"),
-            again: set("again"),
+            scripts: scripts(words, "scripts"),
+            again: scripts(words, "again"),
             manner: Manner::resume(words),
             ultimatum: at("term_at", Next::Stop)
                 .or_else(|| at("kill_at", Next::Kill))
@@ -220,6 +234,28 @@ impl Manner {
     }
 }
 
+fn gave_up(word: &str) -> Option<GaveUp> {
+    let mut all = GAVE_UP.iter();
+    all.find(|(known, _)| *known == word).map(|(_, why)| *why)
+}
+
+fn write_scripts(text: &mut String, scripts: Scripts, again: Scripts) {
+    for (word, set) in [("scripts", scripts), ("again", again)] {
+        let letters = Sig::ALL.into_iter().map(Sig::letter);
+        let letters = letters.filter(|letter| set.has(*letter));
+        let letters: String = letters.map(char::from).collect();
+        if !letters.is_empty() {
+            text.extend([" ", word, "=", &letters]);
+        }
+    }
+}
+
+fn scripts(words: &str, key: &str) -> Scripts {
+    let letters = value(words, key).unwrap_or_default().bytes();
+    let of_signal = |letter: &u8| Sig::ALL.iter().any(|sig| sig.letter() == *letter);
+    letters.filter(of_signal).collect()
+}
+
 /// The value of a word `KEY=VALUE`.
 pub fn value<'t>(words: &'t str, key: &str) -> Option<&'t str> {
     let mut words = words.split(' ');
@@ -248,16 +284,18 @@ mod tests {
     fn every_word_goes_there_and_back() {
         for words in [
             "want=up state=down not_before=7 fork_failures=3",
-            "want=exit state=run pid=2 since=5 paused got_term stopping scripts=pt again=k \
+            "want=exit state=run pid=2 since=5 paused got_term told stopping scripts=pt again=k \
              term_at=9 resumes fork_failures=0",
             "want=down state=run pid=2 since=5 kill_at=9 fork_failures=0",
             "want=up state=run pid=2 since=5 setup fork_failures=0",
-            "want=up state=done fork_failures=0",
             "want=down state=down not_before=0 start_gate=closed start_order=waits fork_failures=0",
             "want=up state=preparing start_gate=closed start_order=passes stop_order=passes fork_failures=0",
             "want=down state=run pid=2 since=5 start_gate=closed stop_gate=closed stop_order=waits fork_failures=0",
             "want=down state=run pid=2 since=5 killed_at=9 stop=37 reload=10 kill_ms=50 \
              fork_failures=0",
+            "want=up state=done scripts=h again=h settled fork_failures=0",
+            "want=down state=down not_before=7 gave_up=lives fork_failures=0",
+            "want=up state=finish pid=3 not_before=8 finish_decides fork_failures=0",
             "want=up state=finish pid=3 not_before=8 paused fork_failures=0",
             "want=up state=finish pid=3 not_before=8 kill_at=9 fork_failures=0",
             "want=up state=preparing fork_failures=0",

@@ -1,6 +1,7 @@
 //! What a service is told: commands, and the way of a signal to its process, past
 //! the script that may stand in its place.
 
+use super::oneshot::NOBODY;
 use super::{Action, Actions, Role, Running, Service, State, Want};
 use crate::command::{Command, Sig};
 use crate::process::Pid;
@@ -10,6 +11,9 @@ use crate::time::Instant;
 
 impl Service {
     pub(super) fn command(&mut self, command: Command, now: Instant, actions: &mut Actions) {
+        if !matches!(command, Command::Signal(_)) {
+            self.gave_up = None;
+        }
         let ending = self.role == Role::Log && self.want == Want::Exit;
         match command {
             // A logger whose pipe is closed has nothing to come back for; the next
@@ -27,6 +31,8 @@ impl Service {
                 }
                 self.start_if_down(actions);
             }
+            // There is nothing to come.
+            Command::Once if self.is_done() => self.want_unless_gone(Want::Up),
             Command::Once => {
                 self.want_unless_gone(Want::Down);
                 self.start_if_down(actions);
@@ -83,6 +89,7 @@ impl Service {
             | State::EndingRun {
                 child: Some(pid), ..
             } => actions.push(Action::Signal(*pid, sig.signal())),
+            State::Done { .. } => self.signal_done(sig, actions),
             _ => {}
         }
     }
@@ -91,7 +98,7 @@ impl Service {
     pub(super) fn deliver(&mut self, sig: Sig, now: Instant, actions: &mut Actions) {
         if let State::Run(r) = &mut self.state {
             let signal = r.manner.signal(sig);
-            note_pause(&mut r.paused, signal);
+            r.note(sig, signal);
             r.got_term |= sig == Sig::Term;
             actions.push(Action::Signal(r.pid, signal));
         }
@@ -127,6 +134,9 @@ impl Service {
         now: Instant,
         actions: &mut Actions,
     ) {
+        if pid == NOBODY {
+            return self.done_looked(sig, found.scripts, actions);
+        }
         let waits = |r: Running| r.pid == pid && r.scripts.has(sig.letter());
         if !matches!(self.state, State::Run(r) if waits(r)) {
             return;
@@ -152,6 +162,9 @@ impl Service {
         now: Instant,
         actions: &mut Actions,
     ) {
+        if pid == NOBODY {
+            return self.done_script_ended(sig, actions);
+        }
         let State::Run(r) = &mut self.state else {
             return;
         };
@@ -162,7 +175,7 @@ impl Service {
             return self.look_for_script(sig, actions);
         }
         if handled {
-            note_pause(&mut r.paused, sig.signal());
+            r.note(sig, sig.signal());
             if sig == Sig::Term {
                 self.start_clock(now);
             }
@@ -170,6 +183,14 @@ impl Service {
             self.deliver(sig, now, actions);
         }
         self.stop_rest(sig, there, actions);
+    }
+}
+
+impl Running {
+    /// It gets a signal for this letter, or a script has done the signal's work.
+    fn note(&mut self, sig: Sig, signal: Signal) {
+        note_pause(&mut self.paused, signal);
+        self.was_told |= matches!(sig, Sig::Term | Sig::Kill);
     }
 }
 

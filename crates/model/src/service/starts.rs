@@ -4,9 +4,10 @@ use super::{
     Action, Actions, Announce, FORK_RETRY_MS_MAX, Failure, LOG_DRAIN_MS, Next, Role, Running,
     Service, State, Want,
 };
+use crate::format::adopt::Mark;
 use crate::process::{Exit, Pid, Program};
-use crate::restart::GAP_MS;
-use crate::settings::Look;
+use crate::restart::{Cause, GAP_MS};
+use crate::settings::{Look, Settings};
 use crate::signal::Signal;
 use crate::time::Instant;
 
@@ -14,20 +15,33 @@ impl Service {
     pub(super) fn start(&mut self, actions: &mut Actions) {
         self.gates.stop.forget();
         if self.role == Role::Log {
-            self.start_run(actions);
+            self.begin(Program::Run, actions);
         } else {
             self.state = State::Preparing;
             actions.push(Action::Look(Look::Start));
         }
     }
 
-    pub(super) fn start_run(&mut self, actions: &mut Actions) {
+    /// The directory was looked at: starts what comes first.
+    pub(super) fn start_first(&mut self, found: &Settings, actions: &mut Actions) {
+        let program = if found.setup {
+            Program::Setup
+        } else {
+            Program::Run
+        };
+        self.begin(program, actions);
+    }
+
+    pub(super) fn begin(&mut self, program: Program, actions: &mut Actions) {
         self.state = State::Starting {
-            program: Program::Run,
+            program,
             stop: false,
             child: None,
         };
-        actions.push(Action::StartRun(Announce::NONE));
+        actions.push(match program {
+            Program::Setup => Action::StartSetup,
+            Program::Run => Action::StartRun(Announce::NONE),
+        });
     }
 
     /// The process of a start hangs; it ends by a signal, if by anything.
@@ -45,6 +59,10 @@ impl Service {
     }
 
     pub(super) fn started(&mut self, pid: Pid, now: Instant, actions: &mut Actions) {
+        // It has written a record of its own.
+        if self.awaits_a_start() {
+            self.left = Mark::None;
+        }
         match self.state {
             State::Starting { program, stop, .. } => {
                 self.fork_failures = 0;
@@ -83,13 +101,20 @@ impl Service {
                     not_before: now.plus_ms(delay),
                 };
             }
-            // As if it had run and exited 111 (runsv(8)).
-            (State::Starting { .. }, Failure::Exec | Failure::Absent) => {
-                let exit = Exit::of_status(111 << 8);
-                let grows = self.died_young(exit);
-                self.end_run(exit, grows, now.plus_ms(GAP_MS), actions);
+            (State::Starting { program, .. }, Failure::Exec | Failure::Absent) => {
+                // As if it had run and exited 111 (runsv(8)); of `./setup` that has a
+                // meaning of its own.
+                let (exit, cause, left) = match program {
+                    Program::Run => (111, Cause::Itself, Mark::None),
+                    Program::Setup => (126, Cause::Setup, Mark::Over),
+                };
+                self.left = left;
+                self.failed_to_start(Exit::Code(exit), cause, now, actions);
             }
-            (State::EndingRun { not_before, .. }, _) => self.state = State::Down { not_before },
+            (State::EndingRun { not_before, .. }, _) => {
+                self.finish_decides = false;
+                self.state = State::Down { not_before };
+            }
             _ => {}
         }
     }

@@ -18,6 +18,7 @@
 use super::starts::end_early;
 use super::{Action, Actions, Exit, LOG_TERM_MS, Role, Running, Service, State, Want};
 use crate::command::Sig;
+use crate::restart::Cause;
 use crate::settings::{Look, Scripts, Settings};
 use crate::signal::Signal;
 use crate::time::Instant;
@@ -81,12 +82,8 @@ impl Service {
                     end_early(pid, actions);
                 }
             }
-            State::Run(_) => self.begin_stop(now, actions),
-            State::Down { .. }
-            | State::Done { .. }
-            | State::EndingRun { .. }
-            | State::Finish { .. }
-            | State::Gone => {}
+            State::Run(_) | State::Done { .. } => self.begin_stop(now, actions),
+            State::Down { .. } | State::EndingRun { .. } | State::Finish { .. } | State::Gone => {}
         }
     }
 
@@ -95,8 +92,10 @@ impl Service {
         if self.holds_stop() {
             return;
         }
-        if let State::Run(r) = &mut self.state {
-            r.stopping = true;
+        match &mut self.state {
+            State::Run(r) => r.stopping = true,
+            State::Done { .. } => return self.undo(actions),
+            _ => {}
         }
         self.signal(Sig::Term, now, actions);
     }
@@ -193,6 +192,7 @@ impl Service {
             State::Run(r) if r.got_term => Some(Look::Stopped(self.epilogue(), r.pid)),
             State::Finish { .. } => Some(Look::End {
                 exit: Exit::Unknown,
+                cause: Cause::Itself,
                 grows: false,
             }),
             _ => None,
@@ -209,6 +209,7 @@ impl Service {
             }
             State::Finish { kill_at, .. } => {
                 *kill_at = found.timeout_finish.map(|ms| now.plus_ms(ms.into()));
+                self.finish_decides = found.restart.is_some();
             }
             _ => {}
         }

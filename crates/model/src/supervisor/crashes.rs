@@ -1,10 +1,12 @@
-//! Reports a crash loop once, and its end, too, unless a command ended it.
+//! Reports a crash loop once, and its end, too, unless a command ended it; and a service that
+//! is to stay down because it said so.
 
 use alloc::format;
 
 use super::{Action, Id, Supervisor};
-use crate::restart::LOOP_LIVES;
-use crate::service::{Exit, Role, Want};
+use crate::restart::{GaveUp, LOOP_LIVES};
+use crate::service::{Event, Exit, Role, Want};
+use crate::settings::Look;
 
 impl Supervisor {
     /// After a service went into a crash loop, or came out of it.
@@ -45,5 +47,25 @@ impl Supervisor {
             return;
         };
         self.push(Action::Say(text));
+    }
+
+    /// After a service has said that it is to stay down; `lives` short lives came before.
+    pub(super) fn tell_of_giving_up(&mut self, id: Id, event: Event, lives: u32) {
+        let unit = self.units.get(&id.unit);
+        let why = unit.and_then(|unit| Some((unit, unit.half(id.role)?.service.gave_up()?)));
+        let Some((unit, why)) = why else {
+            return;
+        };
+        let name = unit.name.escape_ascii();
+        let why = match (why, event) {
+            (GaveUp::Restart, Event::Looked(Look::End { exit, .. }, _)) => {
+                format!("it {exit}, see its file restart")
+            }
+            (GaveUp::Restart, _) => "see its file restart".into(),
+            (GaveUp::Lives, _) => format!("{lives} short lives in a row, see its file give-up"),
+            (GaveUp::Setup, _) => "its setup exited 111".into(),
+            (GaveUp::Finish, _) => "its finish exited 125".into(),
+        };
+        self.push(Action::Say(format!("{name}: stays down: {why}")));
     }
 }

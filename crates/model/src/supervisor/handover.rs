@@ -206,6 +206,7 @@ impl Half {
             ("epilogue", self.epilogue),
             ("marked", self.mark == Mark::Stop),
             ("marked_done", self.mark == Mark::Done),
+            ("marked_over", self.mark == Mark::Over),
         ] {
             if holds {
                 text.extend([" ", word]);
@@ -229,11 +230,13 @@ impl Half {
         let mut half = Self::again(service, changed, own);
         half.held = has(words, "held");
         half.epilogue = has(words, "epilogue");
-        half.mark = match (has(words, "marked"), has(words, "marked_done")) {
-            (true, _) => Mark::Stop,
-            (false, true) => Mark::Done,
-            (false, false) => Mark::None,
-        };
+        let marks = [
+            ("marked", Mark::Stop),
+            ("marked_done", Mark::Done),
+            ("marked_over", Mark::Over),
+        ];
+        let found = marks.into_iter().find(|(word, _)| has(words, word));
+        half.mark = found.map_or(Mark::None, |(_, mark)| mark);
         Some(half)
     }
 }

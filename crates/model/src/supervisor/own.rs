@@ -146,6 +146,15 @@ impl Own {
         self.ends = self.ends.saturating_add(1);
     }
 
+    /// After its last end, or that of its `./finish`, the service said that it stays down.
+    pub fn note_giving_up(&mut self) {
+        if let Some(last) = &mut self.last {
+            last.given_up = true;
+            let last = Line::Last(**last);
+            self.put(last);
+        }
+    }
+
     /// Whether a file lags behind.
     pub const fn is_due(&self) -> bool {
         !self.due.is_empty()

@@ -5,10 +5,9 @@ use alloc::vec::Vec;
 use super::roster::main;
 use super::{Ending, Id, Supervisor, UnitId};
 use crate::command::Command;
-use crate::format::status::Phase;
 use crate::process::Exit;
 use crate::scan::Name;
-use crate::service::{Event, Failure, Role, Want};
+use crate::service::{Event, Failure, Program, Role, State, Want};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -51,7 +50,8 @@ impl Supervisor {
     pub fn is_at_rest(&self) -> bool {
         let rests = |unit: &super::Unit| {
             let service = &unit.main.service;
-            service.is_gone() || unit.main.is_down() && service.want() != Want::Up
+            let is_wanted = service.want() == Want::Up && !service.is_done();
+            service.is_gone() || unit.main.is_down() && !is_wanted
         };
         self.ending == Ending::No
             && !self.is_first_look
@@ -81,9 +81,10 @@ impl Supervisor {
 
     /// A process of a service is about to be told to have ended.
     pub(super) fn note_end(&mut self, id: Id, exit: Exit) {
-        let is_run = |id: Id| {
-            let phase = self.half(id).map(|half| half.service.phase());
-            matches!(phase, Some((Phase::Run, _)))
+        // Where `./setup` fails, there is no run.
+        let is_run = |id: Id| match self.half(id).map(|half| half.service.state()) {
+            Some(State::Run(run)) => run.program == Program::Run || exit != Exit::Code(0),
+            _ => false,
         };
         if id.role == Role::Main && self.principal() == Some(id) && is_run(id) {
             self.principal_is_over(exit);
@@ -98,6 +99,13 @@ impl Supervisor {
                 Failure::Exec => 126,
                 Failure::Resources => 111,
             }));
+        }
+    }
+
+    /// A oneshot is done. As the main service, that is its end.
+    pub(super) fn note_done(&mut self, id: Id) {
+        if self.principal() == Some(id) {
+            self.principal_is_over(Exit::Code(0));
         }
     }
 

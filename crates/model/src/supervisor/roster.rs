@@ -303,7 +303,7 @@ impl Supervisor {
         };
         let (_, pid) = service.phase();
         let job = match service.state() {
-            State::Finish { .. } => Job::Finish(id, Exit::Unknown),
+            State::Finish { .. } => Job::Finish(id, Exit::Unknown, None),
             State::Run(run) if run.program == Program::Setup => Job::Setup(id),
             _ => Job::Run(id),
         };
@@ -363,7 +363,11 @@ impl Supervisor {
         let Some(unit) = self.forget(unit_id) else {
             return;
         };
-        self.push(Action::Dismiss(unit_id));
+        self.push(if unit.main.service.stays_done() {
+            Action::Release(unit_id)
+        } else {
+            Action::Dismiss(unit_id)
+        });
         let delay = if unit.removed { 0 } else { REVIVE_MS };
         self.scan_by(self.now.at.plus_ms(delay));
     }

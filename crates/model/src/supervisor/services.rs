@@ -54,18 +54,31 @@ impl Supervisor {
         let Some(half) = self.half_mut(id) else {
             return;
         };
+        let before = half.service;
         let at = at.min(now.at);
-        half.own.note(&half.service, event, at, now.wall);
-        let (next, actions) = half.service.step(at, event);
-        let crashes = half.service.is_crash_looping() != next.is_crash_looping();
+        half.own.note(&before, event, at, now.wall);
+        let (next, actions) = before.step(at, event);
+        let crashes = before.is_crash_looping() != next.is_crash_looping();
         half.become_state(next, now.wall);
+        let gives_up = next.gave_up().is_some() && before.gave_up().is_none();
+        if gives_up {
+            half.own.note_giving_up();
+        }
         if crashes {
             self.tell_of_crash_loop(id);
+        }
+        if gives_up {
+            self.tell_of_giving_up(id, event, before.streak().lives());
         }
         for action in actions {
             self.pass_on(id, action);
         }
         self.settle(id);
+        if next.is_done() && !before.is_done() {
+            self.note_done(id);
+            // A successor must not do it again.
+            self.write_one(id);
+        }
     }
 
     fn pass_on(&mut self, id: Id, action: service::Action) {
@@ -78,7 +91,7 @@ impl Supervisor {
                 self.connect_log(id);
                 return self.push(Action::Start(Job::Run(id), announce));
             }
-            service::Action::StartFinish(exit) => Job::Finish(id, exit),
+            service::Action::StartFinish(exit, report) => Job::Finish(id, exit, report),
             service::Action::Prepare => Job::Prepare(id),
             service::Action::Script(sig, pid) => Job::Script(id, sig, pid),
             service::Action::Look(look) => {
@@ -170,6 +183,12 @@ impl Supervisor {
 
     pub(super) fn not_started(&mut self, job: Job, failure: Failure) {
         self.starts.end(job);
+        if let Some(half) = self.half_mut(job.id())
+            && matches!(job, Job::Setup(_))
+        {
+            // The child may have written a new record.
+            half.mark = Mark::None;
+        }
         if job.is_process() {
             if matches!(job, Job::Run(_) | Job::Setup(_)) {
                 self.note_failure(job.id(), failure);

@@ -1,7 +1,6 @@
 //! The lines in `supervise`. They hold in one line, and are printable.
 
 use model::format::state::BYTES_MAX;
-use model::format::state::done::Done;
 use model::format::state::last::Last;
 use model::format::state::ready::Ready;
 use model::format::state::reason::Reason;
@@ -49,8 +48,6 @@ pub fn state_lines(player: &mut dyn Player) {
     player.cases(&reason, &mut |line| {
         check(line, Reason::decode, Reason::encode)
     });
-    let done: &[u8] = b"1f0c7c43-4bd0 4026531836 @400000006553f10a00000005\n";
-    player.cases(&[done], &mut |line| check(line, Done::decode, Done::encode));
     let text: &[u8] = b"812 @400000006553f10a00000005 loading \\\"a\\\"  40%\n";
     player.cases(&[text], &mut |line| {
         check(line, StatusText::decode, StatusText::encode)

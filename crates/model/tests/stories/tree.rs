@@ -372,7 +372,7 @@ impl Tree {
         let (program, is_there) = match job {
             Job::Setup(_) => ("setup".to_owned(), false),
             Job::Run(_) => ("run".to_owned(), true),
-            Job::Finish(_, exit) => {
+            Job::Finish(_, exit, _) => {
                 let name = format!("finish {:?}", exit.finish_args());
                 (name, self.holds(unit, b'f'))
             }

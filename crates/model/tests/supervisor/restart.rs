@@ -47,7 +47,7 @@ impl Player {
             match action {
                 Action::Prepare => self.step(Event::Prepared),
                 Action::StartSetup | Action::StartRun(_) => self.step(Event::Started(101)),
-                Action::StartFinish(_) => panic!("there is none"),
+                Action::StartFinish(..) => panic!("there is none"),
                 Action::Look(look) => {
                     self.asked += usize::from(matches!(look, Look::End { grows: true, .. }));
                     self.step(Event::Looked(look, asks(self.longest_s)));

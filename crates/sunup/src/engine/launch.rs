@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use model::format::adopt::{Part, World, prefix};
+use model::restart::Report;
 use model::service::{Exit, Failure, Role};
 use model::supervisor::Job;
 use rustix::fs::OFlags;
@@ -38,8 +39,8 @@ enum Program {
     Setup,
     /// `./run`.
     Run,
-    /// `./finish CODE STATUS`.
-    Finish(Exit),
+    /// `./finish CODE STATUS`, and what its environment says besides.
+    Finish(Exit, Option<Report>),
     /// `./control/LETTER [PID]`.
     Script(u8, Option<u32>),
 }
@@ -161,12 +162,15 @@ impl Launcher {
         (unit, role): (&OpenUnit, Role),
         half: &Half,
         program: &Program,
-        gift: Gift,
+        mut gift: Gift,
     ) -> io::Result<Plan> {
         let path = CString::new(program.path())?;
         let mut argv = vec![path.clone()];
         for arg in program.arguments() {
             argv.push(CString::new(arg)?);
+        }
+        for variable in program.variables() {
+            gift.variables.push(CString::new(variable)?);
         }
         let pipe = unit.pipe.as_ref();
         let stdio = match role {
@@ -183,7 +187,7 @@ impl Launcher {
         let part = match program {
             Program::Setup => Some(Part::Setup),
             Program::Run => Some(Part::Run),
-            Program::Finish(_) => Some(Part::Finish),
+            Program::Finish(..) => Some(Part::Finish),
             Program::Script(..) => None,
         };
         let inode = pipe.map_or(0, super::adopt::LogPipe::inode);
@@ -209,7 +213,7 @@ impl Program {
         match job {
             Job::Setup(_) => Self::Setup,
             Job::Run(_) => Self::Run,
-            Job::Finish(_, exit) => Self::Finish(exit),
+            Job::Finish(_, exit, report) => Self::Finish(exit, report),
             Job::Prepare(_) => Self::Script(b'u', None),
             Job::Script(_, sig, pid) => Self::Script(sig.letter(), Some(pid)),
             Job::Epilogue(_, letter, pid) => Self::Script(letter, Some(pid)),
@@ -220,15 +224,26 @@ impl Program {
         match self {
             Self::Setup => "./setup".into(),
             Self::Run => "./run".into(),
-            Self::Finish(_) => "./finish".into(),
+            Self::Finish(..) => "./finish".into(),
             Self::Script(letter, _) => format!("./control/{}", char::from(*letter)),
         }
+    }
+
+    fn variables(&self) -> Vec<String> {
+        let Self::Finish(_, Some(report)) = self else {
+            return vec![];
+        };
+        let (result, tries) = (report.outcome.word(), report.tries);
+        vec![
+            format!("SUNUP_RESULT={result}"),
+            format!("SUNUP_TRIES={tries}"),
+        ]
     }
 
     fn arguments(&self) -> Vec<String> {
         match self {
             Self::Setup | Self::Run => vec![],
-            Self::Finish(exit) => {
+            Self::Finish(exit, _) => {
                 let (code, status) = exit.finish_args();
                 // busybox leaves the bit for a core out.
                 let status = personality::pick(status, status & 0x7f);
@@ -243,7 +258,7 @@ impl Program {
 fn lost(program: &Program, dir: &Path) -> Refusal {
     let (failure, hint) = match program {
         Program::Setup | Program::Run => (Failure::Resources, "; trying again later"),
-        Program::Finish(_) | Program::Script(..) => (Failure::Exec, ""),
+        Program::Finish(..) | Program::Script(..) => (Failure::Exec, ""),
     };
     let program = program.path();
     Refusal {

@@ -140,7 +140,7 @@ impl Ears {
         let socket = self.socket.insert(socket);
         socket.forget();
         let value = [VARIABLE.as_bytes(), b"=", &socket.address()].concat();
-        gift.variable = CString::new(value).ok();
+        gift.variables.extend(CString::new(value));
         let taken = taken.map_or(-1, RawFd::from);
         if taken == INHERITED {
             let text = format!(

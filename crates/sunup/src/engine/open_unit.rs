@@ -175,13 +175,16 @@ impl OpenUnit {
     /// Looks which programs there are, as far as they matter.
     pub fn programs(&mut self, look: Look, turn: u64) -> Settings {
         let mut found = Settings::default();
-        if look.is_start() {
+        let ends = matches!(look, Look::End { .. });
+        if look.is_start() || ends {
             let entries = self.entries(turn);
             found.setup = entries.setup && self.program(c"setup") == Some(Kind::Executable);
+        }
+        if look.is_start() {
+            let entries = self.entries(turn);
             found.check = entries.check && self.program(c"check") == Some(Kind::Executable);
             found.run = entries.surely_runs() || self.has(c"run");
         }
-        let ends = matches!(look, Look::End { .. });
         let mut letters = look.letters().peekable();
         if ends || letters.peek().is_some() {
             let entries = self.entries(turn);

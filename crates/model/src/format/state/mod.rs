@@ -1,5 +1,5 @@
 //! Our own files of one line in `supervise` (service-directory(5)): `ready`, `last`,
-//! `reason`, `done` and `status-text`. `crash_loop` has a file of its own.
+//! `reason` and `status-text`. `crash_loop` has a file of its own.
 //!
 //! A line ends with a newline, and its words are separated by one blank. `pid` and time
 //! say which process a line is about: each file is written at a moment of its own, and the
@@ -7,7 +7,6 @@
 //! about the process that `status` shows. A line that is cut off, too long or of another
 //! form is no line.
 
-pub mod done;
 pub mod last;
 pub mod ready;
 pub mod reason;

@@ -46,8 +46,8 @@ pub struct Gift {
     /// Descriptors, and the number that each has in the child. Low ones (all below the
     /// highest are copied), and none may have the number that another gets.
     pub fds: Vec<(OwnedFd, RawFd)>,
-    /// `NAME=VALUE`, in place of what this process has by that name.
-    pub variable: Option<CString>,
+    /// `NAME=VALUE` each, in place of what this process has by these names.
+    pub variables: Vec<CString>,
 }
 
 /// Limits of open files, soft and hard.

@@ -2,7 +2,7 @@
 //! supervisor may know of it meanwhile.
 
 use std::cell::{Cell, UnsafeCell};
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
@@ -86,9 +86,11 @@ impl Seat {
         way.argv = pointers(&plan.argv);
         // SAFETY: `environ` is libc's; nothing in this single-threaded program changes it meanwhile.
         way.envp = unsafe { environ };
-        let variable = plan.gift.variable.as_deref();
-        // SAFETY: as above; the plan, which has the variable, is kept as long as this.
-        way.own_envp = variable.map_or(vec![], |own| unsafe { with_variable(way.envp, own) });
+        // SAFETY: as above; the plan, which has the variables, is kept as long as this.
+        way.own_envp = match plan.gift.variables.as_slice() {
+            [] => vec![],
+            own => unsafe { with_variables(way.envp, own) },
+        };
         if !way.own_envp.is_empty() {
             way.envp = way.own_envp.as_ptr();
         }
@@ -152,20 +154,24 @@ impl Seat {
     }
 }
 
-/// An environment with one variable in place of those of its name.
+/// An environment with some variables in place of those of their names.
 ///
 /// # Safety
 /// `envp` is an environment, or null.
-unsafe fn with_variable(envp: *const *const c_char, own: &CStr) -> Vec<*const c_char> {
-    let own_bytes = own.to_bytes();
-    let name_end = own_bytes.iter().position(|byte| *byte == b'=');
-    let name = own_bytes.get(..=name_end.unwrap_or(0)).unwrap_or_default();
-    let mut all = vec![own.as_ptr()];
+unsafe fn with_variables(envp: *const *const c_char, own: &[CString]) -> Vec<*const c_char> {
+    let name_of = |variable: &[u8]| variable.iter().position(|byte| *byte == b'=');
+    let is_own = |there: &[u8]| {
+        own.iter().any(|own| {
+            let name = name_of(own.to_bytes()).and_then(|end| own.to_bytes().get(..=end));
+            name.is_some_and(|name| there.starts_with(name))
+        })
+    };
+    let mut all: Vec<*const c_char> = own.iter().map(|own| own.as_ptr()).collect();
     let mut next = envp;
     // SAFETY: an environment ends in a null pointer, and each before that is to a C string.
     unsafe {
         while !next.is_null() && !(*next).is_null() {
-            if !CStr::from_ptr(*next).to_bytes().starts_with(name) {
+            if !is_own(CStr::from_ptr(*next).to_bytes()) {
                 all.push(*next);
             }
             next = next.add(1);

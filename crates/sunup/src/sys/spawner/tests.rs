@@ -110,13 +110,13 @@ fn each_has_what_it_is_given_and_the_others_do_not() {
     let place = tempfile::tempdir().unwrap();
     let (mut spawner, home) = (Spawner::new().unwrap(), File::open(place.path()).unwrap());
     let file = |name: &str| OwnedFd::from(File::create(place.path().join(name)).unwrap());
-    let script = "echo three >&3; echo \"$PATH $GIVEN\" >>/proc/self/fd/62";
+    let script = "echo three >&3; echo \"$PATH $GIVEN $OTHER\" >>/proc/self/fd/62";
     let mut given = plan(&home, script);
-    let variable = Some(c"GIVEN=a=b".to_owned());
+    let variables = vec![c"GIVEN=a=b".to_owned(), c"OTHER=".to_owned()];
     // A number above those of all slots, as is what others hold open.
     let high = rustix::io::fcntl_dupfd_cloexec(file("far"), 300).unwrap();
     let fds = vec![(file("three"), 3), (high, 62)];
-    given.gift = Gift { fds, variable };
+    given.gift = Gift { fds, variables };
     let plain = plan(&home, "[ -z \"$GIVEN\" ] && [ ! -e /proc/self/fd/62 ]");
     let starts = [given, plain].map(|plan| spawner.start(plan).unwrap());
     for start in starts {
@@ -125,7 +125,7 @@ fn each_has_what_it_is_given_and_the_others_do_not() {
     let said = |name| fs::read_to_string(place.path().join(name)).unwrap();
     assert_eq!(said("three"), "three\n");
     let path = std::env::var("PATH").unwrap_or_default();
-    assert_eq!(said("far"), format!("{path} a=b\n"));
+    assert_eq!(said("far"), format!("{path} a=b \n"));
     // What was given is not kept open here.
     let seats = spawner.seats.iter();
     // SAFETY: no child uses a seat.
