@@ -43,6 +43,7 @@ const OWN: &[&str] = &[
     "container",
     "crash_loop",
     "exits",
+    "graph",
     "hints",
     "initramfs",
     "killed",

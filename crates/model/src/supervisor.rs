@@ -152,7 +152,8 @@ pub enum Input {
     RoundOver,
     /// Handle the next thing that was put aside.
     More,
-    /// Answer to [`Action::LookForLiving`]: the services whose process seems to live.
+    /// Answer to [`Action::LookForLiving`]: the services whose process seems to live, and
+    /// those that are to start before others.
     Living(Vec<Identity>),
     /// The scan directory may have changed.
     ScanDue,

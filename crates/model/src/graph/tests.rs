@@ -1,3 +1,5 @@
+//! The graph by itself: reasons, names that move, circles, and how much a change costs.
+
 use super::*;
 use alloc::format;
 use alloc::string::{String, ToString};

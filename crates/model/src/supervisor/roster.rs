@@ -71,7 +71,8 @@ impl Supervisor {
         for change in removals.into_iter().chain(others) {
             self.apply(change, &mut leaving);
         }
-        if core::mem::replace(&mut self.is_first_look, false) && self.arrivals.len() > 1 {
+        let is_first = core::mem::replace(&mut self.is_first_look, false);
+        if (is_first || self.has_order()) && self.arrivals.len() > 1 {
             let named = |i: &Identity| Some((self.waiting.get(i)?.name.clone(), *i));
             let arrivals = self.arrivals.iter().filter_map(named).collect();
             self.push(Action::LookForLiving(arrivals));

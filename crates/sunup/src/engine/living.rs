@@ -1,6 +1,7 @@
 //! Which services seem to have a process that an earlier supervisor left. Only the
 //! order in which they are opened follows from it: what a record is worth is looked
-//! at when its lock is held (`adopt.rs`).
+//! at when its lock is held (`adopt.rs`). Services that are to start before others are
+//! opened early, too: what they say must be known before those start.
 
 use std::path::Path;
 
@@ -18,12 +19,15 @@ use crate::sys::clock;
 impl Engine {
     /// Looks at services and their loggers.
     pub(super) fn look_for_living(&self, places: &[(Name, Identity)]) -> Input {
-        let seems_to_live = |name: &Name| {
+        let is_early = |name: &Name| {
             let home = self.scan_dir.as_ref().map(|dir| dir.path_of(name));
-            home.is_some_and(|home| self.lives(&home) || self.lives(&home.join("log")))
+            let comes_first = |home: &Path| {
+                self.lives(home) || self.lives(&home.join("log")) || home.join("before").exists()
+            };
+            home.is_some_and(|home| comes_first(&home))
         };
-        let living = places.iter().filter(|(name, _)| seems_to_live(name));
-        Input::Living(living.map(|(_, identity)| *identity).collect())
+        let early = places.iter().filter(|(name, _)| is_early(name));
+        Input::Living(early.map(|(_, identity)| *identity).collect())
     }
 
     fn lives(&self, home: &Path) -> bool {

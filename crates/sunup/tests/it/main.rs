@@ -14,6 +14,7 @@ mod crash_loop;
 mod exits;
 mod file_size;
 mod getty;
+mod graph;
 mod handover;
 mod hints;
 mod init;

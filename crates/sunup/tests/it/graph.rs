@@ -1,0 +1,251 @@
+//! Services that wait for each other under runsvdir, with real processes.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use super::common::{Fixture, down, lives, read_status, running, status, wait_for};
+use super::runsvdir::Runsvdir;
+
+/// Notes the signal that stops it, and its end after that.
+const NOTES: &str = "#!/bin/sh\n\
+    trap 'echo ${PWD##*/} >>../../log; exit' TERM\n\
+    while :; do sleep 1000 & wait; kill $!; done\n";
+
+/// A tree of services, each with the names that it has in its directories.
+fn tree(services: &[(&str, &[&str])]) -> Fixture {
+    let fixture = Fixture::new(&[("scan/", ""), ("sv/", "")]);
+    for (name, files) in services {
+        service(&fixture, &format!("scan/{name}"), files);
+    }
+    fixture
+}
+
+fn service(fixture: &Fixture, dir: &str, files: &[&str]) {
+    for file in files {
+        fixture.add(&format!("{dir}/{file}"), "");
+    }
+    fixture.add(&format!("{dir}/run"), NOTES);
+}
+
+/// Waits until all of them run; they were started in this order.
+fn run_in_order(fixture: &Fixture, names: &[&str]) {
+    let started = names.iter().map(|name| {
+        let status = status(&dir(fixture, name), "run", running);
+        status.changed
+    });
+    assert!(started.is_sorted(), "{names:?}");
+}
+
+fn dir(fixture: &Fixture, name: &str) -> std::path::PathBuf {
+    fixture.path("scan").join(name)
+}
+
+fn reason(dir: &Path) -> Option<String> {
+    fs::read_to_string(dir.join("supervise/reason")).ok()
+}
+
+fn until_reason(dir: &Path, text: &str) {
+    status(dir, "status", |_| true);
+    let line = format!("{text}\n");
+    wait_for(text, &[&dir.join("supervise")], || {
+        (reason(dir)? == line).then_some(())
+    });
+}
+
+fn command(dir: &Path, bytes: &str) {
+    fs::write(dir.join("supervise/control"), bytes).unwrap();
+}
+
+fn stopped(fixture: &Fixture) -> Vec<String> {
+    let log = fs::read_to_string(fixture.path("log")).unwrap_or_default();
+    log.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_diamond_starts_from_its_foot_and_stops_from_its_top() {
+    let fixture = tree(&[
+        ("a-top", &["needs/left", "wants/right"]),
+        ("left", &["needs/z-foot"]),
+        ("right", &["after/z-foot"]),
+        ("z-foot", &["needs/zz-ground"]),
+        ("zz-ground", &[]),
+    ]);
+    let runsvdir = Runsvdir::start(&fixture);
+    run_in_order(&fixture, &["zz-ground", "z-foot", "left", "a-top"]);
+    run_in_order(&fixture, &["z-foot", "right", "a-top"]);
+    for name in ["a-top", "left", "right"] {
+        assert_eq!(
+            reason(&dir(&fixture, name)),
+            None,
+            "{name} waits for nobody"
+        );
+    }
+    runsvdir.hang_up();
+    let stopped = stopped(&fixture);
+    assert_eq!(stopped[0], "a-top");
+    assert_eq!(stopped[3..], ["z-foot", "zz-ground"]);
+    assert_eq!(stopped.len(), 5);
+}
+
+/// A directory is opened in the order of inodes; the one that names others comes first.
+#[test]
+fn who_is_before_others_starts_first() {
+    let fixture = tree(&[("b", &[]), ("c", &[]), ("a", &["before/b", "before/c"])]);
+    let _runsvdir = Runsvdir::start(&fixture);
+    run_in_order(&fixture, &["a", "b"]);
+    run_in_order(&fixture, &["a", "c"]);
+}
+
+#[test]
+fn services_in_a_circle_start_and_stop_together() {
+    let fixture = tree(&[
+        ("sshd", &["needs/net"]),
+        ("net", &["needs/log"]),
+        ("log", &["after/sshd"]),
+        ("web", &["needs/sshd"]),
+    ]);
+    let runsvdir = Runsvdir::start(&fixture);
+    run_in_order(&fixture, &["sshd", "web"]);
+    run_in_order(&fixture, &["net", "web"]);
+    status(&dir(&fixture, "log"), "run", running);
+    let said = runsvdir.said();
+    assert_eq!(
+        said.matches("a circle; its 3 services").count(),
+        1,
+        "{said}"
+    );
+    runsvdir.hang_up();
+    let stopped = stopped(&fixture);
+    let at = |name: &str| stopped.iter().position(|line| line == name);
+    assert!(at("web") < at("sshd") && stopped.len() == 4, "{stopped:?}");
+}
+
+#[test]
+fn a_need_that_is_down_or_not_there_holds_until_it_comes_or_is_not_needed() {
+    let fixture = tree(&[
+        ("web", &["needs/db"]),
+        ("db", &["down"]),
+        ("mail", &["needs/disk"]),
+    ]);
+    service(&fixture, "sv/disk", &[]);
+    let _runsvdir = Runsvdir::start(&fixture);
+    let [web, mail, db] = ["web", "mail", "db"].map(|name| dir(&fixture, name));
+    until_reason(&web, "needs db: down");
+    until_reason(&mail, "needs disk: not enabled");
+    fixture.add("scan/disk -> ../sv/disk", "");
+    run_in_order(&fixture, &["disk", "mail"]);
+    assert_eq!(read_status(&web).map(|s| s.want_up), Some(true));
+    // What is needed changes while the service is held.
+    fixture.add("scan/web/needs/cache", "");
+    fs::remove_file(web.join("needs/db")).unwrap();
+    until_reason(&web, "needs cache: not enabled");
+    fs::remove_dir_all(web.join("needs")).unwrap();
+    status(&web, "run", running);
+    assert!(down(&read_status(&db).unwrap()));
+    wait_for("no reason", &[&web.join("supervise")], || {
+        reason(&web).is_none().then_some(())
+    });
+}
+
+#[test]
+fn f_starts_whatever_holds_the_service() {
+    let fixture = tree(&[("web", &["needs/db"])]);
+    let _runsvdir = Runsvdir::start(&fixture);
+    let web = dir(&fixture, "web");
+    until_reason(&web, "needs db: not enabled");
+    command(&web, "f");
+    status(&web, "run", running);
+}
+
+#[test]
+fn who_follows_a_service_is_stopped_with_it_and_comes_back() {
+    let fixture = tree(&[("web", &["follows/db"]), ("db", &[])]);
+    let _runsvdir = Runsvdir::start(&fixture);
+    let [web, db] = ["web", "db"].map(|name| dir(&fixture, name));
+    let before = [&web, &db].map(|dir| status(dir, "run", running).pid);
+    command(&db, "d");
+    until_reason(&web, "follows db: down");
+    assert_eq!(stopped(&fixture), ["web", "db"]);
+    command(&db, "u");
+    run_in_order(&fixture, &["db", "web"]);
+    // An end of its own counts, too.
+    let [of_web, of_db] = [&web, &db].map(|dir| status(dir, "run", running).pid);
+    assert!(!before.contains(&of_web));
+    super::common::kill(of_db, Signal::KILL);
+    status(&web, "another run", |s| running(s) && s.pid != of_web);
+    run_in_order(&fixture, &["db", "web"]);
+    assert_eq!(stopped(&fixture), ["web", "db", "web"]);
+}
+
+#[test]
+fn a_stop_waits_for_those_that_stop_too() {
+    let fixture = tree(&[("web", &["needs/db"]), ("db", &[])]);
+    let deaf = "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n";
+    fixture.add("scan/web/run", deaf);
+    let _runsvdir = Runsvdir::start(&fixture);
+    let [web, db] = ["web", "db"].map(|name| dir(&fixture, name));
+    run_in_order(&fixture, &["db", "web"]);
+    command(&web, "d");
+    status(&web, "TERM", |s| s.got_term);
+    command(&db, "d");
+    until_reason(&db, "stop waits for web");
+    assert!(!read_status(&db).unwrap().got_term);
+    // A second one does not wait.
+    command(&db, "d");
+    status(&db, "down", down);
+    command(&web, "k");
+    status(&web, "down", down);
+}
+
+/// The graph is read anew, and what runs goes on.
+#[test]
+fn a_successor_keeps_the_order() {
+    let fixture = tree(&[
+        ("web", &["needs/db"]),
+        ("db", &["needs/net"]),
+        ("net", &[]),
+        ("held", &["needs/nobody"]),
+    ]);
+    let first = Runsvdir::start(&fixture);
+    run_in_order(&fixture, &["net", "db", "web"]);
+    let names = ["web", "db", "net"];
+    let pids = names.map(|name| read_status(&dir(&fixture, name)).unwrap().pid);
+    assert_eq!(first.end_alone(Signal::KILL), None);
+    let second = Runsvdir::start(&fixture);
+    until_reason(&dir(&fixture, "held"), "needs nobody: not enabled");
+    for (name, pid) in names.into_iter().zip(pids) {
+        let there = status(&dir(&fixture, name), "the same run", |s| s.pid == pid);
+        assert!(lives(there.pid));
+    }
+    second.hang_up();
+    assert_eq!(stopped(&fixture), names);
+}
+
+/// As runsvchdir does: all entries change at once.
+#[test]
+fn a_tree_that_is_exchanged_goes_down_in_order() {
+    let fixture = tree(&[]);
+    for (name, files) in [("web", &["needs/db"][..]), ("db", &[])] {
+        service(&fixture, &format!("old/{name}"), files);
+        service(&fixture, &format!("new/n{name}"), files);
+    }
+    fs::rename(
+        fixture.path("new/nweb/needs/db"),
+        fixture.path("new/nweb/needs/ndb"),
+    )
+    .unwrap();
+    fs::remove_dir(fixture.path("scan")).unwrap();
+    fixture.add("scan -> old", "");
+    let _runsvdir = Runsvdir::start(&fixture);
+    for name in ["db", "web"] {
+        status(&fixture.path("old").join(name), "run", running);
+    }
+    fixture.add("next -> new", "");
+    fs::rename(fixture.path("next"), fixture.path("scan")).unwrap();
+    run_in_order(&fixture, &["ndb", "nweb"]);
+    wait_for("both stops", &[&fixture.path("")], || {
+        (stopped(&fixture) == ["web", "db"]).then_some(())
+    });
+}
