@@ -219,8 +219,8 @@ mod tests {
         for restarts in 0..3 {
             run(&mut own, Event::Exited(812, Exit::Code(1)));
             assert!(own.is_due() && !own.is_watched_due());
-            let line = format!("1 0 exit {AT} {restarts} 812 1\n");
-            assert_eq!(texts(&mut own), [line]);
+            let line = format!("1 0 exit {AT} {restarts} 812 1");
+            assert_eq!(texts(&mut own), [format!("{line:<95}\n")]);
             assert!(!own.is_due());
         }
         assert_eq!(own.ends(), 3);

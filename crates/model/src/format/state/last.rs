@@ -2,7 +2,9 @@
 //! PID MS`: the exit code or -1; the signal that killed it or 0; the result in a word; when
 //! it ended; how many runs had ended before, since the supervision began; its pid, or 0 if
 //! it could not be started; and how long it had lived, in milliseconds, or `-`, which means
-//! that this is not known. After that comes `given-up` if the service stays down because of this end, by what it asks for itself.
+//! that this is not known. After that comes `given-up` if the service stays down because of
+//! this end, by what it asks for itself. Blanks fill the line up to [`BYTES`] bytes, so that
+//! it covers the one before, and no file has to be cut.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -10,6 +12,9 @@ use alloc::string::{String, ToString};
 use super::{Words, plain_number};
 use crate::format::tai64n::Tai64n;
 use crate::process::{Exit, Pid};
+
+/// The length of a line, with its newline.
+pub const BYTES: usize = 96;
 
 /// The result of a run, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,19 +84,20 @@ impl Last {
             (_, signal) => (-1, signal.unwrap_or(0)),
         };
         let lived_ms = self.lived_ms.map_or("-".into(), |ms| ms.to_string());
-        format!(
-            "{code} {signal} {} {} {} {} {lived_ms}{}\n",
+        let text = format!(
+            "{code} {signal} {} {} {} {} {lived_ms}{}",
             self.outcome.word(),
             self.at,
             self.restarts,
             self.pid,
             if self.given_up { " given-up" } else { "" },
-        )
+        );
+        format!("{text:<width$}\n", width = BYTES - 1)
     }
 
     /// Reads the line.
     pub fn decode(line: &[u8]) -> Option<Self> {
-        let mut words = Words::of(line)?;
+        let mut words = Words::padded(line)?;
         let exit = match (words.word()?, words.number()?) {
             ("-1", 0) => Exit::Unknown,
             ("-1", signal) => Exit::Signal(signal),
@@ -137,8 +143,8 @@ mod tests {
 
     #[test]
     fn golden_and_round_trip() {
-        let golden = "78 0 exit @400000006553f10a00000005 3 812 5012 given-up\n";
-        assert_eq!(GOLDEN.encode(), golden);
+        let golden = "78 0 exit @400000006553f10a00000005 3 812 5012 given-up";
+        assert_eq!(GOLDEN.encode(), format!("{golden:<95}\n"));
         let longest = Last {
             restarts: u32::MAX,
             pid: Pid::MAX,
@@ -162,6 +168,7 @@ mod tests {
                         ..longest
                     };
                     goes_there_and_back(&last, &last.encode(), Last::decode);
+                    assert_eq!(last.encode().len(), BYTES);
                 }
             }
         }
@@ -190,7 +197,7 @@ mod tests {
             "78 0 bliss @400000006553f10a00000005 3 812 5012\n",
             "78 0 exit 400000006553f10a00000005 3 812 5012\n",
             "78 0 exit @400000006553f10a00000005 3 812 5012 given-up twice\n",
-            "78 0 exit @400000006553f10a00000005 3 812 5012 \n",
+            "78 0 exit @400000006553f10a00000005 3 812  5012\n",
             "78 0 exit @400000006553f10a00000005 3 812 -1\n",
         ] {
             assert_eq!(Last::decode(bad.as_bytes()), None, "{bad:?}");

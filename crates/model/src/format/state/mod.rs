@@ -34,6 +34,12 @@ impl<'l> Words<'l> {
         Some(Self(Some(text)))
     }
 
+    /// The same, of a line that blanks fill.
+    fn padded(line: &'l [u8]) -> Option<Self> {
+        let Self(text) = Self::of(line)?;
+        Some(Self(text.map(|text| text.trim_end_matches(' '))))
+    }
+
     fn word(&mut self) -> Option<&'l str> {
         let text = self.0?;
         let (word, rest) = match text.split_once(' ') {

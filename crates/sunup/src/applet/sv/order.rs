@@ -8,15 +8,20 @@
 //! each service has its turn once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use model::format::status::{Phase, Status};
 use model::graph::{Edges, Kind};
-use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
+use rustix::fs::{CWD, RawDir};
 
 use super::client::{Service, Trouble, locate};
 use super::output::Output;
 use crate::engine::edges::read;
+use crate::service_entries::{Entries, open};
 
 /// Who has an entry in one of these does not run without the other.
 const NEED: [Kind; 2] = [Kind::Needs, Kind::Follows];
@@ -63,6 +68,7 @@ fn start(name: &[u8]) -> Result<bool, Trouble> {
 
 /// What the services need, with who needs it; what is needed by that comes before.
 fn needed(names: &[&[u8]]) -> Vec<(Name, Name)> {
+    let mut places = Places::default();
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     // To be entered; or to be left, by who needs it.
@@ -77,7 +83,7 @@ fn needed(names: &[&[u8]]) -> Vec<(Name, Name)> {
             continue;
         }
         stack.push((name.clone(), by, true));
-        let needs = edges(&name, &NEED).into_iter().rev();
+        let needs = places.edges(&name, &NEED).into_iter().rev();
         let needs = needs.map(|(_, other)| sibling(&name, &other));
         stack.extend(needs.map(|other| (other, Some(name.clone()), false)));
     }
@@ -86,11 +92,10 @@ fn needed(names: &[&[u8]]) -> Vec<(Name, Name)> {
 
 /// Names who needs the services and is up, or wanted up, but is not to stop, too.
 pub fn name_dependents(names: &[&[u8]], out: &mut Output) {
-    let tree = Tree::around(names);
+    let tolds: BTreeSet<Name> = names.iter().map(|name| sibling(name, last(name))).collect();
+    let tree = Tree::around(names, |name| !tolds.contains(name));
     for name in names {
-        let who = tree
-            .dependents(name)
-            .filter(|who| !names.contains(who) && is_up(who));
+        let who = tree.dependents(name).filter(|who| is_up(who));
         let who: Vec<String> = who.map(|who| who.escape_ascii().to_string()).collect();
         if !who.is_empty() {
             let name = name.escape_ascii();
@@ -101,7 +106,7 @@ pub fn name_dependents(names: &[&[u8]], out: &mut Output) {
 
 /// The services, and all that need them.
 pub fn with_dependents(names: &[&[u8]]) -> Vec<Name> {
-    let tree = Tree::around(names);
+    let tree = Tree::around(names, |_| true);
     let mut all: Vec<Name> = names.iter().map(|name| name.to_vec()).collect();
     let mut seen: BTreeSet<Name> = all.iter().cloned().collect();
     let mut at = 0;
@@ -128,12 +133,13 @@ pub fn to_stop(names: Vec<Name>) -> Vec<Name> {
     }
     let numbers = names.iter().enumerate().rev();
     let numbers: BTreeMap<&Name, usize> = numbers.map(|(n, name)| (name, n)).collect();
+    let mut places = Places::default();
     let mut firsts: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (number, name) in names.iter().enumerate() {
         if numbers.get(name) != Some(&number) {
             continue;
         }
-        for (kind, other) in edges(name, &Kind::ALL) {
+        for (kind, other) in places.edges(name, &Kind::ALL) {
             let other = numbers.get(&sibling(name, &other)).copied();
             let (first, then) = match kind {
                 Kind::Before => (other, Some(number)),
@@ -164,13 +170,15 @@ struct Tree {
 }
 
 impl Tree {
-    fn around(names: &[&[u8]]) -> Self {
-        let places: BTreeSet<Name> = names.iter().map(|name| sibling(name, b"")).collect();
+    /// `is_asked`: whether it matters whom a service needs.
+    fn around(names: &[&[u8]], is_asked: impl Fn(&[u8]) -> bool) -> Self {
+        let around: BTreeSet<Name> = names.iter().map(|name| sibling(name, b"")).collect();
+        let mut places = Places::default();
         let mut needed_by: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
-        for place in places {
-            for name in listed(&place) {
-                let name = [&place[..], &name].concat();
-                for (_, other) in edges(&name, &NEED) {
+        for place in around {
+            let names = places.listed(&place).into_iter();
+            for name in names.filter(|name| is_asked(name)) {
+                for (_, other) in places.edges(&name, &NEED) {
                     let who = needed_by.entry(sibling(&name, &other)).or_default();
                     who.push(name.clone());
                 }
@@ -180,45 +188,62 @@ impl Tree {
     }
 
     fn dependents(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
-        let name = [&sibling(name, b"")[..], last(name)].concat();
-        self.needed_by
-            .get(&name)
-            .into_iter()
-            .flatten()
-            .map(Vec::as_slice)
+        let name = sibling(name, last(name));
+        let who = self.needed_by.get(&name).into_iter();
+        who.flatten().map(Vec::as_slice)
     }
 }
 
-/// The services in the directory whose operands begin so.
-fn listed(place: &[u8]) -> BTreeSet<Name> {
-    let any = locate(&[place, b"any"].concat());
-    let dir = any.parent().unwrap_or(&any);
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(dir) = openat(CWD, dir, flags, Mode::empty()) else {
-        return BTreeSet::new();
-    };
-    let mut buffer = [MaybeUninit::uninit(); 8192];
-    let mut dir = RawDir::new(dir, &mut buffer);
-    let mut found = BTreeSet::new();
-    while let Some(Ok(entry)) = dir.next() {
-        let name = entry.file_name().to_bytes();
-        if found.len() < SERVICES_MAX && !name.starts_with(b".") {
-            found.insert(name.to_vec());
+/// Directories of services, held open: to look a service up from there is cheaper than
+/// from the root.
+#[derive(Default)]
+struct Places(BTreeMap<Name, Option<OwnedFd>>);
+
+impl Places {
+    /// The directory of the operands that begin so.
+    fn open(&mut self, place: &[u8]) -> Option<&OwnedFd> {
+        if !self.0.contains_key(place) {
+            let any = locate(&[place, b"any"].concat());
+            let dir = any.parent().and_then(|dir| open(CWD, dir).ok());
+            self.0.insert(place.to_vec(), dir);
         }
+        self.0.get(place)?.as_ref()
     }
-    found
-}
 
-/// What a service says of others, in directories of these kinds.
-fn edges(name: &[u8], kinds: &[Kind]) -> Vec<(Kind, Name)> {
-    let dir = locate(name);
-    let mut edges = Edges::NONE;
-    for kind in kinds {
-        // The supervisor reports what does not count.
-        let _told = read(CWD, dir.join(kind.directory()), *kind, &mut edges);
+    /// What a service says of others, in directories of these kinds.
+    fn edges(&mut self, name: &[u8], kinds: &[Kind]) -> Vec<(Kind, Name)> {
+        let (place, last) = (sibling(name, b""), last(name));
+        let mut edges = Edges::NONE;
+        if let Some(place) = self.open(&place)
+            && let Ok(home) = open(place, Path::new(OsStr::from_bytes(last)))
+        {
+            let entries = Entries::of(home.as_fd());
+            let directories = kinds.iter().map(|kind| (*kind, kind.directory()));
+            for (kind, directory) in directories.filter(|(_, name)| entries.may_hold(name)) {
+                // The supervisor reports what does not count.
+                let _told = read(&home, directory, kind, &mut edges);
+            }
+        }
+        let edges = edges.iter().filter(|(_, other)| *other != last);
+        edges.map(|(kind, other)| (kind, other.clone())).collect()
     }
-    let edges = edges.iter().filter(|(_, other)| *other != last(name));
-    edges.map(|(kind, other)| (kind, other.clone())).collect()
+
+    /// The services in the directory of the operands that begin so.
+    fn listed(&mut self, place: &[u8]) -> BTreeSet<Name> {
+        let mut found = BTreeSet::new();
+        let Some(dir) = self.open(place) else {
+            return found;
+        };
+        let mut buffer = [MaybeUninit::uninit(); 8192];
+        let mut dir = RawDir::new(dir, &mut buffer);
+        while let Some(Ok(entry)) = dir.next() {
+            let name = entry.file_name().to_bytes();
+            if found.len() < SERVICES_MAX && !name.starts_with(b".") {
+                found.insert([place, name].concat());
+            }
+        }
+        found
+    }
 }
 
 /// The operand for another service in the same directory.
@@ -251,7 +276,6 @@ fn trimmed(name: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
     use std::fs;
-    use std::os::unix::ffi::OsStrExt;
     use std::path::PathBuf;
 
     #[test]
