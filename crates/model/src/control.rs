@@ -20,6 +20,7 @@ use crate::format::status::{Phase, Status};
 use crate::guess::nearest;
 
 pub mod life;
+pub mod patience;
 pub mod text;
 
 /// What a command line of `sv` asks for.

@@ -3,21 +3,15 @@
 //! counts from the next look on. Most services have no such files, and one look at the
 //! whole directory is enough to know that.
 
-use std::fs::File;
-use std::io;
-use std::os::fd::BorrowedFd;
-use std::path::Path;
-
 use model::service::{Announce, Role};
-use model::settings::{BYTES_MAX, Look, SETTINGS, Setting, Settings};
+use model::settings::{Look, SETTINGS, Setting, Settings};
 use model::supervisor::{Id, Input, Log, UnitId};
-use rustix::fs::{Mode, OFlags};
 
 use super::Engine;
 use super::half::About;
+use super::open_unit::read_setting;
 use super::perform::complaint;
 use super::supervise::OpenError;
-use crate::sys::file;
 
 impl Engine {
     /// Answers what is asked; `log`: also what the entry `log` is, unless
@@ -71,7 +65,7 @@ impl Engine {
             return;
         };
         let about = About::Setting(setting.name);
-        match read(home, setting, found) {
+        match read_setting(home, setting, found) {
             Ok(()) => {
                 if let Some(half) = self.half(id) {
                     half.is_well(about);
@@ -129,20 +123,4 @@ impl Engine {
         }
         log
     }
-}
-
-/// Reads a file into the settings, if it exists; an error says what is wrong with it.
-pub(super) fn read(
-    home: BorrowedFd,
-    setting: &Setting,
-    found: &mut Settings,
-) -> Result<(), String> {
-    let path = Path::new(setting.name);
-    let content = match file::open_at(home, path, OFlags::RDONLY, Mode::empty()) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        opened => opened.and_then(|fd| file::all_of(File::from(fd), BYTES_MAX)),
-    };
-    let content = content.map_err(|e| e.to_string())?;
-    (setting.decode)(&content, found)
-        .map_err(|mistake| format!("line {}: {}", mistake.line, mistake.reason))
 }

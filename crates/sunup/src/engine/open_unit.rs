@@ -2,6 +2,8 @@
 //! directory, and the pipe between them.
 
 use std::ffi::CStr;
+use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -10,22 +12,22 @@ use model::facts::Line;
 use model::format::adopt::{Record, World};
 use model::scan::Identity;
 use model::service::{Role, Want};
-use model::settings::{Look, SETTINGS, Setting, Settings};
+use model::settings::{BYTES_MAX, Look, SETTINGS, Setting, Settings};
 use model::supervisor::Log;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, statat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, statat};
 use rustix::io::Errno;
 
 use super::adopt::{Adopted, LogPipe, inherit, nothing_found};
 use super::directory::identity;
 use super::half::Half;
 use super::late_exit::sighting;
-use super::look;
 use super::notify::Ears;
 use super::supervise::{self, OpenError, Supervise};
 use crate::service_entries::{self, Entries};
 use crate::state_rooms::{self, Rooms};
 use crate::sys::clock;
 use crate::sys::descriptors::aside;
+use crate::sys::file;
 
 /// A supervised service directory.
 pub struct OpenUnit {
@@ -292,7 +294,7 @@ fn open_half(
 fn settings(home: BorrowedFd, entries: &Entries, look: Look) -> Settings {
     let mut found = Settings::default();
     for setting in SETTINGS.iter().filter(|setting| (setting.is_read)(look)) {
-        if entries.may_hold(setting.name) && look::read(home, setting, &mut found).is_err() {
+        if entries.may_hold(setting.name) && read_setting(home, setting, &mut found).is_err() {
             (setting.instead)(&mut found);
         }
     }
@@ -372,4 +374,20 @@ fn open_log(home: impl AsFd) -> Result<Option<OwnedFd>, OpenError> {
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(e) => Err(OpenError::Failed("open log", e.into())),
     }
+}
+
+/// Reads a file into the settings, if it exists; an error says what is wrong with it.
+pub(super) fn read_setting(
+    home: BorrowedFd,
+    setting: &Setting,
+    found: &mut Settings,
+) -> Result<(), String> {
+    let path = Path::new(setting.name);
+    let content = match file::open_at(home, path, OFlags::RDONLY, Mode::empty()) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.and_then(|fd| file::all_of(File::from(fd), BYTES_MAX)),
+    };
+    let content = content.map_err(|e| e.to_string())?;
+    (setting.decode)(&content, found)
+        .map_err(|mistake| format!("line {}: {}", mistake.line, mistake.reason))
 }

@@ -43,6 +43,7 @@ mod shutdown;
 mod stage1;
 mod started;
 mod state_lines;
+mod stops;
 mod sulogin;
 mod sv;
 mod svc;

@@ -261,9 +261,7 @@ impl Service {
         let may_give_up = entries.setup || gives_up.contains(&true);
         Own {
             ready: is_told.then(|| self.ready()).flatten(),
-            reason: text::may_be_held(status)
-                .then(|| self.line(c"supervise/reason", Reason::decode))
-                .flatten(),
+            reason: text::may_be_held(status).then(|| self.reason()).flatten(),
             last: (may_give_up && text::may_have_given_up(status))
                 .then(|| self.line(c"supervise/last", Last::decode))
                 .flatten(),
@@ -283,6 +281,11 @@ impl Service {
         let found = guarded::to_read(self.state().0, name).ok()?;
         let (n, line) = read_whole::<{ state::BYTES_MAX + 1 }>(&found.file).ok()?;
         decode(line.get(..n)?)
+    }
+
+    /// What the supervisor last wrote about what holds it up, or when KILL comes.
+    pub fn reason(&self) -> Option<Reason> {
+        self.line(c"supervise/reason", Reason::decode)
     }
 
     /// The way to command the supervisor.

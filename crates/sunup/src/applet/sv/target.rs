@@ -4,16 +4,18 @@
 use std::os::fd::OwnedFd;
 
 use model::control::life::{self, Stand};
+use model::control::patience::Patience;
 use model::control::text;
 use model::control::{Action, Verdict};
 use model::format::status::Status;
+use model::time::Instant;
 
 use super::check::{Check, Word};
 use super::client::{Control, Service, Trouble, is_dead};
 use super::events::Events;
 use super::output::Output;
 use super::process::Sighting;
-use crate::sys::clock::after_ms;
+use crate::sys::clock::{after_ms, boot_ns};
 
 /// A service that has got its command, if any, and that sv waits for.
 pub struct Target {
@@ -36,6 +38,8 @@ pub struct Target {
     counts_ns: Option<u64>,
     /// How long a process must have lived (ms), if there is no `./check`.
     wait_ms: u64,
+    /// How long it is waited for, if that depends on what its supervisor says.
+    pub patience: Option<Patience>,
 }
 
 /// When to look again without an event.
@@ -86,6 +90,7 @@ impl Target {
         (service, control): (Service, Option<Control>),
         before: Status,
         wait_ms: u64,
+        patience: Option<Patience>,
     ) -> Self {
         Self {
             name: name.to_vec(),
@@ -98,6 +103,7 @@ impl Target {
             sighting: None,
             counts_ns: None,
             wait_ms,
+            patience,
         }
     }
 
@@ -150,6 +156,10 @@ impl Target {
             Ok(status) => status,
             Err(trouble) => return Look::Done(Outcome::Ended(trouble)),
         };
+        if let Some(patience) = &mut self.patience {
+            let reason = self.service.reason();
+            patience.see(&status, reason.as_ref(), Instant(boot_ns()));
+        }
         let verdict = action.verdict(&self.before, &status);
         if verdict == Verdict::NotYet || !is_read {
             self.check.stop();

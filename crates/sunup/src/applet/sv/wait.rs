@@ -19,13 +19,21 @@
 //! A start counts only after a moment (`model::control::life`), which all services wait
 //! for at the same time: a service whose status is right is not looked at until then.
 //!
-//! The deadline is on the boot clock. A forced action that is late gets KILL and
-//! a second, fixed time for the kill to do its work.
+//! The deadline is on the boot clock. A forced action has a deadline for each service
+//! (`model::control::patience`): when that has come, sv sends KILL, and gives it a fixed
+//! time to do its work. A service that only waits for others, which are not waited for
+//! here, is told to stop once more, and then does not wait for them.
+//!
+//! On a terminal, sv says every few seconds for whom it waits.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
 use std::path::Path;
 
 use model::control::Action;
+use model::control::patience::{Due, Patience};
+use model::format::state::reason::Reason;
+use model::time::Instant;
 use rustix::fs::inotify::WatchFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -34,11 +42,14 @@ use super::events::{Events, LOOK_NS, News};
 use super::output::Output;
 use super::target::{Outcome, Restless, Target};
 use crate::sys::clock::{after_ms, boot_ns};
+use crate::{personality, say};
 
 /// The shortest wait (ms): a supervisor needs a moment even for `-w 0`.
 const WAIT_MS_MIN: u64 = 500;
-/// How long KILL may take to do its work (ms).
-const KILL_WAIT_MS: u64 = 7000;
+/// How often sv says for whom it waits (ms).
+const TELL_MS: u64 = 5000;
+/// At most so many of them are named.
+const NAMED_MAX: usize = 8;
 /// So many are looked at when the last of them is done,
 const TURN: usize = 64;
 /// as long as that happens by then (ms); a service may take long to stop.
@@ -56,8 +67,10 @@ pub struct Waiter {
     /// When to look at services without an event.
     restless: BTreeMap<usize, Restless>,
     wait_ms: u64,
+    /// The first moment at which there may be something to do.
     end_ns: u64,
-    killed: bool,
+    /// When to say for whom sv waits; `None`: never.
+    tells_ns: Option<u64>,
     failed: usize,
 }
 
@@ -74,7 +87,7 @@ impl Waiter {
             restless: BTreeMap::new(),
             wait_ms,
             end_ns: after_ms(wait_ms.max(WAIT_MS_MIN)),
-            killed: false,
+            tells_ns: is_seen().then(|| after_ms(TELL_MS)),
             failed: 0,
         }
     }
@@ -95,7 +108,13 @@ impl Waiter {
             service.drop_lifeline();
             Some(control)
         };
-        let target = Target::new(name, (service, control), before, self.wait_ms);
+        let is_patient = self.action.kills || self.tells_ns.is_some();
+        let patience = is_patient.then(|| {
+            let wait_ms = self.wait_ms.max(WAIT_MS_MIN);
+            Patience::new(wait_ms, Instant(self.end_ns))
+        });
+        let files = (service, control);
+        let target = Target::new(name, files, before, self.wait_ms, patience);
         self.targets.insert(number, target);
         Ok(())
     }
@@ -134,12 +153,19 @@ impl Waiter {
             if self.targets.is_empty() {
                 return self.failed;
             }
-            if boot_ns() < self.end_ns {
-                self.sleep(self.end_ns);
-            } else if self.action.kills && !self.killed {
-                self.kill();
+            let now = boot_ns();
+            if self.tells_ns.is_some_and(|at| at <= now) {
+                self.tell(out);
+            }
+            if now < self.end_ns {
+                self.sleep(self.tells_ns.map_or(self.end_ns, |at| at.min(self.end_ns)));
+            } else if self.action.kills {
+                self.force(out);
             } else {
-                self.give_up(out);
+                let rest: Vec<usize> = self.targets.keys().copied().collect();
+                for number in rest {
+                    self.give_up(number, out);
+                }
                 return self.failed;
             }
         }
@@ -188,7 +214,11 @@ impl Waiter {
     }
 
     fn report(&mut self, target: &Target, outcome: &Outcome, out: &mut Output) {
-        let done = if self.killed { "kill: " } else { "ok: " };
+        let done = if self.is_killed(target) {
+            "kill: "
+        } else {
+            "ok: "
+        };
         let text = match outcome {
             Outcome::Reached(status) => target.line(done, status, out),
             Outcome::Ended(trouble) if trouble.is_success_of(&self.action) => {
@@ -202,38 +232,111 @@ impl Waiter {
         out.say(&text);
     }
 
-    /// The time is up: sends KILL and gives it a time of its own.
-    fn kill(&mut self) {
-        self.killed = true;
-        self.end_ns = after_ms(KILL_WAIT_MS);
-        for (number, target) in &self.targets {
-            // If the supervisor has gone, the next look shows that.
-            if let Some(control) = &target.control {
-                let _ = control.send(b"k");
+    /// Whether the service has got KILL because that was asked for.
+    fn is_killed(&self, target: &Target) -> bool {
+        let now = Instant(boot_ns());
+        let patience = target.patience.filter(|_| self.action.kills);
+        patience.is_some_and(|patience| patience.is_killed(now))
+    }
+
+    /// The time of some may be over: those get KILL, or are given up.
+    fn force(&mut self, out: &mut Output) {
+        let now = Instant(boot_ns());
+        let mut next: Option<Instant> = None;
+        let mut given_up = vec![];
+        for (number, target) in &mut self.targets {
+            let Some(patience) = &mut target.patience else {
+                continue;
+            };
+            match patience.due(now) {
+                Due::Nothing(at) => next = next.into_iter().chain(at).min(),
+                Due::GiveUp => given_up.push(*number),
+                Due::Kill => {
+                    patience.kill(now);
+                    next = Some(now);
+                    self.dirty.insert(*number);
+                    // If the supervisor has gone, the next look shows that.
+                    if let Some(control) = &target.control {
+                        let _ = control.send(b"k");
+                    }
+                }
+            }
+        }
+        for number in given_up {
+            self.give_up(number, out);
+        }
+        if next.is_none() {
+            self.insist(now);
+        }
+        self.end_ns = next.unwrap_or(now).0;
+    }
+
+    /// All that are left wait for others. They are told once more, and then do not wait.
+    fn insist(&mut self, now: Instant) {
+        for (number, target) in &mut self.targets {
+            if let Some(patience) = &mut target.patience {
+                patience.insist(now);
             }
             self.dirty.insert(*number);
+            if let Some(control) = &target.control {
+                let _ = control.send(self.action.bytes);
+            }
         }
     }
 
-    fn give_up(&mut self, out: &mut Output) {
-        let late = if self.killed { "kill: " } else { "timeout: " };
-        for target in self.targets.values() {
-            let status = target.service.status();
-            let text = match &status {
-                Ok(status) => target.line(late, status, out),
-                Err(trouble) => trouble.line(&target.name),
-            };
-            out.say(&text);
-            if let Some(word) = self.action.forced()
-                && status.is_ok_and(|status| status.got_term)
-            {
-                let name = target.name.escape_ascii();
-                out.hint(&format!(
-                    "{name} takes no notice of TERM: `sv {word} {name}` sends KILL"
-                ));
+    /// Waits no longer for a service.
+    fn give_up(&mut self, number: usize, out: &mut Output) {
+        let Some(target) = self.targets.remove(&number) else {
+            return;
+        };
+        self.restless.remove(&number);
+        self.events.forget(number);
+        self.failed += 1;
+        let late = if self.is_killed(&target) {
+            "kill: "
+        } else {
+            "timeout: "
+        };
+        let status = target.service.status();
+        let text = match &status {
+            Ok(status) => target.line(late, status, out),
+            Err(trouble) => trouble.line(&target.name),
+        };
+        out.say(&text);
+        let Some(word) = self.action.forced() else {
+            return;
+        };
+        let name = target.name.escape_ascii();
+        match target.service.reason() {
+            Some(Reason::Kill(at)) => {
+                let left_s = seconds_until(at, Instant(boot_ns()));
+                out.hint(&format!("{name} gets KILL in {left_s} s"));
             }
+            _ if status.is_ok_and(|status| status.got_term) => out.hint(&format!(
+                "{name} takes no notice of TERM: `sv {word} {name}` sends KILL"
+            )),
+            _ => {}
         }
-        self.failed += self.targets.len();
+    }
+
+    /// Says for whom sv waits.
+    fn tell(&mut self, out: &mut Output) {
+        let now = Instant(boot_ns());
+        let named = self.targets.values().take(NAMED_MAX).map(|target| {
+            let name = target.name.escape_ascii();
+            match target.patience.and_then(|patience| patience.kill_at(now)) {
+                Some(at) => format!("{name} ({}s left)", seconds_until(at, now)),
+                None => name.to_string(),
+            }
+        });
+        let named = named.collect::<Vec<_>>().join(", ");
+        let more = match self.targets.len().saturating_sub(NAMED_MAX) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        out.flush();
+        say::line("sv", format_args!("waiting for {named}{more}"));
+        self.tells_ns = Some(after_ms(TELL_MS));
     }
 
     /// Sleeps until something happens to a target, and marks it; `until` then at most.
@@ -261,6 +364,16 @@ impl Waiter {
         });
         self.dirty.extend(due.map(|(number, _)| *number));
     }
+}
+
+/// Whether somebody reads what sv says while it waits.
+fn is_seen() -> bool {
+    std::io::stderr().is_terminal() && !personality::is_busybox()
+}
+
+/// Whole seconds, not less than there are.
+const fn seconds_until(at: Instant, now: Instant) -> u64 {
+    at.ms_since(now).div_ceil(1000)
 }
 
 /// sv holds two descriptors open for each service, and a third for each that dnotify

@@ -1,0 +1,272 @@
+//! How a service says that it wants to be stopped: by which signal, and for how long that
+//! may take. Only lower bounds of times are asked for, because a machine may be slow.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use model::format::state::reason::Reason;
+use rustix::process::Signal;
+
+use crate::common::{
+    Fixture, SLEEP, applet, down, end_by, kill, read_status, running, status, until_ready,
+    until_supervise, wait_for,
+};
+
+/// Takes no notice of TERM and HUP, and says when that is so.
+const DEAF: &str = "#!/bin/sh\ntrap '' TERM HUP\n: >ready\nwhile :; do sleep 0.1; done\n";
+/// As long as a test may take, and longer.
+const LONG_MS: &str = "600000\n";
+
+/// A runsvdir over one service `web`; what it supervises ends with it.
+struct World {
+    fixture: Fixture,
+    supervisor: Child,
+}
+
+impl World {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let fixture = Fixture::new(&[]);
+        for (name, content) in files {
+            fixture.add(&format!("scan/web/{name}"), content);
+        }
+        let supervisor = Self::supervise(&fixture);
+        let world = Self {
+            fixture,
+            supervisor,
+        };
+        until_ready(&world.web());
+        world
+    }
+
+    fn supervise(fixture: &Fixture) -> Child {
+        let child = applet("runsvdir")
+            .arg(fixture.path("scan"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        until_supervise(&fixture.path("scan/web"));
+        child
+    }
+
+    /// Another supervisor takes over from one that was killed.
+    fn replace(&mut self) {
+        end_by(&mut self.supervisor, Signal::KILL);
+        self.supervisor = Self::supervise(&self.fixture);
+    }
+
+    fn web(&self) -> PathBuf {
+        self.fixture.path("scan/web")
+    }
+
+    fn sv(&self, args: &[&str]) -> Command {
+        let mut sv = applet("sv");
+        sv.args(args).arg(self.web());
+        sv
+    }
+
+    /// `sv ARGS`, which must succeed; for how long it took.
+    fn done(&self, args: &[&str]) -> (Output, Duration) {
+        let start = Instant::now();
+        let output = self.sv(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        (output, start.elapsed())
+    }
+
+    fn exists(&self, name: &str) -> bool {
+        self.web().join(name).exists()
+    }
+
+    fn until(&self, name: &str) {
+        let there = || self.exists(name).then_some(());
+        wait_for(name, &[&self.web()], there);
+    }
+
+    fn last(&self) -> String {
+        let read = || fs::read_to_string(self.web().join("supervise/last")).ok();
+        wait_for("supervise/last", &[&self.web().join("supervise")], read)
+    }
+
+    /// When KILL is to come, by the boot clock.
+    fn kill_at(&self) -> Option<u64> {
+        let line = fs::read(self.web().join("supervise/reason")).ok()?;
+        match Reason::decode(&line) {
+            Some(Reason::Kill(at)) => Some(at.0),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(status) = read_status(&self.web()).filter(|s| s.pid != 0) {
+            kill(status.pid, Signal::CONT);
+        }
+        let _ = self.sv(&["-w", "60", "force-shutdown"]).output();
+        end_by(&mut self.supervisor, Signal::TERM);
+    }
+}
+
+/// A run script that notes the signal `name` and ends by it.
+fn notes(name: &str) -> String {
+    format!(
+        "#!/bin/bash\ntrap 'echo >told; exit 0' {name}\ntrap '' TERM\n: >ready\n\
+         while :; do sleep 0.05; done\n"
+    )
+}
+
+#[test]
+fn a_stop_sends_the_signal_that_the_service_asks_for() {
+    for name in ["RTMIN+3", "37", "SIGINT", "usr1"] {
+        let trap = if name == "37" { "RTMIN+3" } else { name };
+        let world = World::new(&[("run", &notes(trap)), ("down-signal", name)]);
+        world.done(&["-w", "60", "stop"]);
+        assert!(world.exists("told"), "{name}");
+        let again = World::new(&[("run", &notes(trap)), ("down-signal", name)]);
+        let pid = read_status(&again.web()).unwrap().pid;
+        again.done(&["-w", "60", "restart"]);
+        assert!(again.exists("told"), "{name}");
+        let other = status(&again.web(), "another run", |s| running(s) && s.pid != pid);
+        assert!(!other.got_term);
+    }
+}
+
+#[test]
+fn a_reload_sends_the_signal_that_the_service_asks_for() {
+    let run = "#!/bin/bash\ntrap 'echo >told' USR2\ntrap '' HUP\n: >ready\n\
+               while :; do sleep 0.05; done\n";
+    let world = World::new(&[("run", run), ("reload-signal", "USR2\n")]);
+    world.done(&["reload"]);
+    world.until("told");
+}
+
+#[test]
+fn who_takes_no_notice_gets_kill_in_its_time() {
+    let world = World::new(&[("run", DEAF), ("timeout-kill", "700\n")]);
+    let (_, took) = world.done(&["-w", "60", "stop"]);
+    assert!(took >= Duration::from_millis(700), "{took:?}");
+    assert!(world.last().starts_with("-1 9 signal "), "{}", world.last());
+    assert_eq!(world.kill_at(), None);
+    // A restart does not hang, either.
+    fs::remove_file(world.web().join("ready")).unwrap();
+    world.done(&["-w", "60", "start"]);
+    until_ready(&world.web());
+    let (_, took) = world.done(&["-w", "60", "restart"]);
+    assert!(took >= Duration::from_millis(700), "{took:?}");
+}
+
+#[test]
+fn who_ends_in_time_gets_no_kill() {
+    let run = "#!/bin/sh\ntrap 'sleep 0.3; exit 7' TERM\n: >ready\nwhile :; do sleep 0.05; done\n";
+    let world = World::new(&[("run", run), ("timeout-kill", LONG_MS)]);
+    world.done(&["-w", "60", "stop"]);
+    assert!(world.last().starts_with("7 0 exit "), "{}", world.last());
+}
+
+/// It was told to end, and ends; what is wanted decides what comes then.
+#[test]
+fn an_up_does_not_call_a_stop_off() {
+    let world = World::new(&[("run", DEAF), ("timeout-kill", "700\n")]);
+    let pid = read_status(&world.web()).unwrap().pid;
+    world.done(&["down"]);
+    status(&world.web(), "got TERM", |s| s.got_term);
+    let at = world.kill_at().unwrap();
+    world.done(&["down"]);
+    world.done(&["up"]);
+    status(&world.web(), "want up", |s| s.want_up);
+    assert_eq!(world.kill_at(), Some(at));
+    let next = status(&world.web(), "another run", |s| running(s) && s.pid != pid);
+    assert!(next.want_up);
+    assert!(world.last().starts_with("-1 9 signal "), "{}", world.last());
+}
+
+#[test]
+fn a_paused_service_is_stopped_in_its_time() {
+    let world = World::new(&[("run", SLEEP), ("ready", ""), ("timeout-kill", LONG_MS)]);
+    world.done(&["-w", "60", "-v", "pause"]);
+    world.done(&["-w", "60", "stop"]);
+    assert!(
+        world.last().starts_with("-1 15 signal "),
+        "{}",
+        world.last()
+    );
+}
+
+#[test]
+fn finish_may_take_its_time_and_no_more() {
+    let finish = "#!/bin/sh\n: >finishes\ntrap '' TERM\nwhile :; do sleep 0.1; done\n";
+    let files = [
+        ("run", SLEEP),
+        ("ready", ""),
+        ("finish", finish),
+        ("timeout-finish", "700\n"),
+    ];
+    let world = World::new(&files);
+    world.done(&["down"]);
+    world.until("finishes");
+    let start = Instant::now();
+    // A stop that comes meanwhile waits for it.
+    world.done(&["-w", "60", "stop"]);
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    assert!(down(&read_status(&world.web()).unwrap()));
+}
+
+#[test]
+fn a_script_in_place_of_the_signal_starts_the_clock_when_it_has_done_its_work() {
+    let files = [
+        ("run", DEAF),
+        ("timeout-kill", "500\n"),
+        ("control/t", "#!/bin/sh\nsleep 0.6\n: >asked\n"),
+    ];
+    let world = World::new(&files);
+    let (_, took) = world.done(&["-w", "60", "stop"]);
+    assert!(world.exists("asked"));
+    assert!(took >= Duration::from_millis(1100), "{took:?}");
+    assert!(world.last().starts_with("-1 9 signal "), "{}", world.last());
+}
+
+/// A successor does not know how much of the time is over: it is had again.
+#[test]
+fn an_adopted_service_that_was_told_to_end_has_its_time_again() {
+    let mut world = World::new(&[("run", DEAF), ("timeout-kill", "4000\n")]);
+    world.done(&["down"]);
+    status(&world.web(), "got TERM", |s| s.got_term);
+    let before = world.kill_at().unwrap();
+    world.replace();
+    let at = wait_for("another time", &[&world.web().join("supervise")], || {
+        world.kill_at().filter(|at| *at > before)
+    });
+    assert!(at > before);
+    status(&world.web(), "down", down);
+}
+
+/// `sv force-stop` leaves a service with a time of its own to the supervisor, and waits.
+#[test]
+fn a_forced_stop_waits_for_the_time_of_the_service() {
+    let run = "#!/bin/sh\ntrap 'sleep 3; : >saved; exit 0' TERM\n: >ready\n\
+               while :; do sleep 0.05; done\n";
+    let world = World::new(&[("run", run), ("timeout-kill", LONG_MS)]);
+    let (output, took) = world.done(&["-w", "1", "force-stop"]);
+    assert!(took >= Duration::from_secs(3), "{took:?}");
+    assert!(world.exists("saved") && output.stdout.starts_with(b"ok: down: "));
+}
+
+#[test]
+fn a_forced_stop_of_who_is_killed_in_its_time_says_so() {
+    let world = World::new(&[("run", DEAF), ("timeout-kill", "1500\n")]);
+    let (output, took) = world.done(&["-w", "1", "force-stop"]);
+    assert!(took >= Duration::from_millis(1500), "{took:?}");
+    assert!(output.stdout.starts_with(b"kill: down: "), "{output:?}");
+}
+
+#[test]
+fn who_waits_in_vain_is_told_when_kill_comes() {
+    let world = World::new(&[("run", DEAF), ("timeout-kill", "3000\n")]);
+    let output = world.sv(&["-w", "1", "stop"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.starts_with(b"timeout: run: "), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains(" gets KILL in "), "{said}");
+}
