@@ -112,6 +112,18 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
         Role::Main => record.at,
         Role::Log => Instant(0),
     };
+    if evidence.seen.is_some_and(|seen| is_it(record, seen)) {
+        let service = running(role, want, record, since, ours, now.at);
+        // The supervisor was killed while control/t ran: the stop starts again.
+        let stops = record.mark == Mark::Stop && want == Want::Down && !service.got_term();
+        return Inheritance {
+            service,
+            adopted: true,
+            changed: Some(ours.map_or_else(|| label(record.at, now), |s| s.changed)),
+            mark: record.mark,
+            missed: stops.then_some(Event::Command(Command::Down)),
+        };
+    }
     // A setup that was seen to its end.
     if let (Role::Main, Part::Setup, Mark::Done | Mark::Over) = (role, record.part, record.mark) {
         let is_done = record.mark == Mark::Done && record.at >= evidence.since;
@@ -128,25 +140,16 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
             ..fresh
         };
     }
-    if evidence.seen.is_some_and(|seen| is_it(record, seen)) {
-        let service = running(role, want, record, since, ours, now.at);
-        // The supervisor was killed while control/t ran: the stop starts again.
-        let stops = record.mark == Mark::Stop && want == Want::Down && !service.got_term();
-        return Inheritance {
-            service,
-            adopted: true,
-            changed: Some(ours.map_or_else(|| label(record.at, now), |s| s.changed)),
-            mark: record.mark,
-            missed: stops.then_some(Event::Command(Command::Down)),
-        };
-    }
     // Nobody saw the end of the run: the finish script is still due. Of a setup nobody saw
     // the end either, or its record would say so.
     if let Some(program) = program(role, record)
         && (program == Program::Setup || status.is_none_or(|s| s.pid != 0))
     {
+        // With `once` a setup is not wanted up either, but was not told to end.
+        let told = record.mark == Mark::Stop || ours.is_some_and(|s| s.got_term);
+        let told = told && program == Program::Setup;
         return Inheritance {
-            service: Service::adopt_run(role, want, program, record.pid, since, false, false),
+            service: Service::adopt_run(role, want, program, record.pid, since, false, told),
             missed: Some(Event::Exited(record.pid, evidence.exit)),
             ..fresh
         };

@@ -395,7 +395,7 @@ impl Service {
     }
 
     /// Whether an answer of a start is to come, if it was asked for.
-    const fn awaits_a_start(&self) -> bool {
+    pub const fn awaits_a_start(&self) -> bool {
         matches!(self.state, State::Starting { .. } | State::EndingRun { .. })
     }
 

@@ -55,8 +55,8 @@ impl Service {
         {
             self.give_up(why);
         }
-        let may_decide = found.restart.is_some() && cause != Cause::Command;
-        self.finish_decides = found.finish && may_decide;
+        let is_asked = matches!(cause, Cause::Command | Cause::Undone);
+        self.finish_decides = found.finish && found.restart.is_some() && !is_asked;
         if cause == Cause::Undone && !found.finish && self.want == Want::Exit {
             self.left = Mark::Done;
         }

@@ -69,6 +69,7 @@ impl Service {
             ("backs_off", backs_off),
             ("finish_decides", self.finish_decides),
             ("settled", self.left == Mark::Over),
+            ("stays_done", self.stays_done()),
         ] {
             if holds {
                 text.extend([" ", word]);
@@ -138,10 +139,10 @@ impl Service {
             },
             gave_up: value(words, "gave_up").and_then(gave_up),
             finish_decides: has(words, "finish_decides"),
-            left: if has(words, "settled") {
-                Mark::Over
-            } else {
-                Mark::None
+            left: match (has(words, "settled"), has(words, "stays_done")) {
+                (true, _) => Mark::Over,
+                (false, true) => Mark::Done,
+                (false, false) => Mark::None,
             },
             ..Self::new(role, *want)
         })
@@ -300,6 +301,7 @@ mod tests {
             "want=up state=finish pid=3 not_before=8 kill_at=9 fork_failures=0",
             "want=up state=preparing fork_failures=0",
             "want=down state=gone fork_failures=0",
+            "want=exit state=gone stays_done fork_failures=0",
             "want=up state=down not_before=7 backs_off fork_failures=0 lives=6 last=256",
         ] {
             assert_eq!(told(words).as_deref(), Some(words));

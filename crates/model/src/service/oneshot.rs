@@ -53,12 +53,13 @@ impl Service {
         actions: &mut Actions,
     ) {
         self.left = Mark::Over;
+        let was_told = setup.was_told || setup.stopping || self.is_stop_held();
         let is_stopped = match self.want {
             Want::Up => false,
-            Want::Down => setup.was_told,
+            Want::Down => was_told,
             Want::Exit => true,
         };
-        if is_stopped || setup.was_told && exit != SUCCESS {
+        if is_stopped || was_told && exit != SUCCESS {
             let next = setup.next_start(now);
             self.end_run(exit, Cause::Command, false, next, actions);
         } else if exit == SUCCESS {

@@ -171,12 +171,18 @@ impl Half {
         self.own.is_due() || self.is_status_stale()
     }
 
+    /// Whether the record lags behind. While a child is on its way, nobody knows whose record
+    /// it is.
+    fn marks(&self, facts: &Facts) -> bool {
+        self.mark != facts.mark && !self.service.awaits_a_start()
+    }
+
     fn is_status_stale(&self) -> bool {
         let facts = self.facts();
         self.own.is_watched_due()
             || self.shown != Some(facts)
             || self.shown_loop != facts.crash_loop
-            || self.mark != facts.mark
+            || self.marks(&facts)
     }
 
     /// What the state files are to show, and which of them differ; they count as
@@ -185,7 +191,7 @@ impl Half {
         let facts = self.facts();
         let is_stale = self.is_status_stale();
         let files = Files {
-            mark: core::mem::replace(&mut self.mark, facts.mark) != facts.mark,
+            mark: self.marks(&facts),
             crash_loop: core::mem::replace(&mut self.shown_loop, facts.crash_loop)
                 != facts.crash_loop,
             state: if is_stale {
@@ -194,6 +200,9 @@ impl Half {
                 StateFiles::None
             },
         };
+        if files.mark {
+            self.mark = facts.mark;
+        }
         self.shown = Some(facts);
         (facts, files, self.own.take())
     }

@@ -1,5 +1,7 @@
 //! What must hold whenever a supervisor has done all that there was to do.
 
+use model::format::adopt::Mark;
+use model::format::status::Phase;
 use model::service::{Role, Service};
 
 use super::kernel::Place;
@@ -152,9 +154,32 @@ fn check_service(world: &mut World, place: Place) -> Result<(), String> {
     if !is_shown {
         return Err(format!("{place:?} is {living:?}, and {status:?} is shown"));
     }
+    let kind = world
+        .kernel
+        .kinds
+        .get(&place.0)
+        .copied()
+        .unwrap_or_default();
+    let is_oneshot = kind.is_oneshot() && place.1 == Role::Main;
+    let is_done = is_oneshot && status.is_some_and(|s| s.phase == Phase::Run && s.pid == 0);
+    let stays = !kind.finish;
+    if is_done {
+        let here = world.kernel.world();
+        let record = world.kernel.files(place).record.clone();
+        // A disk without room may have had none for the record.
+        if record.is_some_and(|r| r.world != here || r.mark != Mark::Done) {
+            return Err(format!(
+                "{place:?} is shown as done, and was not done in this boot"
+            ));
+        }
+    }
     let is_down_by_default = world.is_down_by_default(place);
     let wishes = world.wishes(place);
-    let is_up = !living.is_empty();
+    let is_up = !living.is_empty() || is_done;
+    // It was told to exit, and nothing undid it: it is done, whatever is wanted by default.
+    if is_done && stays && wishes.may_be.contains(&Wish::Exit) {
+        return Ok(());
+    }
     if wishes.allow(is_up, is_down_by_default) {
         return Ok(());
     }

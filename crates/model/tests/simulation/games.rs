@@ -241,3 +241,44 @@ pub const FOUND: &[(&str, u64, &[Move])] = &[
         ],
     ),
 ];
+
+/// The same, of games with oneshots.
+pub const FOUND_OF_ONESHOTS: &[(&str, u64, &[Move])] = &[
+    (
+        "the end of a setup was noted in the record that the next one had just written",
+        676,
+        &[
+            Change(1822920043),
+            Round(1975771963, None),
+            Round(248202207, None),
+            Round(2980463096, None),
+            End(2941054505),
+            Change(549125315),
+            Round(3097420203, None),
+            Round(1319662466, None),
+            Round(3794851035, None),
+            Round(355173489, Some(14)),
+            End(2978111465),
+            Command(3727733782),
+            Round(1434410484, None),
+            Kill,
+        ],
+    ),
+    (
+        "a setup that succeeded while control/t ran to stop it was followed by run",
+        760,
+        &[
+            Weather(12),
+            Round(1428414774, None),
+            Round(2807289363, None),
+            End(2472383716),
+            Round(3347134945, None),
+            Round(3003307515, None),
+            Change(1025364939),
+            Round(3166470110, None),
+            Round(1649444317, Some(7)),
+            Command(3020016181),
+            Command(3477230149),
+        ],
+    ),
+];

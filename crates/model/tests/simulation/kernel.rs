@@ -42,6 +42,12 @@ pub enum Runs {
     Stranger,
 }
 
+impl Kind {
+    pub fn is_oneshot(self) -> bool {
+        self.setup && self.no_run
+    }
+}
+
 impl Runs {
     /// Whose process it is, scripts left out.
     pub fn place(self) -> Option<Place> {
@@ -109,6 +115,9 @@ pub struct Kind {
     pub script_d: bool,
     /// It says how it is stopped.
     pub stops: bool,
+    pub setup: bool,
+    /// With `setup` alone it is a oneshot.
+    pub no_run: bool,
     /// Only KILL ends it.
     pub deaf: bool,
 }

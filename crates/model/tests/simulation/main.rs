@@ -52,6 +52,7 @@ const SOUND: Rules = Rules {
     needs_all_answers: Action::needs_all_answers,
     holds_back: Supervisor::holds_back,
     answers_first: true,
+    oneshots: false,
 };
 
 fn moves(seed: u64) -> Vec<Move> {
@@ -112,6 +113,12 @@ const QUICK: Rules = Rules {
     ..SOUND
 };
 
+/// Services have `setup`.
+const ONESHOTS: Rules = Rules {
+    oneshots: true,
+    ..SOUND
+};
+
 fn must_end_well(seed: u64, moves: &[Move]) {
     must_end_well_by(SOUND, seed, moves);
 }
@@ -155,18 +162,35 @@ fn every_game_ends_well() {
 }
 
 #[test]
+fn every_game_of_oneshots_ends_well() {
+    let rules = ONESHOTS;
+    if let Some(seed) = from_environment("SUNUP_SIM_SEED") {
+        return must_end_well_by(rules, seed, &moves(seed));
+    }
+    let seeds = from_environment("SUNUP_SIM_SEEDS").unwrap_or(SEEDS / 2);
+    (0..seeds).for_each(|seed| must_end_well_by(rules, seed, &moves(seed)));
+}
+
+#[test]
 fn games_that_found_a_defect_end_well() {
     for (_, seed, moves) in games::FOUND {
         must_end_well(*seed, moves);
         // Most are of a time when no answer came late.
         must_end_well_by(QUICK, *seed, moves);
     }
+    for (_, seed, moves) in games::FOUND_OF_ONESHOTS {
+        must_end_well_by(ONESHOTS, *seed, moves);
+    }
 }
 
 /// Which game that ends well by the rules does not when they are broken.
 fn found_out(rules: Rules) -> Option<u64> {
     let ends_well = |seed, rules| play(seed, rules, &moves(seed)).is_ok();
-    (0..SEEDS_BROKEN).find(|seed| !ends_well(*seed, rules) && ends_well(*seed, SOUND))
+    let sound = Rules {
+        oneshots: rules.oneshots,
+        ..SOUND
+    };
+    (0..SEEDS_BROKEN).find(|seed| !ends_well(*seed, rules) && ends_well(*seed, sound))
 }
 
 #[test]
@@ -260,6 +284,20 @@ fn who_hands_in_an_end_before_the_answer_of_its_start_is_found_out() {
         answers_first: false,
         ..SOUND
     };
+    assert!(found_out(rules).is_some());
+}
+
+/// A oneshot that is done would be done again.
+#[test]
+fn who_forgets_what_is_done_is_found_out() {
+    fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
+        let mut found = adoption::judge(evidence, now);
+        if found.service.is_done() {
+            found.service = Service::new(evidence.role, found.service.want());
+        }
+        found
+    }
+    let rules = Rules { judge, ..ONESHOTS };
     assert!(found_out(rules).is_some());
 }
 

@@ -228,6 +228,7 @@ impl Shell {
             Action::Start(job, _) => {
                 let now = world.kernel.now;
                 self.check_start(job, now).map_err(Stop::Wrong)?;
+                self.check_setup(world, job).map_err(Stop::Wrong)?;
                 return Ok(self.start(world, job));
             }
             Action::Signal(id, pid, signal) => self.signal(world, id, pid, signal)?,

@@ -34,6 +34,8 @@ pub struct Rules {
     pub holds_back: fn(&Supervisor, UnitId) -> bool,
     /// ... and the ends of the same children.
     pub answers_first: bool,
+    /// Services have `setup`, some of them without `run`.
+    pub oneshots: bool,
 }
 
 /// One thing that happens.
@@ -113,6 +115,8 @@ pub struct World {
     pub touched: BTreeSet<Dir>,
     /// Service directories for which somebody asked for KILL.
     pub killed: BTreeSet<Dir>,
+    /// Oneshots that are known to be done, by the boot, and must not be done again.
+    pub done: BTreeMap<Place, u32>,
     /// The supervisor inherits orphans.
     inherits: bool,
     wishes: BTreeMap<Place, Wishes>,
@@ -209,6 +213,8 @@ impl World {
             script_d: bit(7) < 2,
             stops: bit(8) < 3,
             deaf: bit(9) < 3,
+            setup: self.rules.oneshots && bit(10) < 6,
+            no_run: self.rules.oneshots && bit(11) < 5,
         };
         self.kernel.kinds.insert(dir, kind);
         self.kernel.scan.insert(vec![name], dir);
@@ -227,6 +233,7 @@ impl Game {
             born: vec![],
             touched: BTreeSet::new(),
             killed: BTreeSet::new(),
+            done: BTreeMap::new(),
             inherits: seed.is_multiple_of(4),
             wishes: BTreeMap::new(),
             foul: 0,

@@ -8,6 +8,7 @@ use super::super::world::World;
 use super::{Half, Shell, Stop, Unit};
 use model::adoption::{Evidence, Inheritance, Seen};
 use model::facts::{Facts, Files, Line, StateFiles};
+use model::format::adopt::{Mark, Part};
 use model::scan::Identity;
 use model::service::{Exit, Pid, Role, Want};
 use model::settings::{Look, Settings};
@@ -69,7 +70,12 @@ impl Shell {
         let shown = world.kernel.files(place);
         if let Some(record) = shown.record.as_mut().filter(|_| files.mark) {
             record.mark = facts.mark;
+            if facts.mark == Mark::Done && record.part == Part::Setup {
+                let boot = world.kernel.boot;
+                world.done.insert(place, boot);
+            }
         }
+        let shown = world.kernel.files(place);
         if files.crash_loop {
             shown.crash_loop = facts.crash_loop;
         }
@@ -253,6 +259,8 @@ impl Shell {
         let grows = matches!(look, Look::End { grows: true, .. });
         let asks = dir.is_some_and(|dir| dir % 2 == 0);
         let found = Settings {
+            setup: kind.setup,
+            run: !kind.no_run || !kind.setup,
             finish: kind.finish,
             scripts: scripts.collect(),
             backoff: (grows && asks).then_some(8),

@@ -120,6 +120,18 @@ impl Shell {
         }
     }
 
+    /// What is done is not done again in the same boot.
+    pub(super) fn check_setup(&self, world: &World, job: Job) -> Result<(), String> {
+        let place = self.place(job.id());
+        let done = place.and_then(|place| world.done.get(&place));
+        match (job, done) {
+            (Job::Setup(_), Some(boot)) if *boot == world.kernel.boot => {
+                Err(format!("{place:?} is done again"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Makes a child on its way; an answer if there is none.
     pub(super) fn start(&mut self, world: &mut World, job: Job) -> Option<Input> {
         let Some(place) = self.place(job.id()) else {
@@ -127,6 +139,9 @@ impl Shell {
         };
         if world.is_foul(3) {
             return Some(Input::NotStarted(job, Failure::Resources));
+        }
+        if matches!(job, Job::Finish(..)) {
+            world.done.remove(&place);
         }
         let Some(pid) = world.kernel.spawn(Some(self.boss), runs(job, place)) else {
             return Some(Input::NotStarted(job, Failure::Resources));

@@ -5,7 +5,7 @@ use super::super::kernel::identity;
 use super::super::wishes::Wish;
 use super::super::world::World;
 use super::{RELEASE, Shell, Stop};
-use model::command::Command;
+use model::command::{Command, Sig};
 use model::service::{Exit, Pid, Role, Service, State};
 use model::supervisor::{Id, Input, Scope, Supervisor};
 use std::collections::BTreeSet;
@@ -228,6 +228,9 @@ impl Shell {
             if let Some(unit) = self.units.get_mut(&id.unit).filter(|_| asks) {
                 unit.called = true;
             }
+        }
+        if matches!(command, Command::Down | Command::Signal(Sig::Term)) {
+            world.done.remove(&place);
         }
         let is_starting = |service: &Service| matches!(service.state(), State::Starting { .. });
         if matches!(command, Command::Signal(_))

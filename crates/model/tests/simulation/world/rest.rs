@@ -92,7 +92,8 @@ impl Game {
             };
             let goes_on = self.go_on(pid);
             if ends && !goes_on {
-                self.finish(pid, process.serial % 2 == 0);
+                let is_setup = matches!(process.runs, Runs::Setup(_));
+                self.finish(pid, is_setup || process.serial % 2 == 0);
             }
             moved |= ends || goes_on;
         }
