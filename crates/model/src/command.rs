@@ -88,6 +88,8 @@ pub enum Command {
     Once,
     /// `x`: stop, and end the supervision.
     Exit,
+    /// `z`: forget that it failed.
+    Reset,
     /// Any other letter: send a signal.
     Signal(Sig),
 }
@@ -101,6 +103,7 @@ impl Command {
             b'd' => Self::Down,
             b'o' => Self::Once,
             b'x' => Self::Exit,
+            b'z' => Self::Reset,
             _ => Self::Signal(Sig::ALL.into_iter().find(|s| s.letter() == byte)?),
         })
     }
@@ -113,6 +116,7 @@ impl Command {
             Self::Down => b'd',
             Self::Once => b'o',
             Self::Exit => b'x',
+            Self::Reset => b'z',
             Self::Signal(sig) => sig.letter(),
         }
     }
@@ -124,7 +128,7 @@ mod tests {
 
     #[test]
     fn all_256_bytes() {
-        let known = b"ufdoxpchaiq12tk";
+        let known = b"ufdoxzpchaiq12tk";
         for byte in 0..=255 {
             let command = Command::from_byte(byte);
             assert_eq!(command.is_some(), known.contains(&byte), "{byte}");

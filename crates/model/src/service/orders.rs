@@ -5,6 +5,7 @@ use super::oneshot::NOBODY;
 use super::{Action, Actions, Role, Running, Service, State, Want};
 use crate::command::{Command, Sig};
 use crate::process::Pid;
+use crate::restart::Streak;
 use crate::settings::{Look, Scripts, Settings};
 use crate::signal::Signal;
 use crate::time::Instant;
@@ -41,6 +42,7 @@ impl Service {
             // runsv(8): ignored if it is given to the logger.
             Command::Exit if self.role == Role::Log => {}
             Command::Exit => self.stop(Want::Exit, now, actions),
+            Command::Reset => self.streak = Streak::NONE,
             Command::Signal(sig) => self.signal(sig, now, actions),
         }
     }

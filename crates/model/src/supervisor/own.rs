@@ -146,10 +146,11 @@ impl Own {
         self.ends = self.ends.saturating_add(1);
     }
 
-    /// After its last end, or that of its `./finish`, the service said that it stays down.
-    pub fn note_giving_up(&mut self) {
+    /// After its last end, or that of its `./finish`, the service said that it stays down;
+    /// or a command made it forget that.
+    pub fn give_up(&mut self, gives_up: bool) {
         if let Some(last) = &mut self.last {
-            last.given_up = true;
+            last.given_up = gives_up;
             let last = Line::Last(**last);
             self.put(last);
         }
@@ -228,6 +229,20 @@ mod tests {
         run(&mut own, Event::Exited(813, Exit::Code(1)));
         run(&mut own, Event::Tick);
         assert!(!own.is_due());
+    }
+
+    #[test]
+    fn that_it_gave_up_is_shown_and_forgotten() {
+        let mut own = Own::default();
+        // There is nothing to say of a run that another supervisor saw.
+        own.give_up(false);
+        assert!(!own.is_due());
+        run(&mut own, Event::Exited(812, Exit::Code(78)));
+        own.give_up(true);
+        let is_shown = |own: &mut Own| texts(own).concat().contains(" given-up ");
+        assert!(is_shown(&mut own));
+        own.give_up(false);
+        assert!(own.is_due() && !is_shown(&mut own));
     }
 
     #[test]

@@ -58,11 +58,12 @@ impl Supervisor {
         let at = at.min(now.at);
         half.own.note(&before, event, at, now.wall);
         let (next, actions) = before.step(at, event);
-        let crashes = before.is_crash_looping() != next.is_crash_looping();
+        let is_told = event == Event::Command(Command::Reset);
+        let crashes = !is_told && before.is_crash_looping() != next.is_crash_looping();
         half.become_state(next, now.wall);
         let gives_up = next.gave_up().is_some() && before.gave_up().is_none();
-        if gives_up {
-            half.own.note_giving_up();
+        if next.gave_up().is_some() != before.gave_up().is_some() {
+            half.own.give_up(gives_up);
         }
         if crashes {
             self.tell_of_crash_loop(id);
@@ -256,6 +257,9 @@ impl Supervisor {
         if let Some(text) = &message.status {
             self.tell(id, pid, text);
         }
+        if message.restart_reset {
+            self.drive(id, Event::Command(Command::Reset));
+        }
         if message.ready {
             self.ready(id, pid, Source::Message);
         }
@@ -284,7 +288,7 @@ impl Supervisor {
     fn permitted(&self, id: Id, command: Command) -> Option<Command> {
         let removed = self.units.get(&id.unit).is_some_and(|unit| unit.removed);
         match command {
-            Command::Signal(_) | Command::Exit => Some(command),
+            Command::Signal(_) | Command::Exit | Command::Reset => Some(command),
             _ if id.role == Role::Log || !(removed || self.is_stopping()) => Some(command),
             Command::Down => Some(Command::Exit),
             Command::Up | Command::StartNow | Command::Once => None,

@@ -264,6 +264,32 @@ fn a_crash_loop_is_told_once_and_so_is_its_end() {
 }
 
 #[test]
+fn what_is_forgotten_is_no_loop_and_needs_five_lives_again() {
+    let mut world = looping();
+    for _ in 0..5 {
+        world.feed(Input::RoundOver);
+        world.ends(MAIN, FAILED);
+        world.feed(Input::Command(MAIN, Command::Up));
+    }
+    world.feed(Input::RoundOver);
+    assert_eq!((world.said().len(), world.shown().len()), (1, 1));
+    let before = world.core.service(MAIN).unwrap().state();
+    world.feed(Input::Command(MAIN, Command::Reset));
+    let service = world.core.service(MAIN).unwrap();
+    assert_eq!((service.state(), service.want()), (before, Want::Up));
+    assert_eq!((service.streak().lives(), service.crash_loop()), (0, None));
+    world.feed(Input::RoundOver);
+    // It is over without a word, and is told when it comes again.
+    assert_eq!(world.shown().last(), Some(&None));
+    for lives in 1..=5 {
+        assert_eq!(world.said().len(), 1, "{lives}");
+        world.ends(MAIN, FAILED);
+        world.feed(Input::Command(MAIN, Command::Up));
+    }
+    assert_eq!(world.said().len(), 2);
+}
+
+#[test]
 fn a_loop_that_a_command_ends_is_over_without_a_word() {
     for command in [Command::Down, Command::Once, Command::Exit] {
         let mut world = looping();

@@ -209,7 +209,7 @@ fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[
             // A oneshot that is done goes on to be.
             Command::Once if service.is_done() => Want::Up,
             Command::Once | Command::Down => Want::Down,
-            Command::Exit | Command::Signal(_) => next.want(),
+            Command::Exit | Command::Signal(_) | Command::Reset => next.want(),
         };
         assert_eq!(next.want(), want, "{}", context());
     }
