@@ -127,9 +127,6 @@ impl Engine {
                 half.pidfd = None;
             }
             self.feed(Input::Late(job, pid as Pid));
-            if let Some(ready) = self.hear_nothing(job.id(), pid as Pid) {
-                self.feed(ready);
-            }
         }
     }
 
