@@ -116,7 +116,8 @@ impl Ears {
     /// Prepares the notification descriptor of a start.
     fn give_pipe(&mut self, number: u16, files: u64, gift: &mut Gift) -> Result<(), Obstacle> {
         if u64::from(number) >= files {
-            let text = format!("{number}: the service may open {files} files only");
+            let text =
+                format!("{number}: the service may open {files} files only; started without");
             return Err(Obstacle::Told(text));
         }
         let (ours, theirs) = NotifyPipe::new()?;
@@ -220,7 +221,10 @@ impl Engine {
                 Err(Obstacle::Failed(e)) if self.makes_room(&e) => {
                     return self.give_voice(id, announce);
                 }
-                Err(Obstacle::Failed(e)) => self.tell_of_voice(id, name, Some(&e)),
+                Err(Obstacle::Failed(e)) => {
+                    let text = format!("{e}; started without");
+                    self.tell_of_voice(id, name, Some(&text));
+                }
                 Err(Obstacle::Told(text)) => self.tell_of_voice(id, name, Some(&text)),
                 Ok(()) => self.tell_of_voice(id, name, None),
             }
@@ -416,4 +420,36 @@ fn users_of(pid: Pid) -> [Option<u32>; 2] {
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
     let mut users = line.unwrap_or_default().split_whitespace();
     [(); 2].map(|()| users.next()?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_rights_over_a_run_speaks_for_it() {
+        let run = std::process::id();
+        let own = geteuid().as_raw();
+        let other = if own == 65534 { 65533 } else { 65534 };
+        for (pid, uid, is_it) in [
+            (run, other, true),
+            (0, own, true),
+            (0, 0, true),
+            (1, other, false),
+            (0, other, false),
+        ] {
+            assert_eq!(is_believed(Sender { pid, uid }, run), is_it, "{pid} {uid}");
+        }
+        assert_eq!(users_of(run)[1], Some(own));
+        assert_eq!(users_of(0), [None, None]);
+    }
+
+    #[test]
+    fn what_the_child_gets_never_hides_what_it_gets_next() {
+        let file = || OwnedFd::from(std::fs::File::open("/").unwrap());
+        let first = file();
+        let taken = first.as_raw_fd();
+        let moved = clear_of(first, taken).unwrap();
+        assert!(moved.as_raw_fd() != taken && moved.as_raw_fd() != INHERITED);
+    }
 }

@@ -14,7 +14,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat, fchmod, fstat, stat};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::sys::descriptors::move_aside;
+use crate::sys::descriptors::{aside, move_aside};
 use crate::sys::shortage::unless_short;
 
 /// Bytes that are read before others have their turn.
@@ -40,7 +40,7 @@ impl NotifyPipe {
     /// # Errors
     /// Descriptors are short.
     pub fn new() -> rustix::io::Result<(Self, OwnedFd)> {
-        let (mut ours, theirs) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         // If it cannot be marked, a successor takes the run for ready.
         let _unmarked = fchmod(&ours, Mode::RWXU.difference(Mode::XUSR) | Mode::SVTX);
         let path = format!("/proc/self/fd/{}", ours.as_raw_fd());
@@ -54,8 +54,7 @@ impl NotifyPipe {
                 theirs
             }
         };
-        move_aside(&mut ours);
-        Ok((Self(ours), theirs))
+        Ok((Self(aside(ours)?), theirs))
     }
 
     /// The one that a run still holds; `None`: it has closed it.

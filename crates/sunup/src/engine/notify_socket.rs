@@ -24,7 +24,7 @@ use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 
 use crate::state_rooms;
 use crate::sys::datagram::{self, Datagram};
-use crate::sys::descriptors::move_aside;
+use crate::sys::descriptors::{aside, move_aside};
 
 /// The number of the socket in the service: below 64, so that the kernel's table of a small
 /// process need not grow for it.
@@ -55,8 +55,8 @@ impl NotifySocket {
     /// There is no place for it, or descriptors are short.
     pub fn bind(of: Identity) -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let mut fd = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
-        move_aside(&mut fd);
+        let fd = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+        let fd = aside(fd)?;
         sockopt::set_socket_passcred(&fd, true)?;
         let name = name(of);
         let is_there = |path: &PathBuf| statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).is_ok();
