@@ -15,6 +15,7 @@ mod exits;
 mod file_size;
 mod getty;
 mod graph;
+mod guide;
 mod handover;
 mod hints;
 mod init;
