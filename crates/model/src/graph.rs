@@ -234,6 +234,23 @@ impl Graph {
         self.member(member)?.told
     }
 
+    /// The service that holds another.
+    pub fn holder(&self, hold: Hold) -> Option<Member> {
+        self.node(hold.on)?.member
+    }
+
+    /// Whether a service is held by this one, by the last verdict.
+    pub fn is_waited_for(&self, member: Member) -> bool {
+        let Some(at) = self.by_member.get(&member) else {
+            return false;
+        };
+        let mut dependents = self.dependents_of(*at);
+        dependents.any(|(of, _)| {
+            let told = self.node(of).and_then(|node| node.told);
+            told.is_some_and(|hold| hold.on == *at)
+        })
+    }
+
     /// Whether anybody waits for this one.
     pub fn is_needed(&self, member: Member) -> bool {
         let at = self.by_member.get(&member);

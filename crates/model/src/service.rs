@@ -174,7 +174,10 @@ pub enum State {
     },
     /// `./run` or `./setup` runs.
     Run(Running),
-    /// A oneshot: `./setup` has succeeded, and there is no `./run`.
+    /// There is nothing to start but `./check`, and somebody asks that whether it is done.
+    Probe,
+    /// A oneshot: `./setup` has succeeded, and there is no `./run`. Or a milestone: there is
+    /// nothing to start. Or a probe whose `./check` has succeeded.
     Done {
         /// Scripts that run now.
         scripts: Scripts,
@@ -401,7 +404,10 @@ impl Service {
 
     /// Whether it has no process, and nothing is under way.
     pub const fn is_idle(&self) -> bool {
-        matches!(self.state, State::Down { .. } | State::Done { .. })
+        matches!(
+            self.state,
+            State::Down { .. } | State::Probe | State::Done { .. }
+        )
     }
 
     /// Its short lives in a row.
@@ -539,6 +545,7 @@ impl Service {
             Event::Drain => self.drain(now, &mut actions),
             Event::Gate(is_open) => self.gate(is_open, &mut actions),
             Event::StopGate(is_open) => self.stop_gate(is_open, now, &mut actions),
+            Event::Ready(_, Source::Check) => self.probed(&mut actions),
             Event::Follow => self.stop(self.want, now, &mut actions),
             Event::Ready(..) | Event::Extend(_) | Event::Stopping => {}
         }

@@ -100,6 +100,8 @@ pub struct Settings {
     pub run: bool,
     /// There is `./check`, which is executable.
     pub check: bool,
+    /// There is nothing to start, and it names others in `needs` or `wants`.
+    pub milestone: bool,
     /// `notification-fd`: a newline on this descriptor means ready. 0: somebody says so.
     pub notification_fd: Option<u16>,
     /// `notify`: the service gets a socket for messages.
@@ -131,6 +133,7 @@ impl Default for Settings {
             setup: false,
             run: true,
             check: false,
+            milestone: false,
             notification_fd: None,
             notify: None,
             timeout_up: None,
@@ -164,7 +167,7 @@ impl Debug for Settings {
             };
         }
         show! {
-            setup run check notification_fd notify timeout_up down_signal reload_signal
+            setup run check milestone notification_fd notify timeout_up down_signal reload_signal
             timeout_kill timeout_finish kill restart give_up
         }
         f.finish()

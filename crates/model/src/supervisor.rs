@@ -61,6 +61,7 @@ use crate::signal::Signal;
 use crate::time::Instant;
 
 mod alarms;
+mod checks;
 mod crashes;
 mod ending;
 mod handover;
@@ -79,6 +80,7 @@ mod unshown;
 mod view;
 
 use alarms::{Alarm, Alarms};
+use checks::Checks;
 use ending::Ending;
 pub use logger::Log;
 use order::Order;
@@ -116,6 +118,8 @@ pub enum Job {
     Script(Id, Sig, Pid),
     /// `./control/d PID` or `./control/x PID` after a stop.
     Epilogue(Id, u8, Pid),
+    /// `./check`, in a session of its own.
+    Check(Id),
 }
 
 impl Job {
@@ -127,7 +131,8 @@ impl Job {
             | Self::Finish(id, ..)
             | Self::Prepare(id)
             | Self::Script(id, ..)
-            | Self::Epilogue(id, ..) => id,
+            | Self::Epilogue(id, ..)
+            | Self::Check(id) => id,
         }
     }
 
@@ -313,6 +318,8 @@ pub enum Action {
     Release(UnitId),
     /// Look at the scan directory; answered by `Scanned` or `NotScanned`.
     Scan,
+    /// A check hangs: kill it, and what it has started.
+    KillCheck(Id, Pid),
     /// Read what the directory says of other services; answered by `EdgesRead`.
     ReadEdges(UnitId, Option<Command>),
     /// Watch the directories that say so; what happens to them is `EdgesChanged`, and so is
@@ -348,6 +355,7 @@ impl Action {
             | Self::LookAtPipe(_)
             | Self::Release(_)
             | Self::UnwatchEdges(_)
+            | Self::KillCheck(..)
             | Self::Scan
             | Self::LookForLiving(_)
             | Self::Leave
@@ -406,6 +414,7 @@ pub struct Supervisor {
     busy: BTreeSet<Id>,
     ending: Ending,
     order: Order,
+    checks: Checks,
     /// The main service of a container.
     principal: Option<Principal>,
     queue: Queue,
@@ -434,6 +443,7 @@ impl Supervisor {
             busy: BTreeSet::new(),
             ending: Ending::No,
             order: Order::default(),
+            checks: Checks::default(),
             principal: None,
             queue: Queue::default(),
         }
@@ -538,6 +548,7 @@ impl Supervisor {
             Some(Alarm::Service(id)) => self.drive(id, crate::service::Event::Tick),
             Some(Alarm::Rewrite) => self.mark_unwritten(),
             Some(Alarm::Admit(identity)) => self.admit(identity),
+            Some(Alarm::Check(unit)) => self.check_due(unit),
             Some(Alarm::Held(unit)) => self.watch_held(unit),
             Some(Alarm::Scan) => self.scan(),
             Some(Alarm::Log(unit)) => self.look_at_log(unit),

@@ -35,7 +35,7 @@ impl Service {
         let mut text = format!("want={}", want.map_or("up", |(word, _)| word));
         // Writing to a string cannot fail.
         let _ = match self.state {
-            State::Starting { .. } => write!(text, " state=down"),
+            State::Starting { .. } | State::Probe => write!(text, " state=down"),
             State::Down { not_before } | State::EndingRun { not_before, .. } => {
                 write!(text, " state=down not_before={}", not_before.0)
             }

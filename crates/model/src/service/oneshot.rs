@@ -75,6 +75,12 @@ impl Service {
         if found.run {
             return self.begin(Program::Run, actions);
         }
+        self.be_done(actions);
+    }
+
+    /// A oneshot, a milestone or a probe is done.
+    fn be_done(&mut self, actions: &mut Actions) {
+        self.gates.start.forget();
         self.state = DONE;
         self.streak = Streak::NONE;
         match self.want {
@@ -82,6 +88,18 @@ impl Service {
             // It was to be started once: that is all there is to a oneshot.
             Want::Down => self.want = Want::Up,
             Want::Exit => self.undo(actions),
+        }
+    }
+
+    /// Whether only `./check` can tell when it is ready.
+    pub const fn awaits_check(&self) -> bool {
+        matches!(self.state, State::Probe)
+    }
+
+    /// `./check` of a probe has succeeded.
+    pub(super) fn probed(&mut self, actions: &mut Actions) {
+        if self.state == State::Probe {
+            self.be_done(actions);
         }
     }
 

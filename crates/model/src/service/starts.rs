@@ -24,12 +24,18 @@ impl Service {
 
     /// The directory was looked at: starts what comes first.
     pub(super) fn start_first(&mut self, found: &Settings, actions: &mut Actions) {
-        let program = if found.setup {
-            Program::Setup
+        if found.setup {
+            self.begin(Program::Setup, actions);
+        } else if found.run {
+            self.begin(Program::Run, actions);
+        } else if found.check {
+            self.state = State::Probe;
+        } else if found.milestone {
+            self.go_on(found, actions);
         } else {
-            Program::Run
-        };
-        self.begin(program, actions);
+            // That there is none is told.
+            self.begin(Program::Run, actions);
+        }
     }
 
     pub(super) fn begin(&mut self, program: Program, actions: &mut Actions) {

@@ -69,7 +69,7 @@ impl Service {
         self.want = want;
         self.gates.start.forget();
         match &mut self.state {
-            State::Preparing => {
+            State::Preparing | State::Probe => {
                 self.state = State::Down {
                     not_before: Instant(0),
                 }

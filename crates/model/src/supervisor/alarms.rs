@@ -17,6 +17,8 @@ pub enum Alarm {
     Admit(Identity),
     /// A look at a service directory's entry `log`.
     Log(UnitId),
+    /// The next `./check` of a service, or the end of its time.
+    Check(UnitId),
     /// A service is held, and that lasts.
     Held(UnitId),
     /// A look at the scan directory.

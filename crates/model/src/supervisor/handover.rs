@@ -103,6 +103,9 @@ impl Supervisor {
             let job = resume_script(words).filter(|job| new.half(job.id()).is_some());
             if let (Some(job), Ok(pid)) = (job, Pid::try_from(pid)) {
                 new.owners.insert(pid, job);
+                if let Job::Check(id) = job {
+                    new.resume_check(id.unit, pid);
+                }
             }
         }
         new
@@ -245,6 +248,7 @@ fn script(job: Job) -> Option<String> {
     Some(match job {
         Job::Setup(_) | Job::Run(_) | Job::Finish(..) => return None,
         Job::Prepare(_) => "kind=prepare".into(),
+        Job::Check(_) => "kind=check".into(),
         Job::Script(_, sig, pid) => {
             format!("kind=script letter={} of={pid}", char::from(sig.letter()))
         }
@@ -264,6 +268,7 @@ fn resume_script(words: &str) -> Option<Job> {
     let of = || Pid::try_from(number(words, "of")?).ok();
     match value(words, "kind")? {
         "prepare" => Some(Job::Prepare(id)),
+        "check" => Some(Job::Check(id)),
         "script" => {
             let letter = letter()?;
             let sig = Sig::ALL.into_iter().find(|sig| sig.letter() == letter)?;

@@ -54,6 +54,11 @@ impl Order {
         self.graph.has_more() || self.graph.is_stale() || !self.unsure.is_empty()
     }
 
+    /// Whether a service is held until this one is ready.
+    pub fn is_waited_for(&self, unit: UnitId) -> bool {
+        self.graph.is_waited_for(unit)
+    }
+
     /// Whether a service's directory names others.
     pub fn has_edges(&self, unit: UnitId) -> bool {
         self.graph.has_edges(unit)
@@ -169,6 +174,7 @@ impl Supervisor {
         self.order.unsure.remove(&unit);
         self.order.watched.remove(&unit);
         self.alarms.set(Alarm::Held(unit), None);
+        self.forget_check(unit);
     }
 
     /// Whether some service has named another.
@@ -203,6 +209,7 @@ impl Supervisor {
         let (level, is_there) = rank(unit);
         self.order.graph.set_level(id.unit, level, is_there);
         self.show_reason(id.unit);
+        self.checks_settled(id);
     }
 
     /// Puts what holds a service up into its files, and watches it if that lasts.
@@ -288,6 +295,9 @@ impl Supervisor {
         match *verdict {
             Verdict::Start(unit, hold) => {
                 self.drive(main(unit), Event::Gate(hold.is_none()));
+                if let Some(on) = hold.and_then(|hold| self.order.graph.holder(hold)) {
+                    self.check_if_awaited(on);
+                }
                 self.show_reason(unit);
             }
             Verdict::Stop(unit) => self.drive(main(unit), Event::StopGate(true)),
@@ -325,6 +335,7 @@ impl Supervisor {
 
     /// A stop that waits is called off by the command to start.
     fn call_off(&mut self, unit: UnitId) {
+        self.ask(unit);
         if self.order.is_on && !self.service(main(unit)).is_some_and(is_stopping) {
             self.order.graph.call_off(unit);
             self.order_settled(main(unit));

@@ -173,6 +173,9 @@ impl Supervisor {
     pub(super) fn started(&mut self, job: Job, pid: Pid) {
         self.starts.end(job);
         self.owners.insert(pid, job);
+        if let Job::Check(id) = job {
+            self.check_started(id.unit, pid);
+        }
         if job.is_process() {
             // The child has written a new record.
             if let Some(half) = self.half_mut(job.id()) {
@@ -240,6 +243,7 @@ impl Supervisor {
             Job::Setup(_) | Job::Run(_) | Job::Finish(..) => {}
             Job::Prepare(id) => self.drive(id, Event::Prepared),
             Job::Script(id, sig, pid) => self.drive(id, Event::ScriptEnded { sig, pid, handled }),
+            Job::Check(id) => self.check_over(id.unit, handled),
             Job::Epilogue(id, ..) => {
                 if let Some(half) = self.half_mut(id) {
                     half.epilogue = false;

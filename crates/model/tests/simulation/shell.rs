@@ -287,7 +287,8 @@ impl Shell {
             Action::Say(_)
             | Action::ReadEdges(..)
             | Action::WatchEdges(_)
-            | Action::UnwatchEdges(_) => {}
+            | Action::UnwatchEdges(_)
+            | Action::KillCheck(..) => {}
         }
         Ok(None)
     }

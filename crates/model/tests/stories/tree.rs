@@ -361,7 +361,10 @@ impl Tree {
                 return Some(Input::Kept);
             }
             // No service names another.
-            Action::ReadEdges(..) | Action::WatchEdges(_) | Action::UnwatchEdges(_) => {}
+            Action::ReadEdges(..)
+            | Action::WatchEdges(_)
+            | Action::UnwatchEdges(_)
+            | Action::KillCheck(..) => {}
             Action::Say(text) => self.notes.push(format!("  say {text}")),
         }
         None
@@ -377,6 +380,7 @@ impl Tree {
                 (name, self.holds(unit, b'f'))
             }
             Job::Prepare(_) => ("control/u".into(), self.holds(unit, b'u')),
+            Job::Check(_) => ("check".into(), false),
             Job::Script(_, sig, pid) => {
                 let letter = sig.letter();
                 let name = format!("control/{} {pid}", char::from(letter));

@@ -28,6 +28,8 @@ pub enum About {
     Script(u8),
     /// `./supervise`.
     Files,
+    /// `./check`.
+    Check,
     /// What a run is given to be heard, by the file that asks for it.
     Voice(&'static str),
     /// A file of our own, by its name.
@@ -42,6 +44,7 @@ impl About {
             Job::Run(_) => Self::Run,
             Job::Finish(..) => Self::Finish,
             Job::Prepare(_) => Self::Script(b'u'),
+            Job::Check(_) => Self::Check,
             Job::Script(_, sig, _) => Self::Script(sig.letter()),
             Job::Epilogue(_, letter, _) => Self::Script(letter),
         }

@@ -43,6 +43,8 @@ enum Program {
     Finish(Exit, Option<Report>),
     /// `./control/LETTER [PID]`.
     Script(u8, Option<u32>),
+    /// `./check`.
+    Check,
 }
 
 /// Why nothing was started.
@@ -188,7 +190,7 @@ impl Launcher {
             Program::Setup => Some(Part::Setup),
             Program::Run => Some(Part::Run),
             Program::Finish(..) => Some(Part::Finish),
-            Program::Script(..) => None,
+            Program::Script(..) | Program::Check => None,
         };
         let inode = pipe.map_or(0, super::adopt::LogPipe::inode);
         let record = part.zip(self.world.as_ref()).map(|(part, world)| Record {
@@ -201,7 +203,11 @@ impl Launcher {
             argv,
             stdio,
             gift,
-            session: self.session,
+            session: match program {
+                // It is killed with what it has started, if it hangs.
+                Program::Check => Session::Detached,
+                _ => self.session,
+            },
             files: self.files,
             record,
         })
@@ -215,6 +221,7 @@ impl Program {
             Job::Run(_) => Self::Run,
             Job::Finish(_, exit, report) => Self::Finish(exit, report),
             Job::Prepare(_) => Self::Script(b'u', None),
+            Job::Check(_) => Self::Check,
             Job::Script(_, sig, pid) => Self::Script(sig.letter(), Some(pid)),
             Job::Epilogue(_, letter, pid) => Self::Script(letter, Some(pid)),
         }
@@ -225,6 +232,7 @@ impl Program {
             Self::Setup => "./setup".into(),
             Self::Run => "./run".into(),
             Self::Finish(..) => "./finish".into(),
+            Self::Check => "./check".into(),
             Self::Script(letter, _) => format!("./control/{}", char::from(*letter)),
         }
     }
@@ -242,7 +250,7 @@ impl Program {
 
     fn arguments(&self) -> Vec<String> {
         match self {
-            Self::Setup | Self::Run => vec![],
+            Self::Setup | Self::Run | Self::Check => vec![],
             Self::Finish(exit, _) => {
                 let (code, status) = exit.finish_args();
                 // busybox leaves the bit for a core out.
@@ -258,7 +266,7 @@ impl Program {
 fn lost(program: &Program, dir: &Path) -> Refusal {
     let (failure, hint) = match program {
         Program::Setup | Program::Run => (Failure::Resources, "; trying again later"),
-        Program::Finish(..) | Program::Script(..) => (Failure::Exec, ""),
+        Program::Finish(..) | Program::Script(..) | Program::Check => (Failure::Exec, ""),
     };
     let program = program.path();
     Refusal {

@@ -10,6 +10,7 @@ use std::path::Path;
 use model::adoption::Inheritance;
 use model::facts::Line;
 use model::format::adopt::{Record, World};
+use model::graph;
 use model::scan::Identity;
 use model::service::{Role, Want};
 use model::settings::{BYTES_MAX, Look, SETTINGS, Setting, Settings};
@@ -186,6 +187,11 @@ impl OpenUnit {
             let entries = self.entries(turn);
             found.check = entries.check && self.program(c"check") == Some(Kind::Executable);
             found.run = entries.surely_runs() || self.has(c"run");
+            let names =
+                |kind: graph::Kind, name| entries.may_hold(kind.directory()) && self.has(name);
+            found.milestone = !found.run
+                && !found.setup
+                && (names(graph::Kind::Needs, c"needs") || names(graph::Kind::Wants, c"wants"));
         }
         let mut letters = look.letters().peekable();
         if ends || letters.peek().is_some() {

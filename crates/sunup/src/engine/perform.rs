@@ -149,6 +149,16 @@ impl Engine {
                 }
             }
             Action::Release(unit) => drop(self.remove(unit)),
+            Action::KillCheck(_, pid) => {
+                // If its session is not its own, its group is this process'.
+                let group = rustix::process::Pid::from_raw(pid as i32).and_then(|of| {
+                    let group = rustix::process::getpgid(Some(of)).ok()?;
+                    (group != rustix::process::getpgrp()).then_some(group)
+                });
+                let group = group.map(|group| group.as_raw_pid() as Pid);
+                drop(group.map(|group| signal::kill_group(group, signal::SIGKILL)));
+                drop(signal::kill(pid, signal::SIGKILL));
+            }
             Action::UnwatchEdges(unit) => {
                 if let Some(scan_dir) = &mut self.scan_dir {
                     scan_dir.leave_names(unit);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use model::format::status::Phase;
 use rustix::process::Signal;
 
 use super::common::{Fixture, down, lives, read_status, running, status, wait_for};
@@ -248,4 +249,73 @@ fn a_tree_that_is_exchanged_goes_down_in_order() {
     wait_for("both stops", &[&fixture.path("")], || {
         (stopped(&fixture) == ["web", "db"]).then_some(())
     });
+}
+
+/// Nothing runs, and the others know no difference.
+#[test]
+fn a_milestone_is_up_when_nothing_holds_it() {
+    let fixture = tree(&[("web", &["needs/base"]), ("db", &["down"])]);
+    fixture.add("scan/base/needs/db", "");
+    let runsvdir = Runsvdir::start(&fixture);
+    let [web, base, db] = ["web", "base", "db"].map(|name| dir(&fixture, name));
+    until_reason(&base, "needs db: down");
+    until_reason(&web, "needs base: held itself");
+    command(&db, "u");
+    run_in_order(&fixture, &["db", "web"]);
+    let done = status(&base, "done", |s| s.phase == Phase::Run);
+    assert_eq!((done.pid, done.want_up), (0, true));
+    assert_eq!(runsvdir.said(), "");
+    runsvdir.hang_up();
+    assert_eq!(stopped(&fixture), ["web", "db"]);
+}
+
+/// It is asked while somebody waits, and not before; the answer counts until it is stopped.
+#[test]
+fn a_probe_is_up_when_its_check_says_so() {
+    let fixture = tree(&[
+        ("web", &["needs/online"]),
+        ("mail", &["down", "needs/online"]),
+    ]);
+    let check = "#!/bin/sh\necho >>../../asked\ntest -e ../../there\n";
+    fixture.add("scan/online/check", check);
+    fixture.add("scan/idle/check", "#!/bin/sh\necho >>../../idle\n");
+    let runsvdir = Runsvdir::start(&fixture);
+    let web = dir(&fixture, "web");
+    until_reason(&web, "needs online: starting");
+    let asked = || {
+        fs::read_to_string(fixture.path("asked"))
+            .unwrap_or_default()
+            .len()
+    };
+    wait_for("questions", &[&fixture.path("")], || {
+        (asked() > 2).then_some(())
+    });
+    fixture.add("there", "");
+    status(&web, "run", running);
+    let before = asked();
+    let online = dir(&fixture, "online");
+    status(&online, "done", |s| s.phase == Phase::Run && s.pid == 0);
+    command(&dir(&fixture, "mail"), "u");
+    status(&dir(&fixture, "mail"), "run", running);
+    assert_eq!(asked(), before, "nobody asks again");
+    assert!(!fixture.path("idle").exists(), "nobody waits for that one");
+    // sv waits, too.
+    command(&dir(&fixture, "idle"), "u");
+    status(&dir(&fixture, "idle"), "done", |s| s.phase == Phase::Run);
+    runsvdir.hang_up();
+}
+
+/// Both are killed; there is never a second check beside it.
+#[test]
+fn a_check_that_hangs_is_killed_with_its_children() {
+    let fixture = tree(&[("web", &["needs/online"])]);
+    let check = "#!/bin/sh\n\
+        test ! -e ../../pids || exit 0\n\
+        sleep 1000 & echo $$ $! >../../pids\nwait\n";
+    fixture.add("scan/online/check", check);
+    let _runsvdir = Runsvdir::start(&fixture);
+    status(&dir(&fixture, "web"), "run", running);
+    let pids = fs::read_to_string(fixture.path("pids")).unwrap();
+    let mut pids = pids.split_whitespace().map(|pid| pid.parse().unwrap());
+    assert!(pids.all(super::common::ends));
 }

@@ -212,7 +212,7 @@ fn runs(job: Job, place: Place) -> Runs {
         Job::Setup(_) => Runs::Setup(place),
         Job::Run(_) => Runs::Run(place),
         Job::Finish(..) => Runs::Finish(place),
-        Job::Prepare(_) => Runs::Script(place, None),
+        Job::Prepare(_) | Job::Check(_) => Runs::Script(place, None),
         Job::Script(_, _, pid) | Job::Epilogue(_, _, pid) => Runs::Script(place, Some(pid)),
     }
 }
