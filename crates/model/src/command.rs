@@ -90,6 +90,8 @@ pub enum Command {
     Exit,
     /// `z`: forget that it failed.
     Reset,
+    /// `R`: the run is ready.
+    Ready,
     /// Any other letter: send a signal.
     Signal(Sig),
 }
@@ -104,6 +106,7 @@ impl Command {
             b'o' => Self::Once,
             b'x' => Self::Exit,
             b'z' => Self::Reset,
+            b'R' => Self::Ready,
             _ => Self::Signal(Sig::ALL.into_iter().find(|s| s.letter() == byte)?),
         })
     }
@@ -117,6 +120,7 @@ impl Command {
             Self::Once => b'o',
             Self::Exit => b'x',
             Self::Reset => b'z',
+            Self::Ready => b'R',
             Self::Signal(sig) => sig.letter(),
         }
     }
@@ -128,7 +132,7 @@ mod tests {
 
     #[test]
     fn all_256_bytes() {
-        let known = b"ufdoxzpchaiq12tk";
+        let known = b"ufdoxzRpchaiq12tk";
         for byte in 0..=255 {
             let command = Command::from_byte(byte);
             assert_eq!(command.is_some(), known.contains(&byte), "{byte}");

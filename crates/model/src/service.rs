@@ -58,6 +58,7 @@ use crate::time::Instant;
 
 use gate::Gates;
 pub use ready::{Announce, Ready, Voice};
+use ready::{Leaves, Rise};
 
 mod adopted;
 mod ends;
@@ -128,6 +129,8 @@ pub struct Running {
     again: Scripts,
     /// How it wants to be stopped.
     manner: Manner,
+    /// Why it is not to become ready any more.
+    leaves: Leaves,
     /// What it gets if it still runs at that moment.
     ultimatum: Option<(Instant, Next)>,
 }
@@ -146,6 +149,7 @@ impl Running {
             scripts: Scripts::NONE,
             again: Scripts::NONE,
             manner: Manner::PLAIN,
+            leaves: Leaves::No,
             ultimatum: None,
         }
     }
@@ -231,6 +235,7 @@ pub struct Service {
     /// What is left to say in the record of the last process, if that was `./setup`: what
     /// followed from its end is over, or a oneshot that is gone is still done.
     left: Mark,
+    rise: Rise,
 }
 
 /// Why a process was not started.
@@ -286,8 +291,8 @@ pub enum Event {
     Follow,
     /// The process asks for so much more time (ms), from now on.
     Extend(u64),
-    /// The process says that it ends.
-    Stopping,
+    /// The process says that it ends, and asks for so much time (ms) for that, or 0.
+    Stopping(u64),
     /// Logger only: its service is gone, or down as the supervisor ends, and the
     /// supervisor closed its pipe.
     Drain,
@@ -339,6 +344,7 @@ impl Service {
             gave_up: None,
             finish_decides: false,
             left: Mark::None,
+            rise: Rise::NONE,
         }
     }
 
@@ -508,12 +514,16 @@ impl Service {
                 Some(not_before)
             }
             State::Run(Running {
-                ultimatum: Some((at, Next::Stop | Next::Kill)),
+                ultimatum: Some((at, Next::Stop | Next::Kill | Next::Ready)),
                 ..
             }) => Some(at),
             State::Finish { kill_at, .. } => kill_at,
             // A crash loop is over when a run has lived for long enough.
-            State::Run(r) if self.is_crash_looping() && matches!(r.program, Program::Run) => {
+            State::Run(r)
+                if self.is_crash_looping()
+                    && r.ready.is_some()
+                    && matches!(r.program, Program::Run) =>
+            {
                 Some(r.since.plus_ms(GAP_MS))
             }
             _ => None,
@@ -547,7 +557,9 @@ impl Service {
             Event::StopGate(is_open) => self.stop_gate(is_open, now, &mut actions),
             Event::Ready(_, Source::Check) => self.probed(&mut actions),
             Event::Follow => self.stop(self.want, now, &mut actions),
-            Event::Ready(..) | Event::Extend(_) | Event::Stopping => {}
+            Event::Ready(pid, source) => self.ready(pid, source, now),
+            Event::Extend(ms) => self.extend(ms, now),
+            Event::Stopping(ms) => self.says_that_it_ends(ms, now, &mut actions),
         }
         self.settle(now, &mut actions);
         if self.want != Want::Up {
@@ -574,8 +586,15 @@ impl Service {
         match look {
             Look::Start | Look::Run | Look::SetUp if self.state != State::Preparing => {}
             Look::Start if found.scripts.has(b'u') => actions.push(Action::Prepare),
-            Look::Start | Look::Run => self.start_first(found, actions),
-            Look::SetUp => self.go_on(found, actions),
+            Look::Start | Look::Run => {
+                self.rise_to(found, now);
+                self.start_first(found, actions);
+            }
+            Look::SetUp => {
+                self.rise_to(found, now);
+                self.go_on(found, actions);
+            }
+            Look::Ends(pid, ms) => self.looked_for_end(pid, ms, found, now),
             Look::Signal(sig, pid) => self.script_looked_for(sig, pid, found, now, actions),
             Look::Stop(_, pid) => self.script_looked_for(Sig::Term, pid, found, now, actions),
             Look::Stopped(letter, pid) => {
@@ -587,7 +606,7 @@ impl Service {
             Look::End { exit, cause, grows } => {
                 self.end_looked((exit, cause, grows), found, now, actions);
             }
-            Look::Logger => {}
+            Look::Adopted(_) | Look::Logger => {}
         }
     }
 }

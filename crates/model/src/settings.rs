@@ -45,6 +45,10 @@ pub enum Look {
         /// It was one of several short lives: the delay may grow.
         grows: bool,
     },
+    /// The run of this process was taken over, and was not ready: what does it announce?
+    Adopted(Pid),
+    /// This process says that it ends, and asks for so many ms: how long may that take?
+    Ends(Pid, u64),
     /// The entry `log` may have come or gone. The supervisor asks this, no service.
     Logger,
 }
@@ -57,7 +61,12 @@ impl Look {
             Self::Signal(sig, _) => [Some(sig.letter()), None],
             Self::Stop(letter, _) => [Some(Sig::Term.letter()), Some(letter)],
             Self::Stopped(letter, _) => [Some(letter), None],
-            Self::Run | Self::SetUp | Self::End { .. } | Self::Logger => [None, None],
+            Self::Run
+            | Self::SetUp
+            | Self::Adopted(_)
+            | Self::Ends(..)
+            | Self::End { .. }
+            | Self::Logger => [None, None],
         };
         letters.into_iter().flatten()
     }
@@ -65,6 +74,11 @@ impl Look {
     /// Whether a start follows, for which the logger must be known.
     pub const fn is_start(self) -> bool {
         matches!(self, Self::Start | Self::Run | Self::SetUp)
+    }
+
+    /// Whether it matters how a run becomes ready.
+    const fn is_rise(self) -> bool {
+        self.is_start() || matches!(self, Self::Adopted(_))
     }
 
     /// Whether a run has ended.
@@ -76,7 +90,11 @@ impl Look {
     const fn may_stop(self) -> bool {
         matches!(
             self,
-            Self::Stop(..) | Self::Stopped(..) | Self::Signal(Sig::Term, _) | Self::End { .. }
+            Self::Stop(..)
+                | Self::Stopped(..)
+                | Self::Signal(Sig::Term, _)
+                | Self::Ends(..)
+                | Self::End { .. }
         )
     }
 }
@@ -236,7 +254,7 @@ pub const SETTINGS: [Setting; 11] = [
     },
     Setting::of_service(
         "notification-fd",
-        Look::is_start,
+        Look::is_rise,
         |content, settings| {
             let number = number::decode(content, FD_MAX, "the number of a descriptor")?;
             settings.notification_fd = u16::try_from(number).ok();
@@ -247,7 +265,7 @@ pub const SETTINGS: [Setting; 11] = [
     ),
     Setting::of_service(
         "notify",
-        Look::is_start,
+        Look::is_rise,
         |content, settings| {
             settings.notify = Some(notify::decode(content)?);
             Ok(())
@@ -257,7 +275,7 @@ pub const SETTINGS: [Setting; 11] = [
     ),
     Setting::of_service(
         "timeout-up",
-        Look::is_start,
+        Look::is_rise,
         |content, settings| {
             settings.timeout_up = ms(content)?;
             Ok(())

@@ -1,7 +1,7 @@
 //! The gates of a service, explored completely: every state that commands, gates and the
 //! ends of processes can lead to, beside a plain account of what was ordered.
 //!
-//! What a service does with open gates is explored in `transitions.rs`.
+//! What a service does with open gates is explored in `transitions`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{HashMap, VecDeque};
@@ -148,7 +148,7 @@ fn explore(role: Role) -> HashMap<(Service, Known), Vec<Event>> {
         for event in events(&service) {
             for now in [EARLY, LATE] {
                 let (next, _) = service.step(now, event);
-                // How often it failed is told by `transitions.rs`.
+                // How often it failed is told by `transitions`.
                 if next.streak().lives() > 1 {
                     continue;
                 }

@@ -182,7 +182,9 @@ impl World {
                     Look::Stop(_, pid) => Asked::Stop(pid),
                     Look::Stopped(_, pid) => Asked::Stopped(pid),
                     Look::End { .. } => Asked::End,
-                    Look::Logger => return Err("a look at the logger".into()),
+                    Look::Logger | Look::Adopted(_) | Look::Ends(..) => {
+                        return Err(format!("{look:?}"));
+                    }
                 }),
                 Action::StartRun(_) => Some(Asked::Start),
                 Action::StartFinish(..) => Some(Asked::Finish),

@@ -1,5 +1,6 @@
 //! How a run ends: by itself, or as a logger with its pipe; and the rest before the next.
 
+use super::ready::Leaves;
 use super::{Action, Actions, LOG_DRAIN_MS, Next, Role, Running, Service, State, Want};
 use crate::format::adopt::Mark;
 use crate::process::{Exit, Pid, Program};
@@ -11,9 +12,9 @@ use crate::time::Instant;
 const NOT_STARTED: Exit = Exit::Code(111);
 
 impl Running {
-    /// Whether this is a short life.
+    /// Whether this is a short life, or counts as one.
     fn is_short(self, now: Instant) -> bool {
-        now.ms_since(self.since) < GAP_MS
+        self.is_overdue() || now.ms_since(self.since) < GAP_MS
     }
 
     /// When the next one may start if it ends now.
@@ -26,10 +27,10 @@ impl Running {
     }
 
     const fn cause(self) -> Cause {
-        if self.was_told {
-            Cause::Command
-        } else {
-            Cause::Itself
+        match self.leaves {
+            Leaves::Overdue => Cause::Timeout,
+            _ if self.was_told => Cause::Command,
+            Leaves::No | Leaves::Said => Cause::Itself,
         }
     }
 }
@@ -117,7 +118,7 @@ impl Service {
                 if !short {
                     self.streak = Streak::NONE;
                 }
-                let grows = short && !r.got_term && self.died_young(exit);
+                let grows = short && (!r.got_term || r.is_overdue()) && self.died_young(exit);
                 self.end_run(exit, r.cause(), grows, r.next_start(now), actions);
             }
             State::Finish {
@@ -198,6 +199,7 @@ impl Service {
 
     pub(super) fn tick(&mut self, now: Instant, actions: &mut Actions) {
         if let State::Run(r) = self.state
+            && r.ready.is_some()
             && r.program == Program::Run
             && !r.is_short(now)
         {

@@ -10,9 +10,11 @@ use alloc::string::{String, ToString};
 use core::fmt::Write;
 
 use super::gate::{Gate, Gates};
+use super::ready::Leaves;
 use super::{Exit, Manner, Next, Program, Role, Running, Service, State, Want};
 use crate::command::Sig;
 use crate::format::adopt::Mark;
+use crate::format::state::ready::Source;
 use crate::restart::{GaveUp, Streak};
 use crate::settings::Scripts;
 use crate::signal::Signal;
@@ -158,10 +160,18 @@ impl Running {
             ("got_term", self.got_term),
             ("told", self.was_told),
             ("stopping", self.stopping),
+            ("starting", self.ready.is_none()),
+            ("leaves", self.leaves == Leaves::Said),
+            ("overdue", self.leaves == Leaves::Overdue),
         ] {
             if holds {
                 text.extend([" ", word]);
             }
+        }
+        // By its start: since then.
+        if let Some((at, source)) = self.ready.filter(|(_, by)| *by != Source::Start) {
+            let by = source.word();
+            text.extend([" ready_at=", &at.0.to_string(), " ready_by=", by]);
         }
         write_scripts(&mut text, self.scripts, self.again);
         if let Some((at, next)) = self.ultimatum {
@@ -169,6 +179,7 @@ impl Running {
                 Next::Stop => "term_at",
                 Next::Kill => "kill_at",
                 Next::Over => "killed_at",
+                Next::Ready => "assumed_at",
             };
             text.extend([" ", word, "=", &at.0.to_string()]);
         }
@@ -184,6 +195,13 @@ impl Running {
             Program::Run
         };
         let at = |key, next| number(words, key).map(|at| (Instant(at), next));
+        let plain = Self::new(
+            program,
+            u32::try_from(pid).ok()?,
+            Instant(number(words, "since")?),
+        );
+        let source = value(words, "ready_by").and_then(Source::of_word);
+        let told = number(words, "ready_at").map(Instant).zip(source);
         Some(Self {
             paused: has(words, "paused"),
             got_term: has(words, "got_term"),
@@ -194,12 +212,15 @@ impl Running {
             manner: Manner::resume(words),
             ultimatum: at("term_at", Next::Stop)
                 .or_else(|| at("kill_at", Next::Kill))
-                .or_else(|| at("killed_at", Next::Over)),
-            ..Self::new(
-                program,
-                u32::try_from(pid).ok()?,
-                Instant(number(words, "since")?),
-            )
+                .or_else(|| at("killed_at", Next::Over))
+                .or_else(|| at("assumed_at", Next::Ready)),
+            ready: told.or(plain.ready.filter(|_| !has(words, "starting"))),
+            leaves: match (has(words, "overdue"), has(words, "leaves")) {
+                (true, _) => Leaves::Overdue,
+                (false, true) => Leaves::Said,
+                (false, false) => Leaves::No,
+            },
+            ..plain
         })
     }
 }
@@ -289,6 +310,10 @@ mod tests {
              term_at=9 resumes fork_failures=0",
             "want=down state=run pid=2 since=5 kill_at=9 fork_failures=0",
             "want=up state=run pid=2 since=5 setup fork_failures=0",
+            "want=up state=run pid=2 since=5 starting term_at=9 fork_failures=0",
+            "want=up state=run pid=2 since=5 starting assumed_at=9 fork_failures=0",
+            "want=up state=run pid=2 since=5 leaves ready_at=7 ready_by=notify fork_failures=0",
+            "want=up state=run pid=2 since=5 starting overdue kill_at=9 fork_failures=0",
             "want=down state=down not_before=0 start_gate=closed start_order=waits fork_failures=0",
             "want=up state=preparing start_gate=closed start_order=passes stop_order=passes fork_failures=0",
             "want=down state=run pid=2 since=5 start_gate=closed stop_gate=closed stop_order=waits fork_failures=0",

@@ -59,10 +59,11 @@ impl Service {
             Want::Down => was_told,
             Want::Exit => true,
         };
-        if is_stopped || was_told && exit != SUCCESS {
+        let is_told = was_told && !setup.is_overdue();
+        if is_stopped || is_told && exit != SUCCESS {
             let next = setup.next_start(now);
             self.end_run(exit, Cause::Command, false, next, actions);
-        } else if exit == SUCCESS {
+        } else if exit == SUCCESS && !setup.is_overdue() {
             self.state = State::Preparing;
             actions.push(Action::Look(Look::SetUp));
         } else {

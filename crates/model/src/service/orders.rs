@@ -43,6 +43,7 @@ impl Service {
             Command::Exit if self.role == Role::Log => {}
             Command::Exit => self.stop(Want::Exit, now, actions),
             Command::Reset => self.streak = Streak::NONE,
+            Command::Ready => self.ready_by_command(now),
             Command::Signal(sig) => self.signal(sig, now, actions),
         }
     }
@@ -143,7 +144,7 @@ impl Service {
         if !matches!(self.state, State::Run(r) if waits(r)) {
             return;
         }
-        self.learn_manner(sig, found);
+        self.learn_manner(sig, found, now);
         if found.scripts.has(sig.letter()) {
             actions.push(Action::Script(sig, pid));
         } else {

@@ -1,8 +1,9 @@
 //! How a service comes up: from down to a process of its own.
 
+use super::ready::Rise;
 use super::{
-    Action, Actions, Announce, FORK_RETRY_MS_MAX, Failure, LOG_DRAIN_MS, Next, Role, Running,
-    Service, State, Want,
+    Action, Actions, FORK_RETRY_MS_MAX, Failure, LOG_DRAIN_MS, Next, Role, Running, Service, State,
+    Want,
 };
 use crate::format::adopt::Mark;
 use crate::process::{Exit, Pid, Program};
@@ -14,6 +15,7 @@ use crate::time::Instant;
 impl Service {
     pub(super) fn start(&mut self, actions: &mut Actions) {
         self.gates.stop.forget();
+        self.rise = Rise::NONE;
         if self.role == Role::Log {
             self.begin(Program::Run, actions);
         } else {
@@ -46,7 +48,7 @@ impl Service {
         };
         actions.push(match program {
             Program::Setup => Action::StartSetup,
-            Program::Run => Action::StartRun(Announce::NONE),
+            Program::Run => Action::StartRun(self.rise.announce),
         });
     }
 
@@ -73,7 +75,7 @@ impl Service {
             State::Starting { program, stop, .. } => {
                 self.fork_failures = 0;
                 self.gates.start.forget();
-                let mut running = Running::new(program, pid, now);
+                let mut running = Running::risen(program, pid, now, self.rise);
                 if self.role == Role::Log && self.want == Want::Exit {
                     running.ultimatum = Some((now.plus_ms(LOG_DRAIN_MS), Next::Stop));
                 }

@@ -32,6 +32,8 @@ pub(super) enum Next {
     Kill,
     /// Nothing: it got KILL at that moment.
     Over,
+    /// Nothing: its run is taken for ready.
+    Ready,
 }
 
 /// What the service asks for, as far as that has been looked at.
@@ -93,7 +95,10 @@ impl Service {
             return;
         }
         match &mut self.state {
-            State::Run(r) => r.stopping = true,
+            State::Run(r) => {
+                r.stopping = true;
+                r.need_not_rise(self.role);
+            }
             State::Done { .. } => return self.undo(actions),
             _ => {}
         }
@@ -101,12 +106,13 @@ impl Service {
     }
 
     /// What a look before a signal to this process found.
-    pub(super) fn learn_manner(&mut self, sig: Sig, found: &Settings) {
+    pub(super) fn learn_manner(&mut self, sig: Sig, found: &Settings, now: Instant) {
         if let State::Run(r) = &mut self.state {
             match sig {
                 Sig::Term => {
                     r.manner.stop = found.down_signal.unwrap_or(Signal::TERM);
                     r.manner.kill_ms = found.timeout_kill;
+                    self.learn_overdue(found, now);
                 }
                 Sig::Hup => r.manner.reload = found.reload_signal.unwrap_or(Signal::HUP),
                 _ => {}
@@ -154,6 +160,10 @@ impl Service {
                     return;
                 };
                 let (sig, then) = match next {
+                    Next::Stop if self.role == Role::Main => {
+                        return self.end_start(now, actions);
+                    }
+                    Next::Ready => return self.is_taken_for_ready(now),
                     Next::Stop => (Sig::Term, (now.plus_ms(LOG_TERM_MS), Next::Kill)),
                     Next::Kill => (Sig::Kill, (at, Next::Over)),
                     Next::Over => return,
@@ -190,6 +200,7 @@ impl Service {
     pub fn look_when_adopted(&self) -> Option<Look> {
         match self.state {
             State::Run(r) if r.got_term => Some(Look::Stopped(self.epilogue(), r.pid)),
+            State::Run(r) if r.ready.is_none() => Some(Look::Adopted(r.pid)),
             State::Finish { .. } => Some(Look::End {
                 exit: Exit::Unknown,
                 cause: Cause::Itself,
@@ -207,6 +218,7 @@ impl Service {
                 r.manner.kill_ms = found.timeout_kill;
                 self.start_clock(now);
             }
+            State::Run(_) => self.looked_for_ready(found, now),
             State::Finish { kill_at, .. } => {
                 *kill_at = found.timeout_finish.map(|ms| now.plus_ms(ms.into()));
                 self.finish_decides = found.restart.is_some();

@@ -50,6 +50,14 @@ impl Own {
         own
     }
 
+    /// As a predecessor left it in its files.
+    pub fn found(service: &Service) -> Self {
+        Self {
+            ready: ready(service),
+            ..Self::default()
+        }
+    }
+
     /// How many runs have ended, since the supervision began.
     pub const fn ends(&self) -> u32 {
         self.ends

@@ -9,6 +9,7 @@ use crate::format::adopt::Mark;
 use crate::format::notify_message::Message;
 use crate::format::state::ready::Source;
 use crate::format::state::reason::Reason;
+use crate::format::status::Phase;
 use crate::service::{self, Announce, Event, Exit, Failure, Pid, Role};
 use crate::settings::{Look, Settings};
 use crate::time::Instant;
@@ -256,10 +257,11 @@ impl Supervisor {
         self.drive(id, Event::Ready(pid, source));
     }
 
-    /// In the order in which one message means it.
+    /// Whoever says in one message that it is ready and ends was ready first.
     pub(super) fn notified(&mut self, id: Id, pid: Pid, message: &Message) {
-        if let Some(text) = &message.status {
-            self.tell(id, pid, text);
+        let is_present = |half: &Half| half.service.phase() == (Phase::Run, pid);
+        if !self.half(id).is_some_and(is_present) {
+            return;
         }
         if message.restart_reset {
             self.drive(id, Event::Command(Command::Reset));
@@ -267,11 +269,13 @@ impl Supervisor {
         if message.ready {
             self.ready(id, pid, Source::Message);
         }
-        if message.stopping {
-            self.drive(id, Event::Stopping);
+        match (message.stopping, message.extend_ms) {
+            (true, ms) => self.drive(id, Event::Stopping(ms.unwrap_or(0))),
+            (false, Some(ms)) => self.drive(id, Event::Extend(ms)),
+            (false, None) => {}
         }
-        if let Some(ms) = message.extend_ms {
-            self.drive(id, Event::Extend(ms));
+        if let Some(text) = &message.status {
+            self.tell(id, pid, text);
         }
     }
 
@@ -292,7 +296,7 @@ impl Supervisor {
     fn permitted(&self, id: Id, command: Command) -> Option<Command> {
         let removed = self.units.get(&id.unit).is_some_and(|unit| unit.removed);
         match command {
-            Command::Signal(_) | Command::Exit | Command::Reset => Some(command),
+            Command::Signal(_) | Command::Exit | Command::Ready | Command::Reset => Some(command),
             _ if id.role == Role::Log || !(removed || self.is_stopping()) => Some(command),
             Command::Down => Some(Command::Exit),
             Command::Up | Command::StartNow | Command::Once => None,

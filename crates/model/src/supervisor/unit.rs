@@ -114,8 +114,6 @@ impl Half {
     /// As it was found at `now`; nothing is shown yet.
     pub fn new(found: &Inheritance, now: Tai64n) -> Self {
         let changed = found.changed.unwrap_or(now);
-        let mut own = Own::default();
-        own.follow(&found.service, changed);
         Self {
             service: found.service,
             held: found.adopted,
@@ -124,7 +122,7 @@ impl Half {
             changed,
             shown: None,
             shown_loop: None,
-            own,
+            own: Own::found(&found.service),
         }
     }
 

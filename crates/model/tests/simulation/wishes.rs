@@ -45,7 +45,8 @@ impl Wishes {
             (Command::Down, _) => Wish::Down,
             (Command::Once, _) => Wish::Once,
             (Command::Exit, Role::Main) => Wish::Exit,
-            (Command::Exit, Role::Log) | (Command::Signal(_) | Command::Reset, _) => return,
+            (Command::Exit, Role::Log)
+            | (Command::Ready | Command::Signal(_) | Command::Reset, _) => return,
         };
         self.wish(wish);
     }

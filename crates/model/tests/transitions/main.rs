@@ -7,6 +7,7 @@
 
 mod events;
 mod named;
+mod risen;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -119,7 +120,8 @@ fn check_look(look: Look, next: &Service, context: &dyn Fn() -> String) {
             matches!(state, State::EndingRun { .. } | State::Down { .. })
                 && (!grows || next.streak().may_grow())
         }
-        Look::Logger => false,
+        Look::Ends(pid, _) => matches!(state, State::Run(r) if r.pid == pid),
+        Look::Adopted(_) | Look::Logger => false,
     };
     assert!(fine, "{}", context());
 }
@@ -209,7 +211,7 @@ fn check_step(role: Role, service: &Service, event: Event, now: Instant, way: &[
             // A oneshot that is done goes on to be.
             Command::Once if service.is_done() => Want::Up,
             Command::Once | Command::Down => Want::Down,
-            Command::Exit | Command::Signal(_) | Command::Reset => next.want(),
+            Command::Exit | Command::Ready | Command::Signal(_) | Command::Reset => next.want(),
         };
         assert_eq!(next.want(), want, "{}", context());
     }

@@ -15,7 +15,7 @@ use super::EARLY;
 use super::events::{Files, events, there};
 
 /// The states that a person would name, for the table.
-fn named() -> Vec<(&'static str, Files, Service)> {
+pub fn named() -> Vec<(&'static str, Files, Service)> {
     let plain = named_services().into_iter().chain(named_loggers());
     let plain = plain.chain(named_stops());
     let plain = plain.map(|(name, service)| (name, Files::Plain, service));
@@ -25,7 +25,7 @@ fn named() -> Vec<(&'static str, Files, Service)> {
         .collect()
 }
 
-fn after(start: Service, events: &[Event]) -> Service {
+pub fn after(start: Service, events: &[Event]) -> Service {
     let step = |service: Service, event: &Event| service.step(EARLY, *event).0;
     events.iter().fold(start, step)
 }
@@ -273,6 +273,7 @@ fn plain(text: &str) -> String {
         ("), Stop))", "), Term))"),
         (&by_start, ""),
         (&announces_nothing, ""),
+        ("leaves: No, ", ""),
         ("was_told: false, ", ""),
         ("was_told: true, ", ""),
         ("cause: Itself, ", ""),
@@ -292,14 +293,17 @@ fn shown(action: &Action) -> String {
     format!("Signal({pid}, {sig})")
 }
 
-fn table() -> String {
+/// A state: its name, what may happen to it, and the service.
+pub type Row = (&'static str, Vec<Event>, Service);
+
+fn table(rows: impl Iterator<Item = Row>) -> String {
     let mut text = String::from(
         "# Every named state and every event: what becomes of it, and what is done.\n",
     );
-    for (name, files, service) in named() {
+    for (name, events, service) in rows {
         let _ = writeln!(text, "\n## {name}");
         let mut cells: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for event in events(&service, files) {
+        for event in events {
             let (next, actions) = service.step(EARLY, event);
             let cell = if next == service && actions.is_empty() {
                 "nothing".to_owned()
@@ -318,15 +322,20 @@ fn table() -> String {
     text
 }
 
-/// The table is reviewed when it changes: `UPDATE_GOLDEN=1 cargo test -p model` writes it anew.
 #[test]
 fn golden_table() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/service.txt");
-    let table = table();
+    let row = |(name, files, service)| (name, events(&service, files), service);
+    is_golden("service.txt", named().into_iter().map(row));
+}
+
+/// The table is reviewed when it changes: `UPDATE_GOLDEN=1 cargo test -p model` writes it anew.
+pub fn is_golden(file: &str, rows: impl Iterator<Item = Row>) {
+    let path = format!("{}/tests/golden/{file}", env!("CARGO_MANIFEST_DIR"));
+    let table = table(rows);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(path, &table).unwrap();
+        std::fs::write(&path, &table).unwrap();
     }
-    let golden = std::fs::read_to_string(path).unwrap();
+    let golden = std::fs::read_to_string(&path).unwrap();
     assert!(
         golden == table,
         "the transitions changed; review them with UPDATE_GOLDEN=1 and git diff {path}"

@@ -284,6 +284,11 @@ fn open_half(
     let (state, room) = open_state(home.as_fd(), rooms, open)?;
     let (pidfd, record) = state.process.unzip();
     let mut found = state.found;
+    let may_announce = ["notification-fd", "notify"].map(|name| entries.may_hold(name));
+    if (role, found.adopted) == (Role::Main, true) && may_announce.contains(&true) {
+        let place = room.as_ref().map_or(home.as_fd(), OwnedFd::as_fd);
+        found.service = found.service.was_ready(supervise::ready(place).as_ref());
+    }
     if let (Role::Main, true, Some(look)) = (role, found.adopted, found.service.look_when_adopted())
     {
         let asked = settings(home.as_fd(), entries, look);

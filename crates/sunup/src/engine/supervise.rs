@@ -13,12 +13,15 @@
 //! service trees); its target is made then.
 
 use std::ffi::CStr;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use model::facts::{Line, Stat};
 use model::format::adopt;
 use model::format::crash_loop::CrashLoop;
+use model::format::state;
+use model::format::state::ready::Ready;
 use model::format::status::Status;
 use model::service::Pid;
 use rustix::fs::{
@@ -28,6 +31,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::sys::descriptors::aside;
+use crate::sys::file;
 use crate::sys::guarded;
 use crate::sys::shortage::unless_short;
 
@@ -379,6 +383,13 @@ pub fn show_line(home: BorrowedFd, line: &Line) {
     if !matches!(shown, Some(Ok(()))) {
         let _absent = unlinkat(home, line.name(), AtFlags::empty());
     }
+}
+
+/// What an earlier supervisor knew of the readiness of a run, if it wrote that down.
+pub fn ready(home: BorrowedFd) -> Option<Ready> {
+    let found = guarded::to_read(home, c"supervise/ready").ok()?;
+    let line = file::all_of(File::from(found.file), state::BYTES_MAX).ok()?;
+    Ready::decode(&line).filter(|_| found.is_ours)
 }
 
 /// The status that an earlier supervisor left, and whether it is ours (see

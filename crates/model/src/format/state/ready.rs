@@ -45,6 +45,14 @@ impl Source {
         let found = words.find(|(source, _)| *source == self);
         found.map_or("", |(_, word)| word)
     }
+
+    /// As [`Source::word`], the other way.
+    pub fn of_word(word: &str) -> Option<Self> {
+        let mut words = Self::WORDS.iter();
+        words
+            .find(|(_, known)| *known == word)
+            .map(|(source, _)| *source)
+    }
 }
 
 const STARTING: &str = "starting";
@@ -73,10 +81,7 @@ impl Ready {
         let (pid, at) = (words.number()?, words.label()?);
         let source = match words.word()? {
             STARTING => None,
-            word => {
-                let mut known = Source::WORDS.iter();
-                Some(known.find(|(_, known)| *known == word)?.0)
-            }
+            word => Some(Source::of_word(word)?),
         };
         words.end().map(|()| Self { pid, at, source })
     }
