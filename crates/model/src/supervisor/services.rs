@@ -268,6 +268,8 @@ impl Supervisor {
         }
         if message.ready {
             self.ready(id, pid, Source::Message);
+            // The message counts as heard, and is gone, once this is written.
+            self.write_one(id);
         }
         match (message.stopping, message.extend_ms) {
             (true, ms) => self.drive(id, Event::Stopping(ms.unwrap_or(0))),

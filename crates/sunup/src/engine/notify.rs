@@ -27,7 +27,7 @@ use super::notify_pipe::{Heard, NotifyPipe};
 use super::notify_socket::{INHERITED, NotifySocket};
 use super::{Engine, Token};
 use crate::say;
-use crate::sys::datagram::Sender;
+use crate::sys::datagram::{Datagram, Sender};
 use crate::sys::spawner::Gift;
 
 /// Messages that are taken from one service before others have their turn.
@@ -49,6 +49,8 @@ pub struct Ears {
     notify: Notify,
     /// The run waits to be heard, and nobody can hear it.
     is_deaf: bool,
+    /// The run has said by a message that it is ready.
+    has_said: bool,
     /// It was reported that somebody else has sent a message.
     has_told: bool,
 }
@@ -57,6 +59,8 @@ pub struct Ears {
 #[derive(Default)]
 struct Messages {
     all: Message,
+    /// The last of them was only looked at.
+    stays: bool,
     /// They are closed when it is done.
     barriers: Vec<OwnedFd>,
     /// Somebody who may not send any.
@@ -158,32 +162,64 @@ impl Ears {
         Ok(())
     }
 
-    /// Takes the messages of one turn. Without a run, nobody has said anything.
+    /// Takes the messages of one turn. Without a run, nobody has said anything. The one that
+    /// says that the run is ready is only looked at, until [`Ears::heed`]: should this process
+    /// be killed before it has written that down, the successor finds the message.
     fn hear(&self, run: Option<Pid>) -> Messages {
         let mut heard = Messages::default();
         let mut buffer = [0; BYTES_MAX];
+        let Some(socket) = &self.socket else {
+            return heard;
+        };
         for _ in 0..MESSAGES_MAX {
-            let socket = self.socket.as_ref();
-            let Some(datagram) = socket.and_then(|socket| socket.next(&mut buffer)) else {
+            if run.is_some() && self.notify.ready && !self.has_said {
+                let seen = socket.look(&mut buffer);
+                let said = seen.and_then(|seen| self.message(&seen, &buffer, run).ok());
+                if let Some(said) = said.filter(|said| said.ready) {
+                    heard.all.then(said);
+                    heard.stays = true;
+                    break;
+                }
+            }
+            let Some(datagram) = socket.next(&mut buffer) else {
                 break;
             };
-            let Some(sender) = datagram.sender else {
-                continue;
-            };
-            if !run.is_some_and(|run| self.notify.all || is_believed(sender, run)) {
-                heard.stranger = Some(sender);
-                continue;
+            match self.message(&datagram, &buffer, run) {
+                Ok(message) => {
+                    heard
+                        .barriers
+                        .extend(datagram.fd.filter(|_| message.barrier));
+                    heard.all.then(message);
+                }
+                Err(stranger) => heard.stranger = stranger.or(heard.stranger),
             }
-            let text = buffer.get(..datagram.bytes).filter(|_| datagram.is_whole);
-            let message = notify_message::decode(text.unwrap_or_default());
-            if message.barrier {
-                heard.barriers.extend(datagram.fd);
-            }
-            heard.all.then(message);
         }
         heard.all.ready &= self.notify.ready;
         heard.all.status = heard.all.status.filter(|_| self.notify.status);
         heard
+    }
+
+    /// What a datagram says, or who has sent it in vain.
+    fn message(
+        &self,
+        datagram: &Datagram,
+        buffer: &[u8],
+        run: Option<Pid>,
+    ) -> Result<Message, Option<Sender>> {
+        let sender = datagram.sender.ok_or(None)?;
+        if !run.is_some_and(|run| self.notify.all || is_believed(sender, run)) {
+            return Err(Some(sender));
+        }
+        let text = buffer.get(..datagram.bytes).filter(|_| datagram.is_whole);
+        Ok(notify_message::decode(text.unwrap_or_default()))
+    }
+
+    /// What was heard is written down.
+    fn heed(&mut self, heard: &Messages) {
+        if let (true, Some(socket)) = (heard.stays, &self.socket) {
+            self.has_said = true;
+            let _seen = socket.next(&mut []);
+        }
     }
 }
 
@@ -201,7 +237,8 @@ impl Engine {
         }
         let identity = unit.main.place().identity();
         let mut ears = unit.ears.take().unwrap_or_default();
-        (ears.pipe, ears.is_deaf, ears.has_told) = (None, false, false);
+        ears.pipe = None;
+        (ears.is_deaf, ears.has_said, ears.has_told) = (false, false, false);
         ears.notify = announce.notify.unwrap_or_default();
         let number = announce.notification_fd;
         let mut given = [Ok(()), Ok(())];
@@ -336,7 +373,11 @@ impl Engine {
         if let Some(pid) = run
             && !heard.all.is_empty()
         {
-            self.feed(Input::Notified(id, pid, heard.all));
+            self.feed(Input::Notified(id, pid, heard.all.clone()));
+        }
+        let unit = self.units.get_mut(&unit_id);
+        if let Some(ears) = unit.and_then(|unit| unit.ears.as_mut()) {
+            ears.heed(&heard);
         }
         drop(heard.barriers);
     }

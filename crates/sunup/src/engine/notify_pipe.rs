@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags, Stat, fchmod, fstat, stat};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, tee};
 
 use crate::sys::descriptors::{aside, move_aside};
 use crate::sys::shortage::unless_short;
@@ -81,15 +81,32 @@ impl NotifyPipe {
         Self(ours)
     }
 
-    /// Takes what has come.
+    /// Takes what has come. A newline stays in the pipe: should this process be killed before
+    /// it has written down that the run is ready, the successor finds it there.
     pub fn hear(&self) -> Heard {
         let mut buffer = [0; READ_BYTES];
+        if self
+            .look(&mut buffer)
+            .is_ok_and(|seen| seen.contains(&b'\n'))
+        {
+            return Heard::Ready;
+        }
         match rustix::io::read(&self.0, &mut buffer) {
             Ok(0) => Heard::Closed,
             Ok(bytes) if buffer.iter().take(bytes).any(|byte| *byte == b'\n') => Heard::Ready,
             Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Heard::Nothing,
             Err(_) => Heard::Closed,
         }
+    }
+}
+
+impl NotifyPipe {
+    /// What is in the pipe, which stays there.
+    fn look<'b>(&self, buffer: &'b mut [u8; READ_BYTES]) -> rustix::io::Result<&'b [u8]> {
+        let (copy, into) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        tee(&self.0, &into, READ_BYTES, SpliceFlags::NONBLOCK)?;
+        let bytes = rustix::io::read(&copy, &mut *buffer)?;
+        Ok(buffer.get(..bytes).unwrap_or_default())
     }
 }
 
@@ -121,8 +138,26 @@ mod tests {
         say(&theirs, b"unix:path=/run/bus\n");
         assert_eq!(ours.hear(), Heard::Nothing);
         assert_eq!(ours.hear(), Heard::Ready);
+    }
+
+    #[test]
+    fn who_has_closed_it_will_say_nothing() {
+        let (ours, theirs) = NotifyPipe::new().unwrap();
+        say(&theirs, b"address");
         drop(theirs);
+        assert_eq!(ours.hear(), Heard::Nothing);
         assert_eq!(ours.hear(), Heard::Closed);
+    }
+
+    #[test]
+    fn what_was_heard_is_still_there_for_the_next() {
+        let (ours, theirs) = NotifyPipe::new().unwrap();
+        say(&theirs, b"\n");
+        assert_eq!(ours.hear(), Heard::Ready);
+        drop(ours);
+        let number = theirs.as_raw_fd() as u16;
+        let successor = NotifyPipe::of_run(std::process::id(), number).unwrap();
+        assert_eq!(successor.unwrap().hear(), Heard::Ready);
     }
 
     #[test]

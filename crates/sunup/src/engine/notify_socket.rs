@@ -103,7 +103,12 @@ impl NotifySocket {
     /// Takes the next message; `None` if there is none.
     pub fn next(&self, buffer: &mut [u8]) -> Option<Datagram> {
         // Of this socket, a message is all that there is to ask for.
-        datagram::receive(&self.fd, buffer).ok().flatten()
+        datagram::receive(&self.fd, buffer, false).ok().flatten()
+    }
+
+    /// Looks at the next message, which stays the next.
+    pub fn look(&self, buffer: &mut [u8]) -> Option<Datagram> {
+        datagram::receive(&self.fd, buffer, true).ok().flatten()
     }
 
     /// Before a run starts: drops what processes of an earlier one have sent.

@@ -32,11 +32,12 @@ pub struct Datagram {
 #[repr(C, align(8))]
 struct Control([u8; 64]);
 
-/// Takes the next datagram; `None` if there is none. It does not wait.
+/// Takes the next datagram, or looks at it, so that it stays; `None` if there is none. It does
+/// not wait.
 ///
 /// # Errors
 /// As recvmsg(2), but for those that another try answers.
-pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<Datagram>> {
+pub fn receive(socket: impl AsFd, buffer: &mut [u8], stays: bool) -> io::Result<Option<Datagram>> {
     let mut control = Control([0; 64]);
     let mut part = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
@@ -48,7 +49,8 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<Datagr
     header.msg_iovlen = 1;
     header.msg_control = (&raw mut control).cast();
     header.msg_controllen = size_of::<Control>() as _;
-    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    let look = if stays { libc::MSG_PEEK } else { 0 };
+    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | look;
     // SAFETY: the header names both buffers with their sizes, and both outlive the call.
     let received = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut header, flags) };
     let Ok(bytes) = usize::try_from(received) else {
@@ -148,19 +150,26 @@ mod tests {
     fn text_and_sender() {
         let (ours, theirs) = pair();
         let mut buffer = [0; 16];
-        assert!(receive(&ours, &mut buffer).unwrap().is_none());
+        assert!(receive(&ours, &mut buffer, false).unwrap().is_none());
         send(&theirs, b"READY=1", &[]);
         send(&theirs, b"", &[]);
         send(&theirs, b"more than sixteen bytes", &[]);
-        let got = receive(&ours, &mut buffer).unwrap().unwrap();
-        assert_eq!(&buffer[..got.bytes], b"READY=1");
-        let uid = rustix::process::getuid().as_raw();
-        let pid = std::process::id();
-        assert_eq!(got.sender, Some(Sender { pid, uid }));
-        assert!(got.is_whole && got.fd.is_none());
-        let nothing = receive(&ours, &mut buffer).unwrap().unwrap();
+        for stays in [true, false] {
+            let got = receive(&ours, &mut buffer, stays).unwrap().unwrap();
+            assert_eq!(&buffer[..got.bytes], b"READY=1");
+            let uid = rustix::process::getuid().as_raw();
+            let pid = std::process::id();
+            assert_eq!(got.sender, Some(Sender { pid, uid }));
+            assert!(got.is_whole && got.fd.is_none());
+        }
+        let nothing = receive(&ours, &mut buffer, false).unwrap().unwrap();
         assert!(nothing.bytes == 0 && nothing.is_whole);
-        assert!(!receive(&ours, &mut buffer).unwrap().unwrap().is_whole);
+        assert!(
+            !receive(&ours, &mut buffer, false)
+                .unwrap()
+                .unwrap()
+                .is_whole
+        );
     }
 
     #[test]
@@ -172,7 +181,7 @@ mod tests {
             let writer = OwnedFd::from(writer);
             send(&theirs, b"BARRIER=1", &vec![&writer; count]);
             drop(writer);
-            let got = receive(&ours, &mut buffer).unwrap().unwrap();
+            let got = receive(&ours, &mut buffer, false).unwrap().unwrap();
             assert_eq!((got.bytes, got.fd.is_some()), (9, is_kept), "{count}");
             drop(got);
             // Were one of them open, this would not end.
