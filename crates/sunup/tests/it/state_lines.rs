@@ -432,3 +432,59 @@ fn a_plain_service_has_one_file_more() {
     let last = Last::decode(&line).unwrap();
     assert_eq!((last.exit, last.restarts), (Exit::Signal(15), 1));
 }
+
+/// What our own supervisor shows, and a successor after a kill.
+#[test]
+fn a_killed_supervisors_successor_shows_the_same() {
+    let fixture = Fixture::new(&[
+        ("sv/web/run", SLEEP),
+        ("sv/web/needs/db", ""),
+        ("sv/db/run", SLEEP),
+        ("sv/db/down", ""),
+        ("sv/job/run", "#!/bin/sh\nexit 78\n"),
+        ("sv/job/restart", "always 78\n"),
+        ("sv/mounts/setup", "#!/bin/sh\nexit 0\n"),
+    ]);
+    let sv = fixture.applet("sv");
+    let say = |args: &[&str]| {
+        let mut command = Command::new(&sv);
+        let output = command.args(args).env("SVDIR", fixture.path("sv")).output();
+        masked(&output.unwrap())
+    };
+    let names = ["web", "db", "job", "mounts"];
+    let expected = "down: web: Ns, normally up, want up, waits for db\n\
+        down: db: Ns\n\
+        down: job: Ns, normally up, stopped by itself: exit 78\n\
+        done: mounts: Ns\n";
+    let supervise = |name: &str| fixture.path(&format!("sv/{name}/supervise"));
+    let last = || fs::read(supervise("job").join("last")).unwrap();
+    let mut before = None;
+    for _ in 0..2 {
+        let mut runsvdir = Command::new(fixture.applet("runsvdir"));
+        let mut child = runsvdir
+            .arg(fixture.path("sv"))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let status = [&["status"], &names[..]].concat();
+        super::common::yield_until(|| (say(&status) == expected).then_some(()));
+        assert_eq!(*before.get_or_insert_with(last), last());
+        super::common::end_by(&mut child, rustix::process::Signal::KILL);
+    }
+    let mut runsvdir = Command::new(fixture.applet("runsvdir"));
+    let mut child = runsvdir.arg(fixture.path("sv")).spawn().unwrap();
+    let web = fixture.path("sv/web");
+    super::common::yield_until(|| say(&["status", "web"]).contains("waits for").then_some(()));
+    // Each word goes when it is no longer true.
+    assert_eq!(
+        say(&["-w", "60", "start", "web"]).lines().next(),
+        Some("start: db (needed by web)")
+    );
+    status(&web, "run", |s| s.phase == Phase::Run);
+    assert!(!supervise("web").join("reason").exists());
+    fixture.add("sv/job/run", SLEEP);
+    say(&["-w", "60", "start", "job"]);
+    say(&["-w", "60", "stop", "job"]);
+    assert_eq!(say(&["status", "job"]), "down: job: Ns, normally up\n");
+    super::common::end_by(&mut child, rustix::process::Signal::HUP);
+}
