@@ -21,6 +21,7 @@ use super::unit::{Half, Rest, Unit};
 use super::{Id, Job, Scope, Supervisor, UnitId};
 use crate::command::Sig;
 use crate::format::adopt::Mark;
+use crate::format::state::last::Last;
 use crate::format::tai64n::Tai64n;
 use crate::moment::Moment;
 use crate::scan::Identity;
@@ -221,6 +222,12 @@ impl Half {
         if self.own.ends() > 0 {
             let _ = write!(text, " ends={}", self.own.ends());
         }
+        if let Some((last, is_due)) = self.own.last()
+            && (is_due || last.given_up)
+        {
+            text.extend([" last_line=", &to_hex(last.encode().as_bytes())]);
+            text.push_str(if is_due { " last_is_due" } else { "" });
+        }
         text
     }
 
@@ -229,7 +236,11 @@ impl Half {
         let service = Service::resume(role, words)?;
         let changed = Tai64n::decode(changed.try_into().ok()?);
         let ends = number(words, "ends").and_then(|ends| ends.try_into().ok());
-        let own = Own::again(&service, ends.unwrap_or(0), has(words, "has_reason"));
+        let mut own = Own::again(&service, ends.unwrap_or(0), has(words, "has_reason"));
+        let last = value(words, "last_line").and_then(from_hex);
+        if let Some(last) = last.and_then(|line| Last::decode(&line)) {
+            own.had_last(last, has(words, "last_is_due"));
+        }
         let mut half = Self::again(service, changed, own);
         half.held = has(words, "held");
         half.epilogue = has(words, "epilogue");

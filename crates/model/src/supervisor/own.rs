@@ -36,7 +36,7 @@ pub struct Own {
 }
 
 impl Own {
-    /// As a predecessor in this process left it, which has written what was due.
+    /// As a predecessor in this process left it.
     pub fn again(service: &Service, ends: u32, had_reason: bool) -> Self {
         let mut own = Self {
             ends,
@@ -66,6 +66,20 @@ impl Own {
     /// What holds the service up, as it is shown.
     pub fn reason(&self) -> Option<&Reason> {
         self.reason.as_deref()
+    }
+
+    /// How the last run ended, and whether that is still to be written.
+    pub fn last(&self) -> Option<(&Last, bool)> {
+        let is_due = self.due.iter().any(|line| matches!(line, Line::Last(_)));
+        Some((self.last.as_deref()?, is_due))
+    }
+
+    /// As a predecessor in this process told it.
+    pub fn had_last(&mut self, last: Last, is_due: bool) {
+        self.last = Some(Box::new(last));
+        if is_due {
+            self.put(Line::Last(last));
+        }
     }
 
     /// Whether there is a reason to show.

@@ -91,6 +91,11 @@ pub struct Files {
     pub status: Option<Status>,
     pub crash_loop: Option<CrashLoop>,
     pub last: Option<Last>,
+    /// How often `last` was written.
+    pub lasts: u32,
+    /// The run that `status` showed last, until it shows that it has ended; and how often
+    /// `last` was written before.
+    pub ran: Option<(Pid, u32)>,
     pub lock: BTreeSet<Boss>,
     /// Supervisors that have the control fifo open, and what is in it.
     pub readers: BTreeSet<Boss>,

@@ -1,7 +1,7 @@
 //! What is done in a service directory, and to its process.
 
 use super::super::kernel::{
-    DOWN_SIGNAL, FINISH_MS, KILL_MS, Kind, Place, Process, Runs, TICK_NS, identity,
+    self, DOWN_SIGNAL, FINISH_MS, KILL_MS, Kind, Place, Process, Runs, TICK_NS, identity,
 };
 use super::super::wishes::Wishes;
 use super::super::world::World;
@@ -9,6 +9,7 @@ use super::{Half, Shell, Stop, Unit};
 use model::adoption::{Evidence, Inheritance, Seen};
 use model::facts::{Facts, Files, Line, StateFiles};
 use model::format::adopt::{Mark, Part};
+use model::format::status::{Phase, Status};
 use model::scan::Identity;
 use model::service::{Exit, Pid, Role, Want};
 use model::settings::{Look, Settings};
@@ -82,6 +83,7 @@ impl Shell {
         for line in lines {
             if let Line::Last(last) = line {
                 shown.last = Some(*last);
+                shown.lasts += 1;
             }
         }
     }
@@ -115,6 +117,7 @@ impl Shell {
         }
         half.furnished = true;
         let files = world.kernel.files(place);
+        check_last(files, &status).map_err(|why| Stop::Wrong(format!("{place:?}: {why}")))?;
         files.status = Some(status);
         files.readers.insert(self.boss);
         world.wishes(place).written();
@@ -226,8 +229,13 @@ impl Shell {
             world.wishes(place).taken_over(files.status.is_some());
         } else {
             *world.wishes(place) = Wishes::none();
-            world.kernel.files(place).status = None;
+            let files = world.kernel.files(place);
+            (files.status, files.last, files.ran) = (None, None, None);
         }
+        // If what came after the run has its record, nobody knows how the run ended.
+        let phase = found.service.phase();
+        let files = world.kernel.files(place);
+        files.ran = files.ran.filter(|(ran, _)| phase == (Phase::Run, *ran));
         world.kernel.files(place).lock.insert(self.boss);
         if let (Role::Main, true, Some(_)) =
             (place.1, found.adopted, found.service.look_when_adopted())
@@ -378,4 +386,22 @@ fn check_signal(world: &World, place: Place, target: Pid, signal: Signal) -> Res
         }
         _ => Ok(()),
     }
+}
+
+/// Before a status says that a run has ended, `last` says how; or how a later one has, which
+/// no status showed.
+fn check_last(files: &mut kernel::Files, status: &Status) -> Result<(), String> {
+    match (status.phase, files.ran) {
+        (Phase::Run, _) => {
+            files.ran = (status.pid != 0).then_some((status.pid, files.lasts));
+        }
+        (_, Some((ran, lasts))) => {
+            files.ran = None;
+            if files.lasts == lasts {
+                return Err(format!("{ran} has ended, and {:?} is shown", files.last));
+            }
+        }
+        (_, None) => {}
+    }
+    Ok(())
 }
