@@ -1,4 +1,4 @@
-//! A process: its number, and how it ended.
+//! A process: its number, how it ended, and why.
 
 use core::fmt::{self, Display};
 
@@ -25,6 +25,21 @@ pub enum Exit {
     Dumped(u8),
     /// It was not our child, and nobody could say.
     Unknown,
+}
+
+/// Why a run is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// It ended by itself, or could not be executed.
+    Itself,
+    /// A command ended it, so its end says nothing.
+    Command,
+    /// It was not ready in its time.
+    Timeout,
+    /// `./setup` failed, so there was no run.
+    Setup,
+    /// A oneshot that was done is to be down, or to begin again.
+    Undone,
 }
 
 impl Exit {

@@ -2,7 +2,9 @@
 //! how long the gap before the next start is, and when this counts as a crash loop
 //! (`docs/decisions/0016-restart-policy.md`).
 
+use crate::format::backoff::LONGEST_S_MAX;
 use crate::format::state::last::Outcome;
+pub use crate::process::Cause;
 use crate::process::Exit;
 use crate::settings::{Policy, Restart, Settings};
 use crate::signal::Signal;
@@ -11,26 +13,6 @@ use crate::signal::Signal;
 pub const GAP_MS: u64 = 1000;
 /// So many short lives in a row are a crash loop.
 pub const LOOP_LIVES: u32 = 5;
-/// The longest delay (s) of a service that asks for growing delays and gives no number.
-pub const LONGEST_S_DEFAULT: u32 = 60;
-/// The longest delay (s) that may be asked for: a day. A service with a longer delay
-/// would be off, rather than delayed.
-pub const LONGEST_S_MAX: u32 = 86_400;
-
-/// Why a run is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cause {
-    /// It ended by itself, or could not be executed.
-    Itself,
-    /// A command ended it, so its end says nothing.
-    Command,
-    /// It was not ready in its time.
-    Timeout,
-    /// `./setup` failed, so there was no run.
-    Setup,
-    /// A oneshot that was done is to be down, or to begin again.
-    Undone,
-}
 
 /// How a service said that it is to stay down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

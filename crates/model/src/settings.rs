@@ -16,8 +16,7 @@ pub use crate::format::kill::Kill;
 pub use crate::format::notify::Notify;
 pub use crate::format::restart::{Policy, Restart};
 use crate::format::{Mistake, backoff, kill, notify, number, restart, signal};
-use crate::process::{Exit, Pid};
-use crate::restart::{Cause, LONGEST_S_DEFAULT};
+use crate::process::{Cause, Exit, Pid};
 use crate::signal::Signal;
 
 /// For what a service directory is looked at.
@@ -248,7 +247,7 @@ pub const SETTINGS: [Setting; 11] = [
             settings.backoff = Some(backoff::decode(content)?);
             Ok(())
         },
-        instead: |settings| settings.backoff = Some(LONGEST_S_DEFAULT),
+        instead: |settings| settings.backoff = Some(backoff::LONGEST_S_DEFAULT),
         instead_is: "60 seconds",
         manual: "The longest delay in seconds, or nothing for 60",
     },
@@ -438,14 +437,14 @@ mod tests {
             assert_eq!(refused.line, 1, "{}", setting.name);
             assert_eq!(settings, Settings::default(), "{}", setting.name);
             (setting.instead)(&mut settings);
-            let longest_s = (setting.name == "backoff").then_some(LONGEST_S_DEFAULT);
+            let longest_s = (setting.name == "backoff").then_some(backoff::LONGEST_S_DEFAULT);
             let backs_off = Settings {
                 backoff: longest_s,
                 ..Settings::default()
             };
             assert_eq!(settings, backs_off, "{}", setting.name);
         }
-        let backoff = format!("{LONGEST_S_DEFAULT} seconds");
+        let backoff = format!("{} seconds", backoff::LONGEST_S_DEFAULT);
         assert_eq!(SETTINGS[0].instead_is, backoff);
     }
 

@@ -4,7 +4,12 @@
 use alloc::format;
 
 use super::{Mistake, decimal};
-use crate::restart::{LONGEST_S_DEFAULT, LONGEST_S_MAX};
+
+/// The longest delay (s) of a service that asks for growing delays and gives no number.
+pub const LONGEST_S_DEFAULT: u32 = 60;
+/// The longest delay (s) that may be asked for: a day. A service with a longer delay
+/// would be off, rather than delayed.
+pub const LONGEST_S_MAX: u32 = 86_400;
 
 /// The longest delay in seconds.
 ///
