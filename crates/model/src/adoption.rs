@@ -124,21 +124,8 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
             missed: stops.then_some(Event::Command(Command::Down)),
         };
     }
-    // A setup that was seen to its end.
-    if let (Role::Main, Part::Setup, Mark::Done | Mark::Over) = (role, record.part, record.mark) {
-        let is_done = record.mark == Mark::Done && record.at >= evidence.since;
-        return Inheritance {
-            service: if is_done {
-                Service::adopt_done()
-            } else {
-                Service::adopt_over(want)
-            },
-            changed: status.map(|s| s.changed),
-            mark: record.mark,
-            // It was told to be down, and `./finish` has not begun.
-            missed: (is_done && want != Want::Up).then_some(Event::Command(Command::Down)),
-            ..fresh
-        };
+    if let Some(found) = set_up(evidence, want, record) {
+        return found;
     }
     // Nobody saw the end of the run: the finish script is still due. Of a setup nobody saw
     // the end either, or its record would say so.
@@ -159,6 +146,29 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
         changed: status.map(|s| s.changed),
         ..fresh
     }
+}
+
+/// A setup whose end an earlier supervisor saw.
+fn set_up(evidence: &Evidence, want: Want, record: &Record) -> Option<Inheritance> {
+    let (Role::Main, Part::Setup, Mark::Done | Mark::Over) =
+        (evidence.role, record.part, record.mark)
+    else {
+        return None;
+    };
+    let is_done = record.mark == Mark::Done && record.at >= evidence.since;
+    let service = if is_done {
+        Service::adopt_done()
+    } else {
+        Service::adopt_over(want)
+    };
+    Some(Inheritance {
+        service,
+        changed: evidence.status.map(|s| s.changed),
+        mark: record.mark,
+        // It was told to be down, and `./finish` has not begun.
+        missed: (is_done && want != Want::Up).then_some(Event::Command(Command::Down)),
+        ..Inheritance::nothing(evidence.role, want)
+    })
 }
 
 /// Whether the process with this pid is the one that wrote the record: it must not have
