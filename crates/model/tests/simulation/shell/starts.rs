@@ -137,11 +137,12 @@ impl Shell {
         let Some(place) = self.place(job.id()) else {
             return Some(Input::NotStarted(job, Failure::Absent));
         };
-        if world.is_foul(3) {
-            return Some(Input::NotStarted(job, Failure::Resources));
-        }
+        // It counts as undone also if that cannot be started.
         if matches!(job, Job::Finish(..)) {
             world.done.remove(&place);
+        }
+        if world.is_foul(3) {
+            return Some(Input::NotStarted(job, Failure::Resources));
         }
         let Some(pid) = world.kernel.spawn(Some(self.boss), runs(job, place)) else {
             return Some(Input::NotStarted(job, Failure::Resources));
