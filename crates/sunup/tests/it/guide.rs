@@ -216,4 +216,7 @@ examples! {
     what_precedes_a_run: 5,
     what_is_done_once: 6,
     an_end_that_is_meant: 7,
+    ready: 8,
+    one_after_the_other: 9,
+    a_milestone: 10,
 }
