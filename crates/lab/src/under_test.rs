@@ -50,6 +50,7 @@ const OWN: &[&str] = &[
     "manual",
     "memory",
     "no_room",
+    "notify",
     "order",
     "personality",
     "pristine",

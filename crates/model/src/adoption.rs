@@ -4,11 +4,10 @@
 
 use crate::command::Command;
 use crate::format::adopt::{Mark, Part, Record, World};
-use crate::format::state::ready::Source;
 use crate::format::status::Status;
 use crate::format::tai64n::Tai64n;
 use crate::moment::Moment;
-use crate::service::{Announce, Event, Exit, Pid, Program, Role, Service, Voice, Want};
+use crate::service::{Event, Exit, Program, Role, Service, Want};
 use crate::time::Instant;
 
 /// What the kernel says about the recorded pid.
@@ -69,15 +68,6 @@ impl Inheritance {
             changed: None,
             mark: Mark::None,
             missed: None,
-        }
-    }
-}
-
-impl Inheritance {
-    /// Of a run that announces when it is ready: what is known of that.
-    pub fn hear(&mut self, pid: Pid, announce: Announce, voice: Voice) {
-        if self.missed.is_none() && announce.is_awaited() && voice == Voice::Closed {
-            self.missed = Some(Event::Ready(pid, Source::Descriptor));
         }
     }
 }

@@ -57,7 +57,7 @@ use crate::signal::Signal;
 use crate::time::Instant;
 
 use gate::Gates;
-pub use ready::{Announce, Ready, Voice};
+pub use ready::{Announce, Ready};
 use ready::{Leaves, Rise};
 
 mod adopted;

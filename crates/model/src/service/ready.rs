@@ -43,17 +43,6 @@ pub struct Announce {
     pub notify: Option<Notify>,
 }
 
-/// What a supervisor that takes over finds of the means by which a run says that it is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Voice {
-    /// They are there; what was said meanwhile is heard next.
-    Open,
-    /// The run has closed its notification descriptor, as it does after the newline.
-    Closed,
-    /// They are gone, and what was said meanwhile is lost.
-    Lost,
-}
-
 impl Announce {
     /// It says nothing: it is ready when it runs.
     pub const NONE: Self = Self {

@@ -17,7 +17,7 @@ use model::format::notify_message::{self, BYTES_MAX, Message};
 use model::format::state::ready::Source;
 use model::format::status::Phase;
 use model::scan::Identity;
-use model::service::{Announce, Pid, Role, Service, Voice};
+use model::service::{Announce, Event, Pid, Role, Service};
 use model::supervisor::{Id, Input, UnitId};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::geteuid;
@@ -383,7 +383,8 @@ impl Engine {
     }
 
     /// Takes over what the adopted run of a unit has to be heard by. What it said while no
-    /// supervisor lived is heard next.
+    /// supervisor lived is heard next; that it has closed its notification descriptor, as it
+    /// does after the newline, says that it is ready.
     pub(super) fn adopt_voice(&mut self, unit_id: UnitId, main: &mut Inheritance) {
         let id = main_of(unit_id);
         let pid = run_of(&main.service).filter(|_| main.adopted);
@@ -401,25 +402,21 @@ impl Engine {
             notify: announce.notify.unwrap_or_default(),
             ..Ears::default()
         };
-        let mut voice = Voice::Open;
         if announce.notify.is_some() {
             let pidfd = unit.main.pidfd.as_ref();
-            ears.socket = pidfd.and_then(|fd| NotifySocket::of_run(fd.as_fd(), identity));
-            if ears.socket.is_none() {
-                voice = Voice::Lost;
-                ears.socket = NotifySocket::bind(identity).ok();
-            }
+            let own = pidfd.and_then(|fd| NotifySocket::of_run(fd.as_fd(), identity));
+            ears.socket = own.or_else(|| NotifySocket::bind(identity).ok());
         }
         if let Some(number) = announce.notification_fd.filter(|number| *number > 0) {
-            match NotifyPipe::of_run(pid, number) {
-                Ok(Some(pipe)) => ears.pipe = Some(pipe),
-                Ok(None) => voice = Voice::Closed,
-                Err(_) => voice = Voice::Lost,
+            let found = NotifyPipe::of_run(pid, number);
+            if let Ok(None) = found {
+                let closed = Event::Ready(pid, Source::Descriptor);
+                main.missed.get_or_insert(closed);
             }
+            ears.pipe = found.ok().flatten();
         }
         unit.ears = Some(Box::new(ears));
         self.watch_voice(unit_id);
-        main.hear(pid, announce, voice);
     }
 }
 

@@ -28,6 +28,7 @@ mod manual;
 mod mdev;
 mod memory;
 mod no_room;
+mod notify;
 mod oneshots;
 mod order;
 mod personality;
