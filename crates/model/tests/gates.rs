@@ -45,7 +45,9 @@ impl Known {
             Event::Command(Command::Down | Command::Exit) | Event::Follow => {
                 let has_begun = matches!(before.state(), State::Starting { .. } | State::Run(_));
                 self.is_forced = false;
-                self.stops = (self.stops + 1).min(2) * u8::from(has_begun);
+                // Who was wanted up was at most told by the end of another.
+                let told = u8::from(before.want() != Want::Up) * self.stops;
+                self.stops = (told + 1).min(2) * u8::from(has_begun);
             }
             Event::Command(command) => {
                 let runs = matches!(before.state(), State::Run(_) | State::Gone);
@@ -200,7 +202,7 @@ fn check(service: &Service, known: Known, event: Event, now: Instant, way: &[Eve
     // A second order gets through, and so does every signal.
     let is_running = matches!(service.state(), State::Run(_));
     let is_stop = matches!(event, Event::Command(Command::Down | Command::Exit));
-    if is_running && is_stop && known.stops > 0 {
+    if is_running && is_stop && told.stops == 2 {
         assert!(!next.is_stop_held(), "{}", context());
     }
     if is_running && event == Event::Command(Command::Signal(Sig::Kill)) {

@@ -68,8 +68,13 @@ impl Manner {
 impl Service {
     /// d and x.
     pub(super) fn stop(&mut self, want: Want, now: Instant, actions: &mut Actions) {
+        // One that another's end has told to stop has not been told before.
+        let is_second = self.want != Want::Up;
         self.want = want;
         self.gates.start.forget();
+        if self.is_stop_held() && !is_second {
+            return;
+        }
         match &mut self.state {
             State::Preparing | State::Probe => {
                 self.state = State::Down {
@@ -77,7 +82,7 @@ impl Service {
                 }
             }
             State::Starting { stop, child, .. } => {
-                if core::mem::replace(stop, true) {
+                if core::mem::replace(stop, true) && is_second {
                     self.gates.stop.pass();
                 }
                 if let Some(pid) = *child {
