@@ -28,6 +28,12 @@ pub struct Effort {
     pub false_starts: u32,
     /// Numbers of services that fail at once, beside one that is told to do something.
     pub failing: &'static [usize],
+    /// Starts that are waited for until the service is ready.
+    pub ready: usize,
+    /// Stops of a service that is deaf to TERM.
+    pub kills_late: usize,
+    /// What is done once in a boot.
+    pub oneshots: usize,
     /// New services.
     pub arrivals: usize,
     /// How long an idle tree is watched.
@@ -69,6 +75,18 @@ pub enum Life {
     BesideHang,
     /// Its one service talks, and its supervisor is killed.
     Lines,
+    /// Its one service is started until it is ready.
+    ReadyOne,
+    /// Its services say when they are ready.
+    ReadyAll,
+    /// Its services need others.
+    Needs,
+    /// Its services need each the one before it.
+    Chain,
+    /// All but one of its services are done once.
+    Oneshots,
+    /// Its one service is deaf to TERM.
+    Deaf,
     /// Everything else; if it is the first round, it is idle for a while.
     Whole(bool),
 }
@@ -93,6 +111,12 @@ impl Bench<'_> {
             Life::BesideFailing => self.command_beside_failing(peer, n),
             Life::BesideHang => self.restart_beside_hang(peer),
             Life::Lines => self.lines_lost(peer),
+            Life::ReadyOne => self.start_until_ready(peer),
+            Life::ReadyAll => self.start_all_ready(peer, n),
+            Life::Needs => self.start_with_needs(peer, n),
+            Life::Chain => self.chain(peer, n),
+            Life::Oneshots => self.oneshots(peer, n),
+            Life::Deaf => self.kill_lateness(peer),
             Life::Whole(first) => self.whole(peer, n, first),
         }
     }
@@ -104,11 +128,13 @@ impl Bench<'_> {
         Tree::new(peer, n, &self.place, self.interrupt)
     }
 
-    fn add(&mut self, what: What, tree: &Tree, sample: f64) {
+    /// Adds a sample of a tree.
+    pub fn add(&mut self, what: What, tree: &Tree, sample: f64) {
         self.results.add(what, tree.n(), tree.peer().name, sample);
     }
 
-    fn add_ms(&mut self, what: What, tree: &Tree, time: Duration) {
+    /// Adds a time.
+    pub fn add_ms(&mut self, what: What, tree: &Tree, time: Duration) {
         self.add(what, tree, time.as_secs_f64() * 1e3);
     }
 
@@ -215,12 +241,7 @@ impl Bench<'_> {
             tree.settle()?;
         }
         if self.has(Part::Stop) {
-            let start = Moment::now();
-            for command in tree.peer().stop(&services) {
-                tree.run(command)?;
-            }
-            let end = tree.await_end()?;
-            self.add_ms(What::StopAll, tree, end.since(start));
+            self.stop_all(tree, What::StopAll)?;
         }
         Ok(())
     }

@@ -30,6 +30,16 @@ pub enum Part {
     BesideHang,
     /// `sv stop` of all
     Stop,
+    /// Services that say when they are ready
+    Ready,
+    /// Services that need others
+    Needs,
+    /// Services that need each the one before it
+    Chain,
+    /// What is done once in a boot
+    Oneshots,
+    /// KILL for what is deaf to TERM
+    Kill,
     /// Wake-ups of an idle tree
     Idle,
     /// Lines lost when the supervisor is killed
@@ -63,6 +73,15 @@ pub enum What {
     CommandBesideFailing,
     RestartBesideHang,
     StopAll,
+    SvStartReady,
+    AllReady,
+    StartNeeds,
+    EdgeMemory,
+    Chain,
+    ChainStep,
+    StopChain,
+    Oneshots,
+    KillLateness,
     WakeUps,
     LinesLost,
     LogPlain,
@@ -75,6 +94,8 @@ pub enum What {
 pub enum Target {
     /// At most so many times the bare loop's.
     TimesBare(f64),
+    /// At most so many times what another measure of sunup's is.
+    TimesOwn(f64, What),
     /// At least this share of cat's.
     ShareOfBare(f64),
     /// At most so much.
@@ -109,6 +130,15 @@ impl What {
             Self::CommandBesideFailing => "sv pause, cont beside failing ones",
             Self::RestartBesideHang => "sv restart beside a hanging exec",
             Self::StopAll => "sv stop of all",
+            Self::SvStartReady => "newline on the descriptor to end of sv start",
+            Self::AllReady => "start of all with notification-fd, all ready",
+            Self::StartNeeds => "start of all, up to 3 needs each",
+            Self::EdgeMemory => "memory per need",
+            Self::Chain => "start of a chain, each when that before is ready",
+            Self::ChainStep => "ready to the exec of the next in the chain",
+            Self::StopChain => "sv stop of the chain",
+            Self::Oneshots => "oneshots at boot, all done",
+            Self::KillLateness => "KILL later than timeout-kill",
             Self::WakeUps => "wake-ups, idle",
             Self::LinesLost => "lines lost when the supervisor is killed twice within a second",
             Self::LogPlain => "log, plain",
@@ -123,6 +153,7 @@ impl What {
             Self::Memory | Self::PageTables | Self::KernelMemory => "KiB",
             Self::Processes | Self::Descriptors | Self::WakeUps | Self::LinesLost => "",
             Self::FalseStarts => "%",
+            Self::EdgeMemory => "B",
             Self::LogPlain | Self::LogTai64n | Self::LogHuman => "MB/s",
             _ => "ms",
         }
@@ -146,7 +177,7 @@ impl What {
         Some(match (self, n) {
             (Self::Start, 1000) => Target::TimesBare(1.5),
             (Self::Start, 5000) => Target::TimesBare(1.6),
-            (Self::Memory, 1000) => Target::AtMost(2.0),
+            (Self::Memory, 1000) | (Self::KillLateness, _) => Target::AtMost(2.0),
             (Self::Restart, _) => Target::NotAboveAndEven(Name::Busybox),
             (Self::RestartAll, _) => Target::Below(Name::Busybox),
             (Self::PickUp | Self::RestartOneUp, _) => Target::AtMost(5.0),
@@ -156,6 +187,14 @@ impl What {
             (Self::CheckBesideStartsWorst | Self::CommandBesideFailing, _) => Target::AtMost(250.0),
             (Self::RestartBesideHang, _) | (Self::Status, 1000) => Target::AtMost(10.0),
             (Self::StopAll, 1000) => Target::AtMost(60.0),
+            (Self::SvStartReady, _) => Target::AtMost(1.0),
+            (Self::AllReady, _) => Target::TimesOwn(1.15, Self::Start),
+            (Self::StartNeeds, _) => Target::TimesOwn(1.1, Self::Start),
+            (Self::EdgeMemory, _) => Target::AtMost(200.0),
+            (Self::Chain, _) => Target::TimesBare(2.0),
+            (Self::ChainStep, _) => Target::AtMost(0.5),
+            (Self::StopChain, _) => Target::TimesOwn(2.0, Self::StopAll),
+            (Self::Oneshots, _) => Target::TimesBare(1.2),
             (Self::WakeUps | Self::FalseStarts | Self::LinesLost, _) => Target::AtMost(0.0),
             (Self::LogPlain, _) => Target::ShareOfBare(0.7),
             (Self::LogTai64n | Self::LogHuman, _) => Target::ShareOfBare(0.5),

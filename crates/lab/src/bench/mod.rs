@@ -10,6 +10,8 @@ mod beside;
 mod boot;
 mod chart;
 pub mod ear;
+mod graph;
+mod lateness;
 mod lines;
 mod lives;
 mod logs;
@@ -17,6 +19,7 @@ mod measures;
 pub mod peers;
 pub mod probe;
 pub mod processes;
+mod readiness;
 mod report;
 mod results;
 mod stats;
@@ -81,6 +84,9 @@ const FULL: Effort = Effort {
     commands: 5,
     false_starts: 100,
     failing: &[500, 5000],
+    ready: 20,
+    kills_late: 10,
+    oneshots: 100,
     arrivals: 4,
     idle: Duration::from_secs(30),
     log_mib: 256,
@@ -92,6 +98,9 @@ const QUICK: Effort = Effort {
     commands: 1,
     false_starts: 5,
     failing: &[500],
+    ready: 2,
+    kills_late: 1,
+    oneshots: 20,
     arrivals: 1,
     idle: Duration::from_millis(500),
     log_mib: 4,
@@ -165,12 +174,19 @@ impl Options {
             jobs.extend(others.map(|n| Job::Live(Life::Start, *n)));
             jobs.push(Job::Live(Life::StartSessions, main));
         }
+        let most = sizes.iter().copied().max().unwrap_or(main);
         let apart = [
             (Part::PickUp, Life::Arrivals, main),
             (Part::FalseStart, Life::FalseStarts, 0),
             (Part::BesideStarts, Life::BesideStarts, main),
             (Part::BesideHang, Life::BesideHang, 0),
             (Part::Lines, Life::Lines, 0),
+            (Part::Ready, Life::ReadyOne, 1),
+            (Part::Ready, Life::ReadyAll, main),
+            (Part::Needs, Life::Needs, most),
+            (Part::Chain, Life::Chain, main),
+            (Part::Oneshots, Life::Oneshots, bench.effort.oneshots),
+            (Part::Kill, Life::Deaf, 1),
         ];
         let others = [Part::BesideFailing, Part::Log];
         let is_apart = |part| others.contains(part) || apart.iter().any(|a| a.0 == *part);
@@ -211,6 +227,12 @@ impl std::fmt::Display for Job {
             Self::Live(Life::BesideFailing, n) => write!(f, "one beside {n} that fail"),
             Self::Live(Life::BesideHang, _) => write!(f, "one beside an exec that hangs"),
             Self::Live(Life::Lines, _) => write!(f, "lines under kills"),
+            Self::Live(Life::ReadyOne, _) => write!(f, "one until it is ready"),
+            Self::Live(Life::ReadyAll, n) => write!(f, "readiness of {n}"),
+            Self::Live(Life::Needs, n) => write!(f, "needs of {n}"),
+            Self::Live(Life::Chain, n) => write!(f, "a chain of {n}"),
+            Self::Live(Life::Oneshots, n) => write!(f, "{n} oneshots"),
+            Self::Live(Life::Deaf, _) => write!(f, "one deaf to TERM"),
             Self::Live(Life::Whole(_), n) => write!(f, "life of {n}"),
             Self::Log => write!(f, "logs"),
         }

@@ -51,6 +51,9 @@ impl Name {
     }
 }
 
+/// In the last byte of a status file of s6 (s6-supervise.h).
+const S6_READY: u8 = 1 << 3;
+
 /// How a logger marks lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stamp {
@@ -152,6 +155,47 @@ impl Peer {
         let has_sv = matches!(self.name, Name::Sunup | Name::Runit | Name::Busybox);
         let services = [service.to_path_buf()];
         has_sv.then(|| self.for_all("sv", words, &services))
+    }
+
+    /// Whether a service can tell it by a newline that it is ready, and can be given a time
+    /// after which it is killed.
+    pub fn knows_readiness(&self) -> bool {
+        matches!(self.name, Name::Sunup | Name::S6)
+    }
+
+    /// Starts a service and waits until it is ready; `None` where that is not known.
+    pub fn start(&self, service: &Path) -> Option<Command> {
+        let services = [service.to_path_buf()];
+        match self.name {
+            Name::Sunup => Some(self.for_all("sv", &["start"], &services)),
+            Name::S6 => Some(self.for_all("s6-svc", &["-wU", "-u"], &services)),
+            _ => None,
+        }
+    }
+
+    /// Starts a service and waits for nothing.
+    pub fn start_without_waiting(&self, service: &Path) -> Option<Command> {
+        let services = [service.to_path_buf()];
+        match self.name {
+            Name::Sunup => Some(self.for_all("sv", &["up"], &services)),
+            Name::S6 => Some(self.for_all("s6-svc", &["-u"], &services)),
+            _ => None,
+        }
+    }
+
+    /// Whether the service's state file says that it is ready.
+    pub fn says_ready(&self, service: &Path) -> bool {
+        let read = |name| fs::read(service.join("supervise").join(name)).unwrap_or_default();
+        match self.name {
+            Name::Sunup => {
+                let line = read("ready");
+                !line.is_empty() && !line.ends_with(b" starting\n")
+            }
+            Name::S6 => read("status")
+                .last()
+                .is_some_and(|flags| flags & S6_READY != 0),
+            _ => false,
+        }
     }
 
     /// Stops services, and waits for it where that can be asked for at once for all.

@@ -3,6 +3,8 @@
 
 use std::ffi::CString;
 use std::fs::{self, FileTimes};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,6 +16,7 @@ use tempfile::TempDir;
 
 use super::ear::{Announcement, Ear, Interrupt};
 use super::peers::{Name, Peer};
+use super::probe::Step;
 use super::{probe, processes};
 use crate::moment::Moment;
 use crate::sys;
@@ -54,10 +57,30 @@ impl<'a> Tree<'a> {
             tree.make_service(&tree.scan_dir().join(&name))?;
             tree.names.push(name);
         }
-        // runsvdir waits for a directory's second to pass before it believes what is in it.
-        let old = FileTimes::new().set_modified(SystemTime::UNIX_EPOCH);
-        fs::File::open(tree.scan_dir())?.set_times(old)?;
+        tree.seem_old()?;
         Ok(tree)
+    }
+
+    /// runsvdir waits for a directory's second to pass before it believes what is in it.
+    pub fn seem_old(&self) -> Result<()> {
+        let old = FileTimes::new().set_modified(SystemTime::UNIX_EPOCH);
+        fs::File::open(self.scan_dir())?.set_times(old)?;
+        Ok(())
+    }
+
+    /// Has all services be another program.
+    pub fn replace_programs(&self, name: &str, steps: &[Step]) -> Result<()> {
+        let program = self.beside(name);
+        probe::write(&program, steps)?;
+        for service in self.services() {
+            let run = service.join("run");
+            let replace = || {
+                fs::remove_file(&run)?;
+                fs::hard_link(&program, &run)
+            };
+            replace().with_context(|| format!("replace {}", run.display()))?;
+        }
+        Ok(())
     }
 
     /// A service directory: its `run` is the program itself, so there is no shell to measure.
@@ -151,10 +174,42 @@ impl<'a> Tree<'a> {
     }
 
     fn start_one_bare(&self, service: &Path) -> Result<()> {
+        self.spawn_bare(service, None).map(drop)
+    }
+
+    /// The pid; it may get a descriptor to say that it is ready.
+    fn spawn_bare(&self, service: &Path, ready: Option<BorrowedFd>) -> Result<Option<Pid>> {
         let program = CString::new(service.join("run").as_os_str().as_bytes())?;
-        let mouth = std::os::fd::AsFd::as_fd(self.ear.mouth());
-        sys::vfork_exec(&program, mouth, None).context("start a service")?;
-        Ok(())
+        let mouth = self.ear.mouth().as_fd();
+        let pid = sys::vfork_exec(&program, mouth, ready).context("start a service")?;
+        Ok(Pid::from_raw(pid))
+    }
+
+    /// The limit: each is started when the one before has said that it is ready. When the
+    /// first was.
+    pub fn start_in_turn(&mut self) -> Result<Moment> {
+        let start = Moment::now();
+        for service in self.services() {
+            let (mut ready, write) = io::pipe().context("make a pipe")?;
+            self.spawn_bare(&service, Some(write.as_fd()))?;
+            ready.read_exact(&mut [0]).context("wait for a service")?;
+        }
+        for _ in 0..self.names.len() {
+            let heard = self.hear()?;
+            self.running.push(heard);
+        }
+        Ok(start)
+    }
+
+    /// The limit: each is started when the one before has ended. When the first was
+    /// started, and when the last ended.
+    pub fn run_in_turn(&self) -> Result<(Moment, Moment)> {
+        let start = Moment::now();
+        for service in self.services() {
+            let pid = self.spawn_bare(&service, None)?;
+            waitpid(pid, WaitOptions::empty()).context("wait for a service")?;
+        }
+        Ok((start, Moment::now()))
     }
 
     /// The limit: who killed services of the bare loop waits for each, and starts as many.
@@ -175,6 +230,20 @@ impl<'a> Tree<'a> {
     pub fn last_start(&self) -> Result<Moment> {
         let last = self.running.iter().map(|service| service.at).max();
         last.ok_or_else(|| anyhow!("no service runs"))
+    }
+
+    /// When each service announced itself, in order.
+    pub fn starts(&self) -> Vec<Moment> {
+        let mut moments: Vec<Moment> = self.running.iter().map(|service| service.at).collect();
+        moments.sort_unstable();
+        moments
+    }
+
+    /// The next announcement of the only service.
+    pub fn hear_again(&mut self) -> Result<Announcement> {
+        let heard = self.hear()?;
+        self.running = vec![heard];
+        Ok(heard)
     }
 
     /// The next announcement.

@@ -74,6 +74,20 @@ fn a_quick_run_measures_everything_of_everybody() {
         ("command-beside-failing", "busybox"),
         ("restart-beside-hang", "sunup"),
         ("restart-beside-hang", "s6"),
+        ("sv-start-ready", "sunup"),
+        ("sv-start-ready", "s6"),
+        ("all-ready", "sunup"),
+        ("all-ready", "s6"),
+        ("start-needs", "sunup"),
+        ("edge-memory", "sunup"),
+        ("chain", "sunup"),
+        ("chain", "bare"),
+        ("chain-step", "sunup"),
+        ("stop-chain", "sunup"),
+        ("oneshots", "sunup"),
+        ("oneshots", "bare"),
+        ("kill-lateness", "sunup"),
+        ("kill-lateness", "s6"),
     ] {
         assert!(has_samples(&results, measure, peer), "{measure} of {peer}");
     }
