@@ -263,18 +263,21 @@ pub fn vfork_exec(
     Ok(pid)
 }
 
-/// A descriptor by its number, as a program is given it that is just starting: nobody
-/// else in this process may use it.
+/// A descriptor by its number that came through the exec of this program: nobody else
+/// here has it, for what is opened here is close-on-exec.
 ///
 /// # Errors
 /// There is none of that number.
 pub fn inherited(number: i32) -> io::Result<OwnedFd> {
-    // SAFETY: a system call with numbers alone.
-    if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
-        return Err(io::Error::last_os_error());
+    // SAFETY: system calls with numbers alone. A descriptor that is not close-on-exec is the
+    // caller's alone; from now on it is, so nobody takes it twice.
+    unsafe {
+        let flags = libc::fcntl(number, libc::F_GETFD);
+        if flags != 0 || libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) < 0 {
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
+        }
+        Ok(OwnedFd::from_raw_fd(number))
     }
-    // SAFETY: it is open, and the caller's alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// Does what a signal does by default: this process ends by it, if that is to end it.

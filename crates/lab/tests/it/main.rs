@@ -12,6 +12,7 @@ mod machine;
 mod oci;
 mod reference;
 mod runner;
+mod s6;
 mod size;
 mod terminal;
 mod test_service;
