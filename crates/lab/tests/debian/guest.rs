@@ -187,6 +187,7 @@ fn archive(by: By) -> Vec<u8> {
     let mut set_up = String::from(super::services::SET_UP);
     if by == By::Sunup {
         set_up += ". /lab/install\n";
+        set_up += super::order::SET_UP;
     }
     tree.put_file(b"lab/set-up", false, set_up.into());
     image::archive(&tree).unwrap()

@@ -10,6 +10,7 @@
 
 mod ends;
 mod guest;
+mod order;
 mod packages;
 mod readers;
 mod root;

@@ -22,6 +22,10 @@ const PACKAGES: &[&str] = &[
     "mini-httpd-run",
     "openssh-server",
     "socklog-run",
+    // Daemons that say when they are ready; sshd does, too.
+    "dbus-daemon",
+    "dbus-system-bus-common",
+    "seatd",
     // A reader of status records.
     "prometheus-node-exporter",
     // A reader of what sv says is written in Python; the rest is for the checks.
