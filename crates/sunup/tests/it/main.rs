@@ -33,6 +33,7 @@ mod oneshots;
 mod order;
 mod personality;
 mod pristine;
+mod ready;
 mod reference;
 mod restarts;
 mod runit;

@@ -1,0 +1,264 @@
+//! Services that say when they are ready, as real processes: by a notification descriptor
+//! and by NOTIFY_SOCKET, with supervisors that are killed meanwhile.
+
+use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use model::format::state::ready::{Ready, Source};
+use rustix::process::Signal;
+
+use crate::common::{
+    Fixture, applet, end_by, ends, read_status, running, status, until_supervise, wait_for,
+};
+
+/// Is ready by the newline when `go` is there.
+const ON_GO: &str = "#!/bin/sh\nwhile [ ! -e go ]; do sleep 0.05; done\necho >&3\n\
+                     exec 3>&-\nexec sleep 600\n";
+/// Says nothing, and takes no notice of TERM.
+const MUTE: &str = "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n";
+
+/// A runsvdir over one service `web`; what it supervises ends with it.
+struct World {
+    fixture: Fixture,
+    supervisor: Child,
+}
+
+impl World {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let fixture = Fixture::new(&[]);
+        for (name, content) in files {
+            fixture.add(&format!("scan/web/{name}"), content);
+        }
+        let supervisor = Self::supervise(&fixture);
+        Self {
+            fixture,
+            supervisor,
+        }
+    }
+
+    fn supervise(fixture: &Fixture) -> Child {
+        let child = applet("runsvdir")
+            .arg(fixture.path("scan"))
+            .env("XDG_RUNTIME_DIR", fixture.path("."))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        until_supervise(&fixture.path("scan/web"));
+        child
+    }
+
+    fn kill(&mut self) {
+        end_by(&mut self.supervisor, Signal::KILL);
+    }
+
+    fn replace(&mut self) {
+        self.supervisor = Self::supervise(&self.fixture);
+    }
+
+    fn web(&self) -> PathBuf {
+        self.fixture.path("scan/web")
+    }
+
+    fn sv(&self, args: &[&str]) -> Command {
+        let mut sv = applet("sv");
+        sv.args(args).arg(self.web());
+        sv
+    }
+
+    fn says(&self, args: &[&str]) -> (bool, String) {
+        let output = self.sv(args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.success(), said)
+    }
+
+    /// What the file `ready` says of the present run.
+    fn ready(&self) -> Option<Ready> {
+        let line = fs::read(self.web().join("supervise/ready")).ok()?;
+        let run = read_status(&self.web()).filter(running)?;
+        Ready::decode(&line).filter(|ready| ready.pid == run.pid)
+    }
+
+    fn until(&self, source: Option<Source>) -> Ready {
+        let is_so = || self.ready().filter(|ready| ready.source == source);
+        wait_for("supervise/ready", &[&self.web().join("supervise")], is_so)
+    }
+
+    fn until_last(&self, word: &str) {
+        let file = self.web().join("supervise/last");
+        let tells = || fs::read_to_string(&file).ok()?.contains(word).then_some(());
+        wait_for("supervise/last", &[&self.web().join("supervise")], tells);
+    }
+
+    fn go(&self) {
+        fs::write(self.web().join("go"), "").unwrap();
+    }
+}
+
+/// The run has no descriptor 3 any more: it wrote its newline.
+fn until_said(pid: u32) {
+    let fd = format!("/proc/{pid}/fd/3");
+    let is_closed = || fs::symlink_metadata(&fd).is_err().then_some(());
+    wait_for("the newline", &[], is_closed);
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = self.sv(&["-w", "60", "force-shutdown"]).output();
+        end_by(&mut self.supervisor, Signal::TERM);
+    }
+}
+
+#[test]
+fn start_and_check_wait_for_the_newline() {
+    let world = World::new(&[("run", ON_GO), ("notification-fd", "3\n")]);
+    world.until(None);
+    let (_, said) = world.says(&["status"]);
+    assert!(said.contains("starting"), "{said}");
+    let (done, said) = world.says(&["-w", "1", "check"]);
+    assert!(!done, "{said}");
+    let mut start = world.sv(&["-w", "60", "start"]).spawn().unwrap();
+    world.go();
+    assert!(start.wait().unwrap().success());
+    world.until(Some(Source::Descriptor));
+    let (done, said) = world.says(&["-w", "60", "check"]);
+    assert!(done, "{said}");
+    let (_, said) = world.says(&["status"]);
+    assert!(
+        said.starts_with("run: ") && !said.contains("starting"),
+        "{said}"
+    );
+}
+
+#[test]
+fn no_descriptor_is_kept_for_who_is_ready() {
+    let world = World::new(&[("run", ON_GO), ("notification-fd", "3\n")]);
+    world.until(None);
+    let fds = || {
+        let pid = world.supervisor.id();
+        fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+    };
+    let before = fds();
+    world.go();
+    world.until(Some(Source::Descriptor));
+    wait_for("fewer descriptors", &[], || (fds() < before).then_some(()));
+}
+
+/// Each time the next one takes over, and the run goes on.
+#[test]
+fn a_newline_that_nobody_read_is_not_lost() {
+    let mut world = World::new(&[("run", ON_GO), ("notification-fd", "3\n")]);
+    let pid = world.until(None).pid;
+    world.kill();
+    world.replace();
+    assert_eq!(world.until(None).pid, pid);
+    world.kill();
+    world.go();
+    until_said(pid);
+    world.replace();
+    assert_eq!(world.until(Some(Source::Descriptor)).pid, pid);
+    // Its successor knows that from the file.
+    world.kill();
+    world.replace();
+    assert_eq!(world.until(Some(Source::Descriptor)).pid, pid);
+    let (done, said) = world.says(&["-w", "60", "check"]);
+    assert!(done, "{said}");
+}
+
+#[test]
+fn somebody_may_say_it() {
+    let mute = "#!/bin/sh\nexec sleep 600\n";
+    let world = World::new(&[("run", mute), ("notification-fd", "0\n")]);
+    world.until(None);
+    let (_, said) = world.says(&["status"]);
+    assert!(said.contains("starting"), "{said}");
+    assert!(world.says(&["ready"]).0);
+    world.until(Some(Source::Command));
+}
+
+#[test]
+fn who_is_late_is_stopped_and_killed_and_starts_again() {
+    let files = [
+        ("run", MUTE),
+        ("notification-fd", "3\n"),
+        ("timeout-up", "300\n"),
+        ("timeout-kill", "200\n"),
+    ];
+    let world = World::new(&files);
+    let first = world.until(None).pid;
+    assert!(ends(first));
+    let again = status(&world.web(), "another run", |s| {
+        running(s) && s.pid != first
+    });
+    assert!(again.want_up);
+    world.until_last(" 9 ");
+}
+
+#[test]
+fn a_setup_that_takes_too_long_is_ended() {
+    let files = [
+        ("setup", "#!/bin/sh\nexec sleep 600\n"),
+        ("run", "#!/bin/sh\nexec sleep 600\n"),
+        ("timeout-up", "200\n"),
+    ];
+    let world = World::new(&files);
+    world.until_last("setup");
+}
+
+/// Sends a message to the socket of the service.
+fn notify(world: &World, message: &str) {
+    let name = world.web().join("address");
+    let read = || fs::read_to_string(&name).ok();
+    let address = wait_for("the address", &[&world.web()], read);
+    let socket = UnixDatagram::unbound().unwrap();
+    let address = address.trim();
+    let address = match address.strip_prefix('@') {
+        Some(name) => SocketAddr::from_abstract_name(name).unwrap(),
+        None => SocketAddr::from_pathname(address).unwrap(),
+    };
+    socket.send_to_addr(message.as_bytes(), &address).unwrap();
+}
+
+#[test]
+fn a_message_says_it_also_while_no_supervisor_lives() {
+    let run = "#!/bin/sh\necho \"$NOTIFY_SOCKET\" >new\nmv new address\nexec sleep 600\n";
+    let files = [("run", run), ("notify", "ready status\n")];
+    let mut world = World::new(&files);
+    let pid = world.until(None).pid;
+    notify(&world, "STATUS=warming up");
+    let text = || {
+        let text = fs::read_to_string(world.web().join("supervise/status-text")).ok()?;
+        text.contains("warming up").then_some(())
+    };
+    wait_for("status-text", &[&world.web().join("supervise")], text);
+    world.kill();
+    notify(&world, "READY=1");
+    world.replace();
+    assert_eq!(world.until(Some(Source::Message)).pid, pid);
+    let (done, said) = world.says(&["-w", "60", "check"]);
+    assert!(done, "{said}");
+}
+
+/// Its process ends all the same when it has had the time of a stop.
+#[test]
+fn who_says_that_it_ends_is_not_waited_for_for_ever() {
+    let run = "#!/bin/sh\necho \"$NOTIFY_SOCKET\" >new\nmv new address\nexec sleep 600\n";
+    let files = [("run", run), ("notify", ""), ("timeout-kill", "200\n")];
+    let world = World::new(&files);
+    let pid = world.until(None).pid;
+    notify(&world, "STOPPING=1");
+    assert!(ends(pid));
+}
+
+/// After an upgrade in place the same pipe is read.
+#[test]
+fn an_upgrade_goes_on_waiting() {
+    let world = World::new(&[("run", ON_GO), ("notification-fd", "3\n")]);
+    let pid = world.until(None).pid;
+    crate::common::kill(world.supervisor.id(), Signal::USR2);
+    world.go();
+    assert_eq!(world.until(Some(Source::Descriptor)).pid, pid);
+}
