@@ -4,7 +4,7 @@
 
 use crate::command::Command;
 use crate::format::adopt::{Mark, Part, Record, World};
-use crate::format::status::Status;
+use crate::format::status::{Phase, Status};
 use crate::format::tai64n::Tai64n;
 use crate::moment::Moment;
 use crate::service::{Event, Exit, Program, Role, Service, Want};
@@ -120,7 +120,7 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
     // Nobody saw the end of the run: the finish script is still due. Of a setup nobody saw
     // the end either, or its record would say so.
     if let Some(program) = program(role, record)
-        && (program == Program::Setup || status.is_none_or(|s| s.pid != 0))
+        && (program == Program::Setup || status.is_none_or(|s| s.pid != 0 || is_cleared(s)))
     {
         // With `once` a setup is not wanted up either, but was not told to end.
         let told = record.mark == Mark::Stop || ours.is_some_and(|s| s.got_term);
@@ -159,6 +159,11 @@ fn set_up(evidence: &Evidence, want: Want, record: &Record) -> Option<Inheritanc
         missed: (is_done && want != Want::Up).then_some(Event::Command(Command::Down)),
         ..Inheritance::nothing(evidence.role, want)
     })
+}
+
+/// Whether the rest of a run's group was to end (`service::group`) when this was written.
+fn is_cleared(status: &Status) -> bool {
+    status.phase == Phase::Finish && status.pid == 0
 }
 
 /// Whether the process with this pid is the one that wrote the record: it must not have
@@ -208,7 +213,6 @@ fn label(at: Instant, now: Moment) -> Tai64n {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::status::Phase;
 
     const NOW: Moment = Moment {
         at: Instant(9),

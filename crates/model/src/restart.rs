@@ -28,7 +28,7 @@ pub enum GaveUp {
 }
 
 /// What `./finish` is told besides its arguments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Report {
     /// `SUNUP_RESULT`.
     pub outcome: Outcome,

@@ -47,9 +47,7 @@ use alloc::vec::Vec;
 
 use crate::command::{Command, Sig};
 use crate::format::adopt::Mark;
-use crate::format::crash_loop::CrashLoop;
 use crate::format::state::ready::Source;
-use crate::format::status::Phase;
 pub use crate::process::{Exit, Pid, Program};
 use crate::restart::{GAP_MS, GaveUp, Report, Streak};
 use crate::settings::{Look, Scripts, Settings};
@@ -57,16 +55,19 @@ use crate::signal::Signal;
 use crate::time::Instant;
 
 use gate::Gates;
+use group::Clearing;
 pub use ready::{Announce, Ready};
 use ready::{Leaves, Rise};
 
 mod adopted;
 mod ends;
 mod gate;
+mod group;
 pub mod handover;
 mod oneshot;
 mod orders;
 pub mod ready;
+mod shown;
 mod starts;
 mod stop;
 
@@ -197,6 +198,8 @@ pub enum State {
         /// As in `Starting`.
         child: Option<Pid>,
     },
+    /// The rest of its process group is to end.
+    Clearing(Clearing),
     /// `./finish` runs.
     Finish {
         /// Its pid.
@@ -228,6 +231,8 @@ pub struct Service {
     /// Short lives in a row, while it is wanted up.
     streak: Streak,
     gates: Gates,
+    /// The run that has ended last, if its directory was not looked at since.
+    ended: Option<Pid>,
     /// It is wanted down because it said so itself, in this way.
     gave_up: Option<GaveUp>,
     /// `./finish` may say that it is to stay down.
@@ -264,6 +269,8 @@ pub enum Event {
     Late(Pid),
     /// A process ended and was reaped.
     Exited(Pid, Exit),
+    /// Answer to `Group`: whether anything is left of it.
+    Group(Pid, bool),
     /// `control/u` ended, or could not be started.
     Prepared,
     /// `control/LETTER` for the process `pid` ended. `handled`: it said, by exit
@@ -317,6 +324,9 @@ pub enum Action {
     Epilogue(u8, Pid),
     /// Send a signal to the process.
     Signal(Pid, Signal),
+    /// Send a signal to what is left of the process group that this process led, or only
+    /// look whether anything is left; answered by `Group`.
+    Group(Pid, Option<Signal>),
 }
 
 /// The actions of one step, in order: [`ACTIONS_MAX`] at most, which the exhaustive
@@ -341,6 +351,7 @@ impl Service {
             fork_failures: 0,
             streak: Streak::NONE,
             gates: Gates::OPEN,
+            ended: None,
             gave_up: None,
             finish_decides: false,
             left: Mark::None,
@@ -378,6 +389,7 @@ impl Service {
         match &mut self.state {
             State::Down { not_before }
             | State::EndingRun { not_before, .. }
+            | State::Clearing(Clearing { not_before, .. })
             | State::Finish { not_before, .. } => Some(not_before),
             _ => None,
         }
@@ -431,80 +443,6 @@ impl Service {
         self.streak.is_loop() && !self.retired
     }
 
-    /// What is shown of a crash loop: nothing if the service does not ask for growing
-    /// delays, because then its files are as runit's.
-    pub fn crash_loop(&self) -> Option<CrashLoop> {
-        let shows = self.is_crash_looping() && self.streak.backs_off();
-        let next = match self.state {
-            State::Down { not_before }
-            | State::EndingRun { not_before, .. }
-            | State::Finish { not_before, .. } => Some(not_before),
-            _ => None,
-        };
-        shows.then(|| CrashLoop {
-            lives: self.streak.lives(),
-            ended: self.streak.last().finish_args(),
-            next,
-        })
-    }
-
-    /// The phase and pid (0: none) that the status record shows. It is down, with a
-    /// pid, while `./setup` runs or the start of a program hangs; and it runs, without a
-    /// pid, when a oneshot is done.
-    pub const fn phase(&self) -> (Phase, Pid) {
-        match self.state {
-            State::Run(r) if matches!(r.program, Program::Run) => (Phase::Run, r.pid),
-            State::Done { .. } => (Phase::Run, 0),
-            State::Finish { pid, .. } => (Phase::Finish, pid),
-            State::Run(Running { pid, .. })
-            | State::Starting {
-                child: Some(pid), ..
-            }
-            | State::EndingRun {
-                child: Some(pid), ..
-            } => (Phase::Down, pid),
-            _ => (Phase::Down, 0),
-        }
-    }
-
-    /// Whether the status record shows it paused.
-    pub const fn paused(&self) -> bool {
-        match self.state {
-            State::Run(r) => r.paused,
-            State::Finish { paused, .. } => paused,
-            _ => false,
-        }
-    }
-
-    /// Whether the stop signal was sent to the present process.
-    pub const fn got_term(&self) -> bool {
-        matches!(self.state, State::Run(r) if r.got_term)
-    }
-
-    /// What a successor must find in the record of the last process.
-    pub const fn mark(&self) -> Mark {
-        match self.state {
-            State::Run(r) if r.stopping || self.is_stop_held() => Mark::Stop,
-            State::Done { .. } => Mark::Done,
-            _ => self.left,
-        }
-    }
-
-    /// Whether it is a oneshot that is done.
-    pub const fn is_done(&self) -> bool {
-        matches!(self.state, State::Done { .. })
-    }
-
-    /// Why it is to stay down, if it said so itself.
-    pub const fn gave_up(&self) -> Option<GaveUp> {
-        self.gave_up
-    }
-
-    /// Whether it is gone, and a oneshot that is still done.
-    pub const fn stays_done(&self) -> bool {
-        matches!(self.left, Mark::Done)
-    }
-
     /// When to send a `Tick`; `None`: never, as far as this state goes.
     pub const fn deadline(&self) -> Option<Instant> {
         match self.state {
@@ -518,6 +456,7 @@ impl Service {
                 ..
             }) => Some(at),
             State::Finish { kill_at, .. } => kill_at,
+            State::Clearing(clearing) => Some(clearing.deadline()),
             // A crash loop is over when a run has lived for long enough.
             State::Run(r)
                 if self.is_crash_looping()
@@ -541,6 +480,7 @@ impl Service {
             Event::NotStarted(failure) => self.not_started(failure, now, &mut actions),
             Event::Late(pid) => self.late(pid, &mut actions),
             Event::Exited(pid, exit) => self.exited(pid, exit, now, &mut actions),
+            Event::Group(pid, is_left) => self.group_seen(pid, is_left, now, &mut actions),
             Event::Prepared => {
                 if self.state == State::Preparing {
                     // The script may have changed what is there.

@@ -55,7 +55,7 @@ use crate::graph::Edges;
 use crate::moment::Moment;
 use crate::restart::Report;
 use crate::scan::{Identity, Name};
-use crate::service::{Announce, Exit, Failure, Pid, Role};
+use crate::service::{self, Announce, Exit, Failure, Pid, Role};
 use crate::settings::{Look, Settings};
 use crate::signal::Signal;
 use crate::time::Instant;
@@ -230,6 +230,8 @@ pub enum Input {
     Ready(Id, Pid, Source),
     /// The run of this process, or who speaks for it, has sent this.
     Notified(Id, Pid, Message),
+    /// Answer to [`Action::Group`]: whether anything is left of it.
+    Group(Id, Pid, bool),
     /// Told to end (TERM).
     Terminate,
     /// Told to stop everything (HUP).
@@ -269,6 +271,9 @@ pub enum Action {
     Start(Job, Announce),
     /// Send a signal to the service's process.
     Signal(Id, Pid, Signal),
+    /// Send a signal to the rest of the process group that this process led, or only look;
+    /// answered by `Group`.
+    Group(Id, Pid, Option<Signal>),
     /// Write what there is to show and see that the fifos are there; answered by
     /// `NotWritten` if `status`, `pid` or `stat` cannot be written. A unit that is
     /// opened shows no crash loop, whatever an earlier supervisor left.
@@ -349,6 +354,7 @@ impl Action {
             | Self::ReadEdges(unit, _)
             | Self::WatchEdges(unit) => Some(*unit),
             Self::Signal(..)
+            | Self::Group(..)
             | Self::Ask(_)
             | Self::ClosePipe(_)
             | Self::OpenPipe(_)
@@ -488,6 +494,7 @@ impl Supervisor {
             Input::AdoptedEnded(id, exit) => self.adopted_ended(id, exit),
             Input::Ready(id, pid, source) => self.ready(id, pid, source),
             Input::Notified(id, pid, message) => self.notified(id, pid, &message),
+            Input::Group(id, pid, is_left) => self.drive(id, service::Event::Group(pid, is_left)),
             Input::Terminate => self.terminate(),
             Input::HangUp => self.hang_up(),
             Input::StopEach => self.order_all(),

@@ -1,8 +1,10 @@
 //! How a run ends: by itself, or as a logger with its pipe; and the rest before the next.
 
+use super::group::Finish;
 use super::ready::Leaves;
 use super::{Action, Actions, LOG_DRAIN_MS, Next, Role, Running, Service, State, Want};
 use crate::format::adopt::Mark;
+use crate::format::kill::Kill;
 use crate::process::{Exit, Pid, Program};
 use crate::restart::{Cause, GAP_MS, GaveUp, Report, STAY_DOWN, Streak};
 use crate::settings::{Look, Settings};
@@ -44,6 +46,7 @@ impl Service {
         now: Instant,
         actions: &mut Actions,
     ) {
+        let ended = self.ended.take();
         if grows {
             self.back_off(found.backoff, now);
         }
@@ -66,6 +69,14 @@ impl Service {
             Cause::Setup => NOT_STARTED,
             _ => exit,
         };
+        if let (Kill::Group, Some(group)) = (found.kill, ended) {
+            let finish = found.finish.then_some(Finish {
+                exit,
+                report,
+                time_ms: found.timeout_finish,
+            });
+            return self.clear(group, finish, found, now, actions);
+        }
         self.finish_if_there(found, exit, report, actions);
     }
 
@@ -109,6 +120,7 @@ impl Service {
     }
 
     pub(super) fn exited(&mut self, pid: Pid, exit: Exit, now: Instant, actions: &mut Actions) {
+        let before = self.state;
         match self.state {
             State::Run(r) if r.pid == pid && r.program == Program::Setup => {
                 self.set_up(r, exit, now, actions);
@@ -128,6 +140,11 @@ impl Service {
                 self.finish_said(exit);
             }
             _ => {}
+        }
+        // What is known of a run's group belongs to its end.
+        if matches!(before, State::Run(r) if r.pid == pid) {
+            let ends = matches!(self.state, State::EndingRun { .. });
+            self.ended = ends.then_some(pid);
         }
     }
 

@@ -10,12 +10,14 @@ use alloc::string::{String, ToString};
 use core::fmt::Write;
 
 use super::gate::{Gate, Gates};
+use super::group::{Clearing, Finish};
 use super::ready::Leaves;
 use super::{Exit, Manner, Next, Program, Role, Running, Service, State, Want};
 use crate::command::Sig;
 use crate::format::adopt::Mark;
+use crate::format::state::last::Outcome;
 use crate::format::state::ready::Source;
-use crate::restart::{GaveUp, Streak};
+use crate::restart::{GaveUp, Report, Streak};
 use crate::settings::Scripts;
 use crate::signal::Signal;
 use crate::time::Instant;
@@ -49,6 +51,10 @@ impl Service {
                 Ok(())
             }
             State::Run(run) => write!(text, " state=run {}", run.handover()),
+            State::Clearing(clearing) => {
+                text.push_str(&clearing.handover());
+                Ok(())
+            }
             State::Finish {
                 pid,
                 kill_at,
@@ -113,6 +119,7 @@ impl Service {
                 scripts: scripts(words, "scripts"),
                 again: scripts(words, "again"),
             },
+            "clearing" => State::Clearing(Clearing::resume(words, not_before)?),
             "finish" => State::Finish {
                 pid: u32::try_from(pid()?).ok()?,
                 paused: has(words, "paused"),
@@ -225,6 +232,59 @@ impl Running {
     }
 }
 
+impl Clearing {
+    fn handover(&self) -> String {
+        let mut text = format!(
+            " state=clearing pid={} not_before={} kill_at={} look_at={} looks={}",
+            self.group, self.not_before.0, self.kill_at.0, self.look_at.0, self.looks
+        );
+        if self.is_killed {
+            text.push_str(" killed");
+        }
+        if let Some(finish) = self.finish {
+            text.push_str(" finish");
+            let exit = finish.exit.status().map(i64::from);
+            let tries = finish.report.map(|report| i64::from(report.tries));
+            if let Some(report) = finish.report {
+                text.extend([" outcome=", report.outcome.word()]);
+            }
+            for (key, number) in [
+                ("exit", exit),
+                ("tries", tries),
+                ("finish_ms", finish.time_ms.map(i64::from)),
+            ] {
+                if let Some(number) = number {
+                    text.extend([" ", key, "=", &number.to_string()]);
+                }
+            }
+        }
+        text
+    }
+
+    fn resume(words: &str, not_before: Instant) -> Option<Self> {
+        let group = number(words, "pid").filter(|pid| *pid > 1)?;
+        let exit = value(words, "exit").and_then(|raw| raw.parse().ok());
+        let outcome = value(words, "outcome").and_then(Outcome::of_word);
+        let small = |key| number(words, key).and_then(|number| u32::try_from(number).ok());
+        let report = outcome.zip(small("tries"));
+        let finish = has(words, "finish").then(|| Finish {
+            exit: exit.map_or(Exit::Unknown, Exit::of_status),
+            report: report.map(|(outcome, tries)| Report { outcome, tries }),
+            time_ms: small("finish_ms"),
+        });
+        Some(Self {
+            group: u32::try_from(group).ok()?,
+            not_before,
+            kill_at: Instant(number(words, "kill_at")?),
+            is_killed: has(words, "killed"),
+            look_at: Instant(number(words, "look_at").unwrap_or(0)),
+            looks: number(words, "looks")
+                .map_or(1, |looks| u8::try_from(looks.min(9)).unwrap_or(1)),
+            finish,
+        })
+    }
+}
+
 impl Manner {
     fn handover(self) -> String {
         let mut text = String::new();
@@ -322,6 +382,9 @@ mod tests {
             "want=up state=done scripts=h again=h settled fork_failures=0",
             "want=down state=down not_before=7 gave_up=lives fork_failures=0",
             "want=up state=finish pid=3 not_before=8 finish_decides fork_failures=0",
+            "want=down state=clearing pid=3 not_before=8 kill_at=9 look_at=5 looks=2 fork_failures=0",
+            "want=up state=clearing pid=3 not_before=8 kill_at=9 look_at=5 looks=1 killed finish \
+             outcome=exit exit=256 tries=3 finish_ms=5 fork_failures=0",
             "want=up state=finish pid=3 not_before=8 paused fork_failures=0",
             "want=up state=finish pid=3 not_before=8 kill_at=9 fork_failures=0",
             "want=up state=preparing fork_failures=0",

@@ -81,6 +81,7 @@ impl Service {
                 self.deliver(sig, now, actions);
                 self.stop_rest(sig, None, actions);
             }
+            State::Clearing(_) => self.signal_group(sig, actions),
             State::Finish { pid, paused, .. } => {
                 note_pause(paused, sig.signal());
                 actions.push(Action::Signal(*pid, sig.signal()));

@@ -6,7 +6,8 @@
 //! `timeout-kill`: if the process still runs when that is over, it gets KILL, once. Neither
 //! another stop nor u stops the clock or moves it: the process that was told to end
 //! ends, and what is wanted decides what follows. The clock belongs to the process, so it
-//! ends with it. An adopted process that got its stop signal from an earlier supervisor
+//! ends with it. If `kill` says so, the rest of its process group follows ([`super::group`]).
+//! An adopted process that got its stop signal from an earlier supervisor
 //! has its whole time again.
 //!
 //! `h` sends `reload-signal`, or else HUP. `./finish` may take `timeout-finish`. A stop
@@ -90,7 +91,11 @@ impl Service {
                 }
             }
             State::Run(_) | State::Done { .. } => self.begin_stop(now, actions),
-            State::Down { .. } | State::EndingRun { .. } | State::Finish { .. } | State::Gone => {}
+            State::Down { .. }
+            | State::EndingRun { .. }
+            | State::Clearing(_)
+            | State::Finish { .. }
+            | State::Gone => {}
         }
     }
 
@@ -181,6 +186,7 @@ impl Service {
                 *kill_at = None;
                 actions.push(Action::Signal(*pid, Signal::KILL));
             }
+            State::Clearing(_) => self.clear_on(now, actions),
             _ => {}
         }
     }
@@ -196,6 +202,7 @@ impl Service {
                 }),
             ) => Some(at),
             (_, State::Finish { kill_at, .. }) => kill_at,
+            (_, State::Clearing(clearing)) if !clearing.is_killed => Some(clearing.kill_at),
             _ => None,
         }
     }

@@ -389,7 +389,12 @@ fn level(service: &Service) -> Level {
         _ if service.want() == Want::Exit || stays_down => Level::Stopping,
         State::Done { .. } if wants_up => Level::Ready,
         State::Run(run) if run.program == Program::Run && run.ready.is_some() => Level::Ready,
-        State::EndingRun { .. } | State::Finish { .. } | State::Done { .. } if !wants_up => {
+        State::EndingRun { .. }
+        | State::Clearing(_)
+        | State::Finish { .. }
+        | State::Done { .. }
+            if !wants_up =>
+        {
             Level::Stopping
         }
         _ if service.is_crash_looping() => Level::Looping(service.streak().last()),

@@ -103,6 +103,9 @@ impl Supervisor {
             service::Action::Signal(pid, signal) => {
                 return self.push(Action::Signal(id, pid, signal));
             }
+            service::Action::Group(pid, signal) => {
+                return self.push(Action::Group(id, pid, signal));
+            }
             service::Action::Epilogue(letter, pid) => {
                 // A second script could only follow from a second stop of the same
                 // process.

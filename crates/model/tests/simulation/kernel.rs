@@ -125,6 +125,8 @@ pub struct Kind {
     pub no_run: bool,
     /// Only KILL ends it.
     pub deaf: bool,
+    /// Its whole group is stopped.
+    pub group: bool,
 }
 
 /// What a service that says how it is stopped asks for.

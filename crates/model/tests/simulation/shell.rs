@@ -232,6 +232,7 @@ impl Shell {
                 return Ok(self.start(world, job));
             }
             Action::Signal(id, pid, signal) => self.signal(world, id, pid, signal)?,
+            Action::Group(id, pid, signal) => return Ok(Some(Self::group(world, id, pid, signal))),
             Action::Show {
                 id,
                 facts,

@@ -215,6 +215,7 @@ impl World {
             deaf: bit(9) < 3,
             setup: self.rules.oneshots && bit(10) < 6,
             no_run: self.rules.oneshots && bit(11) < 5,
+            group: bit(12) < 3,
         };
         self.kernel.kinds.insert(dir, kind);
         self.kernel.scan.insert(vec![name], dir);

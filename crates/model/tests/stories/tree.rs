@@ -311,6 +311,7 @@ impl Tree {
                 files,
                 lines,
             } => return self.show(id, facts, files, &lines),
+            Action::Group(id, pid, _) => return Some(Input::Group(id, pid, false)),
             Action::Look { id, look, log } => return Some(self.look(id, look, log)),
             Action::Open {
                 unit,

@@ -56,7 +56,7 @@ impl Player {
                     let handled = false;
                     self.step(Event::ScriptEnded { sig, pid, handled });
                 }
-                Action::Signal(..) | Action::Epilogue(..) => {}
+                Action::Signal(..) | Action::Group(..) | Action::Epilogue(..) => {}
             }
         }
     }

@@ -15,6 +15,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use model::format::exits::Sighting;
+use model::format::kill::Kill;
 use model::format::notify::Notify;
 use model::scan::Identity;
 use model::service::handover::{number, value};
@@ -217,6 +218,7 @@ impl Heritage {
                 ears,
                 watch,
                 seen: None,
+                kill: Kill::Process,
             };
             Some((id, unit))
         });

@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use model::format::adopt::{Part, World, prefix};
+use model::format::kill::Kill;
 use model::restart::Report;
 use model::service::{Exit, Failure, Role};
 use model::supervisor::Job;
@@ -197,17 +198,20 @@ impl Launcher {
             file: half.supervise.record_fd().as_raw_fd(),
             prefix: prefix(part, world, inode),
         });
+        let leads = matches!(program, Program::Setup | Program::Run) && role == Role::Main;
+        let session = match unit.kill {
+            Kill::Group if leads => Session::Group,
+            // It is killed with what it has started, if it hangs.
+            _ if matches!(program, Program::Check) => Session::Detached,
+            _ => self.session,
+        };
         Ok(Plan {
             cwd: half.home().as_raw_fd(),
             program: path,
             argv,
             stdio,
             gift,
-            session: match program {
-                // It is killed with what it has started, if it hangs.
-                Program::Check => Session::Detached,
-                _ => self.session,
-            },
+            session,
             files: self.files,
             record,
         })

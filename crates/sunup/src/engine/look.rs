@@ -30,6 +30,9 @@ impl Engine {
             self.read_setting(id, setting, &mut found);
         }
         if look.is_start() && id.role == Role::Main {
+            if let Some(unit) = self.units.get_mut(&id.unit) {
+                unit.kill = found.kill;
+            }
             self.tell_of_setup(id, found.setup);
         }
         let log = log && !found.scripts.has(b'u');

@@ -10,6 +10,7 @@ use std::path::Path;
 use model::adoption::Inheritance;
 use model::facts::Line;
 use model::format::adopt::{Record, World};
+use model::format::kill::Kill;
 use model::graph;
 use model::scan::Identity;
 use model::service::{Role, Want};
@@ -44,6 +45,8 @@ pub struct OpenUnit {
     pub watch: Option<i32>,
     /// The last look at its directory, and in which turn of the engine it was.
     pub seen: Option<(u64, Entries)>,
+    /// What a stop ends, as was seen before the last start.
+    pub kill: Kill,
 }
 
 /// What opening a unit found.
@@ -108,6 +111,7 @@ impl OpenUnit {
                 ears: None,
                 watch: None,
                 seen: Some((turn, entries)),
+                kill: Kill::Process,
             },
             main: main_found,
             log: log_found,

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use model::facts::{Facts, Files, Line, StateFiles};
 use model::scan::{Identity, Name};
 use model::service::{Pid, Role};
+use model::signal::Signal;
 use model::supervisor::{self, Action, Id, Input, Supervisor, UnitId};
 use rustix::fs::{AtFlags, CWD, readlinkat, statat};
 use rustix::io::Errno;
@@ -22,6 +23,7 @@ use super::supervise::OpenError;
 use super::{Engine, Token, keeper, supervise};
 use crate::say;
 use crate::sys::descriptors::FLEETING;
+use crate::sys::pidfd::is_gone;
 use crate::sys::signal;
 
 /// How many further descriptors are open while a service and its logger are opened: their
@@ -81,6 +83,9 @@ impl Engine {
             Action::Signal(id, pid, signal) => {
                 self.send(id, pid, signal.number().into());
                 None
+            }
+            Action::Group(id, pid, signal) => {
+                Some(Input::Group(id, pid, signal_group(pid, signal)))
             }
             Action::Show {
                 id,
@@ -167,6 +172,7 @@ impl Engine {
             Action::Say(text) => say::offer(self.who, text),
             Action::Start(..)
             | Action::Signal(..)
+            | Action::Group(..)
             | Action::Show { .. }
             | Action::Open { .. }
             | Action::Look { .. }
@@ -506,4 +512,14 @@ pub(super) fn complaint(name: impl Display, error: &OpenError) -> String {
         }
         OpenError::Failed(attempt, e) => format!("{name}: {attempt}: {e}"),
     }
+}
+
+/// Signals what is left of the group that a process led which has ended, or only looks;
+/// returns whether anything is left.
+fn signal_group(leader: Pid, sent: Option<Signal>) -> bool {
+    // While the group exists, no other process gets its number.
+    let is_others = rustix::process::Pid::from_raw(leader as i32).is_none_or(|pid| !is_gone(pid));
+    let number = sent.map_or(0, |signal| signal.number().into());
+    let gone = Some(Errno::SRCH.raw_os_error());
+    !is_others && !matches!(signal::kill_group(leader, number), Err(e) if e.raw_os_error() == gone)
 }

@@ -112,7 +112,7 @@ impl Spawner {
         if let Some((from, _)) = plan.stdio {
             copy(from, seat.slot.as_raw_fd()).map_err(|e| SpawnError::Step(STDIO, e))?;
         }
-        let is_led = plan.session == Session::Detached;
+        let is_led = plan.session != Session::Inherit;
         match seat.clone_child(plan, last) {
             Ok(child) => {
                 seat.child.set(Some(child));

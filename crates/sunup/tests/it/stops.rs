@@ -10,8 +10,8 @@ use model::format::state::reason::Reason;
 use rustix::process::Signal;
 
 use crate::common::{
-    Fixture, SLEEP, applet, down, end_by, kill, read_status, running, status, until_ready,
-    until_supervise, wait_for,
+    Fixture, SLEEP, applet, down, end_by, group_and_session, kill, lives, read_status, running,
+    status, until_ready, until_supervise, wait_for,
 };
 
 /// Takes no notice of TERM and HUP, and says when that is so.
@@ -269,4 +269,71 @@ fn who_waits_in_vain_is_told_when_kill_comes() {
     assert!(output.stdout.starts_with(b"timeout: run: "), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains(" gets KILL in "), "{said}");
+}
+
+/// A run with two more processes in its group, one of them deaf, and one in another.
+const FAMILY: &str = "#!/bin/sh\nsleep 1000 &\necho $! >polite\n\
+    (trap '' TERM; exec sleep 1000) &\necho $! >deaf\n\
+    setsid sleep 1000 &\necho $! >stranger\n: >ready\nexec sleep 1000\n";
+
+impl World {
+    fn pid_in(&self, name: &str) -> u32 {
+        let text = fs::read_to_string(self.web().join(name)).unwrap();
+        text.trim().parse().unwrap()
+    }
+}
+
+#[test]
+fn the_rest_of_a_group_ends_with_its_run() {
+    let world = World::new(&[
+        ("run", FAMILY),
+        ("kill", "group\n"),
+        ("timeout-kill", "500\n"),
+        (
+            "finish",
+            "#!/bin/sh\ncase $(cut -d ' ' -f 3 /proc/$(cat deaf)/stat) in\n\
+             '' | Z) : >late ;;\n*) : >early ;;\nesac\n",
+        ),
+    ]);
+    let [polite, deaf, stranger] = ["polite", "deaf", "stranger"].map(|name| world.pid_in(name));
+    let pid = read_status(&world.web()).unwrap().pid;
+    let (group, session) = group_and_session(pid);
+    assert!(group == pid && session != pid && session != std::process::id());
+    let (_, took) = world.done(&["-w", "60", "stop"]);
+    assert!(took >= Duration::from_millis(500), "{took:?}");
+    assert!(!lives(polite) && !lives(deaf) && lives(stranger));
+    kill(stranger, Signal::KILL);
+    assert!(world.exists("late") && !world.exists("early"));
+}
+
+#[test]
+fn without_the_word_only_the_run_ends() {
+    let world = World::new(&[("run", FAMILY), ("timeout-kill", "500\n")]);
+    let rest = ["polite", "deaf", "stranger"].map(|name| world.pid_in(name));
+    world.done(&["-w", "60", "stop"]);
+    for pid in rest {
+        assert!(lives(pid));
+        kill(pid, Signal::KILL);
+    }
+}
+
+/// Nobody saw the end of the run; what is left of it is not doubled by a new one.
+#[test]
+fn a_successor_ends_the_rest_of_a_group_too() {
+    let mut world = World::new(&[
+        ("run", FAMILY),
+        ("kill", "group\n"),
+        ("timeout-kill", "500\n"),
+    ]);
+    let [polite, deaf, stranger] = ["polite", "deaf", "stranger"].map(|name| world.pid_in(name));
+    let pid = read_status(&world.web()).unwrap().pid;
+    end_by(&mut world.supervisor, Signal::KILL);
+    kill(pid, Signal::KILL);
+    wait_for("its end", &[&world.web()], || (!lives(pid)).then_some(()));
+    world.supervisor = World::supervise(&world.fixture);
+    status(&world.web(), "another run", |s| running(s) && s.pid != pid);
+    assert!(!lives(polite) && !lives(deaf) && lives(stranger));
+    kill(stranger, Signal::KILL);
+    until_ready(&world.web());
+    kill(world.pid_in("stranger"), Signal::KILL);
 }

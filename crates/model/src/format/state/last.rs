@@ -49,6 +49,14 @@ impl Outcome {
         }
     }
 
+    /// The outcome of a word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        let mut words = Self::WORDS.iter();
+        words
+            .find(|(_, known)| *known == word)
+            .map(|(outcome, _)| *outcome)
+    }
+
     /// The word.
     pub fn word(self) -> &'static str {
         let mut words = Self::WORDS.iter();
@@ -104,11 +112,10 @@ impl Last {
             (code, 0) => Exit::Code(plain_number(code)?),
             _ => return None,
         };
-        let outcome = words.word()?;
-        let mut known = Outcome::WORDS.iter();
+        let outcome = Outcome::of_word(words.word()?)?;
         let last = Self {
             exit,
-            outcome: known.find(|(_, known)| *known == outcome)?.0,
+            outcome,
             at: words.label()?,
             restarts: words.number()?,
             pid: words.number()?,

@@ -9,6 +9,7 @@ use super::{Half, Shell, Stop, Unit};
 use model::adoption::{Evidence, Inheritance, Seen};
 use model::facts::{Facts, Files, Line, StateFiles};
 use model::format::adopt::{Mark, Part};
+use model::format::kill::Kill;
 use model::format::status::{Phase, Status};
 use model::scan::Identity;
 use model::service::{Exit, Pid, Role, Want};
@@ -54,6 +55,12 @@ impl Shell {
         check_signal(world, place, target, signal)?;
         world.kernel.signal(target, signal);
         Ok(())
+    }
+
+    /// Something may be left of a group, as long as it has not got KILL.
+    pub(super) fn group(world: &mut World, id: Id, pid: Pid, signal: Option<Signal>) -> Input {
+        let is_left = signal != Some(Signal::KILL) && world.chance.below(3) > 0;
+        Input::Group(id, pid, is_left)
     }
 
     /// What is written before the status.
@@ -360,6 +367,11 @@ fn stop_settings(kind: Kind) -> Settings {
         down_signal: kind.stops.then_some(DOWN_SIGNAL),
         timeout_kill: kind.stops.then_some(KILL_MS),
         timeout_finish: kind.stops.then_some(FINISH_MS),
+        kill: if kind.group {
+            Kill::Group
+        } else {
+            Kill::Process
+        },
         ..Settings::default()
     }
 }

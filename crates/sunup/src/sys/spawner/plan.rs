@@ -12,6 +12,9 @@ use super::record::Record;
 pub enum Session {
     /// That of the supervisor.
     Inherit,
+    /// As `Detached`; and the program leads a process group of its own, which has the number
+    /// of its process.
+    Group,
     /// A new one, whose leader ends at once. As under runit's `runsvdir -P`, where runsv
     /// is the leader, the program itself is not the leader, and `exec setsid ...` in a
     /// run script does not fork.

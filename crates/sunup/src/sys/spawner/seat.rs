@@ -79,7 +79,7 @@ impl Seat {
         unsafe extern "C" {
             static environ: *const *const c_char;
         }
-        let is_led = plan.session == Session::Detached;
+        let is_led = plan.session != Session::Inherit;
         // SAFETY: the seat is free, so this is the only reference to what it shares.
         let way = unsafe { &mut *self.way.get() };
         let [stack, leaders] = &self.stacks;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use rustix::thread::futex;
 
-use super::plan::Plan;
+use super::plan::{Plan, Session};
 use super::record::write_record;
 use crate::sys::raw::{self, syscall};
 use crate::sys::signal;
@@ -124,6 +124,10 @@ unsafe fn become_program(way: *const Way, plan: &Plan) -> Result<(), (&'static s
             .map_err(step("change to the directory"))?;
         if let Some(limit) = &plan.files {
             limit.set_again();
+        }
+        if plan.session == Session::Group {
+            // It leads nothing yet, so this cannot fail.
+            let _group = syscall(libc::SYS_setpgid, [0; 4]);
         }
         if let Some(record) = &plan.record {
             write_record(record);
