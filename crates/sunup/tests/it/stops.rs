@@ -337,3 +337,30 @@ fn a_successor_ends_the_rest_of_a_group_too() {
     until_ready(&world.web());
     kill(world.pid_in("stranger"), Signal::KILL);
 }
+
+/// As at the end of a machine: one command for all, and each service has its own time.
+#[test]
+fn one_forced_stop_gives_each_service_its_own_time() {
+    let saves = "#!/bin/sh\ntrap 'sleep 3; : >saved; exit 0' TERM\n: >ready\n\
+                 while :; do sleep 0.05; done\n";
+    let world = World::new(&[("run", saves), ("timeout-kill", LONG_MS)]);
+    world.fixture.add("scan/deaf/run", DEAF);
+    let deaf = world.fixture.path("scan/deaf");
+    until_supervise(&deaf);
+    until_ready(&deaf);
+    let output = world.sv(&["-w", "1", "force-stop"]).arg(&deaf).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines: Vec<&str> = said.lines().collect();
+    // In the order in which they ended: one was killed while the other saved.
+    assert!(
+        lines[0].starts_with("kill: down: ") && lines[0].contains("/deaf: "),
+        "{said}"
+    );
+    assert!(
+        lines[1].starts_with("ok: down: ") && lines[1].contains("/web: "),
+        "{said}"
+    );
+    assert!(world.exists("saved"));
+}
