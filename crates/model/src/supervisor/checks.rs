@@ -8,10 +8,12 @@
 use alloc::collections::BTreeMap;
 
 use super::roster::main;
+use super::unit::{Asks, Unit};
 use super::{Action, Alarm, Id, Job, Supervisor, UnitId};
 use crate::format::state::ready::Source;
-use crate::process::Pid;
-use crate::service::{Announce, Event, Service};
+use crate::process::{Pid, Program};
+use crate::service::{Announce, Event, Service, State};
+use crate::settings::Settings;
 use crate::time::Instant;
 
 /// The delay after the first answer (ms).
@@ -41,6 +43,20 @@ pub struct Checks {
     asked: BTreeMap<UnitId, Instant>,
 }
 
+impl Unit {
+    /// Whether only `./check` can tell when it is ready. A run counts as ready to all but
+    /// the services that wait for it.
+    pub(super) fn awaits_check(&self) -> bool {
+        match self.main.service.state() {
+            State::Run(run) => {
+                let is_asked = self.check != Asks::No && run.program == Program::Run;
+                is_asked && self.check != Asks::Answered(run.pid)
+            }
+            _ => self.main.service.awaits_check(),
+        }
+    }
+}
+
 impl Supervisor {
     /// Asks, if somebody waits for the answer and nobody has asked yet.
     pub(super) fn check_if_awaited(&mut self, unit: UnitId) {
@@ -64,12 +80,28 @@ impl Supervisor {
         }
     }
 
+    /// The service is about to be started.
+    pub(super) fn note_check(&mut self, unit: UnitId, found: &Settings) {
+        if let Some(unit) = self.units.get_mut(&unit) {
+            let says = found.notification_fd.is_some() || found.notify.is_some();
+            unit.check = if found.check && !says {
+                Asks::Yes
+            } else {
+                Asks::No
+            };
+        }
+    }
+
+    fn awaits_check(&self, unit: UnitId) -> bool {
+        self.units
+            .get(&unit)
+            .is_some_and(|unit| unit.awaits_check())
+    }
+
     fn is_check_awaited(&self, unit: UnitId) -> bool {
         let asked = self.checks.asked.get(&unit);
         let is_asked = asked.is_some_and(|until| *until > self.now.at);
-        self.service(main(unit)).is_some_and(Service::awaits_check)
-            && (is_asked || self.order.is_waited_for(unit))
-            && !self.is_ending()
+        self.awaits_check(unit) && (is_asked || self.order.is_waited_for(unit)) && !self.is_ending()
     }
 
     /// It is time for the next question, or the last one has no answer.
@@ -121,6 +153,9 @@ impl Supervisor {
         let is_of_present = check.about.take() == about;
         if let (true, true, Some(pid)) = (is_ready, is_of_present, about) {
             self.forget_check(unit);
+            if let Some(unit) = self.units.get_mut(&unit) {
+                unit.check = Asks::Answered(pid);
+            }
             return self.drive(main(unit), Event::Ready(pid, Source::Check));
         }
         let at = self.now.at.plus_ms(check.delay_ms);

@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 
 use super::own::Own;
-use super::unit::{Half, Rest, Unit};
+use super::unit::{Asks, Half, Rest, Unit};
 use super::{Id, Job, Scope, Supervisor, UnitId};
 use crate::command::Sig;
 use crate::format::adopt::Mark;
@@ -197,6 +197,7 @@ fn resume_unit(
         log_seen_at: Instant(0),
         log_obstacle: String::new(),
         removed: has(words, "removed"),
+        check: Asks::No,
         lines_until: None,
     })
 }

@@ -376,7 +376,11 @@ const fn is_stopping(service: &Service) -> bool {
 fn rank(unit: &Unit) -> (Level, bool) {
     let service = &unit.main.service;
     let is_done = matches!(service.state(), State::Done { .. });
-    (level(service), is_done || !unit.main.is_down())
+    let level = match level(service) {
+        Level::Ready if unit.awaits_check() => Level::Starting,
+        level => level,
+    };
+    (level, is_done || !unit.main.is_down())
 }
 
 fn level(service: &Service) -> Level {

@@ -5,7 +5,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::unit::{Half, Rest, Unit};
+use super::unit::{Asks, Half, Rest, Unit};
 use super::{Action, Alarm, Ending, Id, Job, Opened, Supervisor, UnitId};
 use crate::graph::Level;
 use crate::scan::{Change, Identity, Name, diff};
@@ -269,6 +269,7 @@ impl Supervisor {
             log_obstacle: String::new(),
             sheds_log: false,
             removed: false,
+            check: Asks::No,
             lines_until: None,
         };
         unit.lines_until = unit.lines_wait(self.now.at);

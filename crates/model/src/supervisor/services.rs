@@ -169,6 +169,9 @@ impl Supervisor {
             }
             self.log_seen(id.unit, log);
         }
+        if look.is_start() && id.role == Role::Main {
+            self.note_check(id.unit, &found);
+        }
         if look != Look::Logger {
             self.drive(id, Event::Looked(look, found));
         }

@@ -9,6 +9,7 @@ use crate::facts::{Facts, Files, Line, StateFiles};
 use crate::format::adopt::Mark;
 use crate::format::crash_loop::CrashLoop;
 use crate::format::tai64n::Tai64n;
+use crate::process::Pid;
 use crate::scan::{Identity, Name};
 use crate::service::{Role, Service};
 use crate::time::Instant;
@@ -38,8 +39,21 @@ pub struct Unit {
     pub sheds_log: bool,
     /// No entry leads to it any more.
     pub removed: bool,
+    /// Whether `./check` says when a run is ready.
+    pub check: Asks,
     /// Until then the service waits for its logger (`super::lines`).
     pub lines_until: Option<Instant>,
+}
+
+/// Whether `./check` is asked about the runs of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// There was none at the last start, or the service says itself when it is ready.
+    No,
+    /// It is.
+    Yes,
+    /// It has found this run to be ready.
+    Answered(Pid),
 }
 
 /// What a logger that ended left in its closed pipe.

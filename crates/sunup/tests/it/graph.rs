@@ -319,3 +319,19 @@ fn a_check_that_hangs_is_killed_with_its_children() {
     let mut pids = pids.split_whitespace().map(|pid| pid.parse().unwrap());
     assert!(pids.all(super::common::ends));
 }
+
+/// A service that says nothing of itself is asked.
+#[test]
+fn a_check_of_a_running_service_holds_those_that_need_it() {
+    let fixture = tree(&[("web", &["needs/db"]), ("db", &[])]);
+    fixture.add("scan/db/check", "#!/bin/sh\ntest -e ../../there\n");
+    let runsvdir = Runsvdir::start(&fixture);
+    let [web, db] = ["web", "db"].map(|name| dir(&fixture, name));
+    let first = status(&db, "run", running).pid;
+    until_reason(&web, "needs db: starting");
+    fixture.add("there", "");
+    run_in_order(&fixture, &["db", "web"]);
+    assert_eq!(read_status(&db).unwrap().pid, first);
+    runsvdir.hang_up();
+    assert_eq!(stopped(&fixture), ["web", "db"]);
+}
