@@ -115,7 +115,8 @@ pub struct Running {
     pub since: Instant,
     /// STOP was sent, and no CONT after it.
     pub paused: bool,
-    /// The stop signal was sent.
+    /// The stop signal was sent, or `control/t` has done its work for a service with
+    /// `timeout-kill`.
     pub got_term: bool,
     /// Since when it is ready, and by what that is known.
     pub ready: Option<Ready>,

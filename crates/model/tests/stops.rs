@@ -242,6 +242,11 @@ impl World {
         if is_due && self.seen.kills == 0 {
             return Err(format!("no KILL, which was due at {due:?}"));
         }
+        // What a successor goes by.
+        let is_told = self.seen.is_finish || self.service.got_term();
+        if self.seen.since.is_some() && !is_told {
+            return Err("a successor would give no time to this process".into());
+        }
         if let Some(due) = due.filter(|_| self.seen.kills == 0) {
             let wakes = self.service.deadline();
             if wakes.is_none_or(|wakes| wakes > due) {

@@ -181,6 +181,8 @@ impl Service {
         if handled {
             r.note(sig, sig.signal());
             if sig == Sig::Term {
+                // A successor has to know that it was told to end, to give it its time again.
+                r.got_term |= r.manner.kill_ms.is_some();
                 self.start_clock(now);
             }
         } else {

@@ -281,4 +281,15 @@ pub const FOUND_OF_ONESHOTS: &[(&str, u64, &[Move])] = &[
             Command(3477230149),
         ],
     ),
+    (
+        "the time of a stop by control/t was forgotten by the next supervisor",
+        11535,
+        &[
+            Round(913169190, None),
+            End(1509968584),
+            Stranger(2540010861),
+            Command(3120181872),
+            Tell(false),
+        ],
+    ),
 ];
