@@ -2,6 +2,8 @@
 //! may take. Only lower bounds of times are asked for, because a machine may be slow.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -13,6 +15,7 @@ use crate::common::{
     Fixture, SLEEP, applet, down, end_by, group_and_session, kill, lives, read_status, running,
     status, until_ready, until_supervise, wait_for,
 };
+use crate::machine::{Boot, INT, Machine};
 
 /// Takes no notice of TERM and HUP, and says when that is so.
 const DEAF: &str = "#!/bin/sh\ntrap '' TERM HUP\n: >ready\nwhile :; do sleep 0.1; done\n";
@@ -363,4 +366,68 @@ fn one_forced_stop_gives_each_service_its_own_time() {
         "{said}"
     );
     assert!(world.exists("saved"));
+}
+
+/// The clock counts for a successor, too, if a script did the work of the signal.
+#[test]
+fn a_successor_ends_who_was_told_to_end_by_a_script() {
+    let files = [
+        ("run", DEAF),
+        ("timeout-kill", "4000\n"),
+        ("control/t", "#!/bin/sh\n: >asked\n"),
+    ];
+    let mut world = World::new(&files);
+    world.done(&["down"]);
+    status(&world.web(), "got TERM", |s| s.got_term);
+    fs::remove_file(world.web().join("asked")).unwrap();
+    world.replace();
+    status(&world.web(), "down", down);
+    assert!(!world.exists("asked"));
+}
+
+/// The commands of Void Linux's `3`, with the time that `sv` has by itself. One service
+/// saves until the other was killed, for which `sv` has waited all its time.
+#[test]
+fn the_stage_3_of_void_lets_a_service_save_and_kills_the_other() {
+    let saves = "#!/bin/sh\ntrap 'read x <gate; echo saved >>/events; exit 0' TERM\n\
+                 echo up >>/events\nwhile :; do sleep 0.05; done\n";
+    let deaf = "#!/bin/sh\ntrap '' TERM\necho up >>/events\nwhile :; do sleep 0.05; done\n";
+    let mut machine = Machine::boot(&Boot {
+        name: "runit",
+        files: &[
+            ("sbin/runsvdir -> init", ""),
+            ("sbin/sv -> init", ""),
+            ("var/service -> ../run/runsvdir/current", ""),
+            ("run/runsvdir/current -> default", ""),
+            ("run/runsvdir/default/deaf/run", deaf),
+            (
+                "run/runsvdir/default/deaf/finish",
+                "#!/bin/sh\necho killed by $2 >>/events\necho >../saves/gate\n",
+            ),
+            ("run/runsvdir/default/saves/run", saves),
+            ("run/runsvdir/default/saves/timeout-kill", "60000\n"),
+            ("etc/runit/stopit", ""),
+            ("etc/runit/1", "#!/bin/sh\n"),
+            (
+                "etc/runit/2",
+                "#!/bin/sh\nPATH=/sbin:/bin exec runsvdir -P /run/runsvdir/current\n",
+            ),
+            (
+                "etc/runit/3",
+                "#!/bin/sh\nPATH=/sbin:/bin\nsv force-stop /var/service/*\n\
+                 sv exit /var/service/*\necho 3 >>/events\n",
+            ),
+        ],
+        set_up: "mkfifo run/runsvdir/default/saves/gate",
+        ..Boot::default()
+    });
+    machine.until("services", |events, _| events == ["up", "up"]);
+    let stopit = machine.root.path("etc/runit/stopit");
+    fs::set_permissions(stopit, fs::Permissions::from_mode(0o100)).unwrap();
+    machine.signal(Signal::CONT);
+    assert_eq!(machine.end().signal(), Some(INT));
+    assert_eq!(machine.events()[2..], ["killed by 9", "saved", "3"]);
+    let killed = machine.said(|line| line.starts_with("kill: "));
+    assert_eq!(killed.len(), 1, "{killed:?}");
+    assert!(killed[0].contains("/var/service/deaf: "), "{killed:?}");
 }
