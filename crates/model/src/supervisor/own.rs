@@ -21,12 +21,21 @@ use crate::time::Instant;
 pub struct Own {
     /// How many runs have ended, since the supervision began.
     ends: u32,
+    /// The file `last` differs.
+    is_last_due: bool,
     /// How the last of them ended; most services have none.
     last: Option<Box<Last>>,
+    /// What plain services have none of.
+    more: Option<Box<More>>,
+}
+
+/// What there is to show of a service that uses more than runit has.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct More {
     /// Of a run that says itself when it is ready: by what that is known.
     ready: Option<(Pid, Option<Source>)>,
     /// What holds it up.
-    reason: Option<Box<Reason>>,
+    reason: Option<Reason>,
     /// When its process gets KILL, which counts for more.
     kill_at: Option<Instant>,
     /// Which process said something about itself.
@@ -35,27 +44,46 @@ pub struct Own {
     due: Vec<Line>,
 }
 
+impl More {
+    fn put(&mut self, line: Line) {
+        let kind = discriminant(&line);
+        self.due.retain(|other| discriminant(other) != kind);
+        self.due.push(line);
+    }
+
+    fn put_reason(&mut self) {
+        let kill = self.kill_at.map(Reason::Kill);
+        let reason = kill.or_else(|| self.reason.clone());
+        self.put(Line::Reason(reason));
+    }
+}
+
 impl Own {
     /// As a predecessor in this process left it.
     pub fn again(service: &Service, ends: u32, had_reason: bool) -> Self {
-        let mut own = Self {
-            ends,
-            ready: ready(service),
-            kill_at: service.kill_at(),
-            ..Self::default()
-        };
-        if had_reason {
-            own.put_reason();
-        }
+        let mut own = Self::found(service);
+        own.ends = ends;
+        own.change(|more| {
+            more.kill_at = service.kill_at();
+            if had_reason {
+                more.put_reason();
+            }
+        });
         own
     }
 
     /// As a predecessor left it in its files.
     pub fn found(service: &Service) -> Self {
-        Self {
-            ready: ready(service),
-            ..Self::default()
-        }
+        let mut own = Self::default();
+        own.change(|more| more.ready = ready(service));
+        own
+    }
+
+    /// Changes what plain services have none of; nothing is kept of nothing.
+    fn change(&mut self, change: impl FnOnce(&mut More)) {
+        let mut more = self.more.take().unwrap_or_default();
+        change(&mut more);
+        self.more = (*more != More::default()).then_some(more);
     }
 
     /// How many runs have ended, since the supervision began.
@@ -65,71 +93,66 @@ impl Own {
 
     /// What holds the service up, as it is shown.
     pub fn reason(&self) -> Option<&Reason> {
-        self.reason.as_deref()
+        self.more.as_ref()?.reason.as_ref()
     }
 
     /// How the last run ended, and whether that is still to be written.
     pub fn last(&self) -> Option<(&Last, bool)> {
-        let is_due = self.due.iter().any(|line| matches!(line, Line::Last(_)));
-        Some((self.last.as_deref()?, is_due))
+        Some((self.last.as_deref()?, self.is_last_due))
     }
 
     /// As a predecessor in this process told it.
     pub fn had_last(&mut self, last: Last, is_due: bool) {
         self.last = Some(Box::new(last));
-        if is_due {
-            self.put(Line::Last(last));
-        }
+        self.is_last_due = is_due;
     }
 
     /// Whether there is a reason to show.
-    pub const fn has_reason(&self) -> bool {
-        self.reason.is_some() || self.kill_at.is_some()
-    }
-
-    fn put(&mut self, line: Line) {
-        let kind = discriminant(&line);
-        self.due.retain(|other| discriminant(other) != kind);
-        self.due.push(line);
+    pub fn has_reason(&self) -> bool {
+        let more = self.more.as_ref();
+        more.is_some_and(|more| more.reason.is_some() || more.kill_at.is_some())
     }
 
     /// What holds the service up now.
     pub fn hold(&mut self, reason: Option<Reason>) {
-        if self.reason.as_deref() != reason.as_ref() {
-            self.reason = reason.map(Box::new);
-            self.put_reason();
+        if self.reason() != reason.as_ref() {
+            self.change(|more| {
+                more.reason = reason;
+                more.put_reason();
+            });
         }
-    }
-
-    fn put_reason(&mut self) {
-        let kill = self.kill_at.map(Reason::Kill);
-        let reason = kill.or_else(|| self.reason.as_deref().cloned());
-        self.put(Line::Reason(reason));
     }
 
     /// A process of the service said this about itself.
     pub fn tell(&mut self, pid: Pid, at: Tai64n, text: &[u8]) {
-        self.told = Some(pid);
-        self.put(Line::StatusText(Some(StatusText::new(pid, at, text))));
+        self.change(|more| {
+            more.told = Some(pid);
+            more.put(Line::StatusText(Some(StatusText::new(pid, at, text))));
+        });
     }
 
     /// The service has become so.
     pub fn follow(&mut self, service: &Service, at: Tai64n) {
-        let ready = ready(service);
-        if self.ready != ready {
-            self.ready = ready;
-            let line = ready.map(|(pid, source)| Ready { pid, at, source });
-            self.put(Line::Ready(line));
-        }
-        if self.kill_at != service.kill_at() {
-            self.kill_at = service.kill_at();
-            self.put_reason();
+        let (ready, kill_at) = (ready(service), service.kill_at());
+        if self.more.is_none() && ready.is_none() && kill_at.is_none() {
+            return;
         }
         let (_, pid) = service.phase();
-        if self.told.is_some_and(|told| told != pid) {
-            self.told = None;
-            self.put(Line::StatusText(None));
-        }
+        self.change(|more| {
+            if more.ready != ready {
+                more.ready = ready;
+                let line = ready.map(|(pid, source)| Ready { pid, at, source });
+                more.put(Line::Ready(line));
+            }
+            if more.kill_at != kill_at {
+                more.kill_at = kill_at;
+                more.put_reason();
+            }
+            if more.told.is_some_and(|told| told != pid) {
+                more.told = None;
+                more.put(Line::StatusText(None));
+            }
+        });
     }
 
     /// Before an event of the moment `at` changes the service.
@@ -164,7 +187,7 @@ impl Own {
             given_up: false,
         };
         self.last = Some(Box::new(last));
-        self.put(Line::Last(last));
+        self.is_last_due = true;
         self.ends = self.ends.saturating_add(1);
     }
 
@@ -173,24 +196,29 @@ impl Own {
     pub fn give_up(&mut self, gives_up: bool) {
         if let Some(last) = &mut self.last {
             last.given_up = gives_up;
-            let last = Line::Last(**last);
-            self.put(last);
+            self.is_last_due = true;
         }
     }
 
     /// Whether a file lags behind.
-    pub const fn is_due(&self) -> bool {
-        !self.due.is_empty()
+    pub fn is_due(&self) -> bool {
+        self.is_last_due || self.is_watched_due()
     }
 
     /// Whether one lags behind for which `sv` watches `status`.
     pub fn is_watched_due(&self) -> bool {
-        self.due.iter().any(|line| !matches!(line, Line::Last(_)))
+        self.more.as_ref().is_some_and(|more| !more.due.is_empty())
     }
 
     /// The files that differ; they count as written.
     pub fn take(&mut self) -> Vec<Line> {
-        core::mem::take(&mut self.due)
+        let is_last_due = core::mem::take(&mut self.is_last_due);
+        let last = self.last.as_deref().filter(|_| is_last_due);
+        let mut lines: Vec<Line> = last.map(|last| Line::Last(*last)).into_iter().collect();
+        if self.is_watched_due() {
+            self.change(|more| lines.append(&mut more.due));
+        }
+        lines
     }
 }
 

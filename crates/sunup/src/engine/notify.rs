@@ -227,7 +227,6 @@ impl Engine {
     /// What a run that is about to start gets to be heard.
     pub(super) fn give_voice(&mut self, id: Id, announce: Announce) -> Gift {
         let mut gift = Gift::default();
-        let files = self.launcher.files_of_child();
         let unit = self.units.get_mut(&id.unit);
         let Some(unit) = unit.filter(|_| id.role == Role::Main) else {
             return gift;
@@ -235,6 +234,7 @@ impl Engine {
         if announce == Announce::NONE && unit.ears.is_none() {
             return gift;
         }
+        let files = self.launcher.files_of_child();
         let identity = unit.main.place().identity();
         let mut ears = unit.ears.take().unwrap_or_default();
         ears.pipe = None;
