@@ -556,7 +556,7 @@ impl Supervisor {
             Some(Alarm::Rewrite) => self.mark_unwritten(),
             Some(Alarm::Admit(identity)) => self.admit(identity),
             Some(Alarm::Check(unit)) => self.check_due(unit),
-            Some(Alarm::Held(unit)) => self.watch_held(unit),
+            Some(Alarm::Held(unit)) => self.still_held(unit),
             Some(Alarm::Scan) => self.scan(),
             Some(Alarm::Log(unit)) => self.look_at_log(unit),
             Some(Alarm::Leave) => self.leave(),

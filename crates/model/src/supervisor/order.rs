@@ -27,8 +27,9 @@ use crate::process::Program;
 use crate::scan::Name;
 use crate::service::{Event, Role, Service, State, Want};
 
-/// A service that is held for so long (ms) has its directories watched.
-const HELD_MS: u64 = 250;
+/// A service that is held for so long (ms) says by whom, and has its directories watched. What
+/// ends or changes before, as in a boot, costs neither files nor watches.
+const HELD_MS: u64 = 500;
 /// So many short lives in a row are a failure for those that want a service.
 const FAILED_LIVES: u32 = 3;
 
@@ -212,7 +213,7 @@ impl Supervisor {
         self.checks_settled(id);
     }
 
-    /// Puts what holds a service up into its files, and watches it if that lasts.
+    /// Puts what holds a service up into its files, and watches it, if that lasts.
     fn show_reason(&mut self, unit_id: UnitId) {
         let Some(unit) = self.units.get(&unit_id) else {
             return;
@@ -227,27 +228,28 @@ impl Supervisor {
         } else {
             None
         };
+        let shown = unit.main.own.reason();
+        if is_held {
+            if shown != reason.as_ref() || !self.order.watched.contains(&unit_id) {
+                let at = self.now.at.plus_ms(HELD_MS);
+                self.alarms.set_by(Alarm::Held(unit_id), at);
+            }
+            return;
+        }
         // Others have reasons, too.
-        if reason.is_some() || matches!(unit.main.own.reason(), Some(r) if is_of_order(r)) {
+        if reason.is_some() || shown.is_some_and(is_of_order) {
             self.hold(main(unit_id), reason);
         }
-        self.watch_while(unit_id, is_held);
-    }
-
-    fn watch_while(&mut self, unit: UnitId, is_held: bool) {
-        if !is_held {
-            self.alarms.set(Alarm::Held(unit), None);
-            if self.order.watched.remove(&unit) {
-                self.push(Action::UnwatchEdges(unit));
-            }
-        } else if !self.order.watched.contains(&unit) {
-            self.alarms
-                .set_by(Alarm::Held(unit), self.now.at.plus_ms(HELD_MS));
+        self.alarms.set(Alarm::Held(unit_id), None);
+        if self.order.watched.remove(&unit_id) {
+            self.push(Action::UnwatchEdges(unit_id));
         }
     }
 
     /// It has been held for some time.
-    pub(super) fn watch_held(&mut self, unit: UnitId) {
+    pub(super) fn still_held(&mut self, unit: UnitId) {
+        let reason = self.order.graph.why_held(unit);
+        self.hold(main(unit), reason);
         if self.order.watched.insert(unit) {
             self.push(Action::WatchEdges(unit));
         }
