@@ -32,8 +32,11 @@ impl Engine {
 
     fn lives(&self, home: &Path) -> bool {
         let world = self.launcher.world.as_ref();
-        let record = read::<{ adopt::BYTES_MAX }>(&home.join("supervise/lock"));
-        let record = record.as_deref().and_then(adopt::decode);
+        // Absent where nothing was ever supervised: then there is no status either.
+        let Some(lock) = read::<{ adopt::BYTES_MAX }>(&home.join("supervise/lock")) else {
+            return false;
+        };
+        let record = adopt::decode(&lock);
         let record = record.filter(|record| adoption::counts(record, world, clock::now()));
         let recorded = record.map(|record| record.pid);
         recorded.or_else(|| told(home)).is_some_and(is_there)
