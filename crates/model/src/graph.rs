@@ -108,6 +108,11 @@ impl Graph {
         }
     }
 
+    /// Whether it is open, by a name that no other has.
+    pub fn knows(&self, member: Member) -> bool {
+        self.by_member.contains_key(&member)
+    }
+
     /// A service goes by another name now. Returns what [`Graph::open`] does.
     pub fn rename(&mut self, member: Member, name: &[u8]) -> Option<Member> {
         let node = self.member(member).filter(|node| *node.name != *name)?;

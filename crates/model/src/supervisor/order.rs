@@ -132,7 +132,11 @@ impl Supervisor {
         for waiting in self.waiting.values() {
             self.order.graph.set_entry(waiting.name(), Level::Opening);
         }
-        for unit in self.units.keys().copied().collect::<Vec<_>>() {
+        // The last one has the name: not one whose entry another service has now.
+        let (removed, present): (Vec<_>, Vec<_>) =
+            self.units.iter().partition(|(_, unit)| unit.removed);
+        let units = removed.into_iter().chain(present).map(|(unit, _)| *unit);
+        for unit in units.collect::<Vec<_>>() {
             self.enter(unit);
         }
     }
@@ -150,12 +154,9 @@ impl Supervisor {
         self.let_go_of(displaced);
     }
 
-    /// A unit whose name another has now waits for nobody.
+    /// A unit whose name another has now waits for nobody, if it does not get another name.
     fn let_go_of(&mut self, unit: Option<UnitId>) {
-        if let Some(unit) = unit {
-            self.drive(main(unit), Event::Gate(true));
-            self.drive(main(unit), Event::StopGate(true));
-        }
+        self.order.unsure.extend(unit);
     }
 
     /// An entry of the scan directory that is not open is so far.
@@ -166,8 +167,18 @@ impl Supervisor {
     }
 
     pub(super) fn order_renamed(&mut self, unit: UnitId, name: &Name) {
-        let displaced = self.order.graph.rename(unit, name);
-        self.let_go_of(displaced);
+        if !self.order.is_on {
+            return;
+        }
+        if self.order.graph.knows(unit) {
+            let displaced = self.order.graph.rename(unit, name);
+            self.let_go_of(displaced);
+        } else {
+            // Another has got its old name meanwhile.
+            self.enter(unit);
+        }
+        // By its new name it may be the very one that it waits for, or was so by the old one.
+        self.order_resumed(unit);
     }
 
     pub(super) fn order_forgot(&mut self, unit: UnitId) {

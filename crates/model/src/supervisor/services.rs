@@ -38,8 +38,13 @@ impl Supervisor {
 
     /// As [`Supervisor::drive`], for an event of an earlier moment.
     fn drive_at(&mut self, id: Id, at: Instant, event: Event) {
-        // A process that has been reaped gets no signal.
-        if matches!(event, Event::Exited(..) | Event::NotStarted(_)) {
+        // A process that has been reaped gets no signal, and a verdict starts nobody when all
+        // is to leave.
+        let comes_first = matches!(
+            event,
+            Event::Exited(..) | Event::NotStarted(_) | Event::Retire
+        );
+        if comes_first {
             self.step(id, at, event);
             self.give_order_to(id.unit);
             self.heed(id);
