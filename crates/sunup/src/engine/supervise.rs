@@ -41,6 +41,7 @@ const PID: &CStr = c"supervise/pid";
 const STAT: &CStr = c"supervise/stat";
 const STATUS: &CStr = c"supervise/status";
 const LAST: &CStr = c"supervise/last";
+const READY: &CStr = c"supervise/ready";
 const STATE_FILES: [&CStr; 3] = [PID, STAT, STATUS];
 const STATE_MODE: Mode = LOCK_MODE.union(Mode::RGRP).union(Mode::ROTH);
 /// With fewer, somebody else may take the last ones before our files are written.
@@ -149,14 +150,15 @@ impl Supervise {
 
     /// Nothing was left to take over, so the old status is removed: it says what was wanted
     /// in another boot or an earlier supervision, and a successor that comes before our first
-    /// status must not believe it. And the files get their blocks before anything starts:
+    /// status must not believe it; nor that a run with the pid of the present one was ready.
+    /// And the files get their blocks before anything starts:
     /// on a full file system a file can still be made, but not filled.
     ///
     /// Only where blocks are few, as it costs an open of each file. Fails if there are too few.
     pub fn begin_anew(&self, home: BorrowedFd) -> io::Result<()> {
         if !self.is_new {
             // Absent where nothing was ever supervised, or has ever ended.
-            for name in [STATUS, LAST] {
+            for name in [STATUS, LAST, READY] {
                 let _absent = unlinkat(home, name, AtFlags::empty());
             }
         }
@@ -387,7 +389,7 @@ pub fn show_line(home: BorrowedFd, line: &Line) {
 
 /// What an earlier supervisor knew of the readiness of a run, if it wrote that down.
 pub fn ready(home: BorrowedFd) -> Option<Ready> {
-    let found = guarded::to_read(home, c"supervise/ready").ok()?;
+    let found = guarded::to_read(home, READY).ok()?;
     let line = file::all_of(File::from(found.file), state::BYTES_MAX).ok()?;
     Ready::decode(&line).filter(|_| found.is_ours)
 }
