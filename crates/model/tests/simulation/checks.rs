@@ -3,17 +3,19 @@
 use model::format::adopt::Mark;
 use model::format::status::Phase;
 use model::service::{Role, Service};
+use model::supervisor::Id;
 
 use super::kernel::Place;
+use super::readiness::{check_belief, check_heard, may_be_held};
 use super::shell::Shell;
 use super::wishes::Wish;
 use super::world::World;
 
 /// How much there may be to tell of a service at rest, and of the rest.
-const BYTES_MAX: usize = 2500;
+const BYTES_MAX: usize = 3500;
 
 /// What a supervisor believes is true.
-pub fn check_supervisor(shell: &Shell, world: &World) -> Result<(), String> {
+pub fn check_supervisor(shell: &Shell, world: &mut World) -> Result<(), String> {
     for id in shell.ids() {
         let (Some(place), Some(half)) = (
             shell.place(id),
@@ -38,6 +40,7 @@ pub fn check_supervisor(shell: &Shell, world: &World) -> Result<(), String> {
             }
             _ => {}
         }
+        check_belief(shell, world, id)?;
         let former = shell.units.get(&id.unit).and_then(|unit| unit.former);
         let rests = shell.core.service(id).and_then(Service::deadline);
         let is_logger = id.role == Role::Log && believed.is_none();
@@ -118,15 +121,21 @@ pub fn check_kept(shell: &Shell, world: &mut World) -> Result<(), String> {
 pub fn check_rest(shell: &Shell, world: &mut World) -> Result<(), String> {
     for dir in world.kernel.scan.values().copied().collect::<Vec<_>>() {
         let kind = world.kernel.kinds.get(&dir).copied().unwrap_or_default();
-        let unit = shell.units.values().find(|unit| unit.dir == dir);
-        if unit.is_none() {
+        let unit = shell.units.iter().find(|(_, unit)| unit.dir == dir);
+        let Some((id, _)) = unit else {
             return Err(format!("{dir} is not supervised"));
+        };
+        let (unit, role) = (*id, Role::Main);
+        let service = shell.core.service(Id { unit, role });
+        let is_held = service.is_some_and(Service::is_held);
+        if !(is_held && may_be_held(shell, world, dir)) {
+            check_service(world, (dir, role))?;
         }
-        check_service(world, (dir, Role::Main))?;
         if kind.log {
             check_service(world, (dir, Role::Log))?;
         }
     }
+    check_heard(shell, world)?;
     let bytes = format!("{:?}", shell.core).len();
     if bytes > BYTES_MAX * (1 + shell.units.len()) {
         return Err(format!("the supervisor grows: {:?}", shell.core));

@@ -293,3 +293,29 @@ pub const FOUND_OF_ONESHOTS: &[(&str, u64, &[Move])] = &[
         ],
     ),
 ];
+
+/// The same, of games with services that wait for others.
+pub const FOUND_OF_READINESS: &[(&str, u64, &[Move])] = &[
+    (
+        "a held service was given the name that it waits for, and stayed down",
+        16,
+        &[Round(982609251, None), Change(1003148273)],
+    ),
+    (
+        "a service that a circle had held was started when its supervisor was told to leave",
+        168,
+        &[Round(420744071, None), Tell(false)],
+    ),
+    (
+        "after an upgrade a service that stops had the name of the one in its place",
+        544,
+        &[
+            Round(2246093600, None),
+            Round(1031416346, None),
+            Change(1283631549),
+            Round(3096442187, None),
+            Round(1105748408, None),
+            Upgrade,
+        ],
+    ),
+];

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::format::adopt::{Mark, Part, Record, World};
 use model::format::crash_loop::CrashLoop;
 use model::format::state::last::Last;
+use model::format::state::ready::Ready;
 use model::format::status::Status;
 use model::format::tai64n::Tai64n;
 use model::moment::Moment;
@@ -13,6 +14,8 @@ use model::scan::Identity;
 use model::service::{Exit, Pid, Role};
 use model::signal::Signal;
 use model::time::Instant;
+
+use super::readiness::{Manners, Words};
 
 /// Pids are below this, so each comes back after a few processes.
 const PIDS: Pid = 34;
@@ -82,6 +85,7 @@ pub struct Process {
     pub late: bool,
     /// The disk had no room for its record.
     pub unrecorded: bool,
+    pub words: Words,
 }
 
 /// What a supervise directory holds.
@@ -91,6 +95,7 @@ pub struct Files {
     pub status: Option<Status>,
     pub crash_loop: Option<CrashLoop>,
     pub last: Option<Last>,
+    pub ready: Option<Ready>,
     /// How often `last` was written.
     pub lasts: u32,
     /// The run that `status` showed last, until it shows that it has ended; and how often
@@ -127,6 +132,7 @@ pub struct Kind {
     pub deaf: bool,
     /// Its whole group is stopped.
     pub group: bool,
+    pub manners: Manners,
 }
 
 /// What a service that says how it is stopped asks for.
@@ -206,6 +212,7 @@ impl Kernel {
             hangs: false,
             late: false,
             unrecorded: false,
+            words: Words::default(),
         };
         self.processes.insert(pid, process);
         Some(pid)

@@ -6,7 +6,8 @@
 //! after a few processes; starts, writes and opens fail; a program hangs when it is
 //! loaded, and answers late or never; each turn does a bounded part of what there is
 //! to do; clocks jump; the supervisor is told to leave, or is killed between any two of its actions, in
-//! the midst of starts too; the machine is rebooted. `kernel.rs` is that world,
+//! the midst of starts too; the machine is rebooted. In some games services say when they
+//! are ready, and wait for others (`readiness.rs`). `kernel.rs` is that world,
 //! `shell.rs` the supervisor process around [`model::supervisor`], `world.rs`
 //! what happens.
 //!
@@ -26,6 +27,7 @@ mod checks;
 mod games;
 mod kernel;
 mod random;
+mod readiness;
 mod shell;
 mod wishes;
 mod world;
@@ -53,6 +55,9 @@ const SOUND: Rules = Rules {
     holds_back: Supervisor::holds_back,
     answers_first: true,
     oneshots: false,
+    readiness: false,
+    was_ready: true,
+    reads_edges: true,
 };
 
 fn moves(seed: u64) -> Vec<Move> {
@@ -119,6 +124,24 @@ const ONESHOTS: Rules = Rules {
     ..SOUND
 };
 
+/// Services say when they are ready, and some wait for others.
+const READINESS: Rules = Rules {
+    readiness: true,
+    ..SOUND
+};
+
+/// Of every two moves of a stranger one becomes the word of a service.
+fn with_words(mut moves: Vec<Move>) -> Vec<Move> {
+    for step in &mut moves {
+        if let Move::Stranger(n) = *step
+            && n >> 8 & 1 == 0
+        {
+            *step = Move::Say(n);
+        }
+    }
+    moves
+}
+
 fn must_end_well(seed: u64, moves: &[Move]) {
     must_end_well_by(SOUND, seed, moves);
 }
@@ -172,6 +195,16 @@ fn every_game_of_oneshots_ends_well() {
 }
 
 #[test]
+fn every_game_of_readiness_ends_well() {
+    let play = |seed| must_end_well_by(READINESS, seed, &with_words(moves(seed)));
+    if let Some(seed) = from_environment("SUNUP_SIM_SEED") {
+        return play(seed);
+    }
+    let seeds = from_environment("SUNUP_SIM_SEEDS").unwrap_or(SEEDS / 2);
+    (0..seeds).for_each(play);
+}
+
+#[test]
 fn games_that_found_a_defect_end_well() {
     for (_, seed, moves) in games::FOUND {
         must_end_well(*seed, moves);
@@ -181,13 +214,25 @@ fn games_that_found_a_defect_end_well() {
     for (_, seed, moves) in games::FOUND_OF_ONESHOTS {
         must_end_well_by(ONESHOTS, *seed, moves);
     }
+    for (_, seed, moves) in games::FOUND_OF_READINESS {
+        must_end_well_by(READINESS, *seed, moves);
+    }
 }
 
 /// Which game that ends well by the rules does not when they are broken.
 fn found_out(rules: Rules) -> Option<u64> {
-    let ends_well = |seed, rules| play(seed, rules, &moves(seed)).is_ok();
+    let ends_well = |seed, rules: Rules| {
+        let moves = moves(seed);
+        let moves = if rules.readiness {
+            with_words(moves)
+        } else {
+            moves
+        };
+        play(seed, rules, &moves).is_ok()
+    };
     let sound = Rules {
         oneshots: rules.oneshots,
+        readiness: rules.readiness,
         ..SOUND
     };
     (0..SEEDS_BROKEN).find(|seed| !ends_well(*seed, rules) && ends_well(*seed, sound))
@@ -306,6 +351,25 @@ fn who_takes_a_shortage_for_absence_is_found_out() {
     let rules = Rules {
         takes_shortage_for_absence: true,
         ..SOUND
+    };
+    assert!(found_out(rules).is_some());
+}
+
+/// A run would be ready because it was taken over.
+#[test]
+fn who_ignores_whether_a_run_was_ready_is_found_out() {
+    let rules = Rules {
+        was_ready: false,
+        ..READINESS
+    };
+    assert!(found_out(rules).is_some());
+}
+
+#[test]
+fn who_waits_for_nobody_is_found_out() {
+    let rules = Rules {
+        reads_edges: false,
+        ..READINESS
     };
     assert!(found_out(rules).is_some());
 }

@@ -82,6 +82,10 @@ pub struct Unit {
 }
 
 #[derive(Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing that happened or not"
+)]
 pub struct Half {
     /// The control fifo is open.
     pub furnished: bool,
@@ -91,6 +95,10 @@ pub struct Half {
     pub pidfd: Option<Serial>,
     /// Which process the supervisor has to take for the service's.
     pub truth: Option<Serial>,
+    /// The notification pipe is open.
+    pub hears: bool,
+    /// The run has said by a message that it is ready.
+    pub has_said: bool,
 }
 
 impl Unit {
@@ -133,6 +141,16 @@ impl Shell {
             keeper: false,
             starting: Vec::new(),
         }
+    }
+
+    /// Whether a process of it is on its way.
+    pub fn is_starting(&self, id: Id) -> bool {
+        let mut starts = self.starting.iter();
+        starts.any(|start| start.job.is_process() && start.job.id() == id)
+    }
+
+    pub fn half_of(&mut self, id: Id) -> Option<&mut Half> {
+        self.half_mut(id)
     }
 
     fn half_mut(&mut self, id: Id) -> Option<&mut Half> {
@@ -191,6 +209,14 @@ impl Shell {
         Ok(())
     }
 
+    /// What comes before all else.
+    pub fn begin(&mut self, world: &mut World) -> Result<(), Stop> {
+        match self.first.take() {
+            Some(first) => self.feed(world, first),
+            None => Ok(()),
+        }
+    }
+
     /// Does what is to be done. Answers to starts come some time.
     pub fn act(&mut self, world: &mut World) -> Result<(), Stop> {
         let boss = self.boss;
@@ -229,6 +255,7 @@ impl Shell {
                 let now = world.kernel.now;
                 self.check_start(job, now).map_err(Stop::Wrong)?;
                 self.check_setup(world, job).map_err(Stop::Wrong)?;
+                self.check_needs(world, job).map_err(Stop::Wrong)?;
                 return Ok(self.start(world, job));
             }
             Action::Signal(id, pid, signal) => self.signal(world, id, pid, signal)?,
@@ -254,7 +281,7 @@ impl Shell {
             Action::ClosePipe(unit) => {
                 if let Some(open) = self.units.get_mut(&unit) {
                     open.piped = false;
-                    world.touched.insert(open.dir);
+                    world.touch(open.dir);
                 }
             }
             Action::OpenPipe(unit) => {
@@ -284,9 +311,13 @@ impl Shell {
                 return Ok(Some(Input::Living(places.filter(lives).collect())));
             }
             Action::Leave => return Ok(Some(self.leave(world))),
-            // No service names another.
+            Action::ReadEdges(unit, then) => {
+                let edges = self.units.get(&unit).map(|open| world.edges_of(open.dir));
+                let edges = edges.unwrap_or_default();
+                return Ok(Some(Input::EdgesRead(unit, edges, then)));
+            }
+            // What a directory says does not change.
             Action::Say(_)
-            | Action::ReadEdges(..)
             | Action::WatchEdges(_)
             | Action::UnwatchEdges(_)
             | Action::KillCheck(..) => {}

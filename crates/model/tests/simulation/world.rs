@@ -5,20 +5,22 @@
 //! failing game is shortened.
 
 mod rest;
+mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::adoption::{Evidence, Inheritance};
 use model::moment::Moment;
 use model::service::{Exit, Pid, Role};
-use model::supervisor::{Action, Input, Supervisor, UnitId};
-use model::time::Instant;
+use model::supervisor::{Action, Supervisor, UnitId};
 
 use super::checks::check_world;
 use super::kernel::{Boss, Dir, Kernel, Kind, Place, Runs, TICK_NS};
 use super::random::Random;
+use super::readiness::{Manners, Past};
 use super::shell::{RELEASE, Shell, Stop};
 use super::wishes::Wishes;
+use turn::turn;
 
 /// What the supervisor is given to decide with, and may be broken on purpose.
 #[derive(Clone, Copy)]
@@ -36,6 +38,12 @@ pub struct Rules {
     pub answers_first: bool,
     /// Services have `setup`, some of them without `run`.
     pub oneshots: bool,
+    /// Services say when they are ready, and wait for others.
+    pub readiness: bool,
+    /// A successor reads whether a run was ready.
+    pub was_ready: bool,
+    /// What a directory says of other services is read.
+    pub reads_edges: bool,
 }
 
 /// One thing that happens.
@@ -66,6 +74,8 @@ pub enum Move {
     Tell(bool),
     /// A process that is no service's comes or goes.
     Stranger(u32),
+    /// A service says something of itself.
+    Say(u32),
     /// The wall clock is set (s).
     Clock(i32),
     /// What fails: one in so many attempts; 0: nothing.
@@ -113,6 +123,7 @@ pub struct World {
     pub born: Vec<Shell>,
     /// Services that somebody told to do something.
     pub touched: BTreeSet<Dir>,
+    pub past: Past,
     /// Service directories for which somebody asked for KILL.
     pub killed: BTreeSet<Dir>,
     /// Oneshots that are known to be done, by the boot, and must not be done again.
@@ -187,6 +198,9 @@ impl World {
         if stalled {
             self.kernel.pass_tick();
         }
+        if self.rules.readiness {
+            self.begins(pid);
+        }
     }
 
     /// Writes to a control fifo, if somebody has it open.
@@ -216,6 +230,11 @@ impl World {
             setup: self.rules.oneshots && bit(10) < 6,
             no_run: self.rules.oneshots && bit(11) < 5,
             group: bit(12) < 3,
+            manners: if self.rules.readiness {
+                Manners::random(self.chance.next())
+            } else {
+                Manners::default()
+            },
         };
         self.kernel.kinds.insert(dir, kind);
         self.kernel.scan.insert(vec![name], dir);
@@ -233,6 +252,7 @@ impl Game {
             trace: None,
             born: vec![],
             touched: BTreeSet::new(),
+            past: Past::default(),
             killed: BTreeSet::new(),
             done: BTreeMap::new(),
             inherits: seed.is_multiple_of(4),
@@ -243,6 +263,7 @@ impl Game {
         for name in 0..=world.chance.below(3) as u8 {
             world.add_service(b'a' + name);
         }
+        world.past.note_names(&world.kernel.scan);
         let shells = vec![];
         let mut game = Self { world, shells };
         game.start();
@@ -271,6 +292,7 @@ impl Game {
 
     pub fn play(&mut self, step: Move) -> Result<(), String> {
         self.world.note(|| format!("{step:?}"));
+        self.world.past.note_names(&self.world.kernel.scan);
         match step {
             Move::Round(n, fuse) if !self.shells.is_empty() => {
                 let index = n as usize % self.shells.len();
@@ -300,6 +322,10 @@ impl Game {
                         Err(Stop::Killed) | Ok(()) => {}
                     }
                     shell.upgrade(&mut self.world)?;
+                    // It does what follows before it hears of anything.
+                    if let Err(Stop::Wrong(what)) = shell.begin(&mut self.world) {
+                        return Err(what);
+                    }
                 }
             }
             Move::Tell(hup) => {
@@ -311,11 +337,13 @@ impl Game {
                 }
             }
             Move::Stranger(n) => self.stranger(n),
+            Move::Say(n) => self.speak(n),
             Move::Clock(s) => self.world.kernel.wall_s += i64::from(s),
             Move::Weather(foul) => self.world.foul = foul,
             Move::Reboot => {
                 self.shells.clear();
                 self.world.kernel.reboot();
+                self.world.past.reboot();
                 let places: Vec<Place> = self.world.places().collect();
                 for place in places {
                     *self.world.wishes(place) = Wishes::none();
@@ -369,6 +397,9 @@ impl Game {
             self.world.arrive_at_exec(pid);
         } else {
             self.world.kernel.go_on(pid, true);
+            if self.world.rules.readiness {
+                self.world.begins(pid);
+            }
         }
         true
     }
@@ -490,114 +521,4 @@ impl Game {
         self.shells.append(&mut self.world.born);
         stop.map_or(Ok(()), Err)
     }
-}
-
-/// A turn of the loop; the exit code if that was the last.
-fn turn(shell: &mut Shell, world: &mut World, all: bool) -> Result<Option<u8>, Stop> {
-    if let Some(first) = shell.first.take() {
-        shell.feed(world, first)?;
-    }
-    shell.take_answers(world, all)?;
-    shell.feed(world, Input::RoundOver)?;
-    if let Some(code) = shell.core.exit_code(world.kernel.now) {
-        return Ok(Some(code));
-    }
-    for event in ready(shell, world, all) {
-        match event {
-            Ready::Children => shell.reap(world)?,
-            Ready::Term if std::mem::take(&mut shell.term) => {
-                if shell.leaves || shell.keeper {
-                    shell.stop_all(world, Input::Terminate)?;
-                } else {
-                    shell.leaves = true;
-                    shell.feed(world, Input::Terminate)?;
-                }
-            }
-            Ready::HangUp if std::mem::take(&mut shell.hup) => {
-                shell.stop_all(world, Input::HangUp)?;
-            }
-            Ready::Term | Ready::HangUp => {}
-            Ready::Scan => {
-                shell.scan_event = false;
-                let input = if world.chance.one_in(2) {
-                    Input::ScanDue
-                } else {
-                    shell.notice(world)
-                };
-                shell.feed(world, input)?;
-            }
-            Ready::Logs => {
-                for unit in std::mem::take(&mut shell.log_events) {
-                    shell.feed(world, Input::LogChanged(unit))?;
-                }
-            }
-            Ready::Control(id) => shell.obey(world, id)?,
-            Ready::Pidfd(id) => shell.adopted_ended(world, id)?,
-        }
-        // Some of what was started ends at once.
-        if world.rules.late && world.chance.one_in(4) {
-            shell.reap(world)?;
-        }
-    }
-    let now: Instant = world.kernel.now;
-    while shell.core.deadline().is_some_and(|at| at <= now) && world.goes_on() {
-        shell.feed(world, Input::Due)?;
-    }
-    while shell.core.has_more() && world.goes_on() {
-        shell.feed(world, Input::More)?;
-        // The turn's time is over.
-        if world.rules.late && !all && world.chance.one_in(4) {
-            break;
-        }
-    }
-    Ok(None)
-}
-
-#[derive(Clone, Copy)]
-enum Ready {
-    Children,
-    Term,
-    HangUp,
-    Scan,
-    Logs,
-    Control(model::supervisor::Id),
-    Pidfd(model::supervisor::Id),
-}
-
-/// What the supervisor sees, in any order.
-fn ready(shell: &Shell, world: &mut World, all: bool) -> Vec<Ready> {
-    let mut ready = Vec::new();
-    let is_dead = |p: &super::kernel::Process| p.parent == Some(shell.boss) && p.zombie.is_some();
-    if world.kernel.processes.values().any(is_dead) {
-        ready.push(Ready::Children);
-    }
-    ready.extend(shell.term.then_some(Ready::Term));
-    ready.extend(shell.hup.then_some(Ready::HangUp));
-    ready.extend(shell.scan_event.then_some(Ready::Scan));
-    ready.extend((!shell.log_events.is_empty()).then_some(Ready::Logs));
-    for id in shell.ids() {
-        let (Some(place), Some(half)) = (
-            shell.place(id),
-            shell.units.get(&id.unit).and_then(|u| u.half(id.role)),
-        ) else {
-            continue;
-        };
-        if half.furnished && !world.kernel.files(place).fifo.is_empty() {
-            ready.push(Ready::Control(id));
-        }
-        if half
-            .pidfd
-            .is_some_and(|serial| world.kernel.has_ended(serial))
-        {
-            ready.push(Ready::Pidfd(id));
-        }
-    }
-    let mut seen = Vec::new();
-    while !ready.is_empty() {
-        let event = ready.swap_remove(world.chance.below(ready.len()));
-        if all || !world.chance.one_in(3) {
-            seen.push(event);
-        }
-    }
-    seen
 }

@@ -47,6 +47,7 @@ impl Shell {
         let kind = world.kernel.kinds.get(&place.0);
         let has_time = kind.is_some_and(|kind| kind.stops);
         let is_late = signal == Signal::KILL && has_time && process.is_some_and(is_overdue);
+        let is_late = is_late | Self::check_overdue(world, place, (target, signal))?;
         if !is_late && !world.touched.contains(&place.0) {
             return Err(Stop::Wrong(format!(
                 "nobody asked for {signal} to {place:?}"
@@ -88,9 +89,13 @@ impl Shell {
             shown.crash_loop = facts.crash_loop;
         }
         for line in lines {
-            if let Line::Last(last) = line {
-                shown.last = Some(*last);
-                shown.lasts += 1;
+            match line {
+                Line::Last(last) => {
+                    shown.last = Some(*last);
+                    shown.lasts += 1;
+                }
+                Line::Ready(ready) => shown.ready = *ready,
+                _ => {}
             }
         }
     }
@@ -192,7 +197,7 @@ impl Shell {
             identity: wanted,
             main,
             log,
-            edges: model::graph::Edges::NONE,
+            edges: world.edges_of(dir),
         }))
     }
 
@@ -211,6 +216,7 @@ impl Shell {
         let process = record.and_then(|r| world.kernel.processes.get(&r.pid));
         // Whoever inherits orphans reaps them at once.
         let process = process.filter(|p| p.zombie.is_none());
+        let pid = record.map(|r| r.pid);
         let here = world.kernel.world();
         let evidence = Evidence {
             role: place.1,
@@ -232,18 +238,22 @@ impl Shell {
         }
         half.pidfd = process.filter(|_| found.adopted).map(|p| p.serial);
         half.truth = half.pidfd;
+        half.hears = true;
         if files.record.is_some_and(|r| r.world == here) {
             world.wishes(place).taken_over(files.status.is_some());
         } else {
             *world.wishes(place) = Wishes::none();
             let files = world.kernel.files(place);
-            (files.status, files.last, files.ran) = (None, None, None);
+            (files.status, files.last, files.ran, files.ready) = (None, None, None, None);
         }
         // If what came after the run has its record, nobody knows how the run ended.
         let phase = found.service.phase();
         let files = world.kernel.files(place);
         files.ran = files.ran.filter(|(ran, _)| phase == (Phase::Run, *ran));
         world.kernel.files(place).lock.insert(self.boss);
+        if let (Role::Main, true, Some(pid)) = (place.1, found.adopted, pid) {
+            Self::adopt_words(world, (place.0, pid), &mut found);
+        }
         if let (Role::Main, true, Some(_)) =
             (place.1, found.adopted, found.service.look_when_adopted())
         {
@@ -273,6 +283,11 @@ impl Shell {
         });
         let grows = matches!(look, Look::End { grows: true, .. });
         let asks = dir.is_some_and(|dir| dir % 2 == 0);
+        if look.is_start()
+            && let Some(dir) = dir
+        {
+            world.note_look(dir);
+        }
         let found = Settings {
             setup: kind.setup,
             run: !kind.no_run || !kind.setup,
@@ -312,7 +327,7 @@ impl Shell {
         Ok(match (is_there, unit.log.is_some()) {
             (false, true) => {
                 unit.sheds = true;
-                world.touched.insert(unit.dir);
+                world.touch(unit.dir);
                 Log::Gone
             }
             (false, false) => Log::Same,
@@ -363,7 +378,7 @@ impl Shell {
 
 /// What a directory says about stops.
 fn stop_settings(kind: Kind) -> Settings {
-    Settings {
+    let stop = Settings {
         down_signal: kind.stops.then_some(DOWN_SIGNAL),
         timeout_kill: kind.stops.then_some(KILL_MS),
         timeout_finish: kind.stops.then_some(FINISH_MS),
@@ -373,7 +388,8 @@ fn stop_settings(kind: Kind) -> Settings {
             Kill::Process
         },
         ..Settings::default()
-    }
+    };
+    kind.manners.settings(stop)
 }
 
 /// A service that says how it is stopped gets its own signal, and KILL in its time.
@@ -389,7 +405,8 @@ fn check_signal(world: &World, place: Place, target: Pid, signal: Signal) -> Res
         return Ok(());
     }
     let due = process.told.map(|told| told.plus_ms(KILL_MS.into()));
-    let is_due = due.is_some_and(|due| due <= world.kernel.now);
+    let now = world.kernel.now;
+    let is_due = due.is_some_and(|due| due <= now) || process.words.had_its_time(now);
     match signal {
         Signal::TERM => Err(Stop::Wrong(format!("{place:?} gets TERM"))),
         Signal::KILL if !is_due && !world.killed.contains(&place.0) => {

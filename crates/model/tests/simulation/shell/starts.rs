@@ -203,6 +203,7 @@ impl Shell {
         if let Some(half) = self.half_mut(job.id()).filter(|_| job.is_process()) {
             half.truth = serial;
             half.pidfd = None;
+            (half.hears, half.has_said) = (true, false);
         }
         Input::Started(job, pid)
     }

@@ -10,6 +10,7 @@ impl Game {
     pub fn rest(&mut self) -> Result<(), String> {
         self.world
             .note(|| "everything works from now on".to_owned());
+        self.world.past.note_names(&self.world.kernel.scan);
         self.world.foul = 0;
         self.world.fuse = None;
         for kind in self.world.kernel.kinds.values_mut() {
@@ -88,6 +89,7 @@ impl Game {
                 // Without a record a successor cannot know it, not even as its
                 // parent: the one hole that is known.
                 Runs::Run(_) if process.unrecorded && !self.is_known(process.serial) => true,
+                Runs::Run(_) if process.words.stops.is_some() => true,
                 Runs::Run(_) | Runs::Stranger => self.world.kernel.is_dying(pid),
             };
             let goes_on = self.go_on(pid);
@@ -95,7 +97,8 @@ impl Game {
                 let is_setup = matches!(process.runs, Runs::Setup(_));
                 self.finish(pid, is_setup || process.serial % 2 == 0);
             }
-            moved |= ends || goes_on;
+            let speaks = self.world.rules.readiness && self.world.all_say(pid);
+            moved |= ends || goes_on || speaks;
         }
         moved
     }

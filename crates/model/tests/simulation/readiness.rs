@@ -1,0 +1,600 @@
+//! Services that say themselves when they are ready, and services that wait for others. What
+//! they say stays in a pipe or a queue, which live as long as the process.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use model::format::notify::Notify;
+use model::format::notify_message::Message;
+use model::format::state::ready::Source;
+use model::graph::{Edges, Kind as Edge};
+use model::service::{Event, Pid, Program, Role, Running, State};
+use model::settings::Settings;
+use model::signal::Signal;
+use model::supervisor::{Id, Input, Job};
+use model::time::Instant;
+
+use super::kernel::{Dir, KILL_MS, Place, Process, Runs};
+use super::shell::{Shell, Stop};
+use super::world::{Game, World};
+
+/// What a service that limits its start asks for.
+pub const UP_MS: u32 = 8000;
+/// When a run that was taken over is taken for ready, if there is no `timeout-up`.
+const ADOPTED_MS: u64 = 30_000;
+/// The directories that name others, as bits of the names.
+const EDGES: [Edge; 3] = [Edge::Needs, Edge::Wants, Edge::After];
+
+/// How a service says that it is ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// It says nothing.
+    #[default]
+    None,
+    Descriptor,
+    Message,
+}
+
+/// What a directory has to do with readiness.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manners {
+    pub way: Way,
+    /// `timeout-up` is there.
+    pub limited: bool,
+    /// Whom it names in each of [`EDGES`]: a bit for each name.
+    edges: [u8; 3],
+}
+
+/// What a process has said of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Words {
+    /// When it said that it is ready, before it said anything else.
+    pub ready: Option<Instant>,
+    /// When it said that it ends.
+    pub stops: Option<Instant>,
+    /// Messages that wait to be taken: whether each says that it is ready.
+    queue: VecDeque<bool>,
+    /// A newline is in the pipe.
+    newline: bool,
+    /// It has closed its end of the pipe.
+    closed: bool,
+    /// When it must be ready.
+    due: Option<Instant>,
+    /// When the last supervisor that did not start it took it over.
+    adopted: Option<Instant>,
+    /// When the first one did.
+    first_adopted: Option<Instant>,
+}
+
+/// What happened to services that others wait for.
+#[derive(Default)]
+pub struct Past {
+    /// Those that somebody told to do something since their last start.
+    pub told: BTreeSet<Dir>,
+    /// When a start was last looked for.
+    looked: BTreeMap<Dir, Instant>,
+    /// Those that were ready once in this boot.
+    ready: BTreeSet<Dir>,
+    /// Which directories had a name.
+    names: BTreeMap<Vec<u8>, BTreeSet<Dir>>,
+}
+
+impl Manners {
+    pub fn random(bits: u64) -> Self {
+        let bit = |n: u32| bits >> (3 * n) & 7;
+        let names = |n: u32| if bit(n) < 4 { 1 << (bit(n + 1) & 3) } else { 0 };
+        Self {
+            way: match bit(0) {
+                0..3 => Way::Descriptor,
+                3..6 => Way::Message,
+                _ => Way::None,
+            },
+            limited: bit(1) < 5,
+            edges: [names(2) | names(4), names(6), names(8)],
+        }
+    }
+
+    /// What its directory says.
+    pub fn settings(self, rest: Settings) -> Settings {
+        let notify = Notify {
+            ready: true,
+            ..Notify::default()
+        };
+        Settings {
+            notification_fd: (self.way == Way::Descriptor).then_some(3),
+            notify: (self.way == Way::Message).then_some(notify),
+            timeout_up: self.limited.then_some(UP_MS),
+            ..rest
+        }
+    }
+
+    /// Whom it names, and how.
+    fn named(self) -> impl Iterator<Item = (Edge, Vec<u8>)> {
+        EDGES.into_iter().zip(self.edges).flat_map(|(edge, bits)| {
+            let named = (0..4).filter(move |n| bits >> n & 1 == 1);
+            named.map(move |n| (edge, vec![b'a' + n]))
+        })
+    }
+
+    pub fn edges(self) -> Edges {
+        let mut edges = Edges::NONE;
+        for (edge, name) in self.named() {
+            edges.add(edge, &name);
+        }
+        edges
+    }
+}
+
+impl Words {
+    /// Whether it may have been stopped because it was not ready in time.
+    fn is_overdue(&self, now: Instant) -> bool {
+        let in_time = |due| self.ready.is_some_and(|at| at < due);
+        self.adopted.is_none() && self.due.is_some_and(|due| due <= now && !in_time(due))
+    }
+}
+
+impl Words {
+    /// Whether it was not ready in time, and then had its time to end (a script may have been
+    /// asked to end it).
+    pub fn had_its_time(&self, now: Instant) -> bool {
+        self.is_overdue(now)
+            && self
+                .due
+                .is_some_and(|due| due.plus_ms(KILL_MS.into()) <= now)
+    }
+}
+
+impl Past {
+    /// The names of the present count for what is started later.
+    pub fn note_names(&mut self, scan: &BTreeMap<Vec<u8>, Dir>) {
+        for (name, dir) in scan {
+            self.names.entry(name.clone()).or_default().insert(*dir);
+        }
+    }
+
+    pub fn reboot(&mut self) {
+        self.ready.clear();
+        self.looked.clear();
+    }
+}
+
+impl World {
+    /// A start is looked for.
+    pub fn note_look(&mut self, dir: Dir) {
+        let now = self.kernel.now;
+        self.past.looked.insert(dir, now);
+    }
+
+    /// Whom a directory names.
+    pub fn edges_of(&self, dir: Dir) -> Edges {
+        if self.rules.reads_edges {
+            self.manners(dir).edges()
+        } else {
+            Edges::NONE
+        }
+    }
+
+    fn manners(&self, dir: Dir) -> Manners {
+        let kind = self.kernel.kinds.get(&dir).copied();
+        kind.unwrap_or_default().manners
+    }
+
+    /// Somebody told a service to do something.
+    pub fn touch(&mut self, dir: Dir) {
+        self.touched.insert(dir);
+        self.past.told.insert(dir);
+    }
+
+    /// A run has got as far as its exec, and may say its word at once.
+    pub fn begins(&mut self, pid: Pid) {
+        let Some(Runs::Run((dir, Role::Main))) = self.kernel.processes.get(&pid).map(|p| p.runs)
+        else {
+            return;
+        };
+        let manners = self.manners(dir);
+        let due = self.past.looked.get(&dir).filter(|_| manners.limited);
+        let due = due.map(|at| at.plus_ms(UP_MS.into()));
+        if manners.way == Way::None {
+            self.past.ready.insert(dir);
+        } else {
+            if let Some(process) = self.kernel.processes.get_mut(&pid) {
+                process.words.due = due;
+            }
+            if self.chance.one_in(4) {
+                self.say(pid, false, self.kernel.now.0.is_multiple_of(2));
+            }
+        }
+    }
+
+    /// A run says that it is ready, or that it ends.
+    pub fn say(&mut self, pid: Pid, stops: bool, closes: bool) {
+        let now = self.kernel.now;
+        let runs = self.kernel.processes.get(&pid).map(|p| p.runs);
+        let Some(Runs::Run((dir, Role::Main))) = runs else {
+            return;
+        };
+        let way = self.manners(dir).way;
+        let Some(process) = self.kernel.processes.get_mut(&pid) else {
+            return;
+        };
+        let words = &mut process.words;
+        match way {
+            Way::None => return,
+            Way::Descriptor if words.closed || stops => return,
+            Way::Descriptor => (words.newline, words.closed) = (true, closes),
+            Way::Message => words.queue.push_back(!stops),
+        }
+        self.note(|| {
+            format!(
+                "  {pid} says that it {}",
+                if stops { "ends" } else { "is ready" }
+            )
+        });
+        if stops {
+            words_of(self, pid).stops.get_or_insert(now);
+        } else if words_of(self, pid).stops.is_none() {
+            words_of(self, pid).ready.get_or_insert(now);
+            self.past.ready.insert(dir);
+        }
+    }
+
+    /// Whoever has not said that it is ready does.
+    pub fn all_say(&mut self, pid: Pid) -> bool {
+        let Some(process) = self.kernel.processes.get(&pid) else {
+            return false;
+        };
+        let Runs::Run((dir, Role::Main)) = process.runs else {
+            return false;
+        };
+        let words = &process.words;
+        let is_silent = words.ready.is_none() && words.stops.is_none();
+        if !is_silent || process.starting.is_some() || self.manners(dir).way == Way::None {
+            return false;
+        }
+        self.say(pid, false, pid.is_multiple_of(2));
+        true
+    }
+}
+
+fn words_of(world: &mut World, pid: Pid) -> &mut Words {
+    let process = world.kernel.processes.get_mut(&pid);
+    &mut process.expect("it speaks").words
+}
+
+impl Game {
+    /// A run says something, at any moment of its life.
+    pub fn speak(&mut self, n: u32) {
+        let runs = |p: &Process| matches!(p.runs, Runs::Run((_, Role::Main)));
+        let can = |p: &Process| p.zombie.is_none() && p.starting.is_none() && !p.hangs && runs(p);
+        let processes = self.world.kernel.processes.iter();
+        let pids: Vec<Pid> = processes
+            .filter(|(_, p)| can(p))
+            .map(|(pid, _)| *pid)
+            .collect();
+        if let Some(pid) = pids.get(n as usize % pids.len().max(1)) {
+            self.world
+                .say(*pid, (n >> 8).is_multiple_of(8), n >> 16 & 1 == 0);
+        }
+    }
+}
+
+impl Shell {
+    /// Hears what one service has said.
+    pub fn hear(&mut self, world: &mut World, id: Id) -> Result<(), Stop> {
+        // While its start has no answer, it waits.
+        if self.is_starting(id) {
+            return Ok(());
+        }
+        let phase = self.core.service(id).map(|s| (s.state(), s.phase().1));
+        let Some((
+            State::Run(Running {
+                program: Program::Run,
+                ..
+            }),
+            pid,
+        )) = phase
+        else {
+            return Ok(());
+        };
+        let Some(real) = self.speaker(world, id) else {
+            return Ok(());
+        };
+        match world.manners(self.place(id).map_or(0, |place| place.0)).way {
+            Way::None => Ok(()),
+            Way::Descriptor => {
+                if let Some(half) = self.half_of(id) {
+                    half.hears = false;
+                }
+                self.feed(world, Input::Ready(id, pid, Source::Descriptor))
+            }
+            Way::Message => self.hear_message(world, id, (pid, real)),
+        }
+    }
+
+    fn hear_message(
+        &mut self,
+        world: &mut World,
+        id: Id,
+        (pid, real): (Pid, Pid),
+    ) -> Result<(), Stop> {
+        let has_said = self.half_of(id).is_some_and(|half| half.has_said);
+        let words = words_of(world, real);
+        let Some(ready) = words.queue.front().copied() else {
+            return Ok(());
+        };
+        let stays = ready && !has_said;
+        let serial = world.kernel.processes.get(&real).map(|p| p.serial);
+        if !stays {
+            words_of(world, real).queue.pop_front();
+        }
+        if !ready && let Some(process) = world.kernel.processes.get_mut(&real) {
+            process.told.get_or_insert(world.kernel.now);
+        }
+        let message = Message {
+            ready,
+            stopping: !ready,
+            ..Message::default()
+        };
+        self.feed(world, Input::Notified(id, pid, message))?;
+        if let Some(half) = self.half_of(id).filter(|_| ready) {
+            half.has_said = true;
+        }
+        let process = world.kernel.processes.get_mut(&real);
+        if let Some(process) = process.filter(|p| stays && Some(p.serial) == serial) {
+            process.words.queue.pop_front();
+        }
+        Ok(())
+    }
+
+    /// The process of a service that has said something which was not heard.
+    pub fn speaker(&self, world: &World, id: Id) -> Option<Pid> {
+        let half = self.units.get(&id.unit)?.half(id.role)?;
+        let pid = world.kernel.pid_of(half.truth?)?;
+        let words = &world.kernel.processes.get(&pid)?.words;
+        (!words.queue.is_empty() || words.newline && half.hears).then_some(pid)
+    }
+
+    /// What is said in time counts, however busy the supervisor is.
+    pub fn hear_all(&mut self, world: &mut World) -> Result<(), Stop> {
+        for id in self.ids() {
+            for _ in 0..16 {
+                if self.speaker(world, id).is_none() {
+                    break;
+                }
+                self.hear(world, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a successor finds of a run that may announce that it is ready.
+    pub fn adopt_words(
+        world: &mut World,
+        (dir, pid): (Dir, Pid),
+        found: &mut model::adoption::Inheritance,
+    ) {
+        let manners = world.manners(dir);
+        if manners.way == Way::None || !matches!(found.service.state(), State::Run(_)) {
+            return;
+        }
+        let line = world.kernel.files((dir, Role::Main)).ready;
+        if world.rules.was_ready {
+            found.service = found.service.was_ready(line.as_ref());
+        }
+        let now = world.kernel.now;
+        let words = words_of(world, pid);
+        words.adopted = Some(now);
+        words.first_adopted.get_or_insert(now);
+        if manners.way == Way::Descriptor && words.closed {
+            let closed = Event::Ready(pid, Source::Descriptor);
+            found.missed.get_or_insert(closed);
+        }
+    }
+
+    /// A process of a service is about to be started: those that it needs have been ready.
+    pub fn check_needs(&self, world: &mut World, job: Job) -> Result<(), String> {
+        let Some((dir, Role::Main)) = self.place(job.id()) else {
+            return Ok(());
+        };
+        if !matches!(job, Job::Prepare(_) | Job::Setup(_) | Job::Run(_)) {
+            return Ok(());
+        }
+        if matches!(job, Job::Run(_)) {
+            world.past.told.remove(&dir);
+        }
+        if self.keeper || self.leaves {
+            return Ok(());
+        }
+        for (edge, name) in world.manners(dir).named() {
+            let dirs = world.past.names.get(&name).cloned().unwrap_or_default();
+            let met = |other: &Dir| world.past.ready.contains(other) || reaches(world, *other, dir);
+            if edge == Edge::Needs && !dirs.iter().any(met) {
+                return Err(format!("{dir} starts, and {dirs:?} was never ready"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever is stopped though nobody asked for it was not ready in time.
+    pub fn check_overdue(
+        world: &World,
+        place: Place,
+        (target, signal): (Pid, Signal),
+    ) -> Result<bool, Stop> {
+        let Some(process) = world.kernel.processes.get(&target) else {
+            return Ok(false);
+        };
+        let (Runs::Run(_), Role::Main) = (process.runs, place.1) else {
+            return Ok(false);
+        };
+        let words = &process.words;
+        if words.is_overdue(world.kernel.now) || words.stops.is_some() {
+            return Ok(true);
+        }
+        if world.rules.readiness && !world.past.told.contains(&place.0) {
+            let text = format!("{place:?} gets {signal}, and is in time: {words:?}");
+            return Err(Stop::Wrong(text));
+        }
+        Ok(false)
+    }
+}
+
+/// Whether one waits for the other, directly or by others, by any names of the past.
+fn reaches(world: &World, from: Dir, to: Dir) -> bool {
+    let mut seen = BTreeSet::from([from]);
+    let mut left = vec![from];
+    while let Some(dir) = left.pop() {
+        if dir == to {
+            return true;
+        }
+        for (_, name) in world.manners(dir).named() {
+            let dirs = world.past.names.get(&name).into_iter().flatten();
+            left.extend(dirs.copied().filter(|dir| seen.insert(*dir)));
+        }
+    }
+    false
+}
+
+/// Nobody is believed to be ready who has not said so.
+pub fn check_belief(shell: &Shell, world: &mut World, id: Id) -> Result<(), String> {
+    let (Some((dir, Role::Main)), Some(service)) = (shell.place(id), shell.core.service(id)) else {
+        return Ok(());
+    };
+    let State::Run(Running {
+        program: Program::Run,
+        pid,
+        ready: Some((_, source)),
+        ..
+    }) = service.state()
+    else {
+        return Ok(());
+    };
+    let half = shell.units.get(&id.unit).map(|unit| &unit.main);
+    let truth = half.and_then(|half| half.truth);
+    let real = truth.and_then(|serial| world.kernel.pid_of(serial));
+    let manners = world.manners(dir);
+    let Some(process) = real.and_then(|real| world.kernel.processes.get(&real)) else {
+        return Ok(());
+    };
+    if manners.way == Way::None {
+        return Ok(());
+    }
+    let words = &process.words;
+    let waits = if manners.limited {
+        u64::from(UP_MS)
+    } else {
+        ADOPTED_MS
+    };
+    let is_true = match source {
+        // That it ends is known to the supervisor alone that heard it.
+        Source::Descriptor | Source::Message => {
+            words.ready.is_some() || words.stops.is_some() && words.stops <= words.adopted
+        }
+        Source::Assumed => words
+            .first_adopted
+            .is_some_and(|at| at.plus_ms(waits) <= world.kernel.now),
+        _ => false,
+    };
+    if !is_true {
+        return Err(format!(
+            "{dir}, {pid}, is believed to be ready by {source:?}: {words:?}"
+        ));
+    }
+    world.past.ready.insert(dir);
+    Ok(())
+}
+
+/// At rest everybody has spoken, and everybody was heard.
+pub fn check_heard(shell: &Shell, world: &World) -> Result<(), String> {
+    for unit in shell.units.keys() {
+        let id = Id {
+            unit: *unit,
+            role: Role::Main,
+        };
+        let half = shell.units.get(unit).map(|unit| &unit.main);
+        let real = half.and_then(|half| world.kernel.pid_of(half.truth?));
+        let words = real
+            .and_then(|real| world.kernel.processes.get(&real))
+            .map(|p| &p.words);
+        let said = words.and_then(|words| words.ready);
+        let state = shell.core.service(id).map(model::service::Service::state);
+        if let (
+            Some(State::Run(Running {
+                program: Program::Run,
+                ready,
+                ..
+            })),
+            Some(said),
+        ) = (state, said)
+        {
+            let is_heard = match ready {
+                Some((at, Source::Assumed)) => at <= said,
+                Some(_) => true,
+                None => false,
+            };
+            if !is_heard {
+                return Err(format!(
+                    "{id:?}: a word of {said:?} was lost: {ready:?}, {words:?}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether one that is down waits with good reason.
+pub fn may_be_held(shell: &Shell, world: &World, dir: Dir) -> bool {
+    let of = |name: &Vec<u8>| {
+        let mut units = shell.units.iter();
+        let found = units.find(|(id, _)| shell.core.name(**id) == Some(name));
+        found.map(|(unit, open)| {
+            (
+                Id {
+                    unit: *unit,
+                    role: Role::Main,
+                },
+                open.dir,
+            )
+        })
+    };
+    let holds = |(edge, name): (Edge, Vec<u8>)| {
+        let Some((id, other)) = of(&name) else {
+            return edge == Edge::Needs;
+        };
+        let service = shell.core.service(id);
+        let is_ready = service.is_some_and(|s| match s.state() {
+            State::Run(run) => run.program == Program::Run && run.ready.is_some(),
+            State::Done { .. } => true,
+            _ => false,
+        });
+        let is_held = service.is_some_and(model::service::Service::is_held);
+        let is_met = if edge == Edge::Needs {
+            is_ready
+        } else {
+            !is_held
+        };
+        !is_met && !(reaches_now(shell, world, other, dir))
+    };
+    world.manners(dir).named().any(holds)
+}
+
+/// By the names of the present.
+fn reaches_now(shell: &Shell, world: &World, from: Dir, to: Dir) -> bool {
+    let mut seen = BTreeSet::from([from]);
+    let mut left = vec![from];
+    while let Some(dir) = left.pop() {
+        if dir == to {
+            return true;
+        }
+        let names: Vec<Vec<u8>> = world.manners(dir).named().map(|(_, name)| name).collect();
+        for (unit, open) in &shell.units {
+            let is_named = shell
+                .core
+                .name(*unit)
+                .is_some_and(|name| names.contains(name));
+            if is_named && seen.insert(open.dir) {
+                left.push(open.dir);
+            }
+        }
+    }
+    false
+}
