@@ -335,3 +335,46 @@ fn a_check_of_a_running_service_holds_those_that_need_it() {
     runsvdir.hang_up();
     assert_eq!(stopped(&fixture), ["web", "db"]);
 }
+
+/// What is held stays held, whoever is the supervisor, and a milestone stays up.
+#[test]
+fn what_is_held_or_up_is_so_under_the_next_supervisor() {
+    let fixture = tree(&[
+        ("web", &["needs/db"]),
+        ("db", &["down"]),
+        ("mail", &["needs/base"]),
+        ("net", &[]),
+    ]);
+    fixture.add("scan/base/needs/net", "");
+    let [web, db, mail, base] = ["web", "db", "mail", "base"].map(|name| dir(&fixture, name));
+    let check = |pid: u32| {
+        until_reason(&web, "needs db: down");
+        assert!(down(&read_status(&web).unwrap()));
+        let up = status(&base, "up", |s| s.phase == Phase::Run);
+        assert_eq!((up.pid, up.want_up), (0, true));
+        assert_eq!(status(&mail, "run", running).pid, pid);
+    };
+    let first = Runsvdir::start(&fixture);
+    run_in_order(&fixture, &["net", "mail"]);
+    let pid = read_status(&mail).unwrap().pid;
+    check(pid);
+    // Another program in its place reads the graph anew; that is written.
+    fs::remove_file(web.join("supervise/reason")).unwrap();
+    first.upgrade();
+    check(pid);
+    assert_eq!(first.end_alone(Signal::KILL), None);
+    fs::remove_file(web.join("supervise/reason")).unwrap();
+    let second = Runsvdir::start(&fixture);
+    check(pid);
+    // The order holds under it: first the one that is needed.
+    command(&db, "u");
+    run_in_order(&fixture, &["db", "web"]);
+    second.hang_up();
+    let stopped = stopped(&fixture);
+    let at = |name: &str| stopped.iter().position(|line| line == name);
+    assert!(
+        at("web") < at("db") && at("mail") < at("net"),
+        "{stopped:?}"
+    );
+    assert_eq!(stopped.len(), 4);
+}

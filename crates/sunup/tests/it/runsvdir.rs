@@ -73,6 +73,11 @@ impl Runsvdir {
         fs::read_to_string(&self.stderr).unwrap()
     }
 
+    /// The program is executed anew in its place.
+    pub fn upgrade(&self) {
+        kill(self.child.id(), Signal::USR2);
+    }
+
     /// Ends it by a signal, which its services outlive; its exit code.
     pub fn end_alone(mut self, signal: Signal) -> Option<i32> {
         kill(self.child.id(), signal);
