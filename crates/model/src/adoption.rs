@@ -2,6 +2,8 @@
 //! the kernel say about a process, and what follows
 //! (`docs/decisions/0003-adoption.md`).
 
+use alloc::string::String;
+
 use crate::command::Command;
 use crate::format::adopt::{Mark, Part, Record, World};
 use crate::format::status::{Phase, Status};
@@ -57,9 +59,16 @@ pub struct Inheritance {
     pub mark: Mark,
     /// What happened while no supervisor lived.
     pub missed: Option<Event>,
+    /// For whom a stop that begins again waited, as the earlier supervisor showed it.
+    pub stop_waited_for: Option<String>,
 }
 
 impl Inheritance {
+    /// Whether a stop begins again.
+    pub fn stops_again(&self) -> bool {
+        self.missed == Some(Event::Command(Command::Down))
+    }
+
     /// Of a service that no earlier supervisor held: only what is wanted is known.
     pub const fn nothing(role: Role, want: Want) -> Self {
         Self {
@@ -68,6 +77,7 @@ impl Inheritance {
             changed: None,
             mark: Mark::None,
             missed: None,
+            stop_waited_for: None,
         }
     }
 }
@@ -112,6 +122,7 @@ pub fn judge(evidence: &Evidence, now: Moment) -> Inheritance {
             changed: Some(ours.map_or_else(|| label(record.at, now), |s| s.changed)),
             mark: record.mark,
             missed: stops.then_some(Event::Command(Command::Down)),
+            ..fresh
         };
     }
     if let Some(found) = set_up(evidence, want, record) {

@@ -524,7 +524,8 @@ impl Supervisor {
 
     /// Whether something was put aside, for [`Input::More`].
     pub fn has_more(&self) -> bool {
-        !self.untold.is_empty() || !self.arrivals.is_empty() || self.order.has_more()
+        let has_units = !self.untold.is_empty() || !self.arrivals.is_empty();
+        has_units || self.order.has_more() || self.can_make_sure()
     }
 
     /// Whether the caller must not sleep now, because work is left for [`Input::More`] or
@@ -561,7 +562,7 @@ impl Supervisor {
             Some(Alarm::Log(unit)) => self.look_at_log(unit),
             Some(Alarm::Leave) => self.leave(),
             Some(Alarm::Remind) => self.remind(),
-            Some(Alarm::Linger) => self.wind_up_all(),
+            Some(Alarm::Linger) => self.linger_over(),
         }
     }
 

@@ -223,10 +223,19 @@ impl Supervisor {
         }
     }
 
+    /// No command came to a keeper for some time.
+    pub(super) fn linger_over(&mut self) {
+        self.order_released();
+        self.wind_up_all();
+    }
+
     /// A keeper lets go of a unit as it is; a successor takes it over.
     pub(super) fn release(&mut self, unit: UnitId) {
-        if matches!(self.ending, Ending::Keep(_)) && self.forget(unit).is_some() {
-            self.push(Action::Release(unit));
+        if matches!(self.ending, Ending::Keep(_)) {
+            self.order_releases(unit);
+            if self.forget(unit).is_some() {
+                self.push(Action::Release(unit));
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ impl Supervisor {
                 ("sheds_log", unit.sheds_log),
                 ("removed", unit.removed),
                 ("untold", self.untold.contains(number)),
-                ("ordered", self.has_order()),
+                ("ordered", self.is_ordered(*number)),
             ] {
                 if holds {
                     text.extend([" ", word]);

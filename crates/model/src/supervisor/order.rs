@@ -10,14 +10,15 @@
 //!   always those of the present; all others come in their turn ([`super::Input::More`]).
 //! - Before a service gets the signal of a stop, its gate is closed if others are to end
 //!   first. Whoever follows it is stopped first, too.
-//! - A successor reads the graph anew. Gates that were handed over hold until all is read.
+//! - A successor reads the graph anew. Gates that were handed over hold until all is read,
+//!   and so does a stop that waited when its supervisor was killed.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::roster::main;
-use super::unit::Unit;
+use super::roster::{Waiting, main};
+use super::unit::{Half, Unit};
 use super::{Action, Alarm, Id, Supervisor, UnitId};
 use crate::command::Command;
 use crate::format::adopt::Mark;
@@ -43,6 +44,8 @@ pub struct Order {
     unsure: BTreeSet<UnitId>,
     /// Those that ended while no supervisor lived, until all are open.
     ended: BTreeSet<UnitId>,
+    /// Those that a keeper let go of: they still hold others, which are asked for, too.
+    released: BTreeSet<UnitId>,
     /// The held ones that are watched.
     watched: BTreeSet<UnitId>,
     /// It was said that names count for nothing here.
@@ -52,7 +55,7 @@ pub struct Order {
 impl Order {
     /// Whether there is something for [`super::Input::More`].
     pub fn has_more(&self) -> bool {
-        self.graph.has_more() || self.graph.is_stale() || !self.unsure.is_empty()
+        self.graph.has_more() || self.graph.is_stale()
     }
 
     /// Whether a service is held until this one is ready.
@@ -182,11 +185,32 @@ impl Supervisor {
     }
 
     pub(super) fn order_forgot(&mut self, unit: UnitId) {
-        self.order.graph.close(unit);
+        if !self.order.released.contains(&unit) {
+            self.order.graph.close(unit);
+        }
         self.order.unsure.remove(&unit);
         self.order.watched.remove(&unit);
         self.alarms.set(Alarm::Held(unit), None);
         self.forget_check(unit);
+    }
+
+    /// A keeper is about to let go of it as it is.
+    pub(super) fn order_releases(&mut self, unit: UnitId) {
+        if self.order.is_on {
+            self.order.released.insert(unit);
+        }
+    }
+
+    /// Nobody asked for another one for some time.
+    pub(super) fn order_released(&mut self) {
+        for unit in core::mem::take(&mut self.order.released) {
+            self.order.graph.close(unit);
+        }
+    }
+
+    /// Whether a successor in this process must compare its gates with the graph.
+    pub(super) fn is_ordered(&self, unit: UnitId) -> bool {
+        self.order.is_on || self.order.unsure.contains(&unit)
     }
 
     /// Whether some service has named another.
@@ -235,6 +259,10 @@ impl Supervisor {
         let reason = if is_held {
             graph.why_held(unit_id)
         } else if service.is_stop_held() {
+            if self.order.unsure.contains(&unit_id) {
+                // For a successor, what was shown holds until this one knows better.
+                return;
+            }
             graph.why_not_stopped(unit_id)
         } else {
             None
@@ -290,9 +318,17 @@ impl Supervisor {
             for text in self.order.graph.find_circles() {
                 self.push(Action::Say(text));
             }
-        } else if let Some(unit) = self.order.unsure.pop_first() {
+        } else if self.can_make_sure()
+            && let Some(unit) = self.order.unsure.pop_first()
+        {
             self.make_sure(unit);
         }
+    }
+
+    /// Whether gates can be compared with the graph. A directory that cannot be opened for
+    /// long counts no more.
+    pub(super) fn can_make_sure(&self) -> bool {
+        !self.order.unsure.is_empty() && !self.waiting.values().any(Waiting::is_new)
     }
 
     fn make_sure(&mut self, unit: UnitId) {
@@ -302,6 +338,8 @@ impl Supervisor {
             let is_open = self.order.graph.begin_stop(unit).is_none();
             self.drive(main(unit), Event::StopGate(is_open));
         }
+        // Without a graph, nothing else would.
+        self.show_reason(unit);
     }
 
     fn obey(&mut self, verdict: &Verdict) {
@@ -358,10 +396,18 @@ impl Supervisor {
     /// What happened to a service while no supervisor lived is about to be handed in. A stop
     /// that begins again waits until all is read.
     pub(super) fn order_missed(&mut self, id: Id, event: Event) {
+        let waited = |half: &Half| matches!(half.own.reason(), Some(Reason::Stop(_)));
+        let waited = self.half(id).is_some_and(waited);
         match event {
-            _ if id.role == Role::Log || self.scope.is_one() => {}
+            _ if id.role == Role::Log => {}
+            _ if self.scope.is_one() => {
+                if waited {
+                    self.hold(id, None);
+                }
+            }
             Event::Exited(..) => drop(self.order.ended.insert(id.unit)),
-            Event::Command(Command::Down) if self.order.is_on => {
+            // Those that it waited for may not be open yet, and with them the first names.
+            Event::Command(Command::Down) if self.order.is_on || waited => {
                 self.drive(id, Event::StopGate(false));
                 self.order.unsure.insert(id.unit);
             }

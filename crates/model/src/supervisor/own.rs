@@ -6,6 +6,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem::discriminant;
 
+use crate::adoption::Inheritance;
 use crate::facts::Line;
 use crate::format::state::last::{Last, Outcome};
 use crate::format::state::ready::{Ready, Source};
@@ -61,7 +62,7 @@ impl More {
 impl Own {
     /// As a predecessor in this process left it.
     pub fn again(service: &Service, ends: u32, had_reason: bool) -> Self {
-        let mut own = Self::found(service);
+        let mut own = Self::of(service);
         own.ends = ends;
         own.change(|more| {
             more.kill_at = service.kill_at();
@@ -73,7 +74,14 @@ impl Own {
     }
 
     /// As a predecessor left it in its files.
-    pub fn found(service: &Service) -> Self {
+    pub fn found(found: &Inheritance) -> Self {
+        let mut own = Self::of(&found.service);
+        let waited_for = found.stop_waited_for.clone();
+        own.change(|more| more.reason = waited_for.map(Reason::Stop));
+        own
+    }
+
+    fn of(service: &Service) -> Self {
         let mut own = Self::default();
         own.change(|more| more.ready = ready(service));
         own

@@ -18,6 +18,9 @@ const ADMIT_MS_MAX: u64 = 5000;
 /// After this delay (ms) the reason is reported: before that, a dying supervisor may
 /// still hold the lock.
 const ADMIT_SAY_MS: u64 = 100;
+/// From this delay (ms) on, nobody waits for what such a directory says of others: a keeper
+/// has had the time to let go of it.
+const ADMIT_MS_LONG: u64 = 1000;
 /// Delay before a scan directory that could not be read is looked at again (ms).
 const RESCAN_MS: u64 = 5000;
 /// Delay before a service that was told to exit is supervised again, because
@@ -36,6 +39,11 @@ impl Waiting {
     /// The entry's name.
     pub const fn name(&self) -> &Name {
         &self.name
+    }
+
+    /// Whether others wait for what it says of them.
+    pub const fn is_new(&self) -> bool {
+        self.delay_ms < ADMIT_MS_LONG
     }
 }
 

@@ -136,7 +136,7 @@ impl Half {
             changed,
             shown: None,
             shown_loop: None,
-            own: Own::found(&found.service),
+            own: Own::found(found),
         }
     }
 

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::adoption::Inheritance;
 use model::command::Command;
+use model::facts::Line;
 use model::format::adopt::Mark;
+use model::format::state::reason::Reason;
 use model::format::tai64n::Tai64n;
 use model::graph::{Edges, Kind};
 use model::moment::Moment;
@@ -43,6 +45,12 @@ struct Tree {
     /// What the status says.
     wants_up: Vec<bool>,
     got_term: BTreeMap<usize, Pid>,
+    /// The runs whose records say that a stop is under way.
+    marked: BTreeMap<usize, Pid>,
+    /// For whom stops wait, as the files say.
+    reasons: BTreeMap<usize, String>,
+    /// Those that the present supervisor found so.
+    waited: BTreeSet<usize>,
     had_term: BTreeSet<Pid>,
     /// Who was told to stop, and has not ended.
     stopping: BTreeSet<usize>,
@@ -95,6 +103,9 @@ impl Tree {
             records: BTreeMap::new(),
             wants_up: vec![true; count],
             got_term: BTreeMap::new(),
+            marked: BTreeMap::new(),
+            reasons: BTreeMap::new(),
+            waited: BTreeSet::new(),
             had_term: BTreeSet::new(),
             stopping: BTreeSet::new(),
             next_pid: 100,
@@ -120,9 +131,14 @@ impl Tree {
         self.core = Supervisor::new(Scope::All { init: false });
         self.units.clear();
         self.adopted.clear();
-        // A stop whose signal is in no file is forgotten.
-        let (got_term, living) = (&self.got_term, &self.living);
-        let is_known = |at: &usize| got_term.get(at) == living.get(at);
+        self.waited.clear();
+        // A stop that is in no file is forgotten.
+        let (got_term, marked, living) = (&self.got_term, &self.marked, &self.living);
+        let is_known = |at: &usize| {
+            [got_term, marked]
+                .map(|of| of.get(at))
+                .contains(&living.get(at))
+        };
         self.stopping.retain(|at| is_known(at));
         self.has_begun = true;
         self.feed(Input::ScanDue);
@@ -247,12 +263,31 @@ impl Tree {
                 // It takes its time.
                 return None;
             }
-            Action::Show { id, facts, .. } => {
+            Action::Show {
+                id,
+                facts,
+                files,
+                lines,
+            } => {
                 let at = *self.units.get(&id.unit)?;
                 self.wants_up[at] = facts.want_up;
                 self.got_term.remove(&at);
                 if facts.got_term {
                     self.got_term.insert(at, facts.pid);
+                }
+                if files.mark {
+                    self.marked.remove(&at);
+                    if facts.mark == Mark::Stop {
+                        self.marked.insert(at, facts.pid);
+                    }
+                }
+                for line in lines {
+                    if let Line::Reason(reason) = line {
+                        self.reasons.remove(&at);
+                        if let Some(Reason::Stop(name)) = reason {
+                            self.reasons.insert(at, name);
+                        }
+                    }
                 }
                 return None;
             }
@@ -293,11 +328,25 @@ impl Tree {
         } else {
             self.records.remove(&at);
         }
+        let is_marked = self.marked.get(&at) == Some(&pid);
+        let stops = lives && is_marked && want == Want::Down && !got_term;
+        let stop_waited_for = self.reasons.get(&at).filter(|_| stops).cloned();
+        if stop_waited_for.is_some() {
+            self.waited.insert(at);
+        } else {
+            self.reasons.remove(&at);
+        }
+        let missed = match (lives, stops) {
+            (false, _) => Some(Event::Exited(pid, Exit::Unknown)),
+            (true, true) => Some(Event::Command(Command::Down)),
+            (true, false) => None,
+        };
         Inheritance {
             service,
             adopted: lives,
-            mark: Mark::None,
-            missed: (!lives).then_some(Event::Exited(pid, Exit::Unknown)),
+            mark: if is_marked { Mark::Stop } else { Mark::None },
+            missed,
+            stop_waited_for,
             ..nothing
         }
     }
@@ -332,8 +381,9 @@ impl Tree {
     fn check_signal(&self, at: usize) {
         for who in &self.stopping {
             let waits = self.edges[*who].iter().any(|(_, whom)| *whom == at);
-            // What is not open yet is not known to wait.
-            let is_known = self.living.contains_key(who) && self.unit_of(*who).is_some();
+            // What is not open yet is not known to wait, but a stop that waited waits for it.
+            let is_open = self.unit_of(*who).is_some() || self.waited.contains(&at);
+            let is_known = self.living.contains_key(who) && is_open;
             let ends_first = waits && is_known && !self.are_one(at, *who);
             let service = self.id_of(*who).and_then(|id| self.core.service(id));
             assert!(
@@ -355,6 +405,7 @@ impl Tree {
             self.stopping.insert(at);
         }
         if command == Command::Up {
+            self.waited.remove(&at);
             self.stopping.remove(&at);
         }
         let before = self.core.service(id).copied();

@@ -361,9 +361,17 @@ impl State {
         if !supervise.is_new {
             // The count of short lives starts again, and what holds a service up is found anew.
             supervise::show_crash_loop(place, None);
-            supervise::show_line(place, &Line::Reason(None));
             left = inherit(place, &supervise, world, role, default)
                 .map_err(|e| OpenError::Failed("look for an earlier supervisor's process", e))?;
+            if let (Role::Main, Some((found, _))) = (role, &mut left)
+                && found.stops_again()
+            {
+                found.stop_waited_for = supervise::stop_waited_for(place);
+            }
+            let waits = |(found, _): &(Inheritance, _)| found.stop_waited_for.is_some();
+            if !left.as_ref().is_some_and(waits) {
+                supervise::show_line(place, &Line::Reason(None));
+            }
         }
         let (found, process) = if let Some(left) = left {
             left

@@ -22,6 +22,7 @@ use model::format::adopt;
 use model::format::crash_loop::CrashLoop;
 use model::format::state;
 use model::format::state::ready::Ready;
+use model::format::state::reason::Reason;
 use model::format::status::Status;
 use model::service::Pid;
 use rustix::fs::{
@@ -389,9 +390,22 @@ pub fn show_line(home: BorrowedFd, line: &Line) {
 
 /// What an earlier supervisor knew of the readiness of a run, if it wrote that down.
 pub fn ready(home: BorrowedFd) -> Option<Ready> {
-    let found = guarded::to_read(home, READY).ok()?;
+    Ready::decode(&line(home, READY)?)
+}
+
+/// For whom the stop of a service waited, if an earlier supervisor wrote that down.
+pub fn stop_waited_for(home: BorrowedFd) -> Option<String> {
+    match Reason::decode(&line(home, c"supervise/reason")?)? {
+        Reason::Stop(name) => Some(name),
+        Reason::Held { .. } | Reason::Kill(_) => None,
+    }
+}
+
+/// What is in one of our own files of one line, if nobody else could have written it.
+fn line(home: BorrowedFd, name: &CStr) -> Option<Vec<u8>> {
+    let found = guarded::to_read(home, name).ok()?;
     let line = file::all_of(File::from(found.file), state::BYTES_MAX).ok()?;
-    Ready::decode(&line).filter(|_| found.is_ours)
+    found.is_ours.then_some(line)
 }
 
 /// The status that an earlier supervisor left, and whether it is ours (see
