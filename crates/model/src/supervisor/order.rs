@@ -400,11 +400,8 @@ impl Supervisor {
         let waited = self.half(id).is_some_and(waited);
         match event {
             _ if id.role == Role::Log => {}
-            _ if self.scope.is_one() => {
-                if waited {
-                    self.hold(id, None);
-                }
-            }
+            _ if self.scope.is_one() && !waited => {}
+            _ if self.scope.is_one() => self.hold(id, None),
             Event::Exited(..) => drop(self.order.ended.insert(id.unit)),
             // Those that it waited for may not be open yet, and with them the first names.
             Event::Command(Command::Down) if self.order.is_on || waited => {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::adoption::Inheritance;
 use model::command::Command;
-use model::facts::Line;
+use model::facts::{Facts, Files, Line};
 use model::format::adopt::Mark;
 use model::format::state::reason::Reason;
 use model::format::tai64n::Tai64n;
@@ -270,25 +270,7 @@ impl Tree {
                 lines,
             } => {
                 let at = *self.units.get(&id.unit)?;
-                self.wants_up[at] = facts.want_up;
-                self.got_term.remove(&at);
-                if facts.got_term {
-                    self.got_term.insert(at, facts.pid);
-                }
-                if files.mark {
-                    self.marked.remove(&at);
-                    if facts.mark == Mark::Stop {
-                        self.marked.insert(at, facts.pid);
-                    }
-                }
-                for line in lines {
-                    if let Line::Reason(reason) = line {
-                        self.reasons.remove(&at);
-                        if let Some(Reason::Stop(name)) = reason {
-                            self.reasons.insert(at, name);
-                        }
-                    }
-                }
+                self.show(at, &facts, files, lines);
                 return None;
             }
             Action::Dismiss(unit) | Action::Release(unit) => {
@@ -298,6 +280,28 @@ impl Tree {
             }
             _ => return None,
         })
+    }
+
+    fn show(&mut self, at: usize, facts: &Facts, files: Files, lines: Vec<Line>) {
+        self.wants_up[at] = facts.want_up;
+        self.got_term.remove(&at);
+        if facts.got_term {
+            self.got_term.insert(at, facts.pid);
+        }
+        if files.mark {
+            self.marked.remove(&at);
+            if facts.mark == Mark::Stop {
+                self.marked.insert(at, facts.pid);
+            }
+        }
+        for line in lines {
+            if let Line::Reason(reason) = line {
+                self.reasons.remove(&at);
+                if let Some(Reason::Stop(name)) = reason {
+                    self.reasons.insert(at, name);
+                }
+            }
+        }
     }
 
     fn edges_of(&self, at: usize) -> Edges {

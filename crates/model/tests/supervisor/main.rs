@@ -7,4 +7,5 @@ mod ending;
 mod orders;
 mod rest;
 mod restart;
+mod waits;
 mod world;

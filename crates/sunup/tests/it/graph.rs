@@ -224,6 +224,71 @@ fn a_successor_keeps_the_order() {
     assert_eq!(stopped(&fixture), names);
 }
 
+/// A service that is told to stop while it waits for another one that takes its time.
+fn with_a_stop_that_waits() -> Fixture {
+    // In the order in which they are opened: nobody has named the first one yet.
+    let fixture = tree(&[("db", &[]), ("web", &["needs/db"])]);
+    let deaf = "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n";
+    fixture.add("scan/web/run", deaf);
+    fixture
+}
+
+fn begin_the_stop(fixture: &Fixture) {
+    let [web, db] = ["web", "db"].map(|name| dir(fixture, name));
+    command(&web, "d");
+    status(&web, "TERM", |s| s.got_term);
+    command(&db, "d");
+    until_reason(&db, "stop waits for web");
+}
+
+/// A successor that has opened all, and still waits.
+fn successor_that_waits(fixture: &Fixture, last: &str) -> Runsvdir {
+    service(fixture, &format!("scan/{last}"), &[]);
+    let runsvdir = Runsvdir::start(fixture);
+    let [db, last] = ["db", last].map(|name| dir(fixture, name));
+    status(&last, "run", running);
+    command(&last, "d");
+    status(&last, "down", down);
+    until_reason(&db, "stop waits for web");
+    assert!(!read_status(&db).unwrap().got_term);
+    runsvdir
+}
+
+fn end_the_stop(fixture: &Fixture) {
+    let [web, db] = ["web", "db"].map(|name| dir(fixture, name));
+    command(&web, "k");
+    status(&db, "down", down);
+    assert_eq!(stopped(fixture).last().map(String::as_str), Some("db"));
+    wait_for("no reason", &[&db.join("supervise")], || {
+        reason(&db).is_none().then_some(())
+    });
+}
+
+#[test]
+fn a_stop_that_waits_outlives_its_supervisors() {
+    let fixture = with_a_stop_that_waits();
+    let mut runsvdir = Runsvdir::start(&fixture);
+    run_in_order(&fixture, &["db", "web"]);
+    begin_the_stop(&fixture);
+    for last in ["x", "y"] {
+        assert_eq!(runsvdir.end_alone(Signal::KILL), None);
+        runsvdir = successor_that_waits(&fixture, last);
+    }
+    end_the_stop(&fixture);
+}
+
+/// It lets go of them one after the other.
+#[test]
+fn a_stop_that_waits_under_a_keeper_waits_under_the_successor() {
+    let fixture = with_a_stop_that_waits();
+    let first = Runsvdir::start(&fixture);
+    run_in_order(&fixture, &["db", "web"]);
+    assert_eq!(first.end_alone(Signal::TERM), Some(0));
+    begin_the_stop(&fixture);
+    let _runsvdir = successor_that_waits(&fixture, "x");
+    end_the_stop(&fixture);
+}
+
 /// As runsvchdir does: all entries change at once.
 #[test]
 fn a_tree_that_is_exchanged_goes_down_in_order() {
