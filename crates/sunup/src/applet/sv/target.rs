@@ -147,11 +147,12 @@ impl Target {
 
     fn look(&mut self, action: &Action, out: &mut Output) -> Look {
         self.counts_ns = None;
-        if self.lifeline().is_some_and(is_dead) {
-            return Look::Done(Outcome::Ended(Trouble::Dead));
-        }
-        // Before the status, which is to be of after that.
+        // Both before the status, which is to be of after that.
+        let has_ended = self.lifeline().is_some_and(is_dead);
         let is_read = self.control.as_ref().is_none_or(Control::is_read);
+        if has_ended {
+            return Look::Done(self.last_word(action, is_read));
+        }
         let status = match self.service.status() {
             Ok(status) => status,
             Err(trouble) => return Look::Done(Outcome::Ended(trouble)),
@@ -171,6 +172,17 @@ impl Target {
             Verdict::Reached => Look::Done(Outcome::Reached(status)),
             Verdict::IfItStands => self.look_whether_it_stands(status, out),
         }
+    }
+
+    /// What a supervisor that has ended left: a keeper ends with the last service that it
+    /// was told to stop.
+    fn last_word(&self, action: &Action, is_read: bool) -> Outcome {
+        let is_obeyed = |status: &Status| {
+            let was_told = self.control.is_some() && is_read;
+            was_told && action.verdict(&self.before, status) == Verdict::Reached
+        };
+        let status = self.service.status().ok().filter(is_obeyed);
+        status.map_or(Outcome::Ended(Trouble::Dead), Outcome::Reached)
     }
 
     /// The status is right; whether the process is, too.

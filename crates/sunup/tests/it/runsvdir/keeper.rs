@@ -2,13 +2,18 @@
 //! next runsvdir take over.
 
 use std::fs;
+use std::process::Stdio;
 
 use rustix::process::Signal;
 
 use super::super::common::{
-    Fixture, SLEEP, down, ends, kill, lives, read_status, running, status, wait_exit, wait_for,
+    Fixture, SLEEP, applet, down, ends, kill, lives, read_status, running, status, until_ready,
+    wait_exit, wait_for,
 };
 use super::{Runsvdir, lock_holder, wait_until_unsupervised};
+
+/// It ends by KILL alone.
+const DEAF: &str = "#!/bin/sh\ntrap '' TERM\n: >ready\nwhile :; do sleep 1; done\n";
 
 /// TERM while services run: runsvdir leaves at once, as runit's does, and the
 /// services can still be controlled. (Stage 3 stops them with sv.)
@@ -35,6 +40,38 @@ fn term_leaves_a_keeper() {
     assert_eq!(fs::read_to_string(dir.join("lines")).unwrap(), "finish\n");
     // The keeper ends, and with it the last reader of the fifo.
     wait_until_unsupervised(&dir);
+}
+
+/// `sv` may come too late to see the keeper: that ends with what it was told to stop.
+#[test]
+fn what_a_keeper_did_last_is_done() {
+    for (verb, words) in [
+        ("stop", "ok: down: web: "),
+        ("force-stop", "ok: down: web: "),
+        ("shutdown", "ok: web: runsv not running\n"),
+    ] {
+        let fixture = Fixture::new(&[("scan/web/run", DEAF)]);
+        let dir = fixture.path("scan/web");
+        let first = Runsvdir::start(&fixture);
+        until_ready(&dir);
+        let web = status(&dir, "run", running);
+        assert_eq!(first.end_alone(Signal::TERM), Some(0));
+        let sv = applet("sv")
+            .args(["-w", "60", verb, "web"])
+            .env("SVDIR", fixture.path("scan"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        status(&dir, "TERM", |s| s.got_term);
+        kill(sv.id(), Signal::STOP);
+        kill(web.pid, Signal::KILL);
+        wait_until_unsupervised(&dir);
+        kill(sv.id(), Signal::CONT);
+        let output = sv.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.starts_with(words), "{verb}: {said}");
+        assert_eq!(output.status.code(), Some(0));
+    }
 }
 
 /// The next runsvdir takes the services over from the keeper.
