@@ -194,6 +194,8 @@ pub enum State {
     EndingRun {
         /// Carried to `Down`.
         not_before: Instant,
+        /// The run that has ended, until its directory was looked at.
+        ended: Option<Pid>,
         /// How long `./finish` may take (ms).
         finish_ms: Option<u32>,
         /// As in `Starting`.
@@ -232,8 +234,6 @@ pub struct Service {
     /// Short lives in a row, while it is wanted up.
     streak: Streak,
     gates: Gates,
-    /// The run that has ended last, if its directory was not looked at since.
-    ended: Option<Pid>,
     /// It is wanted down because it said so itself, in this way.
     gave_up: Option<GaveUp>,
     /// `./finish` may say that it is to stay down.
@@ -352,7 +352,6 @@ impl Service {
             fork_failures: 0,
             streak: Streak::NONE,
             gates: Gates::OPEN,
-            ended: None,
             gave_up: None,
             finish_decides: false,
             left: Mark::None,

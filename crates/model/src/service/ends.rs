@@ -46,11 +46,14 @@ impl Service {
         now: Instant,
         actions: &mut Actions,
     ) {
-        let ended = self.ended.take();
         if grows {
             self.back_off(found.backoff, now);
         }
-        if !matches!(self.state, State::EndingRun { child: None, .. }) {
+        let State::EndingRun { ended, child, .. } = &mut self.state else {
+            return;
+        };
+        let ended = ended.take();
+        if child.is_some() {
             return;
         }
         let report = Report::of(exit, cause, self.streak, found);
@@ -105,6 +108,7 @@ impl Service {
             not_before,
             finish_ms,
             child: None,
+            ..
         } = &mut self.state
         else {
             return;
@@ -141,10 +145,10 @@ impl Service {
             }
             _ => {}
         }
-        // What is known of a run's group belongs to its end.
-        if matches!(before, State::Run(r) if r.pid == pid) {
-            let ends = matches!(self.state, State::EndingRun { .. });
-            self.ended = ends.then_some(pid);
+        if matches!(before, State::Run(r) if r.pid == pid)
+            && let State::EndingRun { ended, .. } = &mut self.state
+        {
+            *ended = Some(pid);
         }
     }
 
@@ -190,6 +194,7 @@ impl Service {
         self.state = match self.role {
             Role::Main => State::EndingRun {
                 not_before,
+                ended: None,
                 finish_ms: None,
                 child: None,
             },

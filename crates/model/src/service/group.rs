@@ -155,6 +155,7 @@ impl Service {
                 actions.push(Action::StartFinish(finish.exit, finish.report));
                 State::EndingRun {
                     not_before,
+                    ended: None,
                     finish_ms: finish.time_ms,
                     child: None,
                 }

@@ -268,6 +268,9 @@ fn plain(text: &str) -> String {
     [
         ("program: Run, ", ""),
         (manner, ""),
+        ("ended: None, ", ""),
+        ("ended: Some(101), ", ""),
+        ("ended: Some(102), ", ""),
         ("finish_ms: None, ", ""),
         ("kill_at: None, ", ""),
         ("), Stop))", "), Term))"),
