@@ -80,6 +80,11 @@ impl Inheritance {
             stop_waited_for: None,
         }
     }
+
+    /// Whether an earlier supervisor's files were kept.
+    pub const fn has_files(&self) -> bool {
+        self.adopted || self.changed.is_some() || self.missed.is_some()
+    }
 }
 
 /// Whether a record is about a process that this supervisor could see. A child cannot

@@ -1,6 +1,8 @@
 //! What our own files of one line are to show of a service or logger, and which of them
 //! differ. A file is written at most once in a round, and only if what it shows has
-//! changed; a plain service has only `last`, from the first end of a run on.
+//! changed; a plain service has only `last`, from the first end of a run on. That is
+//! written when there is time for it (`super::unshown`), unless it says, or said, that the
+//! service stays down: `sv` reads that with the status.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -24,6 +26,10 @@ pub struct Own {
     ends: u32,
     /// The file `last` differs.
     is_last_due: bool,
+    /// It has waited for long enough.
+    is_last_late: bool,
+    /// The file may say that the service stays down.
+    has_told: bool,
     /// How the last of them ended; most services have none.
     last: Option<Box<Last>>,
     /// What plain services have none of.
@@ -76,6 +82,7 @@ impl Own {
     /// As a predecessor left it in its files.
     pub fn found(found: &Inheritance) -> Self {
         let mut own = Self::of(&found.service);
+        own.has_told = found.has_files();
         let waited_for = found.stop_waited_for.clone();
         own.change(|more| more.reason = waited_for.map(Reason::Stop));
         own
@@ -113,6 +120,8 @@ impl Own {
     pub fn had_last(&mut self, last: Last, is_due: bool) {
         self.last = Some(Box::new(last));
         self.is_last_due = is_due;
+        self.is_last_late = is_due;
+        self.has_told = true;
     }
 
     /// Whether there is a reason to show.
@@ -208,9 +217,24 @@ impl Own {
         }
     }
 
-    /// Whether a file lags behind.
+    /// Whether a file lags behind that is to be written with the status.
     pub fn is_due(&self) -> bool {
-        self.is_last_due || self.is_watched_due()
+        self.is_last_urgent() || self.is_watched_due()
+    }
+
+    fn is_last_urgent(&self) -> bool {
+        let gives_up = || self.last.as_ref().is_some_and(|last| last.given_up);
+        self.is_last_due && (self.is_last_late || self.has_told || gives_up())
+    }
+
+    /// Whether `last` lags behind, and may.
+    pub fn is_last_waiting(&self) -> bool {
+        self.is_last_due && !self.is_last_urgent()
+    }
+
+    /// `last` is not to wait any longer.
+    pub const fn hurry_last(&mut self) {
+        self.is_last_late = self.is_last_due;
     }
 
     /// Whether one lags behind for which `sv` watches `status`.
@@ -218,11 +242,20 @@ impl Own {
         self.more.as_ref().is_some_and(|more| !more.due.is_empty())
     }
 
-    /// The files that differ; they count as written.
+    /// `last`, if it differs; it counts as written.
+    pub fn take_last(&mut self) -> Option<Line> {
+        let last = self.last.as_deref().copied();
+        let last = last.filter(|_| core::mem::take(&mut self.is_last_due))?;
+        self.is_last_late = false;
+        self.has_told = last.given_up;
+        Some(Line::Last(last))
+    }
+
+    /// The files that differ and do not wait; they count as written.
     pub fn take(&mut self) -> Vec<Line> {
-        let is_last_due = core::mem::take(&mut self.is_last_due);
-        let last = self.last.as_deref().filter(|_| is_last_due);
-        let mut lines: Vec<Line> = last.map(|last| Line::Last(*last)).into_iter().collect();
+        let is_urgent = self.is_last_urgent();
+        let last = is_urgent.then(|| self.take_last()).flatten();
+        let mut lines: Vec<Line> = last.into_iter().collect();
         if self.is_watched_due() {
             self.change(|more| lines.append(&mut more.due));
         }
@@ -277,7 +310,10 @@ mod tests {
         let mut own = Own::default();
         for restarts in 0..3 {
             run(&mut own, Event::Exited(812, Exit::Code(1)));
-            assert!(own.is_due() && !own.is_watched_due());
+            // There is time for it.
+            assert!(own.is_last_waiting() && !own.is_due() && texts(&mut own).is_empty());
+            own.hurry_last();
+            assert!(own.is_due() && !own.is_watched_due() && !own.is_last_waiting());
             let line = format!("1 0 exit {AT} {restarts} 812 1");
             assert_eq!(texts(&mut own), [format!("{line:<95}\n")]);
             assert!(!own.is_due());
@@ -286,7 +322,25 @@ mod tests {
         // Of another process, or no end.
         run(&mut own, Event::Exited(813, Exit::Code(1)));
         run(&mut own, Event::Tick);
-        assert!(!own.is_due());
+        assert!(!own.is_due() && !own.is_last_waiting());
+    }
+
+    #[test]
+    fn an_end_is_shown_at_once_where_the_file_may_say_that_it_gave_up() {
+        let found = Own {
+            has_told: true,
+            ..Own::default()
+        };
+        let mut gave_up = Own::default();
+        run(&mut gave_up, Event::Exited(812, Exit::Code(78)));
+        gave_up.give_up(true);
+        assert_eq!(texts(&mut gave_up).len(), 1);
+        for mut own in [found, gave_up] {
+            run(&mut own, Event::Exited(812, Exit::Code(1)));
+            assert!(own.is_due() && texts(&mut own).len() == 1);
+            run(&mut own, Event::Exited(812, Exit::Code(1)));
+            assert!(own.is_last_waiting() && !own.is_due());
+        }
     }
 
     #[test]

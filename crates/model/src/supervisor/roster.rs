@@ -397,6 +397,7 @@ impl Supervisor {
 
     /// Writes the last state of a service or logger and drops its deadlines.
     pub(super) fn forget_half(&mut self, id: Id) {
+        self.hurry_last(id);
         self.write_one(id);
         self.alarms.set(Alarm::Service(id), None);
         self.unshown.forget(id);

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::{Action, Alarm, Id, Job, Log, Supervisor};
 use crate::command::Command;
+use crate::facts::{Facts, Files, Line};
 use crate::format::adopt::Mark;
 use crate::format::notify_message::Message;
 use crate::format::state::ready::Source;
@@ -148,6 +149,9 @@ impl Supervisor {
         }
         if half.is_stale() {
             self.unshown.add(id, self.now.at);
+        }
+        if half.own.is_last_waiting() {
+            self.unshown.add_last(id, self.now.at);
         }
         let deadline = half.service.deadline();
         self.alarms.set(Alarm::Service(id), deadline);
@@ -334,15 +338,26 @@ impl Supervisor {
         }
         let starts = &self.starts;
         let due = self.unshown.next(WRITES_MAX, |id| !starts.settle_soon(id));
+        let (now, is_alone) = (self.now.at, due.is_empty());
         for id in due {
             self.write_one(id);
         }
+        for id in self.unshown.take_lasts(WRITES_MAX, now, is_alone) {
+            let shown = self.half_mut(id).and_then(Half::show_last);
+            self.push_show(id, shown);
+        }
+    }
+
+    /// When files are due that may wait: [`super::Input::RoundOver`] writes them.
+    pub fn files_at(&self) -> Option<Instant> {
+        self.unshown.lasts_at()
     }
 
     /// Whether state files are due that no round has written yet.
     pub(super) fn has_unwritten(&self) -> bool {
         // Only a handful start at a time.
         self.unshown.any(|id| !self.starts.settle_soon(id))
+            || self.files_at().is_some_and(|at| at <= self.now.at)
     }
 
     /// Writes one service's files, if they are due.
@@ -350,14 +365,28 @@ impl Supervisor {
         if !self.unshown.take(id) {
             return;
         }
-        if let Some(half) = self.half_mut(id).filter(|half| half.is_stale()) {
-            let (facts, files, lines) = half.show();
+        let half = self.half_mut(id).filter(|half| half.is_stale());
+        let shown = half.map(Half::show);
+        self.push_show(id, shown);
+    }
+
+    fn push_show(&mut self, id: Id, shown: Option<(Facts, Files, Vec<Line>)>) {
+        if let Some((facts, files, lines)) = shown {
             self.push(Action::Show {
                 id,
                 facts,
                 files,
                 lines,
             });
+        }
+    }
+
+    /// The last state of a service or logger is about to be written: `last` goes with it.
+    pub(super) fn hurry_last(&mut self, id: Id) {
+        let half = self.half_mut(id).map(|half| &mut half.own);
+        if let Some(own) = half.filter(|own| own.is_last_waiting()) {
+            own.hurry_last();
+            self.unshown.add(id, self.now.at);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::adoption::Inheritance;
@@ -104,6 +105,13 @@ pub const FIRST: Files = Files {
     mark: false,
     crash_loop: false,
     state: StateFiles::Status,
+};
+
+/// Only files of our own.
+const NO_STATE: Files = Files {
+    mark: false,
+    crash_loop: false,
+    state: StateFiles::None,
 };
 
 impl Unit {
@@ -217,6 +225,12 @@ impl Half {
         }
         self.shown = Some(facts);
         (facts, files, self.own.take())
+    }
+
+    /// What `last` is to show, if it lags behind.
+    pub fn show_last(&mut self) -> Option<(Facts, Files, Vec<Line>)> {
+        let last = self.own.take_last()?;
+        Some((self.facts(), NO_STATE, vec![last]))
     }
 
     /// They could not be written.

@@ -5,6 +5,9 @@
 //! until the oldest change is [`LAG_MS`] old. `sv` waits for a new service no longer
 //! than that; a start counts only after 100 ms anyway, and what a command changes is
 //! written at once.
+//!
+//! How a run ended (`last`) is a file more, which nobody waits for: it is written after
+//! [`LAG_MS`], in a round that has no other files to write, or after [`LAST_LAG_MS`] in any.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -15,6 +18,8 @@ use crate::time::Instant;
 
 /// How long files may lag behind while services are still to be started (ms).
 const LAG_MS: u64 = 200;
+/// How long `last` may lag behind while other files are written all the time (ms).
+const LAST_LAG_MS: u64 = 1000;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +31,10 @@ pub struct Unshown {
     last: Option<Id>,
     /// Those that could not be written.
     failed: BTreeSet<Id>,
+    /// Those whose `last` may wait.
+    lasts: BTreeSet<Id>,
+    /// Since when there are some.
+    lasts_since: Option<Instant>,
 }
 
 impl Unshown {
@@ -64,7 +73,35 @@ impl Unshown {
     /// Forgets this service or logger.
     pub fn forget(&mut self, id: Id) {
         self.failed.remove(&id);
+        self.lasts.remove(&id);
         self.take(id);
+    }
+
+    /// Its `last` is due when there is time for it.
+    pub fn add_last(&mut self, id: Id, now: Instant) {
+        if self.lasts.is_empty() {
+            self.lasts_since = Some(now);
+        }
+        self.lasts.insert(id);
+    }
+
+    /// From when on there is a `last` to write.
+    pub fn lasts_at(&self) -> Option<Instant> {
+        let since = self.lasts_since.filter(|_| !self.lasts.is_empty());
+        since.map(|since| since.plus_ms(LAG_MS))
+    }
+
+    /// A bounded number of those whose `last` has waited for long enough, where other files
+    /// are written, too, or not.
+    pub fn take_lasts(&mut self, count_max: usize, now: Instant, is_alone: bool) -> Vec<Id> {
+        let lag_ms = if is_alone { LAG_MS } else { LAST_LAG_MS };
+        let since = self.lasts_since;
+        let count = match since.filter(|since| since.plus_ms(lag_ms) <= now) {
+            Some(_) => count_max.min(self.lasts.len()),
+            None => 0,
+        };
+        let due = (0..count).filter_map(|_| self.lasts.pop_first());
+        due.collect()
     }
 
     /// Whether some are due that are `ready`.

@@ -136,6 +136,11 @@ pub fn check_rest(shell: &Shell, world: &mut World) -> Result<(), String> {
         }
     }
     check_heard(shell, world)?;
+    for place in shell.ids().into_iter().filter_map(|id| shell.place(id)) {
+        if let Some(ran) = world.kernel.files(place).owes {
+            return Err(format!("{place:?}: `last` never told of {ran}"));
+        }
+    }
     let bytes = format!("{:?}", shell.core).len();
     if bytes > BYTES_MAX * (1 + shell.units.len()) {
         return Err(format!("the supervisor grows: {:?}", shell.core));

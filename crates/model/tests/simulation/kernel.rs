@@ -101,6 +101,8 @@ pub struct Files {
     /// The run that `status` showed last, until it shows that it has ended; and how often
     /// `last` was written before.
     pub ran: Option<(Pid, u32)>,
+    /// A run that has ended, by `status`, of which `last` is still to tell.
+    pub owes: Option<Pid>,
     pub lock: BTreeSet<Boss>,
     /// Supervisors that have the control fifo open, and what is in it.
     pub readers: BTreeSet<Boss>,

@@ -367,7 +367,9 @@ impl Engine {
         let others = own.chain(self.late.deadline());
         let others = others.chain(self.starting.deadline());
         let others = others.chain(self.container_deadline());
-        self.core.deadline().into_iter().chain(others).min()
+        let files = self.core.files_at();
+        let core = self.core.deadline().into_iter().chain(files);
+        core.chain(others).min()
     }
 
     /// Waits, and handles a bounded number of ready descriptors. The kernel reports the

@@ -87,9 +87,16 @@ impl World {
         wait_for(name, &[&self.web()], there);
     }
 
-    fn last(&self) -> String {
-        let read = || fs::read_to_string(self.web().join("supervise/last")).ok();
-        wait_for("supervise/last", &[&self.web().join("supervise")], read)
+    /// The last run ended so.
+    fn until_last(&self, how: &str) {
+        let last = self.web().join("supervise/last");
+        let tells = || {
+            fs::read_to_string(&last)
+                .ok()?
+                .starts_with(how)
+                .then_some(())
+        };
+        wait_for("supervise/last", &[&self.web().join("supervise")], tells);
     }
 
     /// When KILL is to come, by the boot clock.
@@ -150,7 +157,7 @@ fn who_takes_no_notice_gets_kill_in_its_time() {
     let world = World::new(&[("run", DEAF), ("timeout-kill", "700\n")]);
     let (_, took) = world.done(&["-w", "60", "stop"]);
     assert!(took >= Duration::from_millis(700), "{took:?}");
-    assert!(world.last().starts_with("-1 9 signal "), "{}", world.last());
+    world.until_last("-1 9 signal ");
     assert_eq!(world.kill_at(), None);
     // A restart does not hang, either.
     fs::remove_file(world.web().join("ready")).unwrap();
@@ -165,7 +172,7 @@ fn who_ends_in_time_gets_no_kill() {
     let run = "#!/bin/sh\ntrap 'sleep 0.3; exit 7' TERM\n: >ready\nwhile :; do sleep 0.05; done\n";
     let world = World::new(&[("run", run), ("timeout-kill", LONG_MS)]);
     world.done(&["-w", "60", "stop"]);
-    assert!(world.last().starts_with("7 0 exit "), "{}", world.last());
+    world.until_last("7 0 exit ");
 }
 
 /// It was told to end, and ends; what is wanted decides what comes then.
@@ -182,7 +189,7 @@ fn an_up_does_not_call_a_stop_off() {
     assert_eq!(world.kill_at(), Some(at));
     let next = status(&world.web(), "another run", |s| running(s) && s.pid != pid);
     assert!(next.want_up);
-    assert!(world.last().starts_with("-1 9 signal "), "{}", world.last());
+    world.until_last("-1 9 signal ");
 }
 
 #[test]
@@ -190,11 +197,7 @@ fn a_paused_service_is_stopped_in_its_time() {
     let world = World::new(&[("run", SLEEP), ("ready", ""), ("timeout-kill", LONG_MS)]);
     world.done(&["-w", "60", "-v", "pause"]);
     world.done(&["-w", "60", "stop"]);
-    assert!(
-        world.last().starts_with("-1 15 signal "),
-        "{}",
-        world.last()
-    );
+    world.until_last("-1 15 signal ");
 }
 
 #[test]
@@ -227,7 +230,7 @@ fn a_script_in_place_of_the_signal_starts_the_clock_when_it_has_done_its_work() 
     let (_, took) = world.done(&["-w", "60", "stop"]);
     assert!(world.exists("asked"));
     assert!(took >= Duration::from_millis(1100), "{took:?}");
-    assert!(world.last().starts_with("-1 9 signal "), "{}", world.last());
+    world.until_last("-1 9 signal ");
 }
 
 /// A successor does not know how much of the time is over: it is had again.

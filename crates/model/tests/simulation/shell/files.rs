@@ -93,6 +93,7 @@ impl Shell {
                 Line::Last(last) => {
                     shown.last = Some(*last);
                     shown.lasts += 1;
+                    shown.owes = None;
                 }
                 Line::Ready(ready) => shown.ready = *ready,
                 _ => {}
@@ -129,7 +130,7 @@ impl Shell {
         }
         half.furnished = true;
         let files = world.kernel.files(place);
-        check_last(files, &status).map_err(|why| Stop::Wrong(format!("{place:?}: {why}")))?;
+        note_end(files, &status);
         files.status = Some(status);
         files.readers.insert(self.boss);
         world.wishes(place).written();
@@ -250,6 +251,8 @@ impl Shell {
         let phase = found.service.phase();
         let files = world.kernel.files(place);
         files.ran = files.ran.filter(|(ran, _)| phase == (Phase::Run, *ran));
+        // Whoever was killed may have owed it.
+        files.owes = None;
         world.kernel.files(place).lock.insert(self.boss);
         if let (Role::Main, true, Some(pid)) = (place.1, found.adopted, pid) {
             Self::adopt_words(world, (place.0, pid), &mut found);
@@ -417,9 +420,8 @@ fn check_signal(world: &World, place: Place, target: Pid, signal: Signal) -> Res
     }
 }
 
-/// Before a status says that a run has ended, `last` says how; or how a later one has, which
-/// no status showed.
-fn check_last(files: &mut kernel::Files, status: &Status) -> Result<(), String> {
+/// Soon after a status says that a run has ended, `last` says how; or before it.
+fn note_end(files: &mut kernel::Files, status: &Status) {
     match (status.phase, files.ran) {
         (Phase::Run, _) => {
             files.ran = (status.pid != 0).then_some((status.pid, files.lasts));
@@ -427,10 +429,9 @@ fn check_last(files: &mut kernel::Files, status: &Status) -> Result<(), String> 
         (_, Some((ran, lasts))) => {
             files.ran = None;
             if files.lasts == lasts {
-                return Err(format!("{ran} has ended, and {:?} is shown", files.last));
+                files.owes = Some(ran);
             }
         }
         (_, None) => {}
     }
-    Ok(())
 }

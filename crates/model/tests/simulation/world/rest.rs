@@ -2,6 +2,7 @@
 
 use super::super::checks::{check_kept, check_rest, check_world};
 use super::super::kernel::{Runs, Serial};
+use super::super::shell::Shell;
 use super::Game;
 
 impl Game {
@@ -53,7 +54,11 @@ impl Game {
                 continue;
             }
             let now = self.world.kernel.now;
-            let next = self.shells.iter().filter_map(|s| s.core.deadline()).min();
+            let wakes = |shell: &Shell| {
+                let files = shell.core.files_at();
+                shell.core.deadline().into_iter().chain(files).min()
+            };
+            let next = self.shells.iter().filter_map(wakes).min();
             match next {
                 Some(at) => {
                     self.world.kernel.now = at.max(now);
