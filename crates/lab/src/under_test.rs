@@ -194,7 +194,8 @@ impl Programs {
         }
     }
 
-    fn is_listed(&self, test: &str) -> bool {
+    /// Whether it is known to differ.
+    pub fn is_listed(&self, test: &str) -> bool {
         let known = self.known.as_ref();
         known.is_some_and(|known| known.list.fails.contains_key(test))
     }

@@ -37,18 +37,40 @@ pub enum Lane {
     Emulates,
     /// What shares one machine in namespaces, or is itself a crowd.
     Crowds,
+    /// Debian's tree, and the machines made of it.
+    Debian,
+    /// Jobs that are to fail: they wait for what does not come, and need no processor.
+    Differs,
 }
 
 impl Lane {
-    const ALL: [Self; 4] = [Self::Waits, Self::Works, Self::Emulates, Self::Crowds];
+    const ALL: [Self; 6] = [
+        Self::Waits,
+        Self::Works,
+        Self::Emulates,
+        Self::Crowds,
+        Self::Debian,
+        Self::Differs,
+    ];
 
     /// How many of its jobs run at once.
     fn width(self) -> usize {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         match self {
             Self::Waits => 6 * processors,
+            Self::Differs => 4 * processors,
             Self::Works => processors.div_ceil(2),
-            Self::Emulates | Self::Crowds => 1,
+            Self::Emulates | Self::Crowds | Self::Debian => 1,
+        }
+    }
+
+    /// Nice value of its jobs, if they have one of their own. What comes one after the other and needs processors is what
+    /// all wait for in the end, so it comes first, and the rest is done beside it.
+    const fn nice(self) -> Option<i32> {
+        match self {
+            Self::Emulates => Some(-10),
+            Self::Works => Some(-5),
+            Self::Waits | Self::Crowds | Self::Debian | Self::Differs => None,
         }
     }
 }

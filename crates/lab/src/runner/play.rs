@@ -14,16 +14,13 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, setprio
 use tempfile::TempDir;
 
 use super::warden::{self, Report};
-use super::{End, Job, Kind, Lane, Run, Runner, Setting};
+use super::{End, Job, Kind, Run, Runner, Setting};
 use crate::moment::{self, Moment};
 
 /// How much of what a test said is shown, from its end.
 const SAID_BYTES_MAX: usize = 64 << 10;
 /// How long a warden may take to end all that it guards.
 const CLEAN_UP: Duration = Duration::from_mins(1);
-/// Nice value of machines in QEMU: they come one after the other, so all wait for the
-/// last of them, and what others leave undone meanwhile is done beside it.
-const FIRST_SERVED: i32 = -10;
 /// Between two looks at the clock.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -42,9 +39,9 @@ impl Runner {
             .envs(setting.env.iter().map(|(name, value)| (name, value)))
             .spawn()
             .context("start lab as a warden")?;
-        if job.lane == Lane::Emulates {
+        if let Some(nice) = job.lane.nice() {
             // Only root may; it costs others no more than time.
-            let _ = setpriority_process(Some(Pid::from_child(&child)), FIRST_SERVED);
+            let _ = setpriority_process(Some(Pid::from_child(&child)), nice);
         }
         let in_time = self.await_end(&mut child, job, &output, ticket)?;
         let report = await_report(&mut child)?;

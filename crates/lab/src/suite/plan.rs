@@ -146,7 +146,11 @@ impl Plan {
             let [setting, again] = programs.settings(&binary.dir, &reference);
             self.jobs.push(Job {
                 suite: name.to_owned(),
-                lane: Lane::Waits,
+                lane: if programs.is_listed(&test) {
+                    Lane::Differs
+                } else {
+                    Lane::Waits
+                },
                 program: binary.path.clone(),
                 setting: Arc::new(setting),
                 again: Some(Arc::new(again)),
@@ -265,7 +269,8 @@ impl Plan {
         }
     }
 
-    /// The tree comes first; all but what runs in QEMU share two machines.
+    /// The tree comes first, which all others need; all but what runs in QEMU share two
+    /// machines.
     fn debian(&mut self) {
         for binary in self.of("lab", |b| b.target == "debian") {
             let (tree, others): (Vec<_>, Vec<_>) = binary
@@ -276,8 +281,8 @@ impl Plan {
             let (emulated, shared): (Vec<_>, Vec<_>) = others
                 .into_iter()
                 .partition(|test| test.contains("in_qemu"));
-            self.group(Suite::Debian, &binary, Lane::Waits, tree, &[]);
-            self.group(Suite::Debian, &binary, Lane::Crowds, shared, &[]);
+            self.group(Suite::Debian, &binary, Lane::Debian, tree, &[]);
+            self.group(Suite::Debian, &binary, Lane::Debian, shared, &[]);
             self.group(Suite::Debian, &binary, Lane::Emulates, emulated, &[]);
         }
     }
