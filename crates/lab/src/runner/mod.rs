@@ -57,8 +57,7 @@ impl Lane {
     fn width(self) -> usize {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         match self {
-            Self::Waits => 6 * processors,
-            Self::Differs => 4 * processors,
+            Self::Waits | Self::Differs => 6 * processors,
             Self::Works => processors.div_ceil(2),
             Self::Emulates | Self::Crowds | Self::Debian => 1,
         }

@@ -142,6 +142,12 @@ pub fn run(options: &Options) -> Result<bool> {
     if !root && suites.contains(&Suite::Vm) {
         summary.left_out("debian: only root can make Debian's tree");
     }
+    if suites.contains(&Suite::Sunup) && suites.contains(&Suite::User) {
+        summary.left_out(&format!(
+            "user: {}, which root's run shows for everybody (`--only user` runs them)",
+            plan::ALIKE.join(" and ")
+        ));
+    }
     if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Ports) {
         summary.left_out("ports: machines of another kind (`cargo lab test --only ports`)");
     }

@@ -64,6 +64,12 @@ const WAIT: &str = "100";
 const CROWDS: [&str; 2] = ["bench::", "five_thousand"];
 const COMPILES: [&str; 1] = ["built_with_the_feature"];
 
+/// What is the same for everybody, so root's run is enough: how the supervisor shares out its
+/// turns, and what sv says in each state. They cost most, for they start thousands of
+/// processes. What a user may do (locks, signals, limits, /proc of others) is in all other
+/// tests, and these run as both.
+pub const ALIKE: [&str; 2] = ["turns::", "sv::verbs::"];
+
 /// Has the words behind it run where everybody may enter the directory `$1`, though
 /// one above it is closed: that one is covered, for the test alone.
 const OPEN_VIEW: &str = r#"set -e
@@ -118,11 +124,15 @@ impl Plan {
                 self.in_groups(suite, "model", Lane::Works);
                 self.check(suite, "fuzz", &FUZZ);
             }
-            Suite::Sunup => self.sunup(suite, &[]),
+            Suite::Sunup => self.sunup(suite, &[], |_| true),
             Suite::User => {
                 let mut before = open_view(&workspace::root());
                 before.extend(AS_USER.map(OsString::from));
-                self.sunup(suite, &before);
+                let root = Suite::Sunup.name();
+                let root_runs_all = self.jobs.iter().any(|job| job.suite == root);
+                self.sunup(suite, &before, |test| {
+                    !root_runs_all || !ALIKE.iter().any(|part| test.starts_with(part))
+                });
             }
             Suite::Lab => self.lab(),
             Suite::Vm => self.vm(),
@@ -203,9 +213,10 @@ impl Plan {
     }
 
     /// Unit tests in one process, and each test of processes in one of its own.
-    fn sunup(&mut self, suite: Suite, before: &[OsString]) {
+    fn sunup(&mut self, suite: Suite, before: &[OsString], wanted: impl Fn(&str) -> bool) {
         for binary in self.of("sunup", |_| true) {
-            let tests = binary.tests.clone();
+            let tests = binary.tests.iter().filter(|test| wanted(test));
+            let tests: Vec<String> = tests.cloned().collect();
             if binary.kind == "test" {
                 for test in tests {
                     self.group(suite, &binary, Lane::Waits, vec![test], before);
