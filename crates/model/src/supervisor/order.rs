@@ -214,7 +214,7 @@ impl Supervisor {
     }
 
     /// Whether some service has named another.
-    pub(super) const fn has_order(&self) -> bool {
+    pub const fn has_order(&self) -> bool {
         self.order.is_on
     }
 

@@ -49,8 +49,12 @@ impl Engine {
             role: Role::Main,
         };
         let path = path_of(self.scan_dir.as_ref(), &self.core, id);
-        let home = self.units.get(&unit)?.main.home();
-        self.scan_dir.as_mut()?.watch_names(unit, home, &path);
+        let of = self.units.get_mut(&unit)?;
+        let entries = of.entries(self.turn);
+        let there = Kind::ALL.map(Kind::directory).into_iter();
+        let there = there.filter(|directory| entries.may_hold(directory));
+        let scan_dir = self.scan_dir.as_mut()?;
+        scan_dir.watch_names(unit, (of.main.home(), &path), there);
         Some(Input::EdgesChanged(unit))
     }
 }

@@ -332,7 +332,7 @@ impl Engine {
     /// As much as a turn has time for: of the deadlines that have come by `now`, or of what
     /// was put aside.
     fn take_some(&mut self, due: bool, now: Instant) {
-        self.budget = Budget::new();
+        self.budget = Budget::of_order(self.core.has_order());
         while self.may_go_on() {
             let next = if due {
                 let has_come = self.core.deadline().is_some_and(|at| at <= now);

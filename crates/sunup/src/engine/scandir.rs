@@ -73,6 +73,8 @@ pub struct ScanDir {
     homes: BTreeMap<i32, UnitId>,
     /// The watches of directories that name other services (`names`).
     names: BTreeSet<(i32, UnitId)>,
+    /// The same, by unit.
+    named: BTreeSet<(UnitId, i32)>,
     /// The units of which such a directory could not be watched.
     unwatched: BTreeSet<UnitId>,
     /// The watched directories through which the path and the links among the
@@ -153,6 +155,7 @@ impl ScanDir {
             watches: HashMap::new(),
             homes: BTreeMap::new(),
             names: BTreeSet::new(),
+            named: BTreeSet::new(),
             unwatched: BTreeSet::new(),
             places: HashMap::new(),
             settling: BTreeMap::new(),

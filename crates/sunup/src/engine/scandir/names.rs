@@ -12,15 +12,23 @@ use model::supervisor::UnitId;
 use super::{NAMES, ScanDir};
 
 impl ScanDir {
-    /// Watches those that there are in a service directory. What cannot be watched is looked
-    /// at with the scan directory.
-    pub fn watch_names(&mut self, unit: UnitId, home: BorrowedFd, path: &Path) {
+    /// Watches those of these directories that there are in a service directory. What cannot
+    /// be watched is looked at with the scan directory.
+    pub fn watch_names(
+        &mut self,
+        unit: UnitId,
+        (home, path): (BorrowedFd, &Path),
+        directories: impl Iterator<Item = &'static str>,
+    ) {
         self.leave_names(unit);
-        for directory in Kind::ALL.map(Kind::directory) {
+        for directory in directories {
             let by_fd = format!("/proc/self/fd/{}/{directory}", home.as_raw_fd());
             let watch = self.add_watch(Path::new(&by_fd), NAMES);
             let watch = watch.or_else(|| self.add_watch(&path.join(directory), NAMES));
-            self.names.extend(watch.map(|watch| (watch, unit)));
+            if let Some(watch) = watch {
+                self.names.insert((watch, unit));
+                self.named.insert((unit, watch));
+            }
         }
         if self.is_blind {
             self.unwatched.insert(unit);
@@ -30,8 +38,10 @@ impl ScanDir {
     /// Ends those watches.
     pub fn leave_names(&mut self, unit: UnitId) {
         self.unwatched.remove(&unit);
-        let watches = self.names.extract_if(.., |(_, of)| *of == unit);
-        for (watch, _) in watches.collect::<Vec<_>>() {
+        let of_unit = (unit, i32::MIN)..=(unit, i32::MAX);
+        let watches = self.named.extract_if(of_unit, |_| true);
+        for (_, watch) in watches.collect::<Vec<_>>() {
+            self.names.remove(&(watch, unit));
             self.end_watch(watch);
         }
     }
