@@ -54,7 +54,8 @@ pub struct Stat {
 /// Which encodings are written, in this order; `status` comes before the last, always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// The word in `lock`.
+    /// The word in `lock`. It is taken away after all else, and only if the status could be
+    /// written: what the one says no more, the other says by then.
     pub mark: bool,
     /// `crash-loop`: written, or removed. What cannot be written costs no more than
     /// the remark in `sv status`.

@@ -90,6 +90,8 @@ pub struct Half {
     pub epilogue: bool,
     /// What is added to the child's record.
     pub mark: Mark,
+    /// The same, before the files were last written.
+    mark_before: Mark,
     /// When phase or pid last changed.
     changed: Tai64n,
     /// What the files show; `None` if they could not be written.
@@ -141,6 +143,7 @@ impl Half {
             held: found.adopted,
             epilogue: false,
             mark: found.mark,
+            mark_before: found.mark,
             changed,
             shown: None,
             shown_loop: None,
@@ -155,6 +158,7 @@ impl Half {
             held: false,
             epilogue: false,
             mark: Mark::None,
+            mark_before: Mark::None,
             changed,
             shown: None,
             shown_loop: UNKNOWN_LOOP,
@@ -220,6 +224,7 @@ impl Half {
                 StateFiles::None
             },
         };
+        self.mark_before = self.mark;
         if files.mark {
             self.mark = facts.mark;
         }
@@ -236,6 +241,9 @@ impl Half {
     /// They could not be written.
     pub fn not_shown(&mut self) {
         self.shown = None;
+        if self.mark == Mark::None {
+            self.mark = self.mark_before;
+        }
     }
 
     /// Whether it is down, and only waits to be told to start.

@@ -5,8 +5,8 @@ use model::format::status::Phase;
 use model::service::{Role, Service};
 use model::supervisor::Id;
 
-use super::kernel::Place;
-use super::readiness::{check_belief, check_heard, may_be_held};
+use super::kernel::{Place, Runs};
+use super::readiness::{check_belief, check_heard, check_message, may_be_held};
 use super::shell::Shell;
 use super::wishes::Wish;
 use super::world::World;
@@ -84,6 +84,40 @@ pub fn check_world(world: &World) -> Result<(), String> {
         let counted = living.iter().filter(|(_, p)| !p.unrecorded).count();
         if counted > 1 {
             return Err(format!("two processes of {place:?}: {living:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// What must hold when a supervisor was killed: its files tell of each stop that counts, if
+/// that is not about to end the process by itself.
+pub fn check_killed(world: &mut World) -> Result<(), String> {
+    for place in world.places().collect::<Vec<_>>() {
+        let is_stopped = world.wishes(place).may_be.iter().eq([&Wish::Down]);
+        // A logger ends with its pipe.
+        if place.1 == Role::Log {
+            continue;
+        }
+        check_message(world, place)?;
+        if !is_stopped {
+            continue;
+        }
+        let files = world.kernel.files(place).clone();
+        let (Some(record), Some(status)) = (files.record, files.status) else {
+            continue;
+        };
+        let process = world.kernel.processes.get(&record.pid);
+        let goes_on = process.is_some_and(|p| {
+            let runs = matches!(p.runs, Runs::Run(of) | Runs::Setup(of) if of == place);
+            // Whether a late program heeds TERM is known when it has loaded.
+            let loads = p.starting.is_some() || p.hangs || p.late;
+            runs && p.zombie.is_none() && p.dying.is_empty() && !loads
+        });
+        let got_term = status.got_term && status.pid == record.pid;
+        if goes_on && !got_term && record.mark != Mark::Stop {
+            return Err(format!(
+                "{place:?}: no file tells of the stop of {process:?}"
+            ));
         }
     }
     Ok(())

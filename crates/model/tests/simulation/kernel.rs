@@ -20,7 +20,7 @@ use super::readiness::{Manners, Words};
 /// Pids are below this, so each comes back after a few processes.
 const PIDS: Pid = 34;
 /// No machine starts so many processes in one tick that a pid comes back (ms).
-const WRAP_MS: u64 = 20;
+pub const WRAP_MS: u64 = 20;
 /// What /proc counts times in.
 pub const TICK_NS: u64 = 10_000_000;
 
@@ -280,7 +280,9 @@ impl Kernel {
         let Some(process) = self.processes.get_mut(&pid) else {
             return;
         };
-        let runs_service = matches!(process.runs, Runs::Run(_)) && process.starting.is_none();
+        // What has not loaded its program heeds every signal.
+        let is_loaded = process.starting.is_none() && !process.hangs;
+        let runs_service = matches!(process.runs, Runs::Run(_)) && is_loaded;
         let place = process
             .runs
             .place()

@@ -56,8 +56,11 @@ const SOUND: Rules = Rules {
     answers_first: true,
     oneshots: false,
     readiness: false,
+    deaf: false,
     was_ready: true,
     reads_edges: true,
+    takes_first: false,
+    clears_first: false,
 };
 
 fn moves(seed: u64) -> Vec<Move> {
@@ -129,6 +132,28 @@ const READINESS: Rules = Rules {
     readiness: true,
     ..SOUND
 };
+
+/// Services are slow to stop.
+const DEAF: Rules = Rules {
+    deaf: true,
+    ..SOUND
+};
+
+/// Strangers have other things to do: they tell services to stop, and end what runs. More of
+/// the turns come to an early end.
+fn with_stops(mut moves: Vec<Move>) -> Vec<Move> {
+    for step in &mut moves {
+        match *step {
+            Move::Stranger(n) if n >> 8 & 1 == 0 => *step = Move::Command(n - n % 13 + 2),
+            Move::Stranger(n) => *step = Move::End(n),
+            Move::Round(n, None) if (n >> 8).is_multiple_of(4) => {
+                *step = Move::Round(n, Some(n >> 10 & 7));
+            }
+            _ => {}
+        }
+    }
+    moves
+}
 
 /// Of every two moves of a stranger one becomes the word of a service.
 fn with_words(mut moves: Vec<Move>) -> Vec<Move> {
@@ -205,6 +230,16 @@ fn every_game_of_readiness_ends_well() {
 }
 
 #[test]
+fn every_game_of_slow_stops_ends_well() {
+    let play = |seed| must_end_well_by(DEAF, seed, &with_stops(moves(seed)));
+    if let Some(seed) = from_environment("SUNUP_SIM_SEED") {
+        return play(seed);
+    }
+    let seeds = from_environment("SUNUP_SIM_SEEDS").unwrap_or(SEEDS / 4);
+    (0..seeds).for_each(play);
+}
+
+#[test]
 fn games_that_found_a_defect_end_well() {
     for (_, seed, moves) in games::FOUND {
         must_end_well(*seed, moves);
@@ -223,16 +258,19 @@ fn games_that_found_a_defect_end_well() {
 fn found_out(rules: Rules) -> Option<u64> {
     let ends_well = |seed, rules: Rules| {
         let moves = moves(seed);
-        let moves = if rules.readiness {
-            with_words(moves)
-        } else {
-            moves
+        let moves = match rules {
+            Rules {
+                readiness: true, ..
+            } => with_words(moves),
+            Rules { deaf: true, .. } => with_stops(moves),
+            _ => moves,
         };
         play(seed, rules, &moves).is_ok()
     };
     let sound = Rules {
         oneshots: rules.oneshots,
         readiness: rules.readiness,
+        deaf: rules.deaf,
         ..SOUND
     };
     (0..SEEDS_BROKEN).find(|seed| !ends_well(*seed, rules) && ends_well(*seed, sound))
@@ -332,6 +370,16 @@ fn who_hands_in_an_end_before_the_answer_of_its_start_is_found_out() {
     assert!(found_out(rules).is_some());
 }
 
+/// A stop that a script was asked to begin would be forgotten.
+#[test]
+fn who_takes_a_word_away_before_the_status_says_more_is_found_out() {
+    let rules = Rules {
+        clears_first: true,
+        ..DEAF
+    };
+    assert!(found_out(rules).is_some());
+}
+
 /// A oneshot that is done would be done again.
 #[test]
 fn who_forgets_what_is_done_is_found_out() {
@@ -360,6 +408,16 @@ fn who_takes_a_shortage_for_absence_is_found_out() {
 fn who_ignores_whether_a_run_was_ready_is_found_out() {
     let rules = Rules {
         was_ready: false,
+        ..READINESS
+    };
+    assert!(found_out(rules).is_some());
+}
+
+/// What it says would be lost if the supervisor is killed between the two.
+#[test]
+fn who_takes_a_message_before_it_is_written_down_is_found_out() {
+    let rules = Rules {
+        takes_first: true,
         ..READINESS
     };
     assert!(found_out(rules).is_some());

@@ -321,7 +321,7 @@ impl Shell {
         let Some(ready) = words.queue.front().copied() else {
             return Ok(());
         };
-        let stays = ready && !has_said;
+        let stays = ready && !has_said && !world.rules.takes_first;
         let serial = world.kernel.processes.get(&real).map(|p| p.serial);
         if !stays {
             words_of(world, real).queue.pop_front();
@@ -501,6 +501,30 @@ pub fn check_belief(shell: &Shell, world: &mut World, id: Id) -> Result<(), Stri
     }
     world.past.ready.insert(dir);
     Ok(())
+}
+
+/// When a supervisor was killed: a message that says that a run is ready waits, or a file
+/// says it.
+pub fn check_message(world: &mut World, (dir, role): Place) -> Result<(), String> {
+    let record = world.kernel.files((dir, role)).record.clone();
+    let line = world.kernel.files((dir, role)).ready;
+    let Some(pid) = record.map(|record| record.pid) else {
+        return Ok(());
+    };
+    let (now, way) = (world.kernel.now, world.manners(dir).way);
+    let process = world.kernel.processes.get(&pid).filter(|process| {
+        let is_run = process.runs == Runs::Run((dir, role)) && process.zombie.is_none();
+        let is_told = process.told.is_some() || process.words.is_overdue(now);
+        is_run && !is_told && process.words.ready.is_some() && way == Way::Message
+    });
+    let is_lost = |process: &Process| {
+        let waits = process.words.queue.contains(&true);
+        !waits && line.is_none_or(|line| line.pid != pid || line.source.is_none())
+    };
+    match process.filter(|process| is_lost(process)) {
+        Some(process) => Err(format!("{dir}: a word was lost: {:?}", process.words)),
+        None => Ok(()),
+    }
 }
 
 /// At rest everybody has spoken, and everybody was heard.

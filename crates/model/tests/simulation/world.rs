@@ -14,7 +14,7 @@ use model::moment::Moment;
 use model::service::{Exit, Pid, Role};
 use model::supervisor::{Action, Supervisor, UnitId};
 
-use super::checks::check_world;
+use super::checks::{check_killed, check_world};
 use super::kernel::{Boss, Dir, Kernel, Kind, Place, Runs, TICK_NS};
 use super::random::Random;
 use super::readiness::{Manners, Past};
@@ -40,10 +40,16 @@ pub struct Rules {
     pub oneshots: bool,
     /// Services say when they are ready, and wait for others.
     pub readiness: bool,
+    /// Most services have `control/t`, and end by KILL alone.
+    pub deaf: bool,
     /// A successor reads whether a run was ready.
     pub was_ready: bool,
     /// What a directory says of other services is read.
     pub reads_edges: bool,
+    /// A message is taken before what it says is written.
+    pub takes_first: bool,
+    /// The word that a stop is under way is taken away before the status is written.
+    pub clears_first: bool,
 }
 
 /// One thing that happens.
@@ -223,10 +229,10 @@ impl World {
             finish: bit(3) < 4,
             broken: bit(4) < 1,
             script_u: bit(5) < 2,
-            script_t: bit(6) < 3,
+            script_t: bit(6) < if self.rules.deaf { 6 } else { 3 },
             script_d: bit(7) < 2,
-            stops: bit(8) < 3,
-            deaf: bit(9) < 3,
+            stops: self.rules.deaf || bit(8) < 3,
+            deaf: self.rules.deaf || bit(9) < 3,
             setup: self.rules.oneshots && bit(10) < 6,
             no_run: self.rules.oneshots && bit(11) < 5,
             group: bit(12) < 3,
@@ -310,6 +316,7 @@ impl Game {
             Move::Kill => {
                 if let Some(index) = self.current() {
                     self.kill(index);
+                    check_killed(&mut self.world)?;
                 }
             }
             Move::Start => self.start(),
@@ -514,7 +521,8 @@ impl Game {
                 self.shells.append(&mut self.world.born);
                 return Ok(());
             }
-            Ok(Some(_)) | Err(Stop::Killed) => None,
+            Ok(Some(_)) => None,
+            Err(Stop::Killed) => check_killed(world).err(),
             Err(Stop::Wrong(what)) => Some(what),
         };
         world.kernel.bury(shell.boss);

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use model::facts::{Facts, Files, Line, StateFiles};
+use model::format::adopt::Mark;
 use model::scan::{Identity, Name};
 use model::service::{Pid, Role};
 use model::signal::Signal;
@@ -214,7 +215,9 @@ impl Engine {
     fn show(&mut self, id: Id, facts: &Facts, files: Files, lines: &[Line]) -> Option<Input> {
         self.let_go(id);
         let half = self.half(id)?;
-        if files.mark {
+        // A stop is in one of the two at every moment.
+        let is_cleared = facts.mark == Mark::None;
+        if files.mark && !is_cleared {
             half.supervise.mark(facts.mark);
         }
         if files.crash_loop {
@@ -223,7 +226,15 @@ impl Engine {
         for line in lines {
             supervise::show_line(half.state_home(), line);
         }
-        (files.state != StateFiles::None).then(|| self.show_state(id, facts, files))?
+        if files.state == StateFiles::None {
+            return None;
+        }
+        let answer = self.show_state(id, facts, files);
+        let is_shown = !matches!(answer, Some(Input::NotWritten(_)));
+        if files.mark && is_cleared && is_shown {
+            self.half(id)?.supervise.mark(facts.mark);
+        }
+        answer
     }
 
     /// The state files that runit writes, too, and the fifos.

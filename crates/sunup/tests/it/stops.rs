@@ -2,6 +2,7 @@
 //! may take. Only lower bounds of times are asked for, because a machine may be slow.
 
 use std::fs;
+use std::mem::MaybeUninit;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -9,11 +10,12 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use model::format::state::reason::Reason;
+use rustix::fs::inotify;
 use rustix::process::Signal;
 
 use crate::common::{
-    Fixture, SLEEP, applet, down, end_by, group_and_session, kill, lives, read_status, running,
-    status, until_ready, until_supervise, wait_for,
+    Fixture, SLEEP, applet, down, end_by, group_and_session, kill, lives, make_fifo, read_status,
+    running, status, until_ready, until_supervise, wait_for,
 };
 use crate::machine::{Boot, INT, Machine};
 
@@ -342,6 +344,38 @@ fn a_successor_ends_the_rest_of_a_group_too() {
     kill(stranger, Signal::KILL);
     until_ready(&world.web());
     kill(world.pid_in("stranger"), Signal::KILL);
+}
+
+/// A supervisor may be killed between any two writes. That a stop is under way is in the
+/// record or in the status at every moment: the status comes before the word goes.
+#[test]
+fn a_stop_is_in_a_file_at_every_moment() {
+    let script = "#!/bin/sh\n: >asked\nread line <go\nexit 1\n";
+    let world = World::new(&[("run", DEAF), ("control/t", script)]);
+    let state = world.web().join("supervise");
+    make_fifo(world.web().join("go"));
+    fs::write(state.join("control"), "d").unwrap();
+    world.until("asked");
+    let has_word = || {
+        fs::read_to_string(state.join("lock"))
+            .unwrap()
+            .contains("stop")
+    };
+    wait_for("the word", &[&state], || has_word().then_some(()));
+    status(&world.web(), "wanted down", |s| !s.want_up);
+    let watch = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
+    let watches = ["status", "lock"].map(|name| {
+        inotify::add_watch(&watch, state.join(name), inotify::WatchFlags::MODIFY).unwrap()
+    });
+    fs::write(world.web().join("go"), "\n").unwrap();
+    status(&world.web(), "TERM", |s| s.got_term);
+    wait_for("no word", &[&state], || (!has_word()).then_some(()));
+    kill(read_status(&world.web()).unwrap().pid, Signal::KILL);
+    status(&world.web(), "down", down);
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut writes = inotify::Reader::new(&watch, &mut buffer);
+    let changed = [(); 2].map(|()| writes.next().unwrap().wd());
+    assert_eq!(changed, watches);
 }
 
 /// As at the end of a machine: one command for all, and each service has its own time.

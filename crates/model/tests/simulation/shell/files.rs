@@ -1,7 +1,7 @@
 //! What is done in a service directory, and to its process.
 
 use super::super::kernel::{
-    self, DOWN_SIGNAL, FINISH_MS, KILL_MS, Kind, Place, Process, Runs, TICK_NS, identity,
+    self, DOWN_SIGNAL, FINISH_MS, KILL_MS, Kind, Place, Process, Runs, TICK_NS, WRAP_MS, identity,
 };
 use super::super::wishes::Wishes;
 use super::super::world::World;
@@ -76,13 +76,8 @@ impl Shell {
         let Some(place) = self.place(id) else {
             return;
         };
-        let shown = world.kernel.files(place);
-        if let Some(record) = shown.record.as_mut().filter(|_| files.mark) {
-            record.mark = facts.mark;
-            if facts.mark == Mark::Done && record.part == Part::Setup {
-                let boot = world.kernel.boot;
-                world.done.insert(place, boot);
-            }
+        if files.mark && (facts.mark != Mark::None || world.rules.clears_first) {
+            mark(world, place, facts.mark);
         }
         let shown = world.kernel.files(place);
         if files.crash_loop {
@@ -128,13 +123,26 @@ impl Shell {
                 status.pid
             )));
         }
+        self.show_status(world, id, &facts);
+        if files.mark && facts.mark == Mark::None {
+            mark(world, place, facts.mark);
+        }
+        Ok(None)
+    }
+
+    /// Writes the status: from now on it counts.
+    pub(super) fn show_status(&mut self, world: &mut World, id: Id, facts: &Facts) {
+        let place = self.place(id);
+        let Some((half, place)) = self.half_mut(id).zip(place) else {
+            return;
+        };
         half.furnished = true;
+        let status = facts.status();
         let files = world.kernel.files(place);
         note_end(files, &status);
         files.status = Some(status);
         files.readers.insert(self.boss);
         world.wishes(place).written();
-        Ok(None)
     }
 
     pub(super) fn open(
@@ -379,6 +387,17 @@ impl Shell {
     }
 }
 
+/// Writes the word into the record.
+fn mark(world: &mut World, place: Place, mark: Mark) {
+    let boot = world.kernel.boot;
+    if let Some(record) = &mut world.kernel.files(place).record {
+        record.mark = mark;
+        if mark == Mark::Done && record.part == Part::Setup {
+            world.done.insert(place, boot);
+        }
+    }
+}
+
 /// What a directory says about stops.
 fn stop_settings(kind: Kind) -> Settings {
     let stop = Settings {
@@ -407,8 +426,9 @@ fn check_signal(world: &World, place: Place, target: Pid, signal: Signal) -> Res
     if !matches!(process.runs, Runs::Run(_)) || process.late {
         return Ok(());
     }
+    // Pids may come round between a decision and its act.
+    let now = world.kernel.now.plus_ms(5 * WRAP_MS);
     let due = process.told.map(|told| told.plus_ms(KILL_MS.into()));
-    let now = world.kernel.now;
     let is_due = due.is_some_and(|due| due <= now) || process.words.had_its_time(now);
     match signal {
         Signal::TERM => Err(Stop::Wrong(format!("{place:?} gets TERM"))),

@@ -3,6 +3,7 @@
 use super::super::kernel::{Place, Runs, Serial};
 use super::super::world::World;
 use super::{Shell, Start, Stop};
+use model::format::adopt::Mark;
 use model::service::{Exit, Failure, Pid, Role};
 use model::supervisor::{Action, Id, Input, Job, UnitId};
 use model::time::Instant;
@@ -71,7 +72,7 @@ impl Shell {
     }
 
     /// Killed instead of an action, or in the midst of it.
-    pub(super) fn killed_at(&self, world: &mut World, action: &Action) {
+    pub(super) fn killed_at(&mut self, world: &mut World, action: &Action) {
         if let Action::Show {
             id,
             facts,
@@ -81,6 +82,9 @@ impl Shell {
             && world.chance.one_in(2)
         {
             self.show_early(world, *id, facts, *files, lines);
+            if files.mark && facts.mark == Mark::None && world.chance.one_in(2) {
+                self.show_status(world, *id, facts);
+            }
         }
         if let Action::Start(job, _) = action
             && job.is_process()
