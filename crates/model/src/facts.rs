@@ -3,7 +3,8 @@
 //!
 //! All that others read in `supervise/` is an encoding of it: runit's files `status`,
 //! `pid` and `stat`, our own file `crash-loop`, and for a supervisor that takes over,
-//! the word in `lock` that a stop is under way or a oneshot done.
+//! the word in `lock` that a stop is under way or a oneshot done. That others name the
+//! service is a mark on the fifos.
 //! Our files of one line ([`Line`]) go with it.
 
 use alloc::string::String;
@@ -21,6 +22,10 @@ use crate::service::{Pid, Service, Want};
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any of them may go with any other"
+)]
 pub struct Facts {
     /// What it is doing.
     pub phase: Phase,
@@ -40,6 +45,8 @@ pub struct Facts {
     pub mark: Mark,
     /// It is in a crash loop, and asks for delays that grow.
     pub crash_loop: Option<CrashLoop>,
+    /// Others name it, so that they stop before it: `sv` looks for them.
+    pub is_named: bool,
 }
 
 /// What `supervise/stat` shows.
@@ -126,6 +133,7 @@ impl Facts {
             want_up: service.shows_want_up(),
             mark: service.mark(),
             crash_loop: service.crash_loop(),
+            is_named: false,
         }
     }
 

@@ -262,6 +262,11 @@ impl Graph {
         at.is_some_and(|at| self.dependents_of(*at).next().is_some())
     }
 
+    /// The open service that has this name.
+    pub fn named(&self, name: &[u8]) -> Option<Member> {
+        self.node(*self.by_name.get(name)?)?.member
+    }
+
     /// Why a start is held, by the last verdict.
     pub fn why_held(&self, member: Member) -> Option<Reason> {
         let hold = self.hold(member)?;

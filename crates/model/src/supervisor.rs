@@ -67,6 +67,7 @@ mod ending;
 mod handover;
 mod lines;
 mod logger;
+mod named;
 mod order;
 mod orders;
 mod own;

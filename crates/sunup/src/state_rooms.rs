@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, fchmod, fstat, mkdir, openat, stat, statat,
+    AtFlags, CWD, FileType, Mode, OFlags, Stat, fchmod, fstat, mkdir, openat, stat, statat,
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -119,15 +119,30 @@ pub fn notify_dir(path: &Path) -> rustix::io::Result<OwnedFd> {
     Ok(dir)
 }
 
-/// Opens `supervise/ok` of a service to be written, and tells the directory in which it is if
-/// that is not the service's own.
+/// `supervise/ok` of a service, opened for writing.
+pub struct Opened {
+    /// The fifo.
+    pub ok: OwnedFd,
+    /// What it is.
+    pub found: Stat,
+    /// The directory in which it is, with its path, if that is not the service's own.
+    pub room: Option<(PathBuf, OwnedFd)>,
+}
+
+/// Opens `supervise/ok` of a service.
 ///
 /// # Errors
 /// As [`guarded::fifo`].
-pub fn open_ok(home: BorrowedFd) -> rustix::io::Result<(OwnedFd, Option<(PathBuf, OwnedFd)>)> {
-    let open = |dir: BorrowedFd| guarded::fifo(dir, c"supervise/ok", OFlags::WRONLY);
+pub fn open_ok(home: BorrowedFd) -> rustix::io::Result<Opened> {
+    let open = |dir: BorrowedFd| guarded::known_fifo(dir, c"supervise/ok", OFlags::WRONLY);
     let refused = match open(home) {
-        Ok(ok) => return Ok((ok, None)),
+        Ok((ok, found)) => {
+            return Ok(Opened {
+                ok,
+                found,
+                room: None,
+            });
+        }
         Err(e) => e,
     };
     let user = own_user();
@@ -138,7 +153,14 @@ pub fn open_ok(home: BorrowedFd) -> rustix::io::Result<(OwnedFd, Option<(PathBuf
     };
     let users = [Some(user), of_process_1].into_iter().flatten();
     let mut rooms = users.flat_map(|user| find(home, user));
-    let found = rooms.find_map(|room| Some((open(room.1.as_fd()).ok()?, Some(room))));
+    let found = rooms.find_map(|room| {
+        let (ok, found) = open(room.1.as_fd()).ok()?;
+        Some(Opened {
+            ok,
+            found,
+            room: Some(room),
+        })
+    });
     found.ok_or(refused)
 }
 

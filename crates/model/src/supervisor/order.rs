@@ -63,6 +63,21 @@ impl Order {
         self.graph.is_waited_for(unit)
     }
 
+    /// What a service's directory said last.
+    pub fn edges(&self, unit: UnitId) -> Edges {
+        self.graph.edges(unit)
+    }
+
+    /// The open service that has this name.
+    pub fn named(&self, name: &[u8]) -> Option<UnitId> {
+        self.graph.named(name)
+    }
+
+    /// Whether others wait for a service, to start or to stop.
+    pub fn is_named(&self, unit: UnitId) -> bool {
+        self.graph.is_needed(unit)
+    }
+
     /// Whether a service's directory names others.
     pub fn has_edges(&self, unit: UnitId) -> bool {
         self.graph.has_edges(unit)
@@ -74,6 +89,7 @@ impl Supervisor {
     pub(super) fn order_opened(&mut self, unit: UnitId, edges: &Edges) {
         if self.order.is_on {
             self.enter(unit);
+            self.note_named(unit);
         }
         self.read(unit, edges);
         if self.units.get(&unit).is_some_and(|open| open.main.held) {
@@ -114,7 +130,10 @@ impl Supervisor {
             }
             self.begin_order();
         }
-        if self.order.graph.set_edges(unit, edges) {
+        let before = self.order.edges(unit);
+        let names_itself = self.order.graph.set_edges(unit, edges);
+        self.note_named_by(unit, &before);
+        if names_itself {
             self.say_of(
                 unit,
                 "names itself in needs, wants, after, before or follows; ignored",
@@ -176,17 +195,23 @@ impl Supervisor {
         if self.order.graph.knows(unit) {
             let displaced = self.order.graph.rename(unit, name);
             self.let_go_of(displaced);
+            if let Some(displaced) = displaced {
+                self.note_named(displaced);
+            }
         } else {
             // Another has got its old name meanwhile.
             self.enter(unit);
         }
+        self.note_named(unit);
         // By its new name it may be the very one that it waits for, or was so by the old one.
         self.order_resumed(unit);
     }
 
     pub(super) fn order_forgot(&mut self, unit: UnitId) {
         if !self.order.released.contains(&unit) {
+            let before = self.order.edges(unit);
             self.order.graph.close(unit);
+            self.note_named_by(unit, &before);
         }
         self.order.unsure.remove(&unit);
         self.order.watched.remove(&unit);

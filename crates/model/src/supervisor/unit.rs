@@ -92,6 +92,8 @@ pub struct Half {
     pub mark: Mark,
     /// The same, before the files were last written.
     mark_before: Mark,
+    /// Others name it (`super::order`).
+    pub is_named: bool,
     /// When phase or pid last changed.
     changed: Tai64n,
     /// What the files show; `None` if they could not be written.
@@ -144,6 +146,7 @@ impl Half {
             epilogue: false,
             mark: found.mark,
             mark_before: found.mark,
+            is_named: false,
             changed,
             shown: None,
             shown_loop: None,
@@ -159,6 +162,7 @@ impl Half {
             epilogue: false,
             mark: Mark::None,
             mark_before: Mark::None,
+            is_named: false,
             changed,
             shown: None,
             shown_loop: UNKNOWN_LOOP,
@@ -187,7 +191,10 @@ impl Half {
 
     /// What there is to show.
     pub fn facts(&self) -> Facts {
-        Facts::of(&self.service, self.changed)
+        Facts {
+            is_named: self.is_named,
+            ..Facts::of(&self.service, self.changed)
+        }
     }
 
     /// Whether the state files lag behind.

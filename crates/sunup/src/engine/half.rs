@@ -141,11 +141,15 @@ impl Half {
     }
 
     /// As [`Supervise::furnish`].
-    pub fn furnish(&mut self, anew: bool) -> Result<bool, (&'static str, std::io::Error)> {
+    pub fn furnish(
+        &mut self,
+        anew: bool,
+        is_named: bool,
+    ) -> Result<bool, (&'static str, std::io::Error)> {
         match self.place.held() {
             Some(home) => {
                 let state_home = self.room.as_ref().map_or(home, AsFd::as_fd);
-                self.supervise.furnish(state_home, anew)
+                self.supervise.furnish(state_home, anew, is_named)
             }
             None => Err(("find the directory", std::io::ErrorKind::NotFound.into())),
         }

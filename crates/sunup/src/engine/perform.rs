@@ -246,7 +246,7 @@ impl Engine {
             .show(facts, files)
             .map_err(|e| ("write supervise/status", e));
         let anew = *shown.as_ref().unwrap_or(&false);
-        let watched = match half.furnish(anew) {
+        let watched = match half.furnish(anew, facts.is_named) {
             Ok(false) => Ok(()),
             Ok(true) => self.watch_control(id),
             Err(failed) => Err(failed),

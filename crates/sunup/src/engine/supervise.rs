@@ -53,6 +53,8 @@ pub struct Supervise {
     /// Open for reading and writing; holds the record.
     lock: OwnedFd,
     fifos: Option<Fifos>,
+    /// The fifos were marked ([`Supervise::furnish`]).
+    is_marked: bool,
     /// It was not there: no earlier supervisor left anything.
     pub is_new: bool,
     /// There was a record that anybody could have written, so it is not believed.
@@ -85,6 +87,7 @@ impl Supervise {
         Ok(Self {
             lock,
             fifos: None,
+            is_marked: false,
             is_new,
             is_distrusted,
         })
@@ -96,6 +99,7 @@ impl Supervise {
         Self {
             lock,
             fifos,
+            is_marked: false,
             is_new: false,
             is_distrusted: false,
         }
@@ -119,7 +123,26 @@ impl Supervise {
     ///
     /// `anew`: the directory was just made. Otherwise the links of the fifo are counted:
     /// this shows a removal as well as a look for each name does, at a sixth of the cost.
+    ///
+    /// `is_marked`: they get a mark, or lose it ([`guarded::mark_fifo`]). One that a killed
+    /// supervisor left stays until then: it makes `sv` look in vain, and no more.
     pub fn furnish(
+        &mut self,
+        home: BorrowedFd,
+        anew: bool,
+        is_marked: bool,
+    ) -> Result<bool, (&'static str, io::Error)> {
+        let is_new = self.furnish_fifos(home, anew)?;
+        if self.is_marked != is_marked {
+            self.is_marked = is_marked;
+            if let Some(fifos) = &self.fifos {
+                fifos.mark(is_marked);
+            }
+        }
+        Ok(is_new)
+    }
+
+    fn furnish_fifos(
         &mut self,
         home: BorrowedFd,
         anew: bool,
@@ -132,6 +155,7 @@ impl Supervise {
             return Ok(false);
         }
         self.fifos = Some(Fifos::open(home)?);
+        self.is_marked = false;
         Ok(true)
     }
 
@@ -257,6 +281,12 @@ impl Fifos {
         let ok = (!is_linked).then(separate).transpose()?;
         let control = aside(control).map_err(|e| in_control(e.into()))?;
         Ok(Self { control, ok })
+    }
+
+    /// Without the mark `sv` does not look for those that stop first; they do so all the
+    /// same. Where `ok` is a fifo of its own, `sv` always looks.
+    fn mark(&self, is_marked: bool) {
+        let _told = guarded::mark_fifo(&self.control, is_marked);
     }
 
     fn are_in_place(&self) -> bool {

@@ -13,11 +13,16 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, Stat, fchmod, fstat, openat, renameat, unlinkat,
+};
 use rustix::io::Errno;
 use rustix::path::Arg;
 use rustix::process::geteuid;
 
+/// What a fifo can be marked with: nobody sets the sticky bit on one, and an open shows it
+/// without another call.
+const MARK: Mode = Mode::SVTX;
 /// Permission to write for group and others.
 const WRITABLE: u32 = 0o022;
 /// The flags of every open.
@@ -42,9 +47,38 @@ pub struct Regular {
 /// # Errors
 /// `NXIO`: nobody reads it, or it is no fifo. `LOOP`: a link.
 pub fn fifo(at: impl AsFd, name: impl Arg, access: OFlags) -> rustix::io::Result<OwnedFd> {
+    known_fifo(at, name, access).map(|(fifo, _)| fifo)
+}
+
+/// As [`fifo`], and what it is.
+///
+/// # Errors
+/// As [`fifo`].
+pub fn known_fifo(
+    at: impl AsFd,
+    name: impl Arg,
+    access: OFlags,
+) -> rustix::io::Result<(OwnedFd, Stat)> {
     let fifo = openat(at, name, access | GUARDED, Mode::empty())?;
-    let is_fifo = kind(&fstat(&fifo)?) == FileType::Fifo;
-    is_fifo.then_some(fifo).ok_or(Errno::NXIO)
+    let found = fstat(&fifo)?;
+    let is_fifo = kind(&found) == FileType::Fifo;
+    is_fifo.then_some((fifo, found)).ok_or(Errno::NXIO)
+}
+
+/// Whether a fifo may have its mark ([`mark_fifo`]): a supervisor that knows marks gives it
+/// two names, where it can.
+pub fn may_be_marked(fifo: &Stat) -> bool {
+    fifo.st_nlink < 2 || Mode::from_raw_mode(fifo.st_mode).contains(MARK)
+}
+
+/// Gives an open fifo its mark, or takes it away.
+///
+/// # Errors
+/// It belongs to somebody else.
+pub fn mark_fifo(fifo: &OwnedFd, is_marked: bool) -> rustix::io::Result<()> {
+    let mut mode = Mode::from_raw_mode(fstat(fifo)?.st_mode);
+    mode.set(MARK, is_marked);
+    fchmod(fifo, mode)
 }
 
 /// Opens a file; `flags` says whether to make it if there is none.

@@ -1,8 +1,8 @@
 //! What `sv` does for services that depend on each other, with real supervisors: Debian's
-//! runsv, which knows nothing of that, and ours.
+//! runsv, which knows nothing of that, and our runsvdir, which marks who is named by others.
 
 use std::fs;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -166,7 +166,45 @@ fn services_that_depend_on_each_other_under_runits_supervisor() {
     plays(|_| debian("runsv"));
 }
 
+/// The mark comes with the first name and goes with the last, and by it `sv` knows whether to
+/// look for others.
 #[test]
-fn services_that_depend_on_each_other_under_ours() {
-    plays(|fixture| fixture.applet("runsv"));
+fn our_supervisor_marks_whom_others_name() {
+    let fixture = Fixture::new(&[
+        ("sv/db/run", SLEEP),
+        ("sv/web/run", SLEEP),
+        ("sv/web/needs/db", ""),
+        ("sv/cron/run", SLEEP),
+    ]);
+    let dir = |name: &str| fixture.path(&format!("sv/{name}"));
+    let mut runsvdir = Command::new(fixture.applet("runsvdir"))
+        .arg(fixture.path("sv"))
+        .spawn()
+        .unwrap();
+    for name in ["db", "web", "cron"] {
+        status(&dir(name), "run", |s| s.phase == Phase::Run);
+    }
+    let is_marked = |name: &str| {
+        let found = fs::metadata(dir(name).join("supervise/control")).unwrap();
+        assert_eq!(found.nlink(), 2);
+        assert_eq!(found.mode() & 0o777, 0o600);
+        found.mode() & 0o1000 != 0
+    };
+    super::common::yield_until(|| is_marked("db").then_some(()));
+    assert!(!is_marked("web") && !is_marked("cron"));
+    let sv = |args: &[&str]| {
+        let mut command = Command::new(fixture.applet("sv"));
+        command.args(args).env("SVDIR", fixture.path("sv"));
+        let output = command.env("SVWAIT", "60").output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(sv(&["stop", "db"]).starts_with("stop: db (needed by web)\n"));
+    sv(&["start", "db", "web"]);
+    assert!(!sv(&["stop", "db", "web"]).contains("needed by"));
+    // Nobody names it any more, once that is read.
+    fs::remove_file(dir("web").join("needs/db")).unwrap();
+    sv(&["start", "web", "db"]);
+    super::common::yield_until(|| (!is_marked("db")).then_some(()));
+    end_by(&mut runsvdir, rustix::process::Signal::HUP);
 }

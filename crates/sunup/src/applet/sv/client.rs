@@ -24,7 +24,7 @@ use rustix::io::Errno;
 use super::output::Output;
 use super::reason::reason;
 use crate::service_entries::{self, Entries};
-use crate::state_rooms;
+use crate::state_rooms::{self, Opened};
 use crate::sys::guarded;
 use crate::{personality, sys};
 
@@ -134,6 +134,8 @@ pub struct Service {
     ok: Option<OwnedFd>,
     /// We may not open `supervise/ok`.
     is_refused: bool,
+    /// There may be others that stop before it: its supervisor says so, or never says it.
+    pub may_be_named: bool,
 }
 
 impl Service {
@@ -149,11 +151,11 @@ impl Service {
     }
 
     fn connect(dir: PathBuf, home: OwnedFd) -> Result<Self, Trouble> {
-        let (ok, room) = match state_rooms::open_ok(home.as_fd()) {
-            Ok((ok, room)) => (Some(ok), room),
+        let (ok, may_be_named, room) = match state_rooms::open_ok(home.as_fd()) {
+            Ok(Opened { ok, found, room }) => (Some(ok), guarded::may_be_marked(&found), room),
             Err(Errno::NXIO) => return Err(Trouble::Dead),
             // The status may still be readable.
-            Err(Errno::ACCESS) => (None, None),
+            Err(Errno::ACCESS) => (None, false, None),
             Err(e) => return Err(Trouble::warning(OPEN_OK, e)),
         };
         Ok(Self {
@@ -161,6 +163,7 @@ impl Service {
             home,
             room,
             is_refused: ok.is_none(),
+            may_be_named,
             ok,
         })
     }

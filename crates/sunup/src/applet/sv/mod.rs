@@ -178,40 +178,74 @@ fn not_seconds(whose: &str, text: &[u8]) -> String {
 
 /// Does what the command means for other services, sends it to all, and waits for all;
 /// returns how many failed.
+///
+/// Of services that are to stop, those that others stop before come last, in their order.
+/// Which these are our supervisor says, for to look for others takes longer than a stop.
 fn act(action: &Action, names: &[&[u8]], wait_ms: Option<u64>) -> usize {
     let mut out = Output::new();
-    match action.others {
-        Others::Nothing | Others::Stop => {}
-        Others::Start => order::pull(names, &mut out),
-        Others::Name => order::name_dependents(names, &mut out),
+    if action.others == Others::Start {
+        order::pull(names, &mut out);
     }
-    let mut names: Vec<Vec<u8>> = match action.others {
+    let names: Vec<Vec<u8>> = match action.others {
         Others::Stop => order::with_dependents(names),
         _ => names.iter().map(|name| name.to_vec()).collect(),
     };
-    if action.stops() {
-        names = order::to_stop(names);
-    }
-    let mut waiter = wait_ms.map(|ms| wait::Waiter::new(*action, ms, names.len()));
-    let mut failed = 0;
+    let mut teller = Teller {
+        action,
+        waiter: wait_ms.map(|ms| wait::Waiter::new(*action, ms, names.len())),
+        out: &mut out,
+        failed: 0,
+    };
+    let mut later = Vec::new();
     for name in &names {
-        let done = match &mut waiter {
-            Some(waiter) => waiter.add(name, &mut out),
-            None => send(action, name),
-        };
-        if let Err(trouble) = done {
-            failed += usize::from(!trouble.is_success_of(action));
-            out.say(&trouble.line_after(action, name));
-            if let Some(hint) = trouble.hint(name) {
-                out.hint(&hint);
-            }
+        match teller.find(name) {
+            Ok(service) if service.may_be_named && action.stops() => later.push(name.clone()),
+            found => teller.tell(name, found),
         }
     }
+    if action.others == Others::Name && !later.is_empty() {
+        order::name_dependents(&later, &names, teller.out);
+    }
+    for name in order::to_stop(later) {
+        let found = teller.find(&name);
+        teller.tell(&name, found);
+    }
+    let Teller { waiter, failed, .. } = teller;
     failed + waiter.map_or(0, |waiter| waiter.finish(&mut out))
 }
 
-fn send(action: &Action, name: &[u8]) -> Result<(), Trouble> {
-    let service = Service::named(name)?;
+/// Sends a command to services, one after the other.
+struct Teller<'a> {
+    action: &'a Action,
+    waiter: Option<wait::Waiter>,
+    out: &'a mut Output,
+    failed: usize,
+}
+
+impl Teller<'_> {
+    fn find(&mut self, name: &[u8]) -> Result<Service, Trouble> {
+        match &mut self.waiter {
+            Some(waiter) => waiter.find(name, self.out),
+            None => Service::named(name),
+        }
+    }
+
+    fn tell(&mut self, name: &[u8], found: Result<Service, Trouble>) {
+        let done = found.and_then(|service| match &mut self.waiter {
+            Some(waiter) => waiter.add(name, service),
+            None => send(self.action, &service),
+        });
+        if let Err(trouble) = done {
+            self.failed += usize::from(!trouble.is_success_of(self.action));
+            self.out.say(&trouble.line_after(self.action, name));
+            if let Some(hint) = trouble.hint(name) {
+                self.out.hint(&hint);
+            }
+        }
+    }
+}
+
+fn send(action: &Action, service: &Service) -> Result<(), Trouble> {
     service.status()?;
     service.control()?.send(action.bytes)
 }

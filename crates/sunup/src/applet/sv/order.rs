@@ -87,10 +87,11 @@ fn needed(names: &[&[u8]]) -> Vec<(Name, Name)> {
     found
 }
 
-/// Names who needs the services and is up, or wanted up, but is not to stop, too.
-pub fn name_dependents(names: &[&[u8]], out: &mut Output) {
-    let tolds: BTreeSet<Name> = names.iter().map(|name| sibling(name, last(name))).collect();
-    let tree = Tree::around(names, |name| !tolds.contains(name));
+/// Names who needs the services and is up, or wanted up, but is not `told` to stop, too.
+pub fn name_dependents(names: &[Name], told: &[Name], out: &mut Output) {
+    let told: BTreeSet<Name> = told.iter().map(|name| sibling(name, last(name))).collect();
+    let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+    let tree = Tree::around(&names, |name| !told.contains(name));
     for name in names {
         let who = tree.dependents(name).filter(|who| is_up(who));
         let who: Vec<String> = who.map(|who| who.escape_ascii().to_string()).collect();

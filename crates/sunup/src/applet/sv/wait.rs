@@ -60,7 +60,8 @@ pub struct Waiter {
     action: Action,
     /// By number, in the order in which they were named.
     targets: BTreeMap<usize, Target>,
-    next_number: usize,
+    /// The last of the numbers.
+    number: usize,
     events: Events,
     /// Those to which something may have happened since they were last judged.
     dirty: BTreeSet<usize>,
@@ -81,7 +82,7 @@ impl Waiter {
         Self {
             action,
             targets: BTreeMap::new(),
-            next_number: 0,
+            number: 0,
             events: Events::new(spare),
             dirty: BTreeSet::new(),
             restless: BTreeMap::new(),
@@ -92,13 +93,15 @@ impl Waiter {
         }
     }
 
-    /// Sends the command to a service, and notes to wait for it.
-    pub fn add(&mut self, name: &[u8], out: &mut Output) -> Result<(), Trouble> {
-        let dir = locate(name);
-        let number = self.next_number;
-        self.next_number += 1;
-        self.await_supervisor(number, name, &dir, out);
-        let mut service = Service::named(name)?;
+    /// The next service; what is to be started gets time to get a supervisor.
+    pub fn find(&mut self, name: &[u8], out: &mut Output) -> Result<Service, Trouble> {
+        self.number += 1;
+        self.await_supervisor(self.number, name, &locate(name), out);
+        Service::named(name)
+    }
+
+    /// Sends the command to the service that was found last, and notes to wait for it.
+    pub fn add(&mut self, name: &[u8], mut service: Service) -> Result<(), Trouble> {
         let before = service.status()?;
         let control = if self.action.bytes.is_empty() {
             None
@@ -115,7 +118,7 @@ impl Waiter {
         });
         let files = (service, control);
         let target = Target::new(name, files, before, self.wait_ms, patience);
-        self.targets.insert(number, target);
+        self.targets.insert(self.number, target);
         Ok(())
     }
 
