@@ -63,6 +63,7 @@ use budget::Budget;
 use heritage::Heritage;
 use late_exit::Late;
 use launch::Launcher;
+use notify_pipe::Glass;
 use open_unit::{OpenUnit, Place};
 use reap::Zombies;
 use scandir::{News, ScanDir};
@@ -110,6 +111,8 @@ pub struct Engine {
     /// What it is all for, in a container.
     guard: Option<Box<container::Guard>>,
     rooms: Rooms,
+    /// For looks into the notification pipes of services.
+    glass: Glass,
     /// Adopted processes whose exit status is still to come.
     late: Late,
     upgrade: Upgrade,
@@ -177,6 +180,7 @@ impl Engine {
             signal_script: None,
             guard: None,
             rooms: Rooms::of(false),
+            glass: Glass::default(),
             late: Late::default(),
             upgrade: Upgrade::new(),
             booting: Booting::not(),

@@ -67,16 +67,6 @@ struct Messages {
     stranger: Option<Sender>,
 }
 
-/// Whose words are to be heard.
-enum Speaker {
-    /// There is no run.
-    Nobody,
-    /// The run of this process.
-    Run(Pid),
-    /// A run whose start was not answered yet: what it says waits.
-    Unknown,
-}
-
 /// Why something is not given.
 enum Obstacle {
     Failed(io::Error),
@@ -235,17 +225,18 @@ impl Engine {
             return gift;
         }
         let files = self.launcher.files_of_child();
-        let identity = unit.main.place().identity();
+        let notify = announce.notify;
+        let identity = notify.and_then(|_| unit.main.place().identity());
         let mut ears = unit.ears.take().unwrap_or_default();
         ears.pipe = None;
         (ears.is_deaf, ears.has_said, ears.has_told) = (false, false, false);
-        ears.notify = announce.notify.unwrap_or_default();
+        ears.notify = notify.unwrap_or_default();
         let number = announce.notification_fd;
         let mut given = [Ok(()), Ok(())];
         if let Some(number) = number.filter(|number| *number > 0) {
             given[0] = ears.give_pipe(number, files, &mut gift);
         }
-        if let Some(identity) = identity.filter(|_| announce.notify.is_some()) {
+        if let Some(identity) = identity {
             given[1] = ears.give_socket(identity, (number, files), &mut gift);
         } else if let Some(socket) = ears.socket.take() {
             socket.close();
@@ -316,48 +307,37 @@ impl Engine {
         is_deaf.then_some(Input::Ready(id, pid, Source::Start))
     }
 
-    /// Whose words are to be heard now.
-    fn who_speaks(&mut self, unit: UnitId) -> Speaker {
+    /// Whose words are to be heard now, and by what: there may be no run. What a run says whose
+    /// start was not answered yet waits.
+    fn who_speaks(&mut self, unit: UnitId) -> Option<(Option<Pid>, &mut Ears)> {
         self.take_answers();
-        let role = Role::Main;
-        let id = Id { unit, role };
-        let run = || run_of(self.core.service(id)?);
+        let id = main_of(unit);
         if self.starting.is_expected(id) {
-            Speaker::Unknown
-        } else {
-            run().map_or(Speaker::Nobody, Speaker::Run)
+            return None;
         }
+        let run = self.core.service(id).and_then(run_of);
+        Some((run, self.units.get_mut(&unit)?.ears.as_mut()?))
     }
 
     /// Something has come through the notification pipe.
-    pub(super) fn hear_pipe(&mut self, unit_id: UnitId) {
-        let run = match self.who_speaks(unit_id) {
-            Speaker::Unknown => return,
-            Speaker::Nobody => None,
-            Speaker::Run(pid) => Some(pid),
-        };
-        let unit = self.units.get_mut(&unit_id);
-        let Some(ears) = unit.and_then(|unit| unit.ears.as_mut()) else {
-            return;
-        };
-        let heard = ears.pipe.as_ref().map_or(Heard::Nothing, NotifyPipe::hear);
-        if heard != Heard::Nothing {
-            ears.pipe = None;
-        }
-        if let (Heard::Ready, Some(pid)) = (heard, run) {
-            self.feed(Input::Ready(main_of(unit_id), pid, Source::Descriptor));
+    pub(super) fn hear_pipe(&mut self, unit: UnitId) {
+        let mut glass = std::mem::take(&mut self.glass);
+        let heard = self.who_speaks(unit).and_then(|(run, ears)| {
+            let heard = ears.pipe.as_ref()?.hear(&mut glass);
+            if heard != Heard::Nothing {
+                ears.pipe = None;
+            }
+            run.filter(|_| heard == Heard::Ready)
+        });
+        self.glass = glass;
+        if let Some(pid) = heard {
+            self.feed(Input::Ready(main_of(unit), pid, Source::Descriptor));
         }
     }
 
     /// Messages have come.
     pub(super) fn hear_socket(&mut self, unit_id: UnitId) {
-        let run = match self.who_speaks(unit_id) {
-            Speaker::Unknown => return,
-            Speaker::Nobody => None,
-            Speaker::Run(pid) => Some(pid),
-        };
-        let unit = self.units.get_mut(&unit_id);
-        let Some(ears) = unit.and_then(|unit| unit.ears.as_mut()) else {
+        let Some((run, ears)) = self.who_speaks(unit_id) else {
             return;
         };
         let heard = ears.hear(run);

@@ -83,12 +83,10 @@ impl NotifyPipe {
 
     /// Takes what has come. A newline stays in the pipe: should this process be killed before
     /// it has written down that the run is ready, the successor finds it there.
-    pub fn hear(&self) -> Heard {
+    pub fn hear(&self, glass: &mut Glass) -> Heard {
         let mut buffer = [0; READ_BYTES];
-        if self
-            .look(&mut buffer)
-            .is_ok_and(|seen| seen.contains(&b'\n'))
-        {
+        let seen = glass.look(&self.0, &mut buffer);
+        if seen.is_ok_and(|seen| seen.contains(&b'\n')) {
             return Heard::Ready;
         }
         match rustix::io::read(&self.0, &mut buffer) {
@@ -100,13 +98,34 @@ impl NotifyPipe {
     }
 }
 
-impl NotifyPipe {
-    /// What is in the pipe, which stays there.
-    fn look<'b>(&self, buffer: &'b mut [u8; READ_BYTES]) -> rustix::io::Result<&'b [u8]> {
+/// A pipe of our own that shows what is in another, which stays there. It is made for the first
+/// look, and is empty between two.
+#[derive(Default)]
+pub struct Glass(Option<(OwnedFd, OwnedFd)>);
+
+impl Glass {
+    /// What is in the pipe.
+    fn look<'b>(
+        &mut self,
+        pipe: &OwnedFd,
+        buffer: &'b mut [u8; READ_BYTES],
+    ) -> rustix::io::Result<&'b [u8]> {
+        let (copy, into) = self.0.take().map_or_else(Self::make, Ok)?;
+        let copied = tee(pipe, &into, READ_BYTES, SpliceFlags::NONBLOCK);
+        let seen = match copied {
+            Ok(1..) => rustix::io::read(&copy, &mut *buffer),
+            nothing => nothing,
+        };
+        // What is left in it would be taken for another's word.
+        if copied == seen {
+            self.0 = Some((copy, into));
+        }
+        Ok(buffer.get(..seen?).unwrap_or_default())
+    }
+
+    fn make() -> rustix::io::Result<(OwnedFd, OwnedFd)> {
         let (copy, into) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        tee(&self.0, &into, READ_BYTES, SpliceFlags::NONBLOCK)?;
-        let bytes = rustix::io::read(&copy, &mut *buffer)?;
-        Ok(buffer.get(..bytes).unwrap_or_default())
+        Ok((aside(copy)?, aside(into)?))
     }
 }
 
@@ -133,11 +152,15 @@ mod tests {
     #[test]
     fn a_newline_says_it_and_nothing_else() {
         let (ours, theirs) = NotifyPipe::new().unwrap();
-        assert_eq!(ours.hear(), Heard::Nothing);
+        let glass = &mut Glass::default();
+        assert_eq!(ours.hear(glass), Heard::Nothing);
         say(&theirs, &[b'x'; READ_BYTES]);
         say(&theirs, b"unix:path=/run/bus\n");
-        assert_eq!(ours.hear(), Heard::Nothing);
-        assert_eq!(ours.hear(), Heard::Ready);
+        assert_eq!(ours.hear(glass), Heard::Nothing);
+        assert_eq!(ours.hear(glass), Heard::Ready);
+        // What one has said is nobody else's word.
+        let (others, _theirs) = NotifyPipe::new().unwrap();
+        assert_eq!(others.hear(glass), Heard::Nothing);
     }
 
     #[test]
@@ -145,19 +168,19 @@ mod tests {
         let (ours, theirs) = NotifyPipe::new().unwrap();
         say(&theirs, b"address");
         drop(theirs);
-        assert_eq!(ours.hear(), Heard::Nothing);
-        assert_eq!(ours.hear(), Heard::Closed);
+        assert_eq!(ours.hear(&mut Glass::default()), Heard::Nothing);
+        assert_eq!(ours.hear(&mut Glass::default()), Heard::Closed);
     }
 
     #[test]
     fn what_was_heard_is_still_there_for_the_next() {
         let (ours, theirs) = NotifyPipe::new().unwrap();
         say(&theirs, b"\n");
-        assert_eq!(ours.hear(), Heard::Ready);
+        assert_eq!(ours.hear(&mut Glass::default()), Heard::Ready);
         drop(ours);
         let number = theirs.as_raw_fd() as u16;
         let successor = NotifyPipe::of_run(std::process::id(), number).unwrap();
-        assert_eq!(successor.unwrap().hear(), Heard::Ready);
+        assert_eq!(successor.unwrap().hear(&mut Glass::default()), Heard::Ready);
     }
 
     #[test]
@@ -168,7 +191,7 @@ mod tests {
         // SIGPIPE would end this test.
         say(&theirs, b"\n");
         let successor = NotifyPipe::of_run(std::process::id(), number).unwrap();
-        assert_eq!(successor.unwrap().hear(), Heard::Ready);
+        assert_eq!(successor.unwrap().hear(&mut Glass::default()), Heard::Ready);
     }
 
     #[test]
