@@ -114,15 +114,14 @@ const BEFORE: Status = Status {
 
 /// A status from shorthand: phase `d r f`, want `u d`, then `P`aused, got
 /// `T`erm, `N`ew process.
-fn state(short: &str) -> Status {
+pub(super) fn state(short: &str) -> Status {
     let is_new = short.contains('N');
-    let down = short.starts_with('d');
     Status {
         changed: Tai64n::from_unix(100, if is_new { 9 } else { 5 }),
-        pid: match (down, is_new) {
-            (true, _) => 0,
-            (_, true) => 11,
-            _ => 10,
+        pid: match is_new {
+            _ if short.starts_with('d') || short.contains('-') => 0,
+            true => 11,
+            false => 10,
         },
         paused: short.contains('P'),
         want_up: short.as_bytes()[1] == b'u',

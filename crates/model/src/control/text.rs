@@ -130,33 +130,13 @@ fn how(last: &Last) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::state;
     use super::*;
     use crate::format::state::reason::Edge;
 
     const NOW: Tai64n = Tai64n::from_unix(103, 0);
+    /// When the state of [`state`] began.
     const AT: Tai64n = Tai64n::from_unix(100, 5);
-
-    /// A status from shorthand: phase `d r f`, want `u d`, then `P`aused, got `T`erm, no
-    /// process `-`.
-    fn state(short: &str) -> Status {
-        let is_down = short.starts_with('d');
-        Status {
-            changed: AT,
-            pid: if is_down || short.contains('-') {
-                0
-            } else {
-                10
-            },
-            paused: short.contains('P'),
-            want_up: short.as_bytes()[1] == b'u',
-            got_term: short.contains('T'),
-            phase: match short.as_bytes()[0] {
-                b'd' => Phase::Down,
-                b'r' => Phase::Run,
-                _ => Phase::Finish,
-            },
-        }
-    }
 
     fn line(short: &str, normally_up: Option<bool>, own: &Own) -> String {
         let status = state(short);
