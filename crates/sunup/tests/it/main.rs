@@ -63,3 +63,4 @@ mod utmpset;
 mod waiting;
 mod ward;
 mod watchdog;
+mod web;

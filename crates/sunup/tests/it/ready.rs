@@ -4,15 +4,12 @@
 use std::fs;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 
 use model::format::state::ready::{Ready, Source};
 use rustix::process::Signal;
 
-use crate::common::{
-    Fixture, applet, end_by, ends, read_status, running, status, until_supervise, wait_for,
-};
+use crate::common::{ends, read_status, running, status, wait_for};
+use crate::web::World;
 
 /// Is ready by the newline when `go` is there.
 const ON_GO: &str = "#!/bin/sh\nwhile [ ! -e go ]; do sleep 0.05; done\necho >&3\n\
@@ -20,55 +17,7 @@ const ON_GO: &str = "#!/bin/sh\nwhile [ ! -e go ]; do sleep 0.05; done\necho >&3
 /// Says nothing, and takes no notice of TERM.
 const MUTE: &str = "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n";
 
-/// A runsvdir over one service `web`; what it supervises ends with it.
-struct World {
-    fixture: Fixture,
-    supervisor: Child,
-}
-
 impl World {
-    fn new(files: &[(&str, &str)]) -> Self {
-        let fixture = Fixture::new(&[]);
-        for (name, content) in files {
-            fixture.add(&format!("scan/web/{name}"), content);
-        }
-        let supervisor = Self::supervise(&fixture);
-        Self {
-            fixture,
-            supervisor,
-        }
-    }
-
-    fn supervise(fixture: &Fixture) -> Child {
-        let child = applet("runsvdir")
-            .arg(fixture.path("scan"))
-            .env("XDG_RUNTIME_DIR", fixture.path("."))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        until_supervise(&fixture.path("scan/web"));
-        child
-    }
-
-    fn kill(&mut self) {
-        end_by(&mut self.supervisor, Signal::KILL);
-    }
-
-    fn replace(&mut self) {
-        self.supervisor = Self::supervise(&self.fixture);
-    }
-
-    fn web(&self) -> PathBuf {
-        self.fixture.path("scan/web")
-    }
-
-    fn sv(&self, args: &[&str]) -> Command {
-        let mut sv = applet("sv");
-        sv.args(args).arg(self.web());
-        sv
-    }
-
     fn says(&self, args: &[&str]) -> (bool, String) {
         let output = self.sv(args).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -82,15 +31,9 @@ impl World {
         Ready::decode(&line).filter(|ready| ready.pid == run.pid)
     }
 
-    fn until(&self, source: Option<Source>) -> Ready {
+    fn until_ready(&self, source: Option<Source>) -> Ready {
         let is_so = || self.ready().filter(|ready| ready.source == source);
         wait_for("supervise/ready", &[&self.web().join("supervise")], is_so)
-    }
-
-    fn until_last(&self, word: &str) {
-        let file = self.web().join("supervise/last");
-        let tells = || fs::read_to_string(&file).ok()?.contains(word).then_some(());
-        wait_for("supervise/last", &[&self.web().join("supervise")], tells);
     }
 
     fn go(&self) {
@@ -105,17 +48,10 @@ fn until_said(pid: u32) {
     wait_for("the newline", &[], is_closed);
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        let _ = self.sv(&["-w", "60", "force-shutdown"]).output();
-        end_by(&mut self.supervisor, Signal::TERM);
-    }
-}
-
 #[test]
 fn start_and_check_wait_for_the_newline() {
     let world = World::new(&[("run", ON_GO), ("notification-fd", "3\n")]);
-    world.until(None);
+    world.until_ready(None);
     let (_, said) = world.says(&["status"]);
     assert!(said.contains("starting"), "{said}");
     let (done, said) = world.says(&["-w", "1", "check"]);
@@ -123,7 +59,7 @@ fn start_and_check_wait_for_the_newline() {
     let mut start = world.sv(&["-w", "60", "start"]).spawn().unwrap();
     world.go();
     assert!(start.wait().unwrap().success());
-    world.until(Some(Source::Descriptor));
+    world.until_ready(Some(Source::Descriptor));
     let (done, said) = world.says(&["-w", "60", "check"]);
     assert!(done, "{said}");
     let (_, said) = world.says(&["status"]);
@@ -136,14 +72,14 @@ fn start_and_check_wait_for_the_newline() {
 #[test]
 fn no_descriptor_is_kept_for_who_is_ready() {
     let world = World::new(&[("run", ON_GO), ("notification-fd", "3\n")]);
-    world.until(None);
+    world.until_ready(None);
     let fds = || {
         let pid = world.supervisor.id();
         fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
     };
     let before = fds();
     world.go();
-    world.until(Some(Source::Descriptor));
+    world.until_ready(Some(Source::Descriptor));
     wait_for("fewer descriptors", &[], || (fds() < before).then_some(()));
 }
 
@@ -151,19 +87,19 @@ fn no_descriptor_is_kept_for_who_is_ready() {
 #[test]
 fn a_newline_that_nobody_read_is_not_lost() {
     let mut world = World::new(&[("run", ON_GO), ("notification-fd", "3\n")]);
-    let pid = world.until(None).pid;
+    let pid = world.until_ready(None).pid;
     world.kill();
     world.replace();
-    assert_eq!(world.until(None).pid, pid);
+    assert_eq!(world.until_ready(None).pid, pid);
     world.kill();
     world.go();
     until_said(pid);
     world.replace();
-    assert_eq!(world.until(Some(Source::Descriptor)).pid, pid);
+    assert_eq!(world.until_ready(Some(Source::Descriptor)).pid, pid);
     // Its successor knows that from the file.
     world.kill();
     world.replace();
-    assert_eq!(world.until(Some(Source::Descriptor)).pid, pid);
+    assert_eq!(world.until_ready(Some(Source::Descriptor)).pid, pid);
     let (done, said) = world.says(&["-w", "60", "check"]);
     assert!(done, "{said}");
 }
@@ -172,11 +108,11 @@ fn a_newline_that_nobody_read_is_not_lost() {
 fn somebody_may_say_it() {
     let mute = "#!/bin/sh\nexec sleep 600\n";
     let world = World::new(&[("run", mute), ("notification-fd", "0\n")]);
-    world.until(None);
+    world.until_ready(None);
     let (_, said) = world.says(&["status"]);
     assert!(said.contains("starting"), "{said}");
     assert!(world.says(&["ready"]).0);
-    world.until(Some(Source::Command));
+    world.until_ready(Some(Source::Command));
 }
 
 #[test]
@@ -188,7 +124,7 @@ fn who_is_late_is_stopped_and_killed_and_starts_again() {
         ("timeout-kill", "200\n"),
     ];
     let world = World::new(&files);
-    let first = world.until(None).pid;
+    let first = world.until_ready(None).pid;
     assert!(ends(first));
     let again = status(&world.web(), "another run", |s| {
         running(s) && s.pid != first
@@ -227,7 +163,7 @@ fn a_message_says_it_also_while_no_supervisor_lives() {
     let run = "#!/bin/sh\necho \"$NOTIFY_SOCKET\" >new\nmv new address\nexec sleep 600\n";
     let files = [("run", run), ("notify", "ready status\n")];
     let mut world = World::new(&files);
-    let pid = world.until(None).pid;
+    let pid = world.until_ready(None).pid;
     notify(&world, "STATUS=warming up");
     let text = || {
         let text = fs::read_to_string(world.web().join("supervise/status-text")).ok()?;
@@ -237,7 +173,7 @@ fn a_message_says_it_also_while_no_supervisor_lives() {
     world.kill();
     notify(&world, "READY=1");
     world.replace();
-    assert_eq!(world.until(Some(Source::Message)).pid, pid);
+    assert_eq!(world.until_ready(Some(Source::Message)).pid, pid);
     let (done, said) = world.says(&["-w", "60", "check"]);
     assert!(done, "{said}");
 }
@@ -248,7 +184,7 @@ fn who_says_that_it_ends_is_not_waited_for_for_ever() {
     let run = "#!/bin/sh\necho \"$NOTIFY_SOCKET\" >new\nmv new address\nexec sleep 600\n";
     let files = [("run", run), ("notify", ""), ("timeout-kill", "200\n")];
     let world = World::new(&files);
-    let pid = world.until(None).pid;
+    let pid = world.until_ready(None).pid;
     notify(&world, "STOPPING=1");
     assert!(ends(pid));
 }
@@ -257,8 +193,8 @@ fn who_says_that_it_ends_is_not_waited_for_for_ever() {
 #[test]
 fn an_upgrade_goes_on_waiting() {
     let world = World::new(&[("run", ON_GO), ("notification-fd", "3\n")]);
-    let pid = world.until(None).pid;
+    let pid = world.until_ready(None).pid;
     crate::common::kill(world.supervisor.id(), Signal::USR2);
     world.go();
-    assert_eq!(world.until(Some(Source::Descriptor)).pid, pid);
+    assert_eq!(world.until_ready(Some(Source::Descriptor)).pid, pid);
 }

@@ -5,8 +5,7 @@ use std::fs;
 use std::mem::MaybeUninit;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use model::format::state::reason::Reason;
@@ -14,62 +13,23 @@ use rustix::fs::inotify;
 use rustix::process::Signal;
 
 use crate::common::{
-    Fixture, SLEEP, applet, down, end_by, group_and_session, kill, lives, make_fifo, read_status,
-    running, status, until_ready, until_supervise, wait_for,
+    SLEEP, down, group_and_session, kill, lives, make_fifo, read_status, running, status,
+    until_ready, until_supervise, wait_for,
 };
 use crate::machine::{Boot, INT, Machine};
+use crate::web::World;
 
 /// Takes no notice of TERM and HUP, and says when that is so.
 const DEAF: &str = "#!/bin/sh\ntrap '' TERM HUP\n: >ready\nwhile :; do sleep 0.1; done\n";
 /// As long as a test may take, and longer.
 const LONG_MS: &str = "600000\n";
 
-/// A runsvdir over one service `web`; what it supervises ends with it.
-struct World {
-    fixture: Fixture,
-    supervisor: Child,
-}
-
 impl World {
-    fn new(files: &[(&str, &str)]) -> Self {
-        let fixture = Fixture::new(&[]);
-        for (name, content) in files {
-            fixture.add(&format!("scan/web/{name}"), content);
-        }
-        let supervisor = Self::supervise(&fixture);
-        let world = Self {
-            fixture,
-            supervisor,
-        };
+    /// One whose service has set its traps.
+    fn up(files: &[(&str, &str)]) -> Self {
+        let world = Self::new(files);
         until_ready(&world.web());
         world
-    }
-
-    fn supervise(fixture: &Fixture) -> Child {
-        let child = applet("runsvdir")
-            .arg(fixture.path("scan"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        until_supervise(&fixture.path("scan/web"));
-        child
-    }
-
-    /// Another supervisor takes over from one that was killed.
-    fn replace(&mut self) {
-        end_by(&mut self.supervisor, Signal::KILL);
-        self.supervisor = Self::supervise(&self.fixture);
-    }
-
-    fn web(&self) -> PathBuf {
-        self.fixture.path("scan/web")
-    }
-
-    fn sv(&self, args: &[&str]) -> Command {
-        let mut sv = applet("sv");
-        sv.args(args).arg(self.web());
-        sv
     }
 
     /// `sv ARGS`, which must succeed; for how long it took.
@@ -89,18 +49,6 @@ impl World {
         wait_for(name, &[&self.web()], there);
     }
 
-    /// The last run ended so.
-    fn until_last(&self, how: &str) {
-        let last = self.web().join("supervise/last");
-        let tells = || {
-            fs::read_to_string(&last)
-                .ok()?
-                .starts_with(how)
-                .then_some(())
-        };
-        wait_for("supervise/last", &[&self.web().join("supervise")], tells);
-    }
-
     /// When KILL is to come, by the boot clock.
     fn kill_at(&self) -> Option<u64> {
         let line = fs::read(self.web().join("supervise/reason")).ok()?;
@@ -108,16 +56,6 @@ impl World {
             Some(Reason::Kill(at)) => Some(at.0),
             _ => None,
         }
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        if let Some(status) = read_status(&self.web()).filter(|s| s.pid != 0) {
-            kill(status.pid, Signal::CONT);
-        }
-        let _ = self.sv(&["-w", "60", "force-shutdown"]).output();
-        end_by(&mut self.supervisor, Signal::TERM);
     }
 }
 
@@ -133,10 +71,10 @@ fn notes(name: &str) -> String {
 fn a_stop_sends_the_signal_that_the_service_asks_for() {
     for name in ["RTMIN+3", "37", "SIGINT", "usr1"] {
         let trap = if name == "37" { "RTMIN+3" } else { name };
-        let world = World::new(&[("run", &notes(trap)), ("down-signal", name)]);
+        let world = World::up(&[("run", &notes(trap)), ("down-signal", name)]);
         world.done(&["-w", "60", "stop"]);
         assert!(world.exists("told"), "{name}");
-        let again = World::new(&[("run", &notes(trap)), ("down-signal", name)]);
+        let again = World::up(&[("run", &notes(trap)), ("down-signal", name)]);
         let pid = read_status(&again.web()).unwrap().pid;
         again.done(&["-w", "60", "restart"]);
         assert!(again.exists("told"), "{name}");
@@ -149,14 +87,14 @@ fn a_stop_sends_the_signal_that_the_service_asks_for() {
 fn a_reload_sends_the_signal_that_the_service_asks_for() {
     let run = "#!/bin/bash\ntrap 'echo >told' USR2\ntrap '' HUP\n: >ready\n\
                while :; do sleep 0.05; done\n";
-    let world = World::new(&[("run", run), ("reload-signal", "USR2\n")]);
+    let world = World::up(&[("run", run), ("reload-signal", "USR2\n")]);
     world.done(&["reload"]);
     world.until("told");
 }
 
 #[test]
 fn who_takes_no_notice_gets_kill_in_its_time() {
-    let world = World::new(&[("run", DEAF), ("timeout-kill", "700\n")]);
+    let world = World::up(&[("run", DEAF), ("timeout-kill", "700\n")]);
     let (_, took) = world.done(&["-w", "60", "stop"]);
     assert!(took >= Duration::from_millis(700), "{took:?}");
     world.until_last("-1 9 signal ");
@@ -172,7 +110,7 @@ fn who_takes_no_notice_gets_kill_in_its_time() {
 #[test]
 fn who_ends_in_time_gets_no_kill() {
     let run = "#!/bin/sh\ntrap 'sleep 0.3; exit 7' TERM\n: >ready\nwhile :; do sleep 0.05; done\n";
-    let world = World::new(&[("run", run), ("timeout-kill", LONG_MS)]);
+    let world = World::up(&[("run", run), ("timeout-kill", LONG_MS)]);
     world.done(&["-w", "60", "stop"]);
     world.until_last("7 0 exit ");
 }
@@ -180,7 +118,7 @@ fn who_ends_in_time_gets_no_kill() {
 /// It was told to end, and ends; what is wanted decides what comes then.
 #[test]
 fn an_up_does_not_call_a_stop_off() {
-    let world = World::new(&[("run", DEAF), ("timeout-kill", "700\n")]);
+    let world = World::up(&[("run", DEAF), ("timeout-kill", "700\n")]);
     let pid = read_status(&world.web()).unwrap().pid;
     world.done(&["down"]);
     status(&world.web(), "got TERM", |s| s.got_term);
@@ -196,7 +134,7 @@ fn an_up_does_not_call_a_stop_off() {
 
 #[test]
 fn a_paused_service_is_stopped_in_its_time() {
-    let world = World::new(&[("run", SLEEP), ("ready", ""), ("timeout-kill", LONG_MS)]);
+    let world = World::up(&[("run", SLEEP), ("ready", ""), ("timeout-kill", LONG_MS)]);
     world.done(&["-w", "60", "-v", "pause"]);
     world.done(&["-w", "60", "stop"]);
     world.until_last("-1 15 signal ");
@@ -211,7 +149,7 @@ fn finish_may_take_its_time_and_no_more() {
         ("finish", finish),
         ("timeout-finish", "700\n"),
     ];
-    let world = World::new(&files);
+    let world = World::up(&files);
     world.done(&["down"]);
     world.until("finishes");
     let start = Instant::now();
@@ -228,7 +166,7 @@ fn a_script_in_place_of_the_signal_starts_the_clock_when_it_has_done_its_work() 
         ("timeout-kill", "500\n"),
         ("control/t", "#!/bin/sh\nsleep 0.6\n: >asked\n"),
     ];
-    let world = World::new(&files);
+    let world = World::up(&files);
     let (_, took) = world.done(&["-w", "60", "stop"]);
     assert!(world.exists("asked"));
     assert!(took >= Duration::from_millis(1100), "{took:?}");
@@ -238,10 +176,11 @@ fn a_script_in_place_of_the_signal_starts_the_clock_when_it_has_done_its_work() 
 /// A successor does not know how much of the time is over: it is had again.
 #[test]
 fn an_adopted_service_that_was_told_to_end_has_its_time_again() {
-    let mut world = World::new(&[("run", DEAF), ("timeout-kill", "4000\n")]);
+    let mut world = World::up(&[("run", DEAF), ("timeout-kill", "4000\n")]);
     world.done(&["down"]);
     status(&world.web(), "got TERM", |s| s.got_term);
     let before = world.kill_at().unwrap();
+    world.kill();
     world.replace();
     let at = wait_for("another time", &[&world.web().join("supervise")], || {
         world.kill_at().filter(|at| *at > before)
@@ -255,7 +194,7 @@ fn an_adopted_service_that_was_told_to_end_has_its_time_again() {
 fn a_forced_stop_waits_for_the_time_of_the_service() {
     let run = "#!/bin/sh\ntrap 'sleep 3; : >saved; exit 0' TERM\n: >ready\n\
                while :; do sleep 0.05; done\n";
-    let world = World::new(&[("run", run), ("timeout-kill", LONG_MS)]);
+    let world = World::up(&[("run", run), ("timeout-kill", LONG_MS)]);
     let (output, took) = world.done(&["-w", "1", "force-stop"]);
     assert!(took >= Duration::from_secs(3), "{took:?}");
     assert!(world.exists("saved") && output.stdout.starts_with(b"ok: down: "));
@@ -263,7 +202,7 @@ fn a_forced_stop_waits_for_the_time_of_the_service() {
 
 #[test]
 fn a_forced_stop_of_who_is_killed_in_its_time_says_so() {
-    let world = World::new(&[("run", DEAF), ("timeout-kill", "1500\n")]);
+    let world = World::up(&[("run", DEAF), ("timeout-kill", "1500\n")]);
     let (output, took) = world.done(&["-w", "1", "force-stop"]);
     assert!(took >= Duration::from_millis(1500), "{took:?}");
     assert!(output.stdout.starts_with(b"kill: down: "), "{output:?}");
@@ -271,7 +210,7 @@ fn a_forced_stop_of_who_is_killed_in_its_time_says_so() {
 
 #[test]
 fn who_waits_in_vain_is_told_when_kill_comes() {
-    let world = World::new(&[("run", DEAF), ("timeout-kill", "3000\n")]);
+    let world = World::up(&[("run", DEAF), ("timeout-kill", "3000\n")]);
     let output = world.sv(&["-w", "1", "stop"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.starts_with(b"timeout: run: "), "{output:?}");
@@ -293,7 +232,7 @@ impl World {
 
 #[test]
 fn the_rest_of_a_group_ends_with_its_run() {
-    let world = World::new(&[
+    let world = World::up(&[
         ("run", FAMILY),
         ("kill", "group\n"),
         ("timeout-kill", "500\n"),
@@ -316,7 +255,7 @@ fn the_rest_of_a_group_ends_with_its_run() {
 
 #[test]
 fn without_the_word_only_the_run_ends() {
-    let world = World::new(&[("run", FAMILY), ("timeout-kill", "500\n")]);
+    let world = World::up(&[("run", FAMILY), ("timeout-kill", "500\n")]);
     let rest = ["polite", "deaf", "stranger"].map(|name| world.pid_in(name));
     world.done(&["-w", "60", "stop"]);
     for pid in rest {
@@ -328,17 +267,17 @@ fn without_the_word_only_the_run_ends() {
 /// Nobody saw the end of the run; what is left of it is not doubled by a new one.
 #[test]
 fn a_successor_ends_the_rest_of_a_group_too() {
-    let mut world = World::new(&[
+    let mut world = World::up(&[
         ("run", FAMILY),
         ("kill", "group\n"),
         ("timeout-kill", "500\n"),
     ]);
     let [polite, deaf, stranger] = ["polite", "deaf", "stranger"].map(|name| world.pid_in(name));
     let pid = read_status(&world.web()).unwrap().pid;
-    end_by(&mut world.supervisor, Signal::KILL);
+    world.kill();
     kill(pid, Signal::KILL);
     wait_for("its end", &[&world.web()], || (!lives(pid)).then_some(()));
-    world.supervisor = World::supervise(&world.fixture);
+    world.replace();
     status(&world.web(), "another run", |s| running(s) && s.pid != pid);
     assert!(!lives(polite) && !lives(deaf) && lives(stranger));
     kill(stranger, Signal::KILL);
@@ -351,7 +290,7 @@ fn a_successor_ends_the_rest_of_a_group_too() {
 #[test]
 fn a_stop_is_in_a_file_at_every_moment() {
     let script = "#!/bin/sh\n: >asked\nread line <go\nexit 1\n";
-    let world = World::new(&[("run", DEAF), ("control/t", script)]);
+    let world = World::up(&[("run", DEAF), ("control/t", script)]);
     let state = world.web().join("supervise");
     make_fifo(world.web().join("go"));
     fs::write(state.join("control"), "d").unwrap();
@@ -383,7 +322,7 @@ fn a_stop_is_in_a_file_at_every_moment() {
 fn one_forced_stop_gives_each_service_its_own_time() {
     let saves = "#!/bin/sh\ntrap 'sleep 3; : >saved; exit 0' TERM\n: >ready\n\
                  while :; do sleep 0.05; done\n";
-    let world = World::new(&[("run", saves), ("timeout-kill", LONG_MS)]);
+    let world = World::up(&[("run", saves), ("timeout-kill", LONG_MS)]);
     world.fixture.add("scan/deaf/run", DEAF);
     let deaf = world.fixture.path("scan/deaf");
     until_supervise(&deaf);
@@ -413,10 +352,11 @@ fn a_successor_ends_who_was_told_to_end_by_a_script() {
         ("timeout-kill", "4000\n"),
         ("control/t", "#!/bin/sh\n: >asked\n"),
     ];
-    let mut world = World::new(&files);
+    let mut world = World::up(&files);
     world.done(&["down"]);
     status(&world.web(), "got TERM", |s| s.got_term);
     fs::remove_file(world.web().join("asked")).unwrap();
+    world.kill();
     world.replace();
     status(&world.web(), "down", down);
     assert!(!world.exists("asked"));
