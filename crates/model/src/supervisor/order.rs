@@ -353,7 +353,12 @@ impl Supervisor {
     /// Whether gates can be compared with the graph. A directory that cannot be opened for
     /// long counts no more.
     pub(super) fn can_make_sure(&self) -> bool {
-        !self.order.unsure.is_empty() && !self.waiting.values().any(Waiting::is_new)
+        !self.order.unsure.is_empty() && !self.is_reading()
+    }
+
+    /// Whether those that are still to be opened may name others.
+    fn is_reading(&self) -> bool {
+        self.waiting.values().any(Waiting::is_new)
     }
 
     fn make_sure(&mut self, unit: UnitId) {
@@ -379,7 +384,12 @@ impl Supervisor {
             Verdict::Stop(unit) => self.drive(main(unit), Event::StopGate(true)),
             Verdict::Follow(unit) => {
                 if !self.service(main(unit)).is_none_or(is_stopping) {
-                    self.wait_for_others(unit);
+                    if self.is_reading() {
+                        self.drive(main(unit), Event::StopGate(false));
+                        self.order.unsure.insert(unit);
+                    } else {
+                        self.wait_for_others(unit);
+                    }
                     self.drive(main(unit), Event::Follow);
                 }
             }

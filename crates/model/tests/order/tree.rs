@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::adoption::Inheritance;
 use model::command::Command;
-use model::facts::{Facts, Files, Line};
+use model::facts::{Facts, Files, Line, StateFiles};
 use model::format::adopt::Mark;
 use model::format::state::reason::Reason;
 use model::format::tai64n::Tai64n;
@@ -283,10 +283,12 @@ impl Tree {
     }
 
     fn show(&mut self, at: usize, facts: &Facts, files: Files, lines: Vec<Line>) {
-        self.wants_up[at] = facts.want_up;
-        self.got_term.remove(&at);
-        if facts.got_term {
-            self.got_term.insert(at, facts.pid);
+        if files.state != StateFiles::None {
+            self.wants_up[at] = facts.want_up;
+            self.got_term.remove(&at);
+            if facts.got_term {
+                self.got_term.insert(at, facts.pid);
+            }
         }
         if files.mark {
             self.marked.remove(&at);
