@@ -103,6 +103,8 @@ pub struct Streak {
     lives: u32,
     last: Exit,
     backs_off: bool,
+    /// One of them did not become ready in time.
+    was_late: bool,
 }
 
 impl Streak {
@@ -111,15 +113,27 @@ impl Streak {
         lives: 0,
         last: Exit::Unknown,
         backs_off: false,
+        was_late: false,
     };
 
     /// As a predecessor counted it.
-    pub const fn again(lives: u32, last: Exit, backs_off: bool) -> Self {
+    pub const fn again(lives: u32, last: Exit, backs_off: bool, was_late: bool) -> Self {
         Self {
             lives,
             last,
             backs_off,
+            was_late,
         }
+    }
+
+    /// The present life is over its time to become ready: it will be one of them.
+    pub const fn is_late(&mut self) {
+        self.was_late = true;
+    }
+
+    /// Whether one of them, or the present life, did not become ready in time.
+    pub const fn was_late(self) -> bool {
+        self.was_late
     }
 
     /// One more short life, which ended so.

@@ -353,6 +353,76 @@ fn who_was_taken_over_is_ready_in_the_end() {
     assert_eq!(run(&service).ready, Some((START, Source::Start)));
 }
 
+/// Those that only want it need not wait for the next time (`order_settled`).
+#[test]
+fn that_it_was_late_is_known_until_it_is_ready_for_a_second() {
+    let mut service = starting(Some(UP_MS));
+    assert!(!service.streak().was_late());
+    service = service.step(at(500), Event::Tick).0;
+    assert!(service.streak().was_late());
+    service = service.step(at(600), Event::Exited(101, Exit::Code(0))).0;
+    let (exit, cause) = (Exit::Code(0), Cause::Timeout);
+    let end = Look::End {
+        exit,
+        cause,
+        grows: false,
+    };
+    for (ms, event) in [
+        (600, Event::Looked(end, Settings::default())),
+        (1600, Event::Tick),
+        (1600, Event::Looked(Look::Start, asks(Some(UP_MS)))),
+        (1600, Event::Started(102)),
+    ] {
+        service = service.step(at(ms), event).0;
+        let again = Service::resume(Role::Main, &service.handover());
+        let is_told = again.is_none_or(|again| again.streak().was_late());
+        assert!(service.streak().was_late() && is_told);
+    }
+    let ready = Event::Ready(102, Source::Descriptor);
+    service = service.step(at(2600), ready).0;
+    assert!(!service.streak().was_late());
+    // What is not wanted up has no failures.
+    let late = starting(Some(UP_MS)).step(at(500), Event::Tick).0;
+    let told = late.step(at(500), Event::Command(Command::Down)).0;
+    assert!(!told.streak().was_late());
+}
+
+/// `./setup` and its run have one time, whoever sees the end of the one.
+#[test]
+fn the_time_of_a_setup_goes_over_to_a_successor() {
+    let found = Settings {
+        setup: true,
+        run: true,
+        ..asks(Some(UP_MS))
+    };
+    let begun = [
+        Event::Tick,
+        Event::Looked(Look::Start, found),
+        Event::Started(101),
+    ];
+    let new = Service::new(Role::Main, Want::Up);
+    let setup = begun
+        .into_iter()
+        .fold(new, |s, event| s.step(START, event).0);
+    let upgraded = Service::resume(Role::Main, &setup.handover()).unwrap();
+    let setup_runs = Program::Setup;
+    let adopted = Service::adopt_run(Role::Main, Want::Up, setup_runs, 101, START, false, false)
+        .has_time_again(&found, at(100));
+    for (service, by) in [(setup, 500), (upgraded, 500), (adopted, 600)] {
+        assert_eq!(service.deadline(), Some(at(by)));
+        let then = [
+            Event::Exited(101, Exit::Code(0)),
+            Event::Looked(Look::SetUp, found),
+            Event::Started(102),
+        ];
+        let run = then
+            .into_iter()
+            .fold(service, |s, event| s.step(at(300), event).0);
+        assert_eq!(run.deadline(), Some(at(by)));
+        assert!(run.awaits_ready());
+    }
+}
+
 /// An upgrade forgets nothing: whatever happens then, happens.
 #[test]
 fn what_is_awaited_goes_over_to_a_successor() {

@@ -22,8 +22,10 @@ pub enum Level {
     Held,
     /// It is to become ready.
     Starting,
-    /// As `Starting`, but it has failed several times in a row, or has taken too long.
+    /// As `Starting`, but it has failed several times in a row.
     Failing,
+    /// As `Starting`, but it was not ready in time, and has not been ready since.
+    Late,
     /// As `Failing`, in a crash loop. It last ended so.
     Looping(Exit),
     /// It is ready.
@@ -41,7 +43,7 @@ impl Level {
             Kind::Wants => matches!(self, Self::Opening | Self::Held | Self::Starting),
             Kind::After => matches!(
                 self,
-                Self::Opening | Self::Held | Self::Starting | Self::Failing
+                Self::Opening | Self::Held | Self::Starting | Self::Failing | Self::Late
             ),
             Kind::Before => false,
         }
@@ -57,6 +59,7 @@ impl Level {
             Self::Held => "held itself",
             Self::Starting => "starting",
             Self::Failing => "fails again and again",
+            Self::Late => "not ready in time",
             Self::Looping(Exit::Code(code)) => return format!("crash loop, exit {code}"),
             Self::Looping(Exit::Unknown) => "crash loop",
             Self::Looping(Exit::Signal(signal) | Exit::Dumped(signal)) => {
@@ -84,16 +87,17 @@ mod tests {
             Level::Held,
             Level::Starting,
             Level::Failing,
+            Level::Late,
             Level::Looping(Exit::Code(1)),
             Level::Ready,
             Level::Stopping,
         ];
         for (kind, row) in [
-            (Kind::Needs, "########.#"),
-            (Kind::Follows, "########.#"),
-            (Kind::Wants, ".#..##...."),
-            (Kind::After, ".#..###..."),
-            (Kind::Before, ".........."),
+            (Kind::Needs, "#########.#"),
+            (Kind::Follows, "#########.#"),
+            (Kind::Wants, ".#..##....."),
+            (Kind::After, ".#..####..."),
+            (Kind::Before, "..........."),
         ] {
             let found: String = levels
                 .iter()

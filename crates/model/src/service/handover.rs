@@ -11,7 +11,7 @@ use core::fmt::Write;
 
 use super::gate::{Gate, Gates};
 use super::group::{Clearing, Finish};
-use super::ready::Leaves;
+use super::ready::{Leaves, Rise};
 use super::{Exit, Manner, Next, Program, Role, Running, Service, State, Want};
 use crate::command::Sig;
 use crate::format::adopt::Mark;
@@ -75,6 +75,7 @@ impl Service {
             ("paused", paused),
             ("resumes", self.resumes),
             ("backs_off", backs_off),
+            ("was_late", self.streak.was_late()),
             ("finish_decides", self.finish_decides),
             ("settled", self.left == Mark::Over),
             ("stays_done", self.stays_done()),
@@ -135,6 +136,7 @@ impl Service {
             u32::try_from(lives).unwrap_or(u32::MAX),
             last.map_or(Exit::Unknown, Exit::of_status),
             has(words, "backs_off"),
+            has(words, "was_late"),
         );
         let gate = |gate, order| Gate::of_words(value(words, gate), value(words, order));
         Some(Self {
@@ -153,6 +155,7 @@ impl Service {
                 (false, true) => Mark::Done,
                 (false, false) => Mark::None,
             },
+            rise: Rise::again(&state),
             ..Self::new(role, *want)
         })
     }
@@ -391,6 +394,7 @@ mod tests {
             "want=down state=gone fork_failures=0",
             "want=exit state=gone stays_done fork_failures=0",
             "want=up state=down not_before=7 backs_off fork_failures=0 lives=6 last=256",
+            "want=up state=down not_before=7 was_late fork_failures=0 lives=1 last=15",
         ] {
             assert_eq!(told(words).as_deref(), Some(words));
         }

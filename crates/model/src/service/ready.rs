@@ -14,7 +14,7 @@
 //!
 //! A supervisor that takes over a run that is not ready gives it the whole time anew, and
 //! takes it for ready in the end, for its word may have been lost with the predecessor.
-//! So nobody is stopped over that.
+//! So nobody is stopped over that. A `./setup` has its time anew, too, and no word.
 
 use super::{Action, Actions, Next, Role, Running, Service, State};
 use crate::command::Sig;
@@ -81,6 +81,20 @@ impl Rise {
         announce: Announce::NONE,
         by: None,
     };
+
+    /// Of a start that a predecessor in this process began: `./setup` and the run that
+    /// follows it have one time.
+    pub const fn again(state: &State) -> Self {
+        let by = match state {
+            State::Run(Running {
+                program: Program::Setup,
+                ultimatum: Some((at, Next::Stop)),
+                ..
+            }) => Some(*at),
+            _ => None,
+        };
+        Self { by, ..Self::NONE }
+    }
 }
 
 /// Why a run that goes on is not to become ready any more.
@@ -162,6 +176,12 @@ impl Service {
         let State::Run(r) = &mut self.state else {
             return;
         };
+        if r.program == Program::Setup {
+            let by = found.timeout_up.map(|ms| now.plus_ms(ms.into()));
+            r.ultimatum = by.map(|at| (at, Next::Stop));
+            self.rise.by = by;
+            return;
+        }
         if !r.awaits() {
             return;
         }
@@ -208,6 +228,7 @@ impl Service {
     pub(super) fn end_start(&mut self, now: Instant, actions: &mut Actions) {
         if let State::Run(r) = &mut self.state {
             r.leaves = Leaves::Overdue;
+            self.streak.is_late();
             // The look that comes first may know better.
             r.ultimatum = Some((now.plus_ms(UP_KILL_MS), Next::Kill));
             self.signal(Sig::Term, now, actions);

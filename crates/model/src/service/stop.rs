@@ -17,7 +17,7 @@
 //! read to the end; then it gets TERM, and KILL after another time.
 
 use super::starts::end_early;
-use super::{Action, Actions, Exit, LOG_TERM_MS, Role, Running, Service, State, Want};
+use super::{Action, Actions, Exit, LOG_TERM_MS, Program, Role, Running, Service, State, Want};
 use crate::command::Sig;
 use crate::restart::Cause;
 use crate::settings::{Look, Scripts, Settings};
@@ -212,7 +212,9 @@ impl Service {
     pub fn look_when_adopted(&self) -> Option<Look> {
         match self.state {
             State::Run(r) if r.got_term => Some(Look::Stopped(self.epilogue(), r.pid)),
-            State::Run(r) if r.ready.is_none() => Some(Look::Adopted(r.pid)),
+            State::Run(r) if r.ready.is_none() || r.program == Program::Setup => {
+                Some(Look::Adopted(r.pid))
+            }
             State::Finish { .. } => Some(Look::End {
                 exit: Exit::Unknown,
                 cause: Cause::Itself,

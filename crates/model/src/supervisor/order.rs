@@ -494,6 +494,7 @@ fn level(service: &Service) -> Level {
         }
         _ if service.is_crash_looping() => Level::Looping(service.streak().last()),
         _ if service.streak().lives() >= FAILED_LIVES => Level::Failing,
+        _ if service.streak().was_late() => Level::Late,
         _ => Level::Starting,
     }
 }

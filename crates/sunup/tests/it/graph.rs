@@ -289,6 +289,34 @@ fn a_stop_that_waits_under_a_keeper_waits_under_the_successor() {
     end_the_stop(&fixture);
 }
 
+/// It will not be ready so soon: who only wants it starts, and the others wait on.
+#[test]
+fn who_wants_a_service_that_is_not_ready_in_time_starts() {
+    let fixture = tree(&[
+        ("db", &[]),
+        ("web", &["wants/db"]),
+        ("mail", &["after/db"]),
+        ("api", &["needs/db"]),
+    ]);
+    let deaf = "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n";
+    for (file, content) in [
+        ("run", deaf),
+        ("notification-fd", "3\n"),
+        ("timeout-up", "300\n"),
+        ("timeout-kill", "600000\n"),
+    ] {
+        fixture.add(&format!("scan/db/{file}"), content);
+    }
+    let _runsvdir = Runsvdir::start(&fixture);
+    let [db, web, mail, api] = ["db", "web", "mail", "api"].map(|name| dir(&fixture, name));
+    status(&web, "run", running);
+    until_reason(&mail, "after db: not ready in time");
+    until_reason(&api, "needs db: not ready in time");
+    assert!(read_status(&db).unwrap().got_term);
+    command(&db, "k");
+    command(&db, "R");
+}
+
 /// As runsvchdir does: all entries change at once.
 #[test]
 fn a_tree_that_is_exchanged_goes_down_in_order() {
