@@ -150,6 +150,7 @@ pub fn tree(source: &Source) -> Result<Tree> {
                 binary,
             });
             ours(&mut tree, front, busybox, Arch::default())?;
+            remove_what_has_no_run(&mut tree);
             call_script(&mut tree);
         }
         Source::Directory(dir) => {
@@ -177,6 +178,23 @@ impl Front<'_> {
         // busybox is an applet of its own.
         applets.retain(|applet| applet != self.name);
         Ok(applets)
+    }
+}
+
+/// Oneshots and milestones, which other supervisors would try to start each second.
+fn remove_what_has_no_run(tree: &mut Tree) {
+    let is_service = |name: &[u8]| {
+        let below = name.strip_prefix(b"etc/runit/sv/");
+        below.is_some_and(|below| !below.contains(&b'/'))
+    };
+    let services = tree.entries().filter(|entry| is_service(entry.name));
+    let has_run = |name: &[u8]| tree.has(&[name, b"/run"].concat());
+    let without: Vec<Vec<u8>> = services
+        .map(|entry| entry.name.to_vec())
+        .filter(|name| !has_run(name))
+        .collect();
+    for name in without {
+        tree.remove(&name);
     }
 }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use lab::rootfs::{self, Source};
 use lab::{busybox, debian, reference, workspace};
 use tempfile::tempdir;
 
@@ -180,6 +181,26 @@ fn our_root_file_system_puts_sunup_in_front_of_busybox() {
             .find(|l| l.ends_with(&format!(" {name}")))
             .unwrap();
         assert!(line.starts_with(mode), "{line}");
+    }
+}
+
+/// Other supervisors would try to start what has no `run` each second.
+#[test]
+fn the_machine_of_busybox_has_only_services_with_a_run() {
+    let busybox = debian::busybox(&workspace::scratch().unwrap()).unwrap();
+    let front = None;
+    let tree = rootfs::tree(&Source::Busybox { busybox, front }).unwrap();
+    for name in ["httpd", "mdev", "tty1"] {
+        assert!(tree.has(format!("etc/runit/sv/{name}/run").as_bytes()));
+    }
+    for name in ["multi-user/wants/dbus", "network/setup", "seed/setup"] {
+        let (dir, _) = name.split_once('/').unwrap();
+        for name in [name, dir, &format!("{dir}/supervise")] {
+            assert!(
+                !tree.has(format!("etc/runit/sv/{name}").as_bytes()),
+                "{name}"
+            );
+        }
     }
 }
 

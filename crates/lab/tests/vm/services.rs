@@ -10,6 +10,8 @@ on_both!(
     a_killed_runsvdir_is_replaced_and_no_service_restarts,
     a_terminated_runsvdir_is_replaced_and_no_service_restarts,
     services_come_and_go_with_their_directories,
+    services_start_in_order,
+    the_milestone_of_the_login_waits_for_what_it_wants,
 );
 
 const LOG: &str = "/var/log/httpd/current";
@@ -61,10 +63,10 @@ fn replaces_runsvdir(m: &mut Guest, signal: &str) {
     let before = services(m);
     let old = m.sh("pidof runsvdir");
     m.sh(&format!("kill -{signal} {old}"));
-    // A keeper that holds some of the four until they are taken over answers, too.
+    // A keeper that holds some of the seven until they are taken over answers, too.
     m.sh(&format!(
         "await 'P=$(pidof runsvdir) && [ \"$P\" != {old} ] && \
-            [ $(grep -c \"FLOCK.* $P \" /proc/locks) -ge 4 ]'"
+            [ $(grep -c \"FLOCK.* $P \" /proc/locks) -ge 7 ]'"
     ));
     m.sh("await 'sv check httpd tty1 mdev'");
     assert_eq!(services(m), before);
@@ -84,6 +86,32 @@ fn services_come_and_go_with_their_directories(m: &mut Guest) {
     m.sh(&format!(
         "await '! kill -0 {pid} 2>/dev/null'; await 'rm -rf /tmp/guest'"
     ));
+}
+
+fn services_start_in_order(m: &mut Guest) {
+    m.sh("await 'sv check httpd'");
+    for name in ["network", "seed", "multi-user"] {
+        let status = m.sh(&format!("sv status {name}"));
+        assert!(status.starts_with(&format!("done: {name}: ")), "{status}");
+    }
+    let ready = m.sh("cat /etc/runit/sv/mdev/supervise/ready");
+    assert!(ready.ends_with(" notification-fd"), "{ready}");
+    let page = m.sh("wget -qO- http://127.0.0.1/boot.txt");
+    assert!(page.contains("first page"), "{page}");
+    m.sh("sv -w 60 stop httpd network; sv up httpd");
+    m.sh("await 'sv status httpd | grep \"waits for network\"'");
+    m.sh("sv up network; await 'sv check httpd'");
+}
+
+/// The login itself goes on: it may be the one that the test types at.
+fn the_milestone_of_the_login_waits_for_what_it_wants(m: &mut Guest) {
+    m.sh("mkdir /tmp/dbus; printf '#!/bin/sh\\nexec sleep 1000000\\n' >/tmp/dbus/run");
+    m.sh("chmod +x /tmp/dbus/run; echo 0 >/tmp/dbus/notification-fd; mv /tmp/dbus /etc/runit/sv/");
+    m.sh("await 'sv status dbus | grep starting'; sv -w 60 stop multi-user; sv up multi-user");
+    let waits = m.sh("await 'sv status multi-user | grep waits'");
+    assert!(waits.ends_with("want up, waits for dbus"), "{waits}");
+    m.sh("sv ready dbus; await 'sv status multi-user | grep ^done'");
+    m.sh("sv exit dbus; rm -rf /etc/runit/sv/dbus");
 }
 
 /// The pids of httpd, its logger, the login and mdev, all of which run.
