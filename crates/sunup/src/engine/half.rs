@@ -102,6 +102,11 @@ impl Half {
         self.room.as_ref().map_or_else(|| self.home(), AsFd::as_fd)
     }
 
+    /// Whether the directory that holds `supervise` was removed while it was open.
+    pub fn is_removed(&self) -> bool {
+        rustix::fs::fstat(self.state_home()).is_ok_and(|stat| stat.st_nlink == 0)
+    }
+
     /// The open directory, or how to open it again.
     pub const fn place(&self) -> &Directory {
         &self.place

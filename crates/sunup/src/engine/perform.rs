@@ -261,6 +261,10 @@ impl Engine {
             self.begin(Some(id.unit));
             return self.show_state(id, facts, files);
         }
+        if self.half(id)?.is_removed() {
+            // Nobody can look there any more.
+            return None;
+        }
         let complaint = format!("{}: {attempt}: {e}; trying again", self.title_of(id));
         let who = self.who;
         self.half(id)?.complain(who, About::Files, complaint);

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use super::bad_input::{enclosed, ours};
 use super::common::{
-    Fixture, SLEEP, down, end_by, kill, running, status, wait_exit, wait_for, yield_until,
+    Fixture, SLEEP, down, end_by, ends, kill, running, status, wait_exit, wait_for, yield_until,
 };
 
 /// runsvdir on `scan` of a fixture; what it says goes to `said`.
@@ -167,4 +167,20 @@ fn without_watches_it_looks_and_says_so_once() {
     assert_eq!(lines(), 1, "{}", runsvdir.said());
     assert!(runsvdir.said().contains("max_inotify_watches"));
     runsvdir.hang_up();
+}
+
+/// Its service is stopped, and what there is to show of that has no place.
+#[test]
+fn a_directory_that_is_removed_is_no_failure() {
+    let fixture = Fixture::new(&[("scan/web/run", SLEEP), ("scan/web/log/run", SLEEP)]);
+    let mut command = ours("runsvdir");
+    command.arg(fixture.path("scan"));
+    let runsvdir = Runsvdir::start(&fixture, command);
+    let web = fixture.path("scan/web");
+    let pids = [&web, &web.join("log")].map(|dir| status(dir, "run", running).pid);
+    fs::remove_dir_all(&web).unwrap();
+    assert!(pids.into_iter().all(ends));
+    runsvdir.hang_up();
+    let said = fs::read_to_string(fixture.path("said")).unwrap();
+    assert_eq!(said, "");
 }
