@@ -69,18 +69,25 @@ fn start_and_check_wait_for_the_newline() {
     );
 }
 
+/// Two are kept for looks into the descriptors of all services, from the first look on.
 #[test]
 fn no_descriptor_is_kept_for_who_is_ready() {
     let world = World::new(&[("run", ON_GO), ("notification-fd", "3\n")]);
-    world.until_ready(None);
     let fds = || {
         let pid = world.supervisor.id();
         fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
     };
-    let before = fds();
+    world.until_ready(None);
     world.go();
     world.until_ready(Some(Source::Descriptor));
-    wait_for("fewer descriptors", &[], || (fds() < before).then_some(()));
+    let of_ready = fds();
+    fs::remove_file(world.web().join("go")).unwrap();
+    assert!(world.says(&["term"]).0);
+    world.until_ready(None);
+    assert_eq!(fds(), of_ready + 1);
+    world.go();
+    world.until_ready(Some(Source::Descriptor));
+    assert_eq!(fds(), of_ready);
 }
 
 /// Each time the next one takes over, and the run goes on.
