@@ -55,6 +55,7 @@ const OWN: &[&str] = &[
     "oneshots",
     "order",
     "personality",
+    "plain",
     "pristine",
     "ready",
     "restarts",

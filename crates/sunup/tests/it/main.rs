@@ -32,6 +32,7 @@ mod notify;
 mod oneshots;
 mod order;
 mod personality;
+mod plain;
 mod pristine;
 mod ready;
 mod reference;
