@@ -271,7 +271,7 @@ impl Graph {
     pub fn why_held(&self, member: Member) -> Option<Reason> {
         let hold = self.hold(member)?;
         Some(Reason::Held {
-            by: hold.kind.waits()?,
+            by: hold.kind,
             name: self.name(hold.on),
             why: hold.level.text(),
         })

@@ -132,7 +132,7 @@ fn how(last: &Last) -> String {
 mod tests {
     use super::super::tests::state;
     use super::*;
-    use crate::format::state::reason::Edge;
+    use crate::graph::Kind;
 
     const NOW: Tai64n = Tai64n::from_unix(103, 0);
     /// When the state of [`state`] began.
@@ -207,7 +207,7 @@ mod tests {
     fn what_holds_it_up_is_named() {
         let held = Own {
             reason: Some(Reason::Held {
-                by: Edge::Needs,
+                by: Kind::Needs,
                 name: "db".into(),
                 why: "starting".into(),
             }),

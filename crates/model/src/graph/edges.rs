@@ -3,7 +3,6 @@
 
 use alloc::vec::Vec;
 
-use crate::format::state::reason::Edge;
 use crate::scan::{Name, is_service_name};
 
 /// So many entries of each of the five directories count.
@@ -42,17 +41,6 @@ impl Kind {
             Self::After => "after",
             Self::Before => "before",
             Self::Follows => "follows",
-        }
-    }
-
-    /// As it is said of the one that waits; nobody waits for those that it is before.
-    pub const fn waits(self) -> Option<Edge> {
-        match self {
-            Self::Needs => Some(Edge::Needs),
-            Self::Wants => Some(Edge::Wants),
-            Self::After => Some(Edge::After),
-            Self::Before => None,
-            Self::Follows => Some(Edge::Follows),
         }
     }
 }

@@ -277,7 +277,7 @@ fn ready(service: &Service) -> Option<(Pid, Option<Source>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::state::reason::Edge;
+    use crate::graph::Kind;
     use crate::service::{Role, Want};
     use crate::settings::Settings;
     use alloc::format;
@@ -360,7 +360,7 @@ mod tests {
     #[test]
     fn a_reason_is_shown_when_it_changes_and_goes_when_it_is_over() {
         let held = |name: &str| Reason::Held {
-            by: Edge::Needs,
+            by: Kind::Needs,
             name: name.into(),
             why: "starting".into(),
         };

@@ -8,6 +8,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 use super::{Words, plain_number};
+use crate::graph::Kind;
 use crate::time::Instant;
 
 /// The decoded line. Names are as in the file: escaped.
@@ -16,7 +17,7 @@ pub enum Reason {
     /// The start is held until another service is ready.
     Held {
         /// By which kind of entry.
-        by: Edge,
+        by: Kind,
         /// The other service.
         name: String,
         /// What that one is doing.
@@ -28,35 +29,8 @@ pub enum Reason {
     Kill(Instant),
 }
 
-/// A kind of entry that orders two services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Edge {
-    /// `needs`.
-    Needs,
-    /// `wants`.
-    Wants,
-    /// `after`, or the other's `before`.
-    After,
-    /// `follows`.
-    Follows,
-}
-
-impl Edge {
-    const WORDS: [(Self, &str); 4] = [
-        (Self::Needs, "needs"),
-        (Self::Wants, "wants"),
-        (Self::After, "after"),
-        (Self::Follows, "follows"),
-    ];
-
-    /// The word.
-    pub fn word(self) -> &'static str {
-        let mut words = Self::WORDS.iter();
-        words
-            .find(|(edge, _)| *edge == self)
-            .map_or("", |(_, word)| word)
-    }
-}
+/// What may hold a start: nobody waits for those that it is before.
+const HOLDS: [Kind; 4] = [Kind::Needs, Kind::Wants, Kind::After, Kind::Follows];
 
 /// A service's name, as it stands in the line.
 pub fn escaped(name: &[u8]) -> String {
@@ -70,7 +44,7 @@ impl Reason {
     /// The line.
     pub fn encode(&self) -> String {
         match self {
-            Self::Held { by, name, why } => format!("{} {name}: {why}\n", by.word()),
+            Self::Held { by, name, why } => format!("{} {name}: {why}\n", by.directory()),
             Self::Stop(name) => format!("{STOP}{name}\n"),
             Self::Kill(at) => format!("{KILL}{}\n", at.0),
         }
@@ -86,7 +60,7 @@ impl Reason {
             return plain_number(at).map(|ns| Self::Kill(Instant(ns)));
         }
         let (word, rest) = line.split_once(' ')?;
-        let by = Edge::WORDS.iter().find(|(_, known)| *known == word)?.0;
+        let by = HOLDS.into_iter().find(|kind| kind.directory() == word)?;
         // A name may hold a colon and a blank; what follows it does not.
         let (name, why) = rest.rsplit_once(": ")?;
         let is_told = !name.is_empty() && !why.is_empty();
@@ -112,7 +86,7 @@ mod tests {
             name: escaped(name),
             why: why.into(),
         };
-        let golden = held(Edge::Needs, b"db", "crash loop, exit 1");
+        let golden = held(Kind::Needs, b"db", "crash loop, exit 1");
         assert_eq!(golden.encode(), "needs db: crash loop, exit 1\n");
         let stop = Reason::Stop(escaped(b"web"));
         assert_eq!(stop.encode(), "stop waits for web\n");
@@ -120,7 +94,7 @@ mod tests {
         assert_eq!(kill.encode(), "KILL at 12000000001\n");
         let long: Vec<u8> = [0xff; 255].into();
         let mut all = [golden, stop, kill, Reason::Kill(Instant(u64::MAX))].to_vec();
-        for (by, _) in Edge::WORDS {
+        for by in HOLDS {
             all.push(held(by, &long, "not enabled"));
             all.push(held(by, b"a: b\n", "starting"));
         }
@@ -146,6 +120,7 @@ mod tests {
             "needs : starting\n",
             "needs db: \n",
             "loves db: starting\n",
+            "before db: starting\n",
             "stop waits for \n",
             "KILL at \n",
             "KILL at +5\n",
