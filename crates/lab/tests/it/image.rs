@@ -289,14 +289,3 @@ fn a_missing_directory_is_named() {
         "lab: read /nonexistent/root: No such file or directory (os error 2)\n"
     );
 }
-
-#[test]
-fn the_binary_is_as_small_as_the_readme_says() {
-    let readme = include_str!("../../../../README.md");
-    let said = readme.split("static binary under ").nth(1).unwrap();
-    let most: f64 = said.split(" MB").next().unwrap().parse().unwrap();
-    let size = fs::metadata(workspace::build_sunup().unwrap())
-        .unwrap()
-        .len();
-    assert!(size < (most * 1e6) as u64, "{size} bytes");
-}

@@ -16,13 +16,7 @@ const BYTES_MAX: usize = 3500;
 
 /// What a supervisor believes is true.
 pub fn check_supervisor(shell: &Shell, world: &mut World) -> Result<(), String> {
-    for id in shell.ids() {
-        let (Some(place), Some(half)) = (
-            shell.place(id),
-            shell.units.get(&id.unit).and_then(|u| u.half(id.role)),
-        ) else {
-            continue;
-        };
+    for (id, place, half) in shell.halves() {
         let phase = shell.core.service(id).map_or(0, |s| s.phase().1);
         let believed = (phase != 0).then_some(phase);
         let truth = half.truth.and_then(|serial| world.kernel.pid_of(serial));
@@ -170,7 +164,7 @@ pub fn check_rest(shell: &Shell, world: &mut World) -> Result<(), String> {
         }
     }
     check_heard(shell, world)?;
-    for place in shell.ids().into_iter().filter_map(|id| shell.place(id)) {
+    for (_, place, _) in shell.halves() {
         if let Some(ran) = world.kernel.files(place).owes {
             return Err(format!("{place:?}: `last` never told of {ran}"));
         }

@@ -301,7 +301,7 @@ impl Shell {
         match world.manners(self.place(id).map_or(0, |place| place.0)).way {
             Way::None => Ok(()),
             Way::Descriptor => {
-                if let Some(half) = self.half_of(id) {
+                if let Some(half) = self.half_mut(id) {
                     half.hears = false;
                 }
                 self.feed(world, Input::Ready(id, pid, Source::Descriptor))
@@ -316,7 +316,7 @@ impl Shell {
         id: Id,
         (pid, real): (Pid, Pid),
     ) -> Result<(), Stop> {
-        let has_said = self.half_of(id).is_some_and(|half| half.has_said);
+        let has_said = self.half_mut(id).is_some_and(|half| half.has_said);
         let words = words_of(world, real);
         let Some(ready) = words.queue.front().copied() else {
             return Ok(());
@@ -335,7 +335,7 @@ impl Shell {
             ..Message::default()
         };
         self.feed(world, Input::Notified(id, pid, message))?;
-        if let Some(half) = self.half_of(id).filter(|_| ready) {
+        if let Some(half) = self.half_mut(id).filter(|_| ready) {
             half.has_said = true;
         }
         let process = world.kernel.processes.get_mut(&real);

@@ -149,11 +149,7 @@ impl Shell {
         starts.any(|start| start.job.is_process() && start.job.id() == id)
     }
 
-    pub fn half_of(&mut self, id: Id) -> Option<&mut Half> {
-        self.half_mut(id)
-    }
-
-    fn half_mut(&mut self, id: Id) -> Option<&mut Half> {
+    pub fn half_mut(&mut self, id: Id) -> Option<&mut Half> {
         self.units.get_mut(&id.unit)?.half_mut(id.role)
     }
 
@@ -162,18 +158,20 @@ impl Shell {
         Some((self.units.get(&id.unit)?.dir, id.role))
     }
 
+    /// Every service and logger that is open, with its place and what is known of it.
+    pub fn halves(&self) -> impl Iterator<Item = (Id, Place, &Half)> {
+        self.units.iter().flat_map(|(unit, open)| {
+            let roles = [Role::Main, Role::Log].into_iter();
+            roles.filter_map(move |role| {
+                let id = Id { unit: *unit, role };
+                Some((id, (open.dir, role), open.half(role)?))
+            })
+        })
+    }
+
     /// Every service and logger that is open.
     pub fn ids(&self) -> Vec<Id> {
-        let both = |(unit, open): (&UnitId, &Unit)| {
-            let log = open.log.as_ref().map(|_| Role::Log);
-            let unit = *unit;
-            [Some(Role::Main), log]
-                .into_iter()
-                .flatten()
-                .map(move |role| Id { unit, role })
-                .collect::<Vec<_>>()
-        };
-        self.units.iter().flat_map(both).collect()
+        self.halves().map(|(id, ..)| id).collect()
     }
 
     /// Hands an input in and does what follows.

@@ -94,13 +94,7 @@ fn ready(shell: &Shell, world: &mut World, all: bool) -> Vec<Ready> {
     ready.extend(shell.hup.then_some(Ready::HangUp));
     ready.extend(shell.scan_event.then_some(Ready::Scan));
     ready.extend((!shell.log_events.is_empty()).then_some(Ready::Logs));
-    for id in shell.ids() {
-        let (Some(place), Some(half)) = (
-            shell.place(id),
-            shell.units.get(&id.unit).and_then(|u| u.half(id.role)),
-        ) else {
-            continue;
-        };
+    for (id, place, half) in shell.halves() {
         if half.furnished && !world.kernel.files(place).fifo.is_empty() {
             ready.push(Ready::Control(id));
         }
