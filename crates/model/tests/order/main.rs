@@ -11,6 +11,7 @@
 //! 5. When there is nothing more to do, a start is held exactly if the table says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod chain;
 mod tree;
 mod world;
 
