@@ -6,9 +6,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::adoption::Inheritance;
-use crate::facts::{Facts, Files, Line, StateFiles};
+use crate::facts::{Facts, Files, Line, Stat, StateFiles};
 use crate::format::adopt::Mark;
 use crate::format::crash_loop::CrashLoop;
+use crate::format::status::Status;
 use crate::format::tai64n::Tai64n;
 use crate::process::Pid;
 use crate::scan::{Identity, Name};
@@ -73,11 +74,19 @@ pub enum Rest {
 
 /// A value that no service shows, so that a predecessor's file is written again, or
 /// removed.
-const UNKNOWN_LOOP: Option<CrashLoop> = Some(CrashLoop {
+const UNKNOWN_LOOP: CrashLoop = CrashLoop {
     lives: 0,
     ended: (0, 0),
     next: None,
-});
+};
+
+/// What is remembered of [`Facts`] that are shown: all but the crash loop, which most
+/// services never have.
+type Shown = (Status, Stat, Mark, bool);
+
+fn remembered(facts: &Facts) -> Shown {
+    (facts.status(), facts.stat(), facts.mark, facts.is_named)
+}
 
 /// A service or its logger.
 #[derive(Clone, Debug)]
@@ -97,8 +106,8 @@ pub struct Half {
     /// When phase or pid last changed.
     changed: Tai64n,
     /// What the files show; `None` if they could not be written.
-    shown: Option<Facts>,
-    shown_loop: Option<CrashLoop>,
+    shown: Option<Shown>,
+    shown_loop: Option<Box<CrashLoop>>,
     /// Our own files of one line.
     pub own: Own,
 }
@@ -165,7 +174,7 @@ impl Half {
             is_named: false,
             changed,
             shown: None,
-            shown_loop: UNKNOWN_LOOP,
+            shown_loop: Some(Box::new(UNKNOWN_LOOP)),
             own,
         }
     }
@@ -211,8 +220,8 @@ impl Half {
     fn is_status_stale(&self) -> bool {
         let facts = self.facts();
         self.own.is_watched_due()
-            || self.shown != Some(facts)
-            || self.shown_loop != facts.crash_loop
+            || self.shown != Some(remembered(&facts))
+            || self.shown_loop.as_deref() != facts.crash_loop.as_ref()
             || self.marks(&facts)
     }
 
@@ -221,10 +230,10 @@ impl Half {
     pub fn show(&mut self) -> (Facts, Files, Vec<Line>) {
         let facts = self.facts();
         let is_stale = self.is_status_stale();
+        let crash_loop = facts.crash_loop.map(Box::new);
         let files = Files {
             mark: self.marks(&facts),
-            crash_loop: core::mem::replace(&mut self.shown_loop, facts.crash_loop)
-                != facts.crash_loop,
+            crash_loop: self.shown_loop != crash_loop,
             state: if is_stale {
                 StateFiles::All
             } else {
@@ -235,7 +244,8 @@ impl Half {
         if files.mark {
             self.mark = facts.mark;
         }
-        self.shown = Some(facts);
+        self.shown = Some(remembered(&facts));
+        self.shown_loop = crash_loop;
         (facts, files, self.own.take())
     }
 
