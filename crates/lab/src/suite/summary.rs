@@ -9,8 +9,8 @@ use crate::runner::{End, Expects, Outcome};
 
 /// More tests than this that fail and then pass are no chance.
 const FLAKY_MAX: usize = 2;
-/// So many of the slowest tests are named.
-const SLOWEST: usize = 5;
+/// So many of the slowest tests are named, and of those that took most of the processors.
+const NAMED: usize = 5;
 
 /// What a suite came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +28,7 @@ pub struct Summary {
     failures: String,
     flaky: Vec<(String, String)>,
     slowest: Vec<(Duration, String)>,
+    costliest: Vec<(Duration, String)>,
     left_out: Vec<String>,
     notes: Vec<String>,
 }
@@ -48,6 +49,7 @@ impl Summary {
                 row.work += run.work;
                 row.took += run.took;
                 self.slowest.push((run.took, name.clone()));
+                self.costliest.push((run.work, name.clone()));
             }
             let mut told = String::new();
             for (run, number) in outcome.runs.iter().zip(1..) {
@@ -120,10 +122,12 @@ impl Summary {
                 row.passed, row.failed
             );
         }
-        let mut slowest = self.slowest.clone();
-        slowest.sort_by(|a, b| b.cmp(a));
-        for (took, name) in slowest.iter().take(SLOWEST) {
-            let _ = writeln!(text, "slow: {name}: {:.1} s", took.as_secs_f64());
+        for (time, name) in most(&self.slowest) {
+            let _ = writeln!(text, "slow: {name}: {:.1} s", time.as_secs_f64());
+        }
+        for (time, name) in most(&self.costliest) {
+            let time = time.as_secs_f64();
+            let _ = writeln!(text, "costly: {name}: {time:.1} s of processors");
         }
         for line in &self.notes {
             let _ = writeln!(text, "{line}");
@@ -148,6 +152,14 @@ impl Summary {
         let _ = writeln!(text, "\n{passed} passed, {} failed", self.failed());
         text
     }
+}
+
+/// Those with the longest times.
+fn most(times: &[(Duration, String)]) -> Vec<(Duration, String)> {
+    let mut most = times.to_vec();
+    most.sort_by(|a, b| b.cmp(a));
+    most.truncate(NAMED);
+    most
 }
 
 #[cfg(test)]
