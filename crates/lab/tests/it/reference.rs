@@ -47,6 +47,11 @@ fn built_with_the_feature_sunup_is_busybox_by_any_name() {
             "run",
             "--package=sunup",
             "--features=busybox",
+            // It runs once, for a moment: what is compiled for speed and for debuggers takes
+            // longer.
+            "--config=profile.dev.debug=false",
+            "--config=profile.dev.incremental=false",
+            "--config=profile.dev.package.model.opt-level=0",
             "--target-dir",
         ])
         .arg(&target)
