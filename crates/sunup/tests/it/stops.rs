@@ -29,6 +29,7 @@ impl World {
     fn up(files: &[(&str, &str)]) -> Self {
         let world = Self::new(files);
         until_ready(&world.web());
+        status(&world.web(), "run", running);
         world
     }
 
@@ -219,9 +220,11 @@ fn who_waits_in_vain_is_told_when_kill_comes() {
 }
 
 /// A run with two more processes in its group, one of them deaf, and one in another.
-const FAMILY: &str = "#!/bin/sh\nsleep 1000 &\necho $! >polite\n\
-    (trap '' TERM; exec sleep 1000) &\necho $! >deaf\n\
-    setsid sleep 1000 &\necho $! >stranger\n: >ready\nexec sleep 1000\n";
+const FAMILY: &str = "#!/bin/sh\nrm -f is-*\nsleep 1000 &\necho $! >polite\n\
+    (trap '' TERM; : >is-deaf; exec sleep 1000) &\necho $! >deaf\n\
+    setsid sh -c ': >is-away; exec sleep 1000' &\necho $! >stranger\n\
+    until [ -e is-deaf ] && [ -e is-away ]; do sleep 0.05; done\n\
+    : >ready\nexec sleep 1000\n";
 
 impl World {
     fn pid_in(&self, name: &str) -> u32 {
