@@ -31,7 +31,8 @@ mod nodes;
 #[cfg(test)]
 mod tests;
 
-pub use edges::{EDGES_MAX, Edges, Kind};
+pub use crate::kind::Kind;
+pub use edges::{EDGES_MAX, Edges};
 pub use level::Level;
 use nodes::{Edge, Node, NodeId};
 

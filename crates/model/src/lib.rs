@@ -23,6 +23,7 @@ pub mod getty;
 pub mod glob;
 pub mod graph;
 pub mod guess;
+pub mod kind;
 pub mod lines;
 pub mod losses;
 pub mod moment;

@@ -3,47 +3,11 @@
 
 use alloc::vec::Vec;
 
+use crate::kind::Kind;
 use crate::scan::{Name, is_service_name};
 
 /// So many entries of each of the five directories count.
 pub const EDGES_MAX: usize = 256;
-
-/// What one service is to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// It starts when the other is ready.
-    Needs,
-    /// It starts when the other is ready, or will not come.
-    Wants,
-    /// It starts when the other is ready, if that is to come.
-    After,
-    /// The other starts after it.
-    Before,
-    /// It starts when the other is ready, and stops when the other ends.
-    Follows,
-}
-
-impl Kind {
-    /// Each kind.
-    pub const ALL: [Self; 5] = [
-        Self::Needs,
-        Self::Wants,
-        Self::After,
-        Self::Before,
-        Self::Follows,
-    ];
-
-    /// The directory that holds the names.
-    pub const fn directory(self) -> &'static str {
-        match self {
-            Self::Needs => "needs",
-            Self::Wants => "wants",
-            Self::After => "after",
-            Self::Before => "before",
-            Self::Follows => "follows",
-        }
-    }
-}
 
 /// All that one service directory says of others, each name once for each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 use super::{Words, plain_number};
-use crate::graph::Kind;
+use crate::kind::Kind;
 use crate::time::Instant;
 
 /// The decoded line. Names are as in the file: escaped.
