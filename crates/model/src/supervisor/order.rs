@@ -85,14 +85,16 @@ impl Order {
 }
 
 impl Supervisor {
-    /// A unit was opened: its gates come before its first start.
-    pub(super) fn order_opened(&mut self, unit: UnitId, edges: &Edges) {
+    /// A unit was opened: its gates come before its first start. `stops_again`: its stop
+    /// begins again, so that it need not be told by whom it follows, too.
+    pub(super) fn order_opened(&mut self, unit: UnitId, edges: &Edges, stops_again: bool) {
         if self.order.is_on {
             self.enter(unit);
             self.note_named(unit);
         }
         self.read(unit, edges);
-        if self.units.get(&unit).is_some_and(|open| open.main.held) {
+        let runs = self.units.get(&unit).is_some_and(|open| open.main.held);
+        if runs && !stops_again {
             let Order { graph, ended, .. } = &mut self.order;
             graph.follow_unseen(unit, ended);
         }

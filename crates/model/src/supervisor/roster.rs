@@ -284,7 +284,7 @@ impl Supervisor {
         self.next_unit = self.next_unit.max(opened.unit.saturating_add(1));
         self.by_identity.insert(opened.identity, opened.unit);
         self.units.insert(opened.unit, Box::new(unit));
-        self.order_opened(opened.unit, &opened.edges);
+        self.order_opened(opened.unit, &opened.edges, opened.main.stops_again());
         let log = opened.log.map(|found| (Role::Log, found));
         for (role, found) in log.into_iter().chain([(Role::Main, opened.main)]) {
             let unit = opened.unit;

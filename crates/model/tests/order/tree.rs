@@ -132,12 +132,13 @@ impl Tree {
         self.units.clear();
         self.adopted.clear();
         self.waited.clear();
-        // A stop that is in no file is forgotten.
+        // A stop that is in no file is forgotten. Whose status says up is stopped because of
+        // another's end, or was told to start again.
         let (got_term, marked, living) = (&self.got_term, &self.marked, &self.living);
+        let wants_up = &self.wants_up;
         let is_known = |at: &usize| {
-            [got_term, marked]
-                .map(|of| of.get(at))
-                .contains(&living.get(at))
+            let signs = [got_term, marked].map(|of| of.get(at));
+            !wants_up[*at] && signs.contains(&living.get(at))
         };
         self.stopping.retain(|at| is_known(at));
         self.has_begun = true;

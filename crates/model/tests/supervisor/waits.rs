@@ -23,14 +23,18 @@ const ALL: Scope = Scope::All { init: false };
 const DB: Left = Left {
     name: "db",
     needs: &[],
+    follows: &[],
     waited_for: Some("web"),
+    has_ended: false,
     refusals: 0,
 };
 /// It got TERM, and has not ended yet.
 const WEB: Left = Left {
     name: "web",
     needs: &["db"],
+    follows: &[],
     waited_for: None,
+    has_ended: false,
     refusals: 0,
 };
 
@@ -39,7 +43,10 @@ const WEB: Left = Left {
 struct Left {
     name: &'static str,
     needs: &'static [&'static str],
+    follows: &'static [&'static str],
     waited_for: Option<&'static str>,
+    /// It ended while no supervisor lived.
+    has_ended: bool,
     /// So often it cannot be opened.
     refusals: usize,
 }
@@ -108,12 +115,19 @@ impl World {
     fn opened(&self, unit: UnitId, at: usize) -> Opened {
         let left = self.left[at];
         let mut edges = Edges::NONE;
-        for name in left.needs {
-            edges.add(Kind::Needs, name.as_bytes());
+        for (kind, names) in [(Kind::Needs, left.needs), (Kind::Follows, left.follows)] {
+            for name in names {
+                edges.add(kind, name.as_bytes());
+            }
         }
         let got_term = left.waited_for.is_none();
         let (want, since) = (Want::Down, Instant(1));
         let pid = pid(at);
+        let missed = if left.has_ended {
+            Some(Event::Exited(pid, Exit::Unknown))
+        } else {
+            (!got_term).then_some(Event::Command(Command::Down))
+        };
         Opened {
             unit,
             name: left.name.into(),
@@ -128,9 +142,9 @@ impl World {
                     false,
                     got_term,
                 ),
-                adopted: true,
+                adopted: !left.has_ended,
                 mark: Mark::Stop,
-                missed: (!got_term).then_some(Event::Command(Command::Down)),
+                missed,
                 stop_waited_for: left.waited_for.map(Into::into),
                 ..Inheritance::nothing(Role::Main, want)
             },
@@ -216,6 +230,25 @@ fn it_waits_on_whichever_of_the_two_is_opened_first() {
         assert_eq!(world.told, ["db"]);
         assert!(world.reasons.is_empty());
     }
+}
+
+/// It was told by a command, and is to stop for another reason, too: that is no second command.
+#[test]
+fn it_waits_though_one_that_it_follows_has_ended() {
+    let net = Left {
+        name: "net",
+        needs: &[],
+        has_ended: true,
+        ..WEB
+    };
+    let db = Left {
+        follows: &["net"],
+        ..DB
+    };
+    let mut world = World::all(&[net, db, WEB]);
+    assert!(world.told.is_empty(), "{:?}", world.told);
+    world.ends("web");
+    assert_eq!(world.told, ["db"]);
 }
 
 /// What was shown stays until the successor knows better: it may be killed, too.
