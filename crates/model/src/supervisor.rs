@@ -540,6 +540,16 @@ impl Supervisor {
         self.alarms.first()
     }
 
+    /// The unit to listen to before the next [`Input::Due`]: the time of its run is over,
+    /// unless the run has said something that nobody has heard yet.
+    pub fn to_hear_out(&self, now: Instant) -> Option<UnitId> {
+        let Some(Alarm::Service(id)) = self.alarms.due(now) else {
+            return None;
+        };
+        let service = self.service(id).filter(|_| id.role == Role::Main)?;
+        service.heeds_words().then_some(id.unit)
+    }
+
     fn go_on(&mut self) {
         if self.give_order() || self.go_on_with_order() {
             return;

@@ -162,6 +162,18 @@ impl Service {
         matches!(self.state, State::Run(r) if r.awaits())
     }
 
+    /// Whether its process has a deadline that a word of it moves or takes away.
+    pub const fn heeds_words(&self) -> bool {
+        matches!(
+            self.state,
+            State::Run(Running {
+                program: Program::Run,
+                ultimatum: Some((_, Next::Stop | Next::Kill | Next::Ready)),
+                ..
+            })
+        )
+    }
+
     /// A start was looked for: what must it come to, and by when?
     pub(super) fn rise_to(&mut self, found: &Settings, now: Instant) {
         let by = found.timeout_up.map(|ms| now.plus_ms(ms.into()));

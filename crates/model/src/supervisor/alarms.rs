@@ -68,9 +68,15 @@ impl Alarms {
         self.by_time.first().map(|(at, _)| *at)
     }
 
+    /// The first alarm if its moment has come.
+    pub fn due(&self, now: Instant) -> Option<Alarm> {
+        let first = self.by_time.first().filter(|(at, _)| *at <= now);
+        first.map(|(_, alarm)| *alarm)
+    }
+
     /// Takes the first alarm if its moment has come.
     pub fn take_due(&mut self, now: Instant) -> Option<Alarm> {
-        let (_, alarm) = self.by_time.first().copied().filter(|(at, _)| *at <= now)?;
+        let alarm = self.due(now)?;
         self.set(alarm, None);
         Some(alarm)
     }

@@ -59,6 +59,7 @@ const SOUND: Rules = Rules {
     deaf: false,
     was_ready: true,
     reads_edges: true,
+    hears_out: true,
     takes_first: false,
     clears_first: false,
 };
@@ -418,6 +419,16 @@ fn who_ignores_whether_a_run_was_ready_is_found_out() {
 fn who_takes_a_message_before_it_is_written_down_is_found_out() {
     let rules = Rules {
         takes_first: true,
+        ..READINESS
+    };
+    assert!(found_out(rules).is_some());
+}
+
+/// A run that said its word in time would be stopped because the supervisor is late.
+#[test]
+fn who_looks_at_the_clock_before_it_listens_is_found_out() {
+    let rules = Rules {
+        hears_out: false,
         ..READINESS
     };
     assert!(found_out(rules).is_some());

@@ -59,6 +59,8 @@ pub struct Words {
     closed: bool,
     /// When it must be ready.
     due: Option<Instant>,
+    /// It was not, and has got a signal for that; whoever takes it over goes on with that.
+    is_ending: bool,
     /// When the last supervisor that did not start it took it over.
     adopted: Option<Instant>,
     /// When the first one did.
@@ -354,14 +356,19 @@ impl Shell {
     }
 
     /// What is said in time counts, however busy the supervisor is.
-    pub fn hear_all(&mut self, world: &mut World) -> Result<(), Stop> {
-        for id in self.ids() {
+    pub fn hear_out_in_time(&mut self, world: &mut World) -> Result<(), Stop> {
+        let mut last = None;
+        let now = world.kernel.now;
+        while let Some(unit) = self
+            .core
+            .to_hear_out(now)
+            .filter(|unit| last != Some(*unit))
+        {
+            let role = Role::Main;
             for _ in 0..16 {
-                if self.speaker(world, id).is_none() {
-                    break;
-                }
-                self.hear(world, id)?;
+                self.hear(world, Id { unit, role })?;
             }
+            last = Some(unit);
         }
         Ok(())
     }
@@ -416,18 +423,20 @@ impl Shell {
 
     /// Whoever is stopped though nobody asked for it was not ready in time.
     pub fn check_overdue(
-        world: &World,
+        world: &mut World,
         place: Place,
         (target, signal): (Pid, Signal),
     ) -> Result<bool, Stop> {
-        let Some(process) = world.kernel.processes.get(&target) else {
+        let now = world.kernel.now;
+        let Some(process) = world.kernel.processes.get_mut(&target) else {
             return Ok(false);
         };
         let (Runs::Run(_), Role::Main) = (process.runs, place.1) else {
             return Ok(false);
         };
-        let words = &process.words;
-        if words.is_overdue(world.kernel.now) || words.stops.is_some() {
+        let words = &mut process.words;
+        words.is_ending |= words.is_overdue(now);
+        if words.is_ending || words.stops.is_some() {
             return Ok(true);
         }
         if world.rules.readiness && !world.past.told.contains(&place.0) {

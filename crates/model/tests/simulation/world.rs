@@ -46,6 +46,8 @@ pub struct Rules {
     pub was_ready: bool,
     /// What a directory says of other services is read.
     pub reads_edges: bool,
+    /// What a run has said is heard before a deadline of it takes effect.
+    pub hears_out: bool,
     /// A message is taken before what it says is written.
     pub takes_first: bool,
     /// The word that a stop is under way is taken away before the status is written.

@@ -19,6 +19,7 @@ use model::format::status::Phase;
 use model::scan::Identity;
 use model::service::{Announce, Event, Pid, Role, Service};
 use model::supervisor::{Id, Input, UnitId};
+use model::time::Instant;
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::geteuid;
 
@@ -317,6 +318,22 @@ impl Engine {
         }
         let run = self.core.service(id).and_then(run_of);
         Some((run, self.units.get_mut(&unit)?.ears.as_mut()?))
+    }
+
+    /// Before a deadline takes effect: hears what the run has said, which may have waited for
+    /// longer than that, if there was much else to do or this process was stopped. One whose
+    /// word was heard makes room for the next; each is heard once.
+    pub(super) fn hear_out_in_time(&mut self, now: Instant) {
+        let mut last = None;
+        while let Some(unit) = self
+            .core
+            .to_hear_out(now)
+            .filter(|unit| last != Some(*unit))
+        {
+            self.hear_pipe(unit);
+            self.hear_socket(unit);
+            last = Some(unit);
+        }
     }
 
     /// Something has come through the notification pipe.

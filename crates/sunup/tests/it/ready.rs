@@ -4,11 +4,12 @@
 use std::fs;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::{Duration, Instant};
 
 use model::format::state::ready::{Ready, Source};
 use rustix::process::Signal;
 
-use crate::common::{ends, read_status, running, status, wait_for};
+use crate::common::{ends, kill, read_status, running, status, wait_for};
 use crate::web::World;
 
 /// Is ready by the newline when `go` is there.
@@ -140,6 +141,55 @@ fn who_is_late_is_stopped_and_killed_and_starts_again() {
     world.until_last(" 9 ");
 }
 
+/// A supervisor that is stopped before the service `starting` has had its time, and goes on
+/// after that. Meanwhile the service says its word.
+fn late_supervisor(files: &[(&str, &str)], says: impl Fn(&World, u32)) -> (World, u32) {
+    const LIMIT: Duration = Duration::from_secs(1);
+    let files = [files, &[("timeout-up", "1000\n")]].concat();
+    // On a busy machine its time may be over first.
+    loop {
+        let begun = Instant::now();
+        let world = World::new(&files);
+        let supervisor = world.supervisor.id();
+        let pid = world.until_ready(None).pid;
+        kill(supervisor, Signal::STOP);
+        wait_for("the stop", &[], || is_stopped(supervisor).then_some(()));
+        let is_in_time = begun.elapsed() < LIMIT;
+        if is_in_time {
+            says(&world, pid);
+            let is_over = || (begun.elapsed() > 2 * LIMIT).then_some(());
+            wait_for("the deadline", &[], is_over);
+        }
+        kill(supervisor, Signal::CONT);
+        if is_in_time {
+            return (world, pid);
+        }
+    }
+}
+
+fn is_stopped(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.starts_with(" T")
+}
+
+#[test]
+fn a_newline_in_time_counts_however_late_the_supervisor_is() {
+    let files = [("run", ON_GO), ("notification-fd", "3\n")];
+    let (world, pid) = late_supervisor(&files, |world, pid| {
+        world.go();
+        until_said(pid);
+    });
+    assert_eq!(world.until_ready(Some(Source::Descriptor)).pid, pid);
+}
+
+#[test]
+fn a_message_in_time_counts_however_late_the_supervisor_is() {
+    let run = "#!/bin/sh\necho \"$NOTIFY_SOCKET\" >new\nmv new address\nexec sleep 600\n";
+    let files = [("run", run), ("notify", "")];
+    let (world, pid) = late_supervisor(&files, |world, _| notify(world, "READY=1"));
+    assert_eq!(world.until_ready(Some(Source::Message)).pid, pid);
+}
+
 #[test]
 fn a_setup_that_takes_too_long_is_ended() {
     let files = [
@@ -201,7 +251,7 @@ fn who_says_that_it_ends_is_not_waited_for_for_ever() {
 fn an_upgrade_goes_on_waiting() {
     let world = World::new(&[("run", ON_GO), ("notification-fd", "3\n")]);
     let pid = world.until_ready(None).pid;
-    crate::common::kill(world.supervisor.id(), Signal::USR2);
+    kill(world.supervisor.id(), Signal::USR2);
     world.go();
     assert_eq!(world.until_ready(Some(Source::Descriptor)).pid, pid);
 }

@@ -55,11 +55,13 @@ pub(super) fn turn(shell: &mut Shell, world: &mut World, all: bool) -> Result<Op
     }
     let now: Instant = world.kernel.now;
     let is_due = |shell: &Shell| shell.core.deadline().is_some_and(|at| at <= now);
-    if is_due(shell) {
-        shell.hear_all(world)?;
-    }
     while is_due(shell) && world.goes_on() {
-        shell.feed(world, Input::Due)?;
+        if world.rules.hears_out {
+            shell.hear_out_in_time(world)?;
+        }
+        if is_due(shell) {
+            shell.feed(world, Input::Due)?;
+        }
     }
     while shell.core.has_more() && world.goes_on() {
         shell.feed(world, Input::More)?;
