@@ -6,7 +6,8 @@ use model::service::{Role, Service};
 use model::supervisor::Id;
 
 use super::kernel::{Place, Runs};
-use super::readiness::{check_belief, check_heard, check_message, may_be_held};
+use super::needs::may_be_held;
+use super::readiness::{check_belief, check_heard, check_message};
 use super::shell::Shell;
 use super::wishes::Wish;
 use super::world::World;

@@ -7,7 +7,7 @@
 //! loaded, and answers late or never; each turn does a bounded part of what there is
 //! to do; clocks jump; the supervisor is told to leave, or is killed between any two of its actions, in
 //! the midst of starts too; the machine is rebooted. In some games services say when they
-//! are ready, and wait for others (`readiness.rs`). `kernel.rs` is that world,
+//! are ready (`readiness.rs`), and wait for others (`needs.rs`). `kernel.rs` is that world,
 //! `shell.rs` the supervisor process around [`model::supervisor`], `world.rs`
 //! what happens.
 //!
@@ -26,6 +26,7 @@
 mod checks;
 mod games;
 mod kernel;
+mod needs;
 mod random;
 mod readiness;
 mod shell;

@@ -1,19 +1,19 @@
-//! Services that say themselves when they are ready, and services that wait for others. What
-//! they say stays in a pipe or a queue, which live as long as the process.
+//! Services that say themselves when they are ready. What they say stays in a pipe or a queue,
+//! which live as long as the process.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use model::format::notify::Notify;
 use model::format::notify_message::Message;
 use model::format::state::ready::Source;
-use model::graph::{Edges, Kind as Edge};
 use model::service::{Event, Pid, Program, Role, Running, State};
 use model::settings::Settings;
 use model::signal::Signal;
-use model::supervisor::{Id, Input, Job};
+use model::supervisor::{Id, Input};
 use model::time::Instant;
 
 use super::kernel::{Dir, KILL_MS, Place, Process, Runs};
+use super::needs::Names;
 use super::shell::{Shell, Stop};
 use super::world::{Game, World};
 
@@ -21,8 +21,6 @@ use super::world::{Game, World};
 pub const UP_MS: u32 = 8000;
 /// When a run that was taken over is taken for ready, if there is no `timeout-up`.
 const ADOPTED_MS: u64 = 30_000;
-/// The directories that name others, as bits of the names.
-const EDGES: [Edge; 3] = [Edge::Needs, Edge::Wants, Edge::After];
 
 /// How a service says that it is ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,8 +38,7 @@ pub struct Manners {
     pub way: Way,
     /// `timeout-up` is there.
     pub limited: bool,
-    /// Whom it names in each of [`EDGES`]: a bit for each name.
-    edges: [u8; 3],
+    pub names: Names,
 }
 
 /// What a process has said of itself.
@@ -75,15 +72,14 @@ pub struct Past {
     /// When a start was last looked for.
     looked: BTreeMap<Dir, Instant>,
     /// Those that were ready once in this boot.
-    ready: BTreeSet<Dir>,
+    pub ready: BTreeSet<Dir>,
     /// Which directories had a name.
-    names: BTreeMap<Vec<u8>, BTreeSet<Dir>>,
+    pub names: BTreeMap<Vec<u8>, BTreeSet<Dir>>,
 }
 
 impl Manners {
     pub fn random(bits: u64) -> Self {
         let bit = |n: u32| bits >> (3 * n) & 7;
-        let names = |n: u32| if bit(n) < 4 { 1 << (bit(n + 1) & 3) } else { 0 };
         Self {
             way: match bit(0) {
                 0..3 => Way::Descriptor,
@@ -91,7 +87,7 @@ impl Manners {
                 _ => Way::None,
             },
             limited: bit(1) < 5,
-            edges: [names(2) | names(4), names(6), names(8)],
+            names: Names::random(bits),
         }
     }
 
@@ -107,22 +103,6 @@ impl Manners {
             timeout_up: self.limited.then_some(UP_MS),
             ..rest
         }
-    }
-
-    /// Whom it names, and how.
-    fn named(self) -> impl Iterator<Item = (Edge, Vec<u8>)> {
-        EDGES.into_iter().zip(self.edges).flat_map(|(edge, bits)| {
-            let named = (0..4).filter(move |n| bits >> n & 1 == 1);
-            named.map(move |n| (edge, vec![b'a' + n]))
-        })
-    }
-
-    pub fn edges(self) -> Edges {
-        let mut edges = Edges::NONE;
-        for (edge, name) in self.named() {
-            edges.add(edge, &name);
-        }
-        edges
     }
 }
 
@@ -166,16 +146,7 @@ impl World {
         self.past.looked.insert(dir, now);
     }
 
-    /// Whom a directory names.
-    pub fn edges_of(&self, dir: Dir) -> Edges {
-        if self.rules.reads_edges {
-            self.manners(dir).edges()
-        } else {
-            Edges::NONE
-        }
-    }
-
-    fn manners(&self, dir: Dir) -> Manners {
+    pub fn manners(&self, dir: Dir) -> Manners {
         let kind = self.kernel.kinds.get(&dir).copied();
         kind.unwrap_or_default().manners
     }
@@ -397,30 +368,6 @@ impl Shell {
         }
     }
 
-    /// A process of a service is about to be started: those that it needs have been ready.
-    pub fn check_needs(&self, world: &mut World, job: Job) -> Result<(), String> {
-        let Some((dir, Role::Main)) = self.place(job.id()) else {
-            return Ok(());
-        };
-        if !matches!(job, Job::Prepare(_) | Job::Setup(_) | Job::Run(_)) {
-            return Ok(());
-        }
-        if matches!(job, Job::Run(_)) {
-            world.past.told.remove(&dir);
-        }
-        if self.keeper || self.leaves {
-            return Ok(());
-        }
-        for (edge, name) in world.manners(dir).named() {
-            let dirs = world.past.names.get(&name).cloned().unwrap_or_default();
-            let met = |other: &Dir| world.past.ready.contains(other) || reaches(world, *other, dir);
-            if edge == Edge::Needs && !dirs.iter().any(met) {
-                return Err(format!("{dir} starts, and {dirs:?} was never ready"));
-            }
-        }
-        Ok(())
-    }
-
     /// Whoever is stopped though nobody asked for it was not ready in time.
     pub fn check_overdue(
         world: &mut World,
@@ -445,22 +392,6 @@ impl Shell {
         }
         Ok(false)
     }
-}
-
-/// Whether one waits for the other, directly or by others, by any names of the past.
-fn reaches(world: &World, from: Dir, to: Dir) -> bool {
-    let mut seen = BTreeSet::from([from]);
-    let mut left = vec![from];
-    while let Some(dir) = left.pop() {
-        if dir == to {
-            return true;
-        }
-        for (_, name) in world.manners(dir).named() {
-            let dirs = world.past.names.get(&name).into_iter().flatten();
-            left.extend(dirs.copied().filter(|dir| seen.insert(*dir)));
-        }
-    }
-    false
 }
 
 /// Nobody is believed to be ready who has not said so.
@@ -572,62 +503,4 @@ pub fn check_heard(shell: &Shell, world: &World) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// Whether one that is down waits with good reason.
-pub fn may_be_held(shell: &Shell, world: &World, dir: Dir) -> bool {
-    let of = |name: &Vec<u8>| {
-        let mut units = shell.units.iter();
-        let found = units.find(|(id, _)| shell.core.name(**id) == Some(name));
-        found.map(|(unit, open)| {
-            (
-                Id {
-                    unit: *unit,
-                    role: Role::Main,
-                },
-                open.dir,
-            )
-        })
-    };
-    let holds = |(edge, name): (Edge, Vec<u8>)| {
-        let Some((id, other)) = of(&name) else {
-            return edge == Edge::Needs;
-        };
-        let service = shell.core.service(id);
-        let is_ready = service.is_some_and(|s| match s.state() {
-            State::Run(run) => run.program == Program::Run && run.ready.is_some(),
-            State::Done { .. } => true,
-            _ => false,
-        });
-        let is_held = service.is_some_and(model::service::Service::is_held);
-        let is_met = if edge == Edge::Needs {
-            is_ready
-        } else {
-            !is_held
-        };
-        !is_met && !(reaches_now(shell, world, other, dir))
-    };
-    world.manners(dir).named().any(holds)
-}
-
-/// By the names of the present.
-fn reaches_now(shell: &Shell, world: &World, from: Dir, to: Dir) -> bool {
-    let mut seen = BTreeSet::from([from]);
-    let mut left = vec![from];
-    while let Some(dir) = left.pop() {
-        if dir == to {
-            return true;
-        }
-        let names: Vec<Vec<u8>> = world.manners(dir).named().map(|(_, name)| name).collect();
-        for (unit, open) in &shell.units {
-            let is_named = shell
-                .core
-                .name(*unit)
-                .is_some_and(|name| names.contains(name));
-            if is_named && seen.insert(open.dir) {
-                left.push(open.dir);
-            }
-        }
-    }
-    false
 }
