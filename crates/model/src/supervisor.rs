@@ -569,6 +569,7 @@ impl Supervisor {
             Some(Alarm::Admit(identity)) => self.admit(identity),
             Some(Alarm::Check(unit)) => self.check_due(unit),
             Some(Alarm::Held(unit)) => self.still_held(unit),
+            Some(Alarm::Edges(unit)) => self.edges_settled(unit),
             Some(Alarm::Scan) => self.scan(),
             Some(Alarm::Log(unit)) => self.look_at_log(unit),
             Some(Alarm::Leave) => self.leave(),

@@ -21,6 +21,8 @@ pub enum Alarm {
     Check(UnitId),
     /// A service is held, and that lasts.
     Held(UnitId),
+    /// A look at the directories of a service that name others.
+    Edges(UnitId),
     /// A look at the scan directory.
     Scan,
     /// What still runs is left to a keeper.

@@ -4,8 +4,8 @@
 //! From the first name on, each service and each entry that is to be opened has a node.
 //!
 //! - What a directory says is read when it is opened, at each `u` and `o`, at the end of a
-//!   run, when something happens to the five directories, and while the service is held,
-//!   which is watched ([`Action::WatchEdges`]).
+//!   run, and when something has happened to the five directories and then nothing for
+//!   100 ms. While the service is held, they are watched ([`Action::WatchEdges`]).
 //! - A verdict about a service comes before whatever else happens to it, so its gates are
 //!   always those of the present; all others come in their turn ([`super::Input::More`]).
 //! - Before a service gets the signal of a stop, its gate is closed if others are to end
@@ -27,6 +27,10 @@ use crate::graph::{Edges, Graph, Level, Verdict};
 use crate::process::Program;
 use crate::scan::Name;
 use crate::service::{Event, Role, Service, State, Want};
+
+/// What names others counts when nothing has happened to it for so long (ms). A service whose
+/// directory is being removed, file by file, must not start because what it needs goes first.
+const QUIET_MS: u64 = 100;
 
 /// A service that is held for so long (ms) says by whom, and has its directories watched. What
 /// ends or changes before, as in a boot, costs neither files nor watches.
@@ -114,8 +118,14 @@ impl Supervisor {
     /// Something happened to the directories that name others.
     pub(super) fn edges_changed(&mut self, unit: UnitId) {
         if self.units.contains_key(&unit) && !self.scope.is_one() {
-            self.push(Action::ReadEdges(unit, None));
+            let at = self.now.at.plus_ms(QUIET_MS);
+            self.alarms.set(Alarm::Edges(unit), Some(at));
         }
+    }
+
+    /// Nothing more has happened to them for some time.
+    pub(super) fn edges_settled(&mut self, unit: UnitId) {
+        self.push(Action::ReadEdges(unit, None));
     }
 
     fn read(&mut self, unit: UnitId, edges: &Edges) {
@@ -218,6 +228,7 @@ impl Supervisor {
         self.order.unsure.remove(&unit);
         self.order.watched.remove(&unit);
         self.alarms.set(Alarm::Held(unit), None);
+        self.alarms.set(Alarm::Edges(unit), None);
         self.forget_check(unit);
     }
 
