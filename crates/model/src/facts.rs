@@ -108,7 +108,7 @@ impl Line {
         }
     }
 
-    /// The text of the file; `None`: it is to be removed.
+    /// The text of the file; `None`: nothing is to be told by it any more.
     pub fn text(&self) -> Option<String> {
         match self {
             Self::Last(last) => Some(last.encode()),

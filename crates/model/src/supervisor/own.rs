@@ -299,7 +299,7 @@ mod tests {
         service
     }
 
-    /// The texts that are due; `-` for a file that is removed.
+    /// The texts that are due; `-` for a file that is emptied.
     fn texts(own: &mut Own) -> Vec<String> {
         let text = |line: &Line| line.text().unwrap_or_else(|| "-".into());
         own.take().iter().map(text).collect()

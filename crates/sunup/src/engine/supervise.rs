@@ -407,14 +407,25 @@ pub fn show_crash_loop(home: BorrowedFd, crash_loop: Option<&CrashLoop>) {
     }
 }
 
-/// Writes one of our own files of one line, or removes it. One that cannot be written is removed, so that
-/// nobody reads what was true before; without it `sv` omits a remark.
+/// Writes one of our own files of one line, or empties it. One that can be neither is removed,
+/// so that nobody reads what was true before; without it `sv` omits a remark.
 pub fn show_line(home: BorrowedFd, line: &Line) {
-    let shown = line
-        .text()
-        .map(|text| put(home, line.name(), text.as_bytes()));
-    if !matches!(shown, Some(Ok(()))) {
+    let shown = match line.text() {
+        Some(text) => put(home, line.name(), text.as_bytes()),
+        None => empty(home, line.name()),
+    };
+    if shown.is_err() {
         let _absent = unlinkat(home, line.name(), AtFlags::empty());
+    }
+}
+
+/// Empties a file, if there is one. To remove it and make it anew, for each of many services,
+/// would cost more than all else: ext4 searches past the inodes that were given back just now.
+fn empty(home: BorrowedFd, name: &CStr) -> io::Result<()> {
+    match guarded::file(home, name, OFlags::WRONLY, Mode::empty()) {
+        Ok(found) if found.is_ours => Ok(ftruncate(&found.file, 0)?),
+        Err(Errno::NOENT) => Ok(()),
+        _ => Err(Errno::PERM.into()),
     }
 }
 

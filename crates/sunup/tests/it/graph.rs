@@ -60,7 +60,8 @@ fn dir(fixture: &Fixture, name: &str) -> std::path::PathBuf {
 }
 
 fn reason(dir: &Path) -> Option<String> {
-    fs::read_to_string(dir.join("supervise/reason")).ok()
+    let line = fs::read_to_string(dir.join("supervise/reason")).ok()?;
+    (!line.is_empty()).then_some(line)
 }
 
 fn until_reason(dir: &Path, text: &str) {

@@ -483,7 +483,8 @@ fn a_killed_supervisors_successor_shows_the_same() {
         Some("start: db (needed by web)")
     );
     status(&web, "run", |s| s.phase == Phase::Run);
-    assert!(!supervise("web").join("reason").exists());
+    let reason = fs::read_to_string(supervise("web").join("reason"));
+    assert_eq!(reason.unwrap_or_default(), "");
     fixture.add("sv/job/run", SLEEP);
     say(&["-w", "60", "start", "job"]);
     say(&["-w", "60", "stop", "job"]);
