@@ -71,9 +71,11 @@ impl Supervisor {
         }
     }
 
-    /// Somebody wants to know.
+    /// Somebody wants to know. Whether a service that does not run is a probe is known when
+    /// it is looked at before its start.
     pub(super) fn ask(&mut self, unit: UnitId) {
-        if self.service(main(unit)).is_some_and(Service::awaits_check) {
+        let state = self.service(main(unit)).map(Service::state);
+        if let Some(State::Probe | State::Preparing | State::Down { .. }) = state {
             let until = self.now.at.plus_ms(ASKED_MS);
             self.checks.asked.insert(unit, until);
             self.check_if_awaited(unit);
@@ -82,6 +84,9 @@ impl Supervisor {
 
     /// The service is about to be started.
     pub(super) fn note_check(&mut self, unit: UnitId, found: &Settings) {
+        if found.run || found.setup || !found.check {
+            self.checks.asked.remove(&unit);
+        }
         if let Some(unit) = self.units.get_mut(&unit) {
             let says = found.notification_fd.is_some() || found.notify.is_some();
             unit.check = if found.check && !says {

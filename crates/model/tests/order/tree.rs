@@ -368,12 +368,15 @@ impl Tree {
         is_done || self.living.contains_key(&at)
     }
 
-    /// A probe that no service waits for: those that name it run already.
+    /// A probe that no service waits for: those that name it have started.
     fn is_asked_by_nobody(&self, at: usize) -> bool {
-        let service = self.id_of(at).and_then(|id| self.core.service(id));
         let names = |who: &usize| self.edges[*who].iter().any(|(_, whom)| *whom == at);
         let mut names = (0..self.count).filter(names);
-        names.all(|who| self.is_ready(who)) && service.is_some_and(|s| s.state() == State::Probe)
+        let is_probe = |at: usize| {
+            let service = self.id_of(at).and_then(|id| self.core.service(id));
+            service.is_some_and(|s| s.state() == State::Probe)
+        };
+        names.all(|who| self.is_ready(who) || is_probe(who)) && is_probe(at)
     }
 
     fn check_start(&self, at: usize) {

@@ -406,8 +406,13 @@ fn a_probe_is_up_when_its_check_says_so() {
     assert_eq!(asked(), before, "nobody asks again");
     assert!(!fixture.path("idle").exists(), "nobody waits for that one");
     // sv waits, too.
-    command(&dir(&fixture, "idle"), "u");
-    status(&dir(&fixture, "idle"), "done", |s| s.phase == Phase::Run);
+    let idle = dir(&fixture, "idle");
+    for _ in 0..2 {
+        command(&idle, "u");
+        status(&idle, "done", |s| s.phase == Phase::Run);
+        command(&idle, "d");
+        status(&idle, "down", down);
+    }
     runsvdir.hang_up();
 }
 
