@@ -147,6 +147,10 @@ fn plays(runsv: impl Fn(&Fixture) -> PathBuf) {
     let (_, told) = tree.sv(&["start", "web"]);
     let warning = "warning: web needs ghost, which is not enabled\n";
     assert_eq!(told, warning);
+    tree.fixture.add("sv/ghost/run", SLEEP);
+    let (_, told) = tree.sv(&["start", "web"]);
+    let warning = "warning: web needs ghost, which has no supervisor yet\n";
+    assert_eq!(told, warning);
     // By path and from within.
     tree.sv(&["stop", "-r", "net"]);
     let path = tree.dir("db");

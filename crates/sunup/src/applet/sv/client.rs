@@ -66,12 +66,13 @@ impl Trouble {
         }
     }
 
-    /// Whether there is no such service, or no supervisor has it.
-    pub fn is_absence(&self) -> bool {
-        matches!(
-            self,
-            Self::Dead | Self::Missing(_) | Self::Failed(_, ENTER, Some(Errno::NOENT))
-        )
+    /// What is said of a service that is needed, if it is not there or no supervisor has it.
+    pub fn absence(&self) -> Option<&'static str> {
+        match self {
+            Self::Failed(_, ENTER, Some(Errno::NOENT)) => Some("is not enabled"),
+            Self::Dead | Self::Missing(_) => Some("has no supervisor yet"),
+            Self::Failed(..) => None,
+        }
     }
 
     /// Whether this is the purpose of the action.

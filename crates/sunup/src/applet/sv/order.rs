@@ -42,14 +42,14 @@ pub fn pull(names: &[&[u8]], out: &mut Output) {
                 let line = format!("start: {other} (needed by {by})\n");
                 out.say(line.as_bytes());
             }
-            Err(trouble) if trouble.is_absence() => {
-                out.warn(&format!("{by} needs {other}, which is not enabled"));
-            }
-            Err(trouble) => {
-                let line = trouble.line(&name);
-                let line = String::from_utf8_lossy(&line);
-                out.warn(&format!("{by} needs {other}: {}", line.trim_end()));
-            }
+            Err(trouble) => out.warn(&match trouble.absence() {
+                Some(why) => format!("{by} needs {other}, which {why}"),
+                None => {
+                    let line = trouble.line(&name);
+                    let line = String::from_utf8_lossy(&line);
+                    format!("{by} needs {other}: {}", line.trim_end())
+                }
+            }),
         }
     }
 }
