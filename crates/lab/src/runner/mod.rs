@@ -63,12 +63,13 @@ impl Lane {
         }
     }
 
-    /// Nice value of its jobs, if they have one of their own. What comes one after the other and needs processors is what
-    /// all wait for in the end, so it comes first, and the rest is done beside it.
+    /// Nice value of its jobs, if they have one of their own. What comes one after the other
+    /// and needs processors is what all wait for in the end, so it comes first, and the rest
+    /// is done beside it. A machine has clocks, so it comes before what compiles.
     const fn nice(self) -> Option<i32> {
         match self {
             Self::Emulates => Some(-10),
-            Self::Works => Some(-5),
+            Self::Works => Some(-1),
             Self::Waits | Self::Crowds | Self::Debian | Self::Differs => None,
         }
     }

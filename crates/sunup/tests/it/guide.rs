@@ -5,8 +5,10 @@
 //! may stand there. Looking on is repeated, as a reader does it who was too early.
 
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command, Stdio};
 
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 
 use crate::common::{Fixture, end_by, sunup, until_supervise, yield_until};
@@ -109,7 +111,15 @@ impl Reader {
         // A reader does not type so fast.
         for (name, _) in &example.files {
             let service = name.split('/').next().unwrap();
-            until_supervise(&fixture.path("service").join(service));
+            let dir = fixture.path("service").join(service);
+            until_supervise(&dir);
+            // A fifo that nobody reads cannot be opened so.
+            let control = dir.join("supervise/control");
+            let mut writes = fs::OpenOptions::new();
+            writes
+                .write(true)
+                .custom_flags(OFlags::NONBLOCK.bits() as i32);
+            yield_until(|| writes.open(&control).ok());
         }
         Self {
             fixture,

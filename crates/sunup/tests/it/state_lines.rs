@@ -3,7 +3,7 @@
 //! supervisor is played by the test, so that each file holds what it is to hold.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -335,7 +335,11 @@ fn a_start_waits_until_the_run_is_ready() {
                 std::thread::yield_now();
             }
             fs::write(web.supervise("ready"), line(Some(Source::Descriptor))).unwrap();
-            fs::write(web.supervise("status"), run.encode()).unwrap();
+            // In place, as a supervisor: nobody sees an empty one.
+            let status = fs::OpenOptions::new()
+                .write(true)
+                .open(web.supervise("status"));
+            status.unwrap().write_all(&run.encode()).unwrap();
         });
         let output = waiting.wait_with_output().unwrap();
         assert!(began.elapsed() >= Duration::from_millis(300));

@@ -42,14 +42,13 @@ pub fn pull(names: &[&[u8]], out: &mut Output) {
                 let line = format!("start: {other} (needed by {by})\n");
                 out.say(line.as_bytes());
             }
-            Err(trouble) => out.warn(&match trouble.absence() {
-                Some(why) => format!("{by} needs {other}, which {why}"),
-                None => {
-                    let line = trouble.line(&name);
-                    let line = String::from_utf8_lossy(&line);
-                    format!("{by} needs {other}: {}", line.trim_end())
-                }
-            }),
+            Err(trouble) => {
+                let line = trouble.line(&name);
+                let line = String::from_utf8_lossy(&line);
+                let why = trouble.absence().map(|why| format!(", which {why}"));
+                let why = why.unwrap_or_else(|| format!(": {}", line.trim_end()));
+                out.warn(&format!("{by} needs {other}{why}"));
+            }
         }
     }
 }
