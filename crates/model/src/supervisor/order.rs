@@ -377,10 +377,10 @@ impl Supervisor {
     fn make_sure(&mut self, unit: UnitId) {
         let is_open = self.order.graph.hold(unit).is_none();
         self.drive(main(unit), Event::Gate(is_open));
-        if self.service(main(unit)).is_some_and(Service::is_stop_held) {
-            let is_open = self.order.graph.begin_stop(unit).is_none();
-            self.drive(main(unit), Event::StopGate(is_open));
-        }
+        // A stop that was called off meanwhile leaves the gate open for the next one.
+        let is_held = self.service(main(unit)).is_some_and(Service::is_stop_held);
+        let is_open = !is_held || self.order.graph.begin_stop(unit).is_none();
+        self.drive(main(unit), Event::StopGate(is_open));
         // Without a graph, nothing else would.
         self.show_reason(unit);
     }
