@@ -263,6 +263,26 @@ fn what_was_shown_stays_until_all_is_read() {
     assert_eq!(world.reasons["db"], "stop waits for web\n");
 }
 
+/// Nobody is looked for any more, so the next stop goes on at once.
+#[test]
+fn a_stop_that_is_called_off_while_names_are_read_leaves_no_trace() {
+    let mut world = World::new(ALL, &[DB, WEB]);
+    world.feed(Input::ScanDue);
+    world.feed(Input::More);
+    let unit = *world.units.keys().next().unwrap();
+    let id = Id {
+        unit,
+        role: Role::Main,
+    };
+    world.feed(Input::Command(id, Command::Up));
+    world.rest();
+    world.ends("web");
+    assert!(world.told.is_empty());
+    world.feed(Input::Command(id, Command::Down));
+    world.rest();
+    assert_eq!(world.told, ["db"]);
+}
+
 /// The file is not trusted: by itself it holds nothing for long.
 #[test]
 fn a_file_that_names_anybody_holds_nothing_when_all_is_read() {
