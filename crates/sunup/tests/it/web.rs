@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::{Fixture, applet, end_by, kill, read_status, until_supervise, wait_for};
+use crate::common::{Fixture, applet, end_by, read_status, until_supervise, wait_for};
 
 /// See the module; what it supervises ends with it.
 pub struct World {
@@ -71,8 +71,10 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if let Some(status) = read_status(&self.web()).filter(|s| s.pid != 0) {
-            kill(status.pid, Signal::CONT);
+        // What the status tells of may have ended by now.
+        let status = read_status(&self.web());
+        if let Some(pid) = status.and_then(|s| Pid::from_raw(s.pid as i32)) {
+            let _ = kill_process(pid, Signal::CONT);
         }
         let _ = self.sv(&["-w", "60", "force-shutdown"]).output();
         end_by(&mut self.supervisor, Signal::TERM);
