@@ -8,11 +8,12 @@ use model::format::state::ready::Source;
 use model::format::tai64n::Tai64n;
 use model::graph::{Edges, Kind};
 use model::moment::Moment;
-use model::scan::Identity;
 use model::service::{Pid, Role, Want};
 use model::settings::Settings;
 use model::supervisor::{Action, Id, Input, Opened, Scope, Supervisor, UnitId};
 use model::time::Instant;
+
+use super::{identity, name};
 
 const COUNT: usize = 3000;
 
@@ -109,17 +110,6 @@ impl Chain {
             }
             _ => return None,
         })
-    }
-}
-
-fn name(at: usize) -> Vec<u8> {
-    format!("s{at}").into_bytes()
-}
-
-const fn identity(at: usize) -> Identity {
-    Identity {
-        dev: 1,
-        ino: at as u64,
     }
 }
 

@@ -19,7 +19,21 @@ mod world;
 use std::collections::HashSet;
 
 use model::graph::Kind;
+use model::scan::Identity;
 use world::{Arrow, Event, World};
+
+/// The name of a service by its number.
+fn name(at: usize) -> Vec<u8> {
+    format!("s{at}").into_bytes()
+}
+
+/// Its directory.
+const fn identity(at: usize) -> Identity {
+    Identity {
+        dev: 1,
+        ino: at as u64,
+    }
+}
 
 /// Every pair of different services.
 fn pairs(count: usize) -> Vec<(usize, usize)> {

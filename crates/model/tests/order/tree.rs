@@ -21,7 +21,7 @@ use model::signal::Signal;
 use model::supervisor::{Action, Id, Input, Job, Opened, Scope, Supervisor, UnitId};
 use model::time::Instant;
 
-use super::Chance;
+use super::{Chance, identity, name};
 
 /// What a directory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -502,17 +502,6 @@ fn reach(edges: &[Vec<(Kind, usize)>], from: usize) -> BTreeSet<usize> {
         }
     }
     reached
-}
-
-fn name(at: usize) -> Vec<u8> {
-    format!("s{at}").into_bytes()
-}
-
-const fn identity(at: usize) -> Identity {
-    Identity {
-        dev: 1,
-        ino: at as u64,
-    }
 }
 
 #[test]
