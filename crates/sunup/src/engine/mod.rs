@@ -339,7 +339,10 @@ impl Engine {
         self.budget = Budget::of_order(self.core.has_order());
         while self.may_go_on() {
             let next = if due {
-                self.hear_out_in_time(now);
+                // Another may be the next now, whose run is to be heard, too.
+                if self.hears_in_time(now) {
+                    continue;
+                }
                 let has_come = self.core.deadline().is_some_and(|at| at <= now);
                 has_come.then_some(Input::Due)
             } else {

@@ -321,19 +321,15 @@ impl Engine {
     }
 
     /// Before a deadline takes effect: hears what the run has said, which may have waited for
-    /// longer than that, if there was much else to do or this process was stopped. One whose
-    /// word was heard makes room for the next; each is heard once.
-    pub(super) fn hear_out_in_time(&mut self, now: Instant) {
-        let mut last = None;
-        while let Some(unit) = self
-            .core
-            .to_hear_out(now)
-            .filter(|unit| last != Some(*unit))
-        {
-            self.hear_pipe(unit);
-            self.hear_socket(unit);
-            last = Some(unit);
-        }
+    /// longer than that, if there was much else to do or this process was stopped. Returns
+    /// whether that has put the deadline off.
+    pub(super) fn hears_in_time(&mut self, now: Instant) -> bool {
+        let Some(unit) = self.core.to_hear_out(now) else {
+            return false;
+        };
+        self.hear_pipe(unit);
+        self.hear_socket(unit);
+        self.core.to_hear_out(now) != Some(unit)
     }
 
     /// Something has come through the notification pipe.
