@@ -48,13 +48,11 @@ pub fn account(text: &[u8]) -> Result<Account<'_>, String> {
     }
     let numbers: Option<Vec<u32>> = parts.map(id).collect();
     match numbers.as_deref() {
-        Some([uid, groups @ ..]) if let Some(gid) = groups.first() => {
-            Ok(Account::Numbers(Identity {
-                uid: *uid,
-                gid: *gid,
-                groups: groups.to_vec(),
-            }))
-        }
+        Some([uid, gid, others @ ..]) => Ok(Account::Numbers(Identity {
+            uid: *uid,
+            gid: *gid,
+            groups: [&[*gid], others].concat(),
+        })),
         Some(_) => Err(format!(
             "{}: a user's number needs a group's, as in :1000:1000",
             text.escape_ascii()

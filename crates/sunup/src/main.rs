@@ -206,6 +206,9 @@ fn overview() -> String {
     for a in APPLETS {
         text.extend([&format!("  {:<10} ", a.spec.name), a.spec.about, "\n"]);
     }
-    text.push_str("\n`sunup APPLET --help` says more.\n");
+    text.push_str(
+        "\n`sunup APPLET` runs one, and `sunup APPLET --help` says more. To call them by their names:\n\n  \
+         mkdir ~/sunup; sunup --install ~/sunup; export PATH=~/sunup:$PATH\n",
+    );
     text
 }

@@ -73,6 +73,27 @@ fn every_applet_is_installed_as_a_link_that_works() {
     }
 }
 
+/// Who has just installed it calls it without a word, and can do what that says.
+#[test]
+fn the_overview_says_what_to_do_next() {
+    let home = Fixture::new(&[("home/", "")]);
+    let overview = stdout(&run(&["--help"]));
+    assert_eq!(stdout(&run(&[])), overview);
+    let next = overview.lines().last().unwrap();
+    let directory = sunup().parent().unwrap().to_owned();
+    let output = Command::new("sh")
+        .args(["-ec", &format!("{next}; command -v sv; sv --version")])
+        .env("HOME", home.path("home"))
+        .env("PATH", format!("{}:/usr/bin:/bin", directory.display()))
+        .output()
+        .unwrap();
+    let sv = home.path("home/sunup/sv");
+    let said = stdout(&output);
+    assert!(output.status.success(), "{output:?}");
+    assert!(said.starts_with(&format!("{}\n", sv.display())), "{said}");
+    assert!(said.contains("sv (sunup) "), "{said}");
+}
+
 #[test]
 fn an_unknown_applet_is_named() {
     let output = run(&["frobnicate"]);
