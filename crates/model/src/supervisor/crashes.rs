@@ -2,11 +2,16 @@
 //! is to stay down because it said so.
 
 use alloc::format;
+use alloc::string::String;
 
 use super::{Action, Id, Supervisor};
 use crate::restart::{GaveUp, LOOP_LIVES};
 use crate::service::{Event, Exit, Role, Want};
 use crate::settings::Look;
+
+/// From so many short lives in a row on, whoever looks for what a service said is told that its
+/// logger fails: it has written nothing of the last ones.
+const FAILS: u32 = 2;
 
 impl Supervisor {
     /// After a service went into a crash loop, or came out of it.
@@ -19,18 +24,18 @@ impl Supervisor {
         };
         let title = unit.name.escape_ascii();
         let (log, see) = match (id.role, &unit.log) {
-            (Role::Main, Some(log)) if log.service.is_crash_looping() => {
-                ("", "; its logger fails, too")
+            (Role::Main, Some(log)) if log.service.streak().lives() >= FAILS => {
+                ("", format!("; its logger fails, too: see {title}/log"))
             }
-            (Role::Main, Some(_)) => ("", "; see its log"),
-            (Role::Main, None) => ("", ""),
-            (Role::Log, _) => ("/log", ""),
+            (Role::Main, Some(_)) => ("", "; see its log".into()),
+            (Role::Main, None) => ("", String::new()),
+            (Role::Log, _) => ("/log", String::new()),
         };
         let text = if half.service.is_crash_looping() {
             let last = half.service.streak().last();
             // A program that goes to the background ends with 0, again and again.
             let advice = match last {
-                Exit::Code(0) => "; it must stay in the foreground",
+                Exit::Code(0) => "; does it go to the background? run must stay in the foreground",
                 _ => "",
             };
             let last = match last {

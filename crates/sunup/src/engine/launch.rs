@@ -1,8 +1,9 @@
 //! Starting what the state machines ask for: run, finish and control scripts.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use model::format::adopt::{Part, World, prefix};
@@ -304,13 +305,7 @@ fn refuse(dir: &Path, program: &str, error: SpawnError) -> Refusal {
     }
     let hint = match (failure, errno) {
         (Failure::Resources, _) => "; trying again later",
-        (Failure::Exec, Some(Errno::NOENT)) if step == "start" && names_a_cr(&path) => {
-            "; the interpreter that its first line names does not exist: the line ends in CR \
-             (an editor of DOS); remove it"
-        }
-        (Failure::Exec, Some(Errno::NOENT)) if step == "start" => {
-            "; the interpreter that its first line names does not exist"
-        }
+        (Failure::Exec, Some(Errno::NOENT)) if step == "start" => &what_is_missing(&path),
         (_, Some(Errno::ACCESS)) if step == "start" && !path.is_file() => "; it is not a file",
         (_, Some(Errno::ACCESS)) if step == "start" && is_executable(&path) => {
             "; it is executable, but its interpreter or its file system (noexec) forbids it"
@@ -325,15 +320,36 @@ fn refuse(dir: &Path, program: &str, error: SpawnError) -> Refusal {
     }
 }
 
-/// Whether the interpreter's name in the first line ends in CR, as DOS ends lines.
-fn names_a_cr(script: &Path) -> bool {
+/// Why a file that is there could not be executed, because "no such file" is there.
+fn what_is_missing(file: &Path) -> String {
+    let Some(name) = interpreter(file) else {
+        return "; the loader of its libraries (ld.so), which it names, does not exist".into();
+    };
+    // It runs in its own directory.
+    let there = file.with_file_name(OsStr::from_bytes(&name));
+    if there.exists() {
+        return format!(
+            "; what its interpreter {} needs does not exist",
+            name.escape_ascii()
+        );
+    }
+    let advice = match name.ends_with(b"\r") {
+        true => ": the line ends in CR (an editor of DOS); remove it",
+        false => "",
+    };
+    format!(
+        "; its first line names {}, which does not exist{advice}",
+        name.escape_ascii()
+    )
+}
+
+/// The interpreter that a script's first line names.
+fn interpreter(script: &Path) -> Option<Vec<u8>> {
     let start = file::open(script, OFlags::RDONLY).and_then(|f| file::head(f, FIRST_LINE_BYTES));
-    start.is_ok_and(|start| {
-        let mut lines = start.split(|b| *b == b'\n');
-        let line = lines.next().and_then(|line| line.strip_prefix(b"#!"));
-        let name = line.map(<[u8]>::trim_ascii_start);
-        name.is_some_and(|name| name.ends_with(b"\r") && !name.contains(&b' '))
-    })
+    let start = start.ok()?;
+    let line = start.strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;
+    let mut words = line.split(|b| b" \t".contains(b));
+    words.find(|word| !word.is_empty()).map(<[u8]>::to_vec)
 }
 
 fn is_executable(path: &Path) -> bool {

@@ -7,7 +7,10 @@ use std::process::{Command, Output, Stdio};
 use rustix::fs::{FlockOperation, flock, major, minor};
 use rustix::process::Signal;
 
-use super::common::{Fixture, kill, read_status, running, until_ready, wait_exit, yield_until};
+use super::bad_input::{assert_says, enclosed, run};
+use super::common::{
+    Fixture, SLEEP, kill, read_status, running, until_ready, wait_exit, wait_for, yield_until,
+};
 
 fn sv(fixture: &Fixture, args: &[&str]) -> Output {
     let mut command = Command::new(fixture.applet("sv"));
@@ -31,13 +34,21 @@ fn where_a_service_was_looked_for() {
                 .stdout
                 .starts_with(b"fail: nothere: unable to change to service dir")
         );
-        let expected = format!(
-            "sv: nothere is not in {}, the value of SVDIR\n",
-            scan.display()
-        );
+        let expected = format!("sv: nothere is not in {} (from SVDIR)\n", scan.display());
         assert_eq!(stderr(&output), expected, "{args:?}");
     }
     assert_eq!(stderr(&sv(&fixture, &["status", "./nothere"])), "");
+    fs::remove_dir(&scan).unwrap();
+    let expected = format!("sv: {} does not exist (from SVDIR)\n", scan.display());
+    assert_eq!(stderr(&sv(&fixture, &["status", "nothere"])), expected);
+    let status = |command: &mut Command| command.args(["status", "nothere"]).output().unwrap();
+    let output = status(Command::new(fixture.applet("sv")).env("SVDIR", ""));
+    let expected = "sv: SVDIR is empty; it names the directory of services\n";
+    assert_eq!(stderr(&output), expected);
+    let said = stderr(&status(
+        Command::new(fixture.applet("sv")).env_remove("SVDIR"),
+    ));
+    assert!(said.ends_with(" (SVDIR is unset)\n"), "{said}");
 }
 
 #[test]
@@ -102,4 +113,50 @@ fn who_supervises_it_already() {
     assert!(said.ends_with(&expected), "{said}");
     kill(first.id(), Signal::TERM);
     wait_exit(&mut first);
+}
+
+/// What ends at once, again and again, says its likely reason; who looks for it in a log that fails,
+/// too, is told so.
+#[test]
+fn why_it_may_be_a_crash_loop() {
+    let fixture = Fixture::new(&[
+        ("scan/daemon/run", "#!/bin/sh\nexit 0\n"),
+        ("scan/web/run", "#!/bin/sh\nexit 111\n"),
+        ("scan/web/log/run", "#!/bin/sh\nexit 1\n"),
+    ]);
+    let mut runsvdir = Command::new(fixture.applet("runsvdir"))
+        .arg(fixture.path("scan"))
+        .stdin(Stdio::null())
+        .stderr(File::create(fixture.path("said")).unwrap())
+        .spawn()
+        .unwrap();
+    let looping = "crash loop: ended 5 times within a second of its start, last by exit code";
+    let expected = [
+        format!(
+            "runsvdir: daemon: {looping} 0; does it go to the background? run must stay in the \
+             foreground\n"
+        ),
+        format!("runsvdir: web: {looping} 111; its logger fails, too: see web/log\n"),
+        format!("runsvdir: web/log: {looping} 1\n"),
+    ];
+    let said = wait_for("three loops", &[&fixture.path("")], || {
+        let said = fs::read_to_string(fixture.path("said")).unwrap();
+        (said.matches("crash loop").count() == 3 && said.ends_with('\n')).then_some(said)
+    });
+    for line in expected {
+        assert!(said.contains(&line), "{said}");
+    }
+    kill(runsvdir.id(), Signal::HUP);
+    wait_exit(&mut runsvdir);
+}
+
+#[test]
+fn where_supervise_may_be_on_a_read_only_file_system() {
+    let fixture = Fixture::new(&[("web/", "")]);
+    let script = "mount -t tmpfs tmpfs web; cp run web; mount -o remount,ro tmpfs web; exec \"$@\"";
+    fixture.add("run", SLEEP);
+    let ran = run("read-only", enclosed(&fixture, script, "runsv").arg("web"));
+    let part = "make supervise: Read-only file system; link supervise to a writable directory";
+    assert_says("read-only", &ran.errors, "runsv", "web: ", part);
+    assert_eq!(ran.code, 111);
 }

@@ -95,7 +95,7 @@ fn runit_is_asked_in_its_own_way() {
 
 #[test]
 fn a_foreign_pid_1_is_named_with_the_next_step() {
-    let script = "for c in 'shutdown -r now' 'shutdown +5' 'telinit 6' 'telinit q' 'telinit 3'; do\n\
+    let script = "for c in 'shutdown -r now' 'shutdown +5' 'telinit 6' 'init 6' 'telinit q' 'telinit 3'; do\n\
                   $c && exit; echo $?; done >>/events 2>&1; exit 7";
     let mut machine = machine(
         "shutdown",
@@ -109,8 +109,8 @@ fn a_foreign_pid_1_is_named_with_the_next_step() {
     );
     assert_eq!(machine.end().code(), Some(7), "{:?}", machine.events());
     let events = machine.events();
-    assert_eq!(events.len(), 10, "{events:#?}");
-    for (at, who) in ["shutdown", "shutdown", "telinit", "telinit"]
+    assert_eq!(events.len(), 12, "{events:#?}");
+    for (at, who) in ["shutdown", "shutdown", "telinit", "init", "telinit"]
         .iter()
         .enumerate()
     {
@@ -122,7 +122,7 @@ fn a_foreign_pid_1_is_named_with_the_next_step() {
         assert!(line.contains("from outside"), "{line}");
         assert_eq!(events[2 * at + 1], "1");
     }
-    assert!(events[8].contains("no runlevels"), "{}", events[8]);
+    assert!(events[10].contains("no runlevels"), "{}", events[10]);
 }
 
 /// A plan outlives who made it, others see it, replace it and cancel it.

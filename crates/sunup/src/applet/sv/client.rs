@@ -108,10 +108,17 @@ impl Trouble {
         }
         let name = name.escape_ascii();
         let (dir, why) = match std::env::var_os("SVDIR") {
-            Some(dir) => (dir.into_vec(), "the value of SVDIR"),
-            None => (default_base().to_vec(), "the place without SVDIR"),
+            Some(dir) if dir.is_empty() => {
+                return Some("SVDIR is empty; it names the directory of services".into());
+            }
+            Some(dir) => (dir.into_vec(), "from SVDIR"),
+            None => (default_base().to_vec(), "SVDIR is unset"),
         };
-        Some(format!("{name} is not in {}, {why}", dir.escape_ascii()))
+        let shown = dir.escape_ascii();
+        Some(match stat(dir.as_slice()) {
+            Err(Errno::NOENT) => format!("{shown} does not exist ({why})"),
+            _ => format!("{name} is not in {shown} ({why})"),
+        })
     }
 
     /// As [`Trouble::line`], after an action that may have been meant to end the supervisor.

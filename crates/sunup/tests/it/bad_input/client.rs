@@ -44,8 +44,9 @@ fn service() -> (Fixture, [File; 2]) {
 /// Lines without what only ours says: where a service was looked for.
 fn without_hints(errors: &str) -> String {
     let lines = errors.split_inclusive('\n');
-    let said = lines.filter(|line| !line.ends_with(", the value of SVDIR\n"));
-    said.collect()
+    let is_hint =
+        |line: &&str| line.ends_with(" (from SVDIR)\n") || line.contains("SVDIR is empty");
+    lines.filter(|line| !is_hint(line)).collect()
 }
 
 /// The words for the same trouble; the age of a status depends on the clock.

@@ -69,6 +69,7 @@ fn bad_services_are_named_and_harm_no_other() {
         ("scan/empty/", ""),
         ("scan/noexec/run", "echo"),
         ("scan/nointerpreter/run", "#!/does/not/exist\n"),
+        ("scan/nested/run", "#! ../nointerpreter/run -x\n"),
         ("scan/dos/run", "#! /bin/sh\r\nexec true\r\n"),
         ("scan/noformat/run", "echo no first line"),
         ("scan/nosupervise/run", SLEEP),
@@ -86,9 +87,11 @@ fn bad_services_are_named_and_harm_no_other() {
         "runsvdir: empty: start SCAN/empty/run: No such file or directory\n",
         "runsvdir: noexec: start SCAN/noexec/run: Permission denied; make it executable with chmod +x\n",
         "runsvdir: nointerpreter: start SCAN/nointerpreter/run: No such file or directory; \
-         the interpreter that its first line names does not exist\n",
+         its first line names /does/not/exist, which does not exist\n",
+        "runsvdir: nested: start SCAN/nested/run: No such file or directory; \
+         what its interpreter ../nointerpreter/run needs does not exist\n",
         "runsvdir: dos: start SCAN/dos/run: No such file or directory; \
-         the interpreter that its first line names does not exist: \
+         its first line names /bin/sh\\r, which does not exist: \
          the line ends in CR (an editor of DOS); remove it\n",
         "runsvdir: noformat: start SCAN/noformat/run: Exec format error; a script must begin with a line like #!/bin/sh\n",
         "runsvdir: nosupervise: make supervise: Not a directory; trying again\n",
