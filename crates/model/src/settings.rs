@@ -340,7 +340,7 @@ pub const SETTINGS: [Setting; 11] = [
             Ok(())
         },
         "always",
-        "After which ends the service is started again",
+        "The ends after which the service is started again",
     ),
     Setting::of_service(
         "give-up",

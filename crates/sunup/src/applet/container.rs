@@ -34,7 +34,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "container",
     synopsis: "[-fgsvw] [-p SIGNAL] [-e CODE]... [-m NAME] [-t SECONDS] [DIR] [-- PROGRAM [ARGUMENT...]]",
-    about: "runs services and a main program as process 1 of a container",
+    about: "run services and a main program as process 1 of a container",
     options: &[
         Opt::valued(b'e', "CODE", "count this exit code as 0; may be repeated"),
         Opt::flag(
@@ -51,7 +51,7 @@ const SPEC: Spec = Spec {
         ),
         Opt::flag(b's', "adopt what is left behind, if not process 1"),
         Opt::valued(b't', "SECONDS", "kill what has not stopped after this time").long("grace"),
-        Opt::flag(b'v', "tell what is run"),
+        Opt::flag(b'v', "report what is run"),
         Opt::flag(b'w', "report each process that was left behind and reaped"),
     ],
     order: Order::Posix,

@@ -27,7 +27,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "dumb-init",
     synopsis: "[-chvV] [-r REWRITE]... PROGRAM [ARGUMENT...]",
-    about: "runs a program in a session and passes signals on to its process group",
+    about: "run a program in a session and pass signals on to its process group",
     options: &[
         Opt::flag(
             b'c',
@@ -41,7 +41,7 @@ const SPEC: Spec = Spec {
             "OLD:NEW: pass signal NEW on in place of OLD, 0 for none; may be repeated",
         )
         .long("rewrite"),
-        Opt::flag(b'v', "tell on standard error what happens").long("verbose"),
+        Opt::flag(b'v', "report on standard error what happens").long("verbose"),
         Opt::flag(b'V', "show the version").long("version"),
     ],
     order: Order::Posix,

@@ -20,13 +20,13 @@ use crate::sys::{signal, utmp};
 
 /// The row of halt.
 pub const HALT: Applet = Applet {
-    spec: &spec("halt", "stops the machine and leaves the power on"),
+    spec: &spec("halt", "stop the machine and leave the power on"),
     run: |call| run(call, &HALT, End::Halt),
 };
 
 /// The row of poweroff.
 pub const POWEROFF: Applet = Applet {
-    spec: &spec("poweroff", "stops the machine and turns the power off"),
+    spec: &spec("poweroff", "stop the machine and turn the power off"),
     run: |call| run(call, &POWEROFF, End::Poweroff),
 };
 
@@ -35,7 +35,7 @@ pub const REBOOT: Applet = Applet {
     spec: &Spec {
         synopsis: "[-d SEC] [-n] [-f] [-w] [-i] [-k]",
         options: OF_REBOOT,
-        ..spec("reboot", "stops the machine and starts it again")
+        ..spec("reboot", "restart the machine")
     },
     run: |call| {
         let is_by_kexec = call.args.has(b'k');
@@ -62,7 +62,7 @@ const fn spec(name: &'static str, about: &'static str) -> Spec {
 const OPTIONS: [Opt; 5] = [
     Opt::valued(b'd', "SEC", "wait so many seconds first"),
     Opt::flag(b'n', "do not write the file systems to disk"),
-    Opt::flag(b'f', "ask the kernel at once, do not trouble PID 1"),
+    Opt::flag(b'f', "ask the kernel at once, not PID 1"),
     Opt::flag(b'w', "only write the record in /var/log/wtmp"),
     Opt::flag(b'i', "ignored, for compatibility"),
 ];

@@ -39,7 +39,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "init",
     synopsis: "[-q | 0 | 1 | 6 | q | u] | (as PID 1) [single | -s | 1]",
-    about: "boots the machine as PID 1, by /etc/inittab",
+    about: "boot the machine as process 1, keep it running, shut it down",
     options: &[
         Opt::flag(b'q', "make PID 1 read /etc/inittab again"),
         Opt::flag(b's', "as PID 1: first root's shell on the console"),
@@ -58,12 +58,12 @@ pub const TELINIT: Applet = Applet {
 const TELINIT_SPEC: Spec = Spec {
     name: "telinit",
     synopsis: "0 | 1 | 6 | q | u",
-    about: "asks PID 1 for the end of the machine, or to start over",
+    about: "ask process 1 to shut down, to restart, or to read its files again",
     options: &[],
     order: Order::Permute,
-    notes: "0 powers off, 6 starts again, 1 (or s) stops all but root's shell on the console,\n\
-            q makes PID 1 read /etc/inittab again, and u has it execute its program anew,\n\
-            with all processes going on.",
+    notes: "0 powers off, 6 restarts, 1 (or s) stops all but root's shell on the console, q makes\n\
+            PID 1 read /etc/inittab again, and u makes it execute its program again; no process\n\
+            ends.",
     usage_code: 1,
 };
 

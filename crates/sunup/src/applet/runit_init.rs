@@ -18,11 +18,11 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "runit-init",
     synopsis: "0|6|u",
-    about: "as PID 1, becomes runit; else asks runit to take the machine down",
+    about: "start runit, or ask it to shut the machine down",
     options: &[],
     order: Order::Posix,
-    notes: "0 halts the machine (power off), 6 starts it again, and u has PID 1 execute its\n\
-            program anew, with all processes going on.",
+    notes: "0 powers the machine off, 6 restarts it, and u makes PID 1 execute its program\n\
+            again; no process ends.",
     usage_code: 111,
 };
 

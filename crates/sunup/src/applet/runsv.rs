@@ -18,7 +18,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "runsv",
     synopsis: "DIR",
-    about: "supervises one service directory",
+    about: "supervise one service",
     options: &[],
     order: Order::Posix,
     notes: "DIR/run is started, and restarted when it ends; see runsv(8) for DIR/finish,\n\

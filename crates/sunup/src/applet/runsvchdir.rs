@@ -25,7 +25,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "runsvchdir",
     synopsis: "DIR",
-    about: "changes the services directory that runsvdir follows",
+    about: "make runsvdir supervise another directory of services",
     options: &[],
     order: Order::Posix,
     notes: "DIR is looked up in /etc/runit/runsvdir, unless it starts with a slash.",

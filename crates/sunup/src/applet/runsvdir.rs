@@ -24,7 +24,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "runsvdir",
     synopsis: "[-P] [-s SCRIPT] DIR [LOG]",
-    about: "supervises every service of a scan directory",
+    about: "supervise every service of a directory",
     options: &[
         Opt::flag(
             b'P',

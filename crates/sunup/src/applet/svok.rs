@@ -23,7 +23,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "svok",
     synopsis: "SERVICE_DIR",
-    about: "tells by its exit code whether a supervisor runs in a service directory",
+    about: "tell whether a service directory is supervised",
     options: &[],
     order: Order::Posix,
     notes: "Exit code: 0 if one runs, 100 if none runs, 111 if that cannot be known.",

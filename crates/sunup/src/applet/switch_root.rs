@@ -23,7 +23,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "switch_root",
     synopsis: "[-c CONSOLE] NEWROOT INIT [ARGUMENT...]",
-    about: "goes from an initramfs to the root file system at NEWROOT",
+    about: "go from an initramfs to the root file system",
     options: &[Opt::valued(
         b'c',
         "CONSOLE",

@@ -36,7 +36,7 @@ pub const DOCKER_INIT: Applet = Applet {
 const SPEC: Spec = Spec {
     name: "tini",
     synopsis: "[-ghlsvw] [-p SIGNAL] [-e CODE]... PROGRAM [ARGUMENT...]",
-    about: "runs a program under the supervision of a valid init process",
+    about: "run a program under the supervision of a valid init process",
     options: &[
         Opt::valued(
             b'e',

@@ -15,8 +15,8 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "utmpset",
     synopsis: "[-w] LINE",
-    about: "notes in utmp that nobody is on a terminal any more",
-    options: &[Opt::flag(b'w', "note it in /var/log/wtmp as well")],
+    about: "record the end of a session on a terminal",
+    options: &[Opt::flag(b'w', "record it in /var/log/wtmp as well")],
     order: Order::Posix,
     notes: "LINE is the name of the terminal below /dev, for example tty1.",
     usage_code: 1,

@@ -333,9 +333,10 @@ fn what_is_missing(file: &Path) -> String {
             name.escape_ascii()
         );
     }
-    let advice = match name.ends_with(b"\r") {
-        true => ": the line ends in CR (an editor of DOS); remove it",
-        false => "",
+    let advice = if name.ends_with(b"\r") {
+        ": the line ends in CR (an editor of DOS); remove it"
+    } else {
+        ""
     };
     format!(
         "; its first line names {}, which does not exist{advice}",

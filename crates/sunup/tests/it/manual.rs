@@ -30,6 +30,8 @@ fn applets() -> Vec<String> {
 
 /// What `--help` says of the command line.
 struct Help {
+    /// What it is for.
+    about: String,
     options: Options,
     operands: Vec<String>,
 }
@@ -59,7 +61,14 @@ fn help(applet: &str) -> Help {
         .collect();
     operands.sort();
     operands.dedup();
-    Help { options, operands }
+    let about = text
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("{applet}: ")));
+    Help {
+        about: about.unwrap().trim_end_matches('.').to_owned(),
+        options,
+        operands,
+    }
 }
 
 /// The names in a usage line, without those in parentheses and without options.
@@ -91,6 +100,20 @@ fn page(name: &str) -> String {
         Some(other) => fs::read_to_string(man().join(other)).unwrap(),
         None => text,
     }
+}
+
+/// Each page that is not another's under a second name, and its source.
+fn pages() -> Vec<(String, String)> {
+    let mut pages = Vec::new();
+    for entry in fs::read_dir(man()).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        match text.trim().strip_prefix(".so man8/") {
+            Some(other) => assert!(man().join(other).exists(), "{}", path.display()),
+            None => pages.push((path.file_name().unwrap().to_str().unwrap().into(), text)),
+        }
+    }
+    pages
 }
 
 /// The lines of a section.
@@ -167,6 +190,28 @@ fn every_applet_has_a_page_that_bears_its_name() {
     }
 }
 
+/// A page of several applets says what all of them are for.
+#[test]
+fn a_page_says_what_an_applet_is_for_in_the_words_of_help() {
+    for applet in applets() {
+        let page = page(&applet);
+        let name = section(&page, "NAME");
+        if let [_, about] = name.as_slice() {
+            let about = about.strip_prefix(".Nd ").unwrap();
+            assert_eq!(about, help(&applet).about, "{applet}: NAME against --help");
+        }
+    }
+}
+
+#[test]
+fn the_page_of_the_binary_names_each_applet() {
+    let page = page("sunup");
+    let (_, list) = page.split_once("\n.Ss Applets\n").unwrap();
+    for applet in applets() {
+        assert!(list.contains(&format!(" {applet} 8")), "{applet}");
+    }
+}
+
 #[test]
 fn every_page_is_about_something_that_exists() {
     let mut known = applets();
@@ -221,21 +266,31 @@ fn operands_are_those_of_the_usage_line() {
 fn every_page_has_the_sections_that_readers_look_for() {
     for applet in applets().iter().map(String::as_str).chain(["sunup"]) {
         let page = page(applet);
-        for title in ["NAME", "SYNOPSIS", "DESCRIPTION", "EXIT STATUS", "EXAMPLES"] {
+        for title in ["SYNOPSIS", "EXIT STATUS"] {
             assert!(!section(&page, title).is_empty(), "{applet}: no {title}");
         }
     }
+    for (name, text) in pages() {
+        for title in ["NAME", "DESCRIPTION", "EXAMPLES"] {
+            assert!(!section(&text, title).is_empty(), "{name}: no {title}");
+        }
+        let shows = section(&text, "EXAMPLES");
+        let shows = shows.iter().any(|line| is_literal(line));
+        assert!(shows, "{name}: EXAMPLES shows nothing to write");
+    }
+}
+
+/// Whether a line of mdoc(7) begins what is to be written as it stands.
+fn is_literal(line: &str) -> bool {
+    [".Dl ", ".Bd -literal"]
+        .iter()
+        .any(|macro_| line.starts_with(macro_))
 }
 
 #[test]
 fn every_page_renders_without_a_warning() {
-    for entry in fs::read_dir(man()).unwrap() {
-        let path = entry.unwrap().path();
-        let text = fs::read_to_string(&path).unwrap();
-        if let Some(other) = text.trim().strip_prefix(".so man8/") {
-            assert!(man().join(other).exists(), "{}", path.display());
-            continue;
-        }
+    for (name, _) in pages() {
+        let path = man().join(name);
         let lint = process::Command::new("mandoc")
             .args(["-T", "lint", "-W", "warning"])
             .arg(&path)

@@ -22,7 +22,7 @@ pub const ENVDIR: Applet = Applet {
 const ENVDIR_SPEC: Spec = Spec {
     name: "envdir",
     synopsis: "DIR PROG [ARGUMENT...]",
-    about: "runs a program with variables that are files of a directory",
+    about: "run a program with variables from the files of a directory",
     ..PLAIN
 };
 
@@ -40,7 +40,7 @@ pub const ENVUIDGID: Applet = Applet {
 const ENVUIDGID_SPEC: Spec = Spec {
     name: "envuidgid",
     synopsis: "ACCOUNT PROG [ARGUMENT...]",
-    about: "runs a program with UID and GID set to an account's numbers",
+    about: "run a program with UID and GID set to an account's numbers",
     ..PLAIN
 };
 
@@ -58,7 +58,7 @@ pub const SETUIDGID: Applet = Applet {
 const SETUIDGID_SPEC: Spec = Spec {
     name: "setuidgid",
     synopsis: "ACCOUNT PROG [ARGUMENT...]",
-    about: "runs a program as an account's user and group",
+    about: "run a program as another user",
     ..PLAIN
 };
 
@@ -77,7 +77,7 @@ pub const PGRPHACK: Applet = Applet {
 const PGRPHACK_SPEC: Spec = Spec {
     name: "pgrphack",
     synopsis: "PROG [ARGUMENT...]",
-    about: "runs a program in a session and process group of its own",
+    about: "run a program in a session and process group of its own",
     ..PLAIN
 };
 
@@ -99,14 +99,14 @@ pub const SETLOCK: Applet = Applet {
 const SETLOCK_SPEC: Spec = Spec {
     name: "setlock",
     synopsis: "[-nNxX] FILE PROG [ARGUMENT...]",
-    about: "runs a program with a locked file",
+    about: "run a program while a file is locked",
     options: &[
         Opt::flag(b'n', "do not wait for the lock"),
         Opt::flag(b'N', "wait for the lock (default)"),
-        Opt::flag(b'x', "when it cannot be had, exit 0 in silence"),
+        Opt::flag(b'x', "if another process has it, exit 0 and print nothing"),
         Opt::flag(
             b'X',
-            "when it cannot be had, say why and exit 111 (default)",
+            "if another process has it, report that and exit 111 (default)",
         ),
     ],
     ..PLAIN
@@ -127,7 +127,7 @@ pub const SOFTLIMIT: Applet = Applet {
 const SOFTLIMIT_SPEC: Spec = Spec {
     name: "softlimit",
     synopsis: "[-a|-c|-d|-f|-l|-m|-o|-p|-r|-s|-t N]... PROG [ARGUMENT...]",
-    about: "runs a program with soft limits",
+    about: "run a program with soft limits",
     options: &[
         Opt::valued(b'a', "BYTES", "limit the total of all segments"),
         Opt::valued(b'c', "BYTES", "limit core files"),

@@ -30,7 +30,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "chpst",
     synopsis: "[OPTION...] PROG [ARGUMENT...]",
-    about: "runs a program with a changed process state",
+    about: "run a program with another user, environment, limits or priority",
     options: &[
         Opt::valued(
             b'u',
@@ -39,7 +39,7 @@ const SPEC: Spec = Spec {
         ),
         Opt::valued(b'U', "[:]USER[:GROUP]", "set UID and GID to their numbers"),
         Opt::valued(b'b', "ARGV0", "call the program ARGV0"),
-        Opt::valued(b'e', "DIR", "set the variables that are files of DIR"),
+        Opt::valued(b'e', "DIR", "set variables from the files of DIR"),
         Opt::valued(b'/', "ROOT", "make ROOT the root directory"),
         Opt::valued(b'C', "PWD", "change to PWD, inside of ROOT"),
         Opt::valued(b'n', "INC", "add INC to the nice level"),
@@ -57,7 +57,7 @@ const SPEC: Spec = Spec {
         Opt::valued(b'c', "BYTES", "limit core files"),
         Opt::valued(b'r', "BYTES", "limit resident memory"),
         Opt::valued(b't', "SEC", "limit CPU time"),
-        Opt::flag(b'v', "say more"),
+        Opt::flag(b'v', "report more"),
         Opt::flag(b'P', "run in a new session and process group"),
         Opt::flag(b'0', "close standard input"),
         Opt::flag(b'1', "close standard output"),
@@ -79,7 +79,7 @@ const BUSYBOX_SPEC: Spec = Spec {
     options: &[
         Opt::valued(b'u', "USER[:GROUP]", "become USER, and GROUP"),
         Opt::valued(b'U', "USER[:GROUP]", "set UID and GID to their numbers"),
-        Opt::valued(b'e', "DIR", "set the variables that are files of DIR"),
+        Opt::valued(b'e', "DIR", "set variables from the files of DIR"),
         Opt::valued(b'/', "ROOT", "make ROOT the root directory"),
         Opt::valued(b'n', "INC", "add INC to the nice level"),
         Opt::valued(b'a', "BYTES", "limit the total of all segments"),
@@ -93,7 +93,7 @@ const BUSYBOX_SPEC: Spec = Spec {
         Opt::valued(b'r', "BYTES", "limit resident memory"),
         Opt::valued(b's', "BYTES", "limit the stack"),
         Opt::valued(b't', "SEC", "limit CPU time"),
-        Opt::flag(b'v', "say more"),
+        Opt::flag(b'v', "report more"),
         Opt::flag(b'P', "run in a new session and process group"),
         Opt::flag(b'0', "close standard input"),
         Opt::flag(b'1', "close standard output"),

@@ -33,7 +33,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "getty",
     synopsis: "[OPTION...] BAUD[,BAUD...] TTY [TERM]",
-    about: "asks for a login name on a terminal, then runs login",
+    about: "ask for a login name on a terminal, then run login",
     options: &[
         Opt::flag(b'h', "use RTS/CTS flow control"),
         Opt::flag(b'L', "ignore carrier detect (a local line)"),
@@ -43,7 +43,11 @@ const SPEC: Spec = Spec {
         Opt::flag(b'i', "show no issue file"),
         Opt::valued(b'f', "FILE", "show FILE instead of /etc/issue"),
         Opt::valued(b'l', "LOGIN", "run LOGIN instead of /bin/login"),
-        Opt::valued(b't', "SEC", "give up when no name came within SEC seconds"),
+        Opt::valued(
+            b't',
+            "SEC",
+            "give up if no name is typed within SEC seconds",
+        ),
         Opt::valued(b'I', "STR", "send STR to the line first (escapes: \\015)"),
         Opt::valued(b'H', "HOST", "put HOST into the utmp record"),
     ],

@@ -44,7 +44,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "initramfs",
     synopsis: "",
-    about: "mounts the root file system of root= and starts its init",
+    about: "mount the root file system and start its init",
     options: &[],
     order: Order::Posix,
     notes: "The kernel calls it: as /init of an initramfs, a link to sunup.",

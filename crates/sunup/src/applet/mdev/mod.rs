@@ -33,7 +33,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "mdev",
     synopsis: "[-vS] [-s | -d [-f] [-D FD] | SUBSYSTEM]",
-    about: "makes device nodes in /dev, by /etc/mdev.conf",
+    about: "make device nodes in /dev",
     options: &[
         Opt::flag(b's', "look at all devices in /sys once, and end"),
         Opt::flag(
@@ -46,8 +46,8 @@ const SPEC: Spec = Spec {
             "FD",
             "with -d: write a newline to FD when all devices were looked at",
         ),
-        Opt::flag(b'v', "say what is done"),
-        Opt::flag(b'S', "say it to the system's log, too"),
+        Opt::flag(b'v', "report what is done"),
+        Opt::flag(b'S', "send messages to the system's log, too"),
     ],
     order: Order::Permute,
     notes: "Without -s and -d, mdev is the kernel's hotplug helper:\n  \

@@ -28,7 +28,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "runit",
     synopsis: "",
-    about: "boots the machine as PID 1, by the stages /etc/runit/1, 2 and 3",
+    about: "boot, run and shut down the machine as process 1, in three stages",
     options: &[],
     order: Order::Posix,
     notes: "The kernel starts runit; `runit-init 0` and `runit-init 6` take the machine down.",

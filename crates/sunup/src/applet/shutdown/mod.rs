@@ -28,7 +28,7 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "shutdown",
     synopsis: "[-h | -P | -H | -r | -K] [-k] [-W] [-f] [-a] [-t SEC] [-c | -s] [TIME] [MESSAGE ...]",
-    about: "takes the machine down now or later, and warns users",
+    about: "shut the machine down now or later, and warn users",
     options: &[
         Opt::flag(b'h', "power off, or halt with -H"),
         Opt::flag(b'P', "power off").long("poweroff"),
@@ -38,7 +38,7 @@ const SPEC: Spec = Spec {
         Opt::flag(b'k', "only warn"),
         Opt::flag(b'W', "warn nobody").long("no-wall"),
         Opt::flag(b'c', "cancel what is planned; the operands are a message"),
-        Opt::flag(b's', "say what is planned").long("show"),
+        Opt::flag(b's', "print what is planned").long("show"),
         Opt::flag(b'f', "ignored, for compatibility"),
         Opt::flag(b'a', "ignored, for compatibility"),
         Opt::valued(b't', "SEC", "ignored, for compatibility"),

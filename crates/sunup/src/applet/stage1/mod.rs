@@ -49,14 +49,14 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "stage1",
     synopsis: "[-cv] | -s",
-    about: "makes the machine whole at boot: file systems, devices, name, network",
+    about: "prepare the machine at boot, before services start",
     options: &[
         Opt::flag(
             b'c',
-            "take the random seed for randomness: nobody else knows it",
+            "count the random seed as randomness: nobody else has it",
         ),
         Opt::flag(b's', "only write a random seed for the next boot"),
-        Opt::flag(b'v', "say each step, and how long it took"),
+        Opt::flag(b'v', "report each step, and how long it took"),
     ],
     order: Order::Permute,
     notes: "In /etc/inittab: ::sysinit:/sbin/stage1\n",

@@ -35,10 +35,13 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "sulogin",
     synopsis: "[-e] [-p] [-t SEC] [TTY]",
-    about: "starts root's shell on a terminal, for who knows root's password",
+    about: "start root's shell on a terminal for whoever knows root's password",
     options: &[
-        Opt::flag(b'e', "a shell also if root's password is locked or unknown"),
-        Opt::flag(b'p', "a login shell"),
+        Opt::flag(
+            b'e',
+            "start a shell also if root's password is locked or unknown",
+        ),
+        Opt::flag(b'p', "start a login shell"),
         Opt::valued(b't', "SEC", "go on if nothing was typed for SEC seconds"),
     ],
     order: Order::Permute,

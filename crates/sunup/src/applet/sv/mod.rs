@@ -51,7 +51,7 @@ const OPTIONS: &[Opt] = &[
 const SPEC: Spec = Spec {
     name: "sv",
     synopsis: "[-v] [-w SEC] COMMAND SERVICE... | boot [FILE]",
-    about: "asks and commands the supervisors of services",
+    about: "query and control services",
     options: OPTIONS,
     order: Order::Posix,
     notes: COMMANDS,
@@ -67,7 +67,7 @@ const INIT_SCRIPT_SPEC: Spec = Spec {
 
 const COMMANDS: &str = "\
 Commands, by word or letter:
-  status s               say what the service and its log service do
+  status s               print what the service and its log service do
   up u, down d, once o   start; stop; start without restarting
   exit x                 stop, and end the supervisor
   pause p, cont c, hup h, alarm a, interrupt i, quit q, 1, 2, term t, kill k
@@ -75,14 +75,14 @@ Commands, by word or letter:
 Commands that wait up to 7 seconds and report:
   start, stop, reload, restart, try-restart, shutdown, check
   force-stop D, force-reload T, force-restart, force-shutdown X
-                         send KILL in the end
+                         and send KILL if that does not help
 Commands of our own:
-  start --now            start, whatever the start waits for
-  stop -r, force-stop -r stop who needs it, too, and first
+  start --now            start at once, whatever it waits for
+  stop -r, force-stop -r first stop the services that need it
   ready                  say that the service is ready (notification-fd 0)
   reset                  forget that it failed
 Without a service:
-  boot [FILE]            say what the boot took, by its record (/run/sunup/boot)
+  boot [FILE]            print what the boot took, from its record (/run/sunup/boot)
 
 A SERVICE that starts with . or / or ends with / is a directory; any other is
 looked up in $SVDIR, or else in the first that exists of /service, /var/service,

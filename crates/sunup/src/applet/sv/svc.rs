@@ -18,7 +18,7 @@ pub const SVC: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "svc",
     synopsis: "-udopchaitkx SERVICE...",
-    about: "commands the supervisors of services, by letters",
+    about: "control services by letters",
     options: &[
         Opt::flag(b'u', "up: start it, and again whenever it ends"),
         Opt::flag(b'd', "down: stop it, and do not start it again"),

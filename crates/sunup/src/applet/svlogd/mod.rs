@@ -46,21 +46,25 @@ pub const APPLET: Applet = Applet { spec: &SPEC, run };
 const SPEC: Spec = Spec {
     name: "svlogd",
     synopsis: "[-tttv] [-r c] [-R xyz] [-l len] [-b buflen] DIR...",
-    about: "writes standard input into log directories, and rotates them",
+    about: "write standard input into log directories, and rotate them",
     options: &[
         Opt::flag(b't', "stamp lines: -t TAI64N, -tt UTC with _, -ttt with T"),
-        Opt::flag(b'v', "tell what is done"),
+        Opt::flag(b'v', "report what is done"),
         Opt::valued(b'r', "c", "replace unprintable characters with c"),
         Opt::valued(
             b'R',
             "xyz",
             "replace the characters xyz, too (with _, or c)",
         ),
-        Opt::valued(b'l', "len", "judge lines by their first len bytes (1000)"),
+        Opt::valued(
+            b'l',
+            "len",
+            "compare patterns with the first len bytes (1000)",
+        ),
         Opt::valued(b'b', "buflen", "read at least so many bytes at once"),
     ],
     order: Order::Posix,
-    notes: "HUP rereads DIR/config and reopens the logs, ALRM rotates them, \
+    notes: "Each DIR must exist. HUP rereads DIR/config and reopens the logs, ALRM rotates them, \
             TERM ends after\nwhat is in the pipe. The settings of DIR/config are in svlogd(8).",
     usage_code: 111,
 };
