@@ -47,6 +47,7 @@ const OWN: &[&str] = &[
     "guide",
     "hints",
     "initramfs",
+    "instances",
     "killed",
     "manual",
     "memory",

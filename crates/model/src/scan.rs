@@ -37,6 +37,21 @@ pub fn is_service_name(name: &[u8]) -> bool {
     !name.is_empty() && name.first() != Some(&b'.')
 }
 
+/// Whether an entry of the scan directory is to be supervised. A name that ends in `@` is
+/// that of a template: others are made of it.
+pub fn is_supervised(name: &[u8]) -> bool {
+    is_service_name(name) && name.last() != Some(&b'@')
+}
+
+/// Which instance of a template a service is: what follows the first `@` in its name. `name`
+/// may be a path, whose last part counts.
+pub fn instance(name: &[u8]) -> Option<&[u8]> {
+    let end = name.iter().rposition(|byte| *byte != b'/')?;
+    let last = name.get(..=end)?.rsplit(|byte| *byte == b'/').next()?;
+    let at = last.iter().position(|byte| *byte == b'@')?;
+    last.get(at + 1..).filter(|instance| !instance.is_empty())
+}
+
 /// Compares the supervised services with the directory's entries (names that
 /// lead to directories, in any order). Removals come first.
 pub fn diff(known: &BTreeMap<Identity, &Name>, entries: &[(Name, Identity)]) -> Vec<Change> {
@@ -120,5 +135,45 @@ mod tests {
         assert!(is_service_name(b"web"));
         assert!(!is_service_name(b".web"));
         assert!(!is_service_name(b""));
+    }
+
+    #[test]
+    fn templates_are_not_supervised() {
+        for name in [
+            &b"web"[..],
+            b"agetty@tty1",
+            b"@x",
+            b"a@\n",
+            b"a@@b",
+            b"\xff",
+        ] {
+            assert!(is_supervised(name), "{}", name.escape_ascii());
+        }
+        for name in [&b"agetty@"[..], b"@", b"a@b@", b".a", b".a@b", b""] {
+            assert!(!is_supervised(name), "{}", name.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn an_instance_is_what_follows_the_first_at() {
+        for (name, expected) in [
+            (&b"agetty@tty1"[..], Some(&b"tty1"[..])),
+            (b"a@b@c", Some(b"b@c")),
+            (b"a@@", Some(b"@")),
+            (b"@x", Some(b"x")),
+            (b"a@\xff\n=", Some(b"\xff\n=")),
+            (b"/etc/sv/agetty@tty1//", Some(b"tty1")),
+            (b"./a@b", Some(b"b")),
+            (b"/etc/sv@host/web", None),
+            (b"web", None),
+            (b"agetty@", None),
+            (b"@", None),
+            (b"a@/", None),
+            (b".", None),
+            (b"/", None),
+            (b"", None),
+        ] {
+            assert_eq!(instance(name), expected, "{}", name.escape_ascii());
+        }
     }
 }

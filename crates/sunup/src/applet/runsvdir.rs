@@ -38,7 +38,8 @@ const SPEC: Spec = Spec {
     ],
     order: Order::Posix,
     notes: "Each subdirectory, or link to a directory, whose name does not start with a dot\n\
-            is a service; new ones are started as soon as they appear. `sv` controls them.\n\
+            or end with @ is a service; new ones start as soon as they appear. `sv` controls\n\
+            them.\n\
             LOG, at least seven bytes, is a place holder: standard error is shown in its place\n\
             by ps.",
     usage_code: 1,

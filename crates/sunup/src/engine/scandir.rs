@@ -25,7 +25,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use model::scan::{Identity, Name, is_service_name};
+use model::scan::{Identity, Name, is_supervised};
 use model::supervisor::{Input, UnitId};
 use model::time::Instant;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
@@ -255,7 +255,7 @@ impl ScanDir {
     }
 
     fn counts(&self, name: &[u8]) -> bool {
-        is_service_name(name) && !self.settling.contains_key(name)
+        is_supervised(name) && !self.settling.contains_key(name)
     }
 
     /// The directory that an entry leads to. `said`: it was reported already that it
@@ -410,7 +410,7 @@ impl ScanDir {
                 let made = flags.contains(ReadFlags::CREATE | ReadFlags::ISDIR);
                 // A link that is made or moved in is another one.
                 self.links.remove(&name);
-                if made && is_service_name(&name) {
+                if made && is_supervised(&name) {
                     self.begin_settling(name.clone());
                 }
                 if !names.contains(&name) && names.len() <= NAMES_MAX {

@@ -7,6 +7,9 @@
 //! commands again. After [`LATE_NS`] an answer is late. From then on the supervisor asks
 //! for it at growing intervals: a program that hangs wakes it once in a second.
 
+use std::ffi::CString;
+
+use model::scan;
 use model::service::{Announce, Failure, Pid};
 use model::supervisor::{Id, Input, Job, UnitId};
 use model::time::Instant;
@@ -68,7 +71,8 @@ impl Engine {
     /// Starts a child; if that is refused, the answer comes at once.
     pub(super) fn start(&mut self, job: Job, announce: Announce) -> Option<Input> {
         let id = job.id();
-        let gift = self.give_voice(id, announce);
+        let mut gift = self.give_voice(id, announce);
+        gift.variables.extend(self.instance_of(id.unit));
         let Some(unit) = self.units.get(&id.unit) else {
             return Some(Input::NotStarted(job, Failure::Absent));
         };
@@ -88,6 +92,12 @@ impl Engine {
                 Some(self.refused(job, refusal))
             }
         }
+    }
+
+    /// What the programs of an instance are told of it, those of its logger, too.
+    fn instance_of(&self, unit: UnitId) -> Option<CString> {
+        let instance = scan::instance(self.core.name(unit)?)?;
+        CString::new([b"INSTANCE=", instance].concat()).ok()
     }
 
     /// Hands in the answers that have come, and reports starts that are late.

@@ -20,6 +20,7 @@ mod handover;
 mod hints;
 mod init;
 mod initramfs;
+mod instances;
 mod killed;
 mod lease;
 mod line;
