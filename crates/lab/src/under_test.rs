@@ -43,6 +43,7 @@ const OWN: &[&str] = &[
     "container",
     "crash_loop",
     "exits",
+    "face",
     "graph",
     "guide",
     "hints",

@@ -194,23 +194,24 @@ impl Verb {
         if is_ours {
             return Err(format!("{}: not in an init script", word.escape_ascii()));
         }
-        Self::parse(word)
+        Self::parse(word, &[])
     }
 
-    /// The command of a word.
+    /// The command of a word. `others` are words that are no commands to supervisors, and
+    /// may have been meant.
     ///
     /// # Errors
     /// One line that says what is wrong and, where that can be guessed, what was meant.
-    pub fn parse(word: &[u8]) -> Result<Self, String> {
+    pub fn parse(word: &[u8], others: &[&'static str]) -> Result<Self, String> {
         let Ok(text) = core::str::from_utf8(word) else {
             return Err(format!("unknown command {}", word.escape_ascii()));
         };
         if let Some((_, full)) = LETTERS.iter().find(|(letter, _)| *letter == text) {
-            return exact(full).ok_or_else(|| mistaken(text));
+            return exact(full).ok_or_else(|| mistaken(text, others));
         }
         exact(text)
             .or_else(|| abbreviated(text))
-            .ok_or_else(|| mistaken(text))
+            .ok_or_else(|| mistaken(text, others))
     }
 }
 
@@ -230,9 +231,10 @@ fn abbreviated(text: &str) -> Option<Verb> {
     (text.len() == 1 || (text.len() >= PREFIX_LEN_MIN && distinct)).then_some(*verb)
 }
 
-fn mistaken(text: &str) -> String {
+fn mistaken(text: &str, others: &[&'static str]) -> String {
     let shown = text.as_bytes().escape_ascii();
-    match nearest(text.as_bytes(), words().map(|(word, _)| *word)) {
+    let known = words().map(|(word, _)| *word).chain(others.iter().copied());
+    match nearest(text.as_bytes(), known) {
         Some(word) => format!("unknown command {shown}, did you mean {word}?"),
         None => format!("unknown command {shown}"),
     }

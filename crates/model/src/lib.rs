@@ -40,6 +40,7 @@ pub mod settings;
 pub mod shutdown;
 pub mod signal;
 pub mod signal_names;
+pub mod snapshot;
 pub mod stage1;
 pub mod stages;
 pub mod sulogin;

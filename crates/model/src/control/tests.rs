@@ -6,7 +6,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 fn act(word: &str) -> Action {
-    match Verb::parse(word.as_bytes()) {
+    match Verb::parse(word.as_bytes(), &[]) {
         Ok(Verb::Act(action)) => action,
         other => panic!("{word}: {other:?}"),
     }
@@ -24,7 +24,11 @@ fn bytes_of_every_command() {
         assert_eq!(act(word).bytes, bytes.as_bytes(), "{word}");
     }
     for word in ["status", "s", "stat", "statu"] {
-        assert_eq!(Verb::parse(word.as_bytes()), Ok(Verb::Status), "{word}");
+        assert_eq!(
+            Verb::parse(word.as_bytes(), &[]),
+            Ok(Verb::Status),
+            "{word}"
+        );
     }
 }
 
@@ -82,14 +86,14 @@ fn mistakes_are_errors_with_a_guess() {
         ("st", ""),
     ];
     for (word, meant) in guesses {
-        let error = Verb::parse(word.as_bytes()).unwrap_err();
+        let error = Verb::parse(word.as_bytes(), &[]).unwrap_err();
         let expected = match meant {
             "" => format!("unknown command {word}"),
             _ => format!("unknown command {word}, did you mean {meant}?"),
         };
         assert_eq!(error, expected);
     }
-    let error = Verb::parse(b"\xff").unwrap_err();
+    let error = Verb::parse(b"\xff", &[]).unwrap_err();
     assert_eq!(error, "unknown command \\xff");
 }
 
@@ -97,10 +101,10 @@ fn mistakes_are_errors_with_a_guess() {
 #[test]
 fn a_long_word_is_refused_at_once() {
     let long = "force-restarx".repeat(1000);
-    assert!(Verb::parse(long.as_bytes()).is_err());
+    assert!(Verb::parse(long.as_bytes(), &[]).is_err());
     // As long as the longest command, and nothing like it.
     let unlike = "z".repeat("force-try-restart".len());
-    assert!(Verb::parse(unlike.as_bytes()).is_err());
+    assert!(Verb::parse(unlike.as_bytes(), &[]).is_err());
 }
 
 const BEFORE: Status = Status {
@@ -245,9 +249,9 @@ fn our_own_words_are_whole_and_not_of_init_scripts() {
     for (word, bytes) in [("ready", b"R"), ("reset", b"z")] {
         assert_eq!((act(word).bytes, act(word).waits), (&bytes[..], false));
         assert!(Verb::of_init_script(word.as_bytes()).is_err());
-        assert!(Verb::parse(&word.as_bytes()[..4]).is_err());
+        assert!(Verb::parse(&word.as_bytes()[..4], &[]).is_err());
     }
-    assert_eq!(Verb::of_init_script(b"start"), Verb::parse(b"start"));
+    assert_eq!(Verb::of_init_script(b"start"), Verb::parse(b"start", &[]));
 }
 
 #[test]

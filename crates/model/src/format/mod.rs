@@ -12,6 +12,7 @@ pub mod exits;
 pub mod fstab;
 pub mod inittab;
 pub mod issue;
+pub mod json;
 pub mod kill;
 pub mod lines;
 pub mod mdev_conf;

@@ -9,8 +9,12 @@ pub struct ProcStat {
     pub parent: u32,
     /// Its controlling terminal, as a device number of the kernel; 0 if it has none.
     pub terminal: u32,
+    /// The time of processors that it used, in clock ticks.
+    pub used: u64,
     /// When it started, in clock ticks since boot.
     pub started: u64,
+    /// Its resident memory, in pages.
+    pub resident: u64,
 }
 
 /// Reads the line. The name in parentheses may hold any bytes.
@@ -20,13 +24,20 @@ pub fn decode(line: &[u8]) -> Option<ProcStat> {
     let state = fields.next()?;
     let parent = fields.next()?;
     let terminal = fields.nth(2)?;
-    let started = fields.nth(14)?;
+    let mut number = |skipped| {
+        let field = core::str::from_utf8(fields.nth(skipped)?).ok()?;
+        field.trim_end().parse::<u64>().ok()
+    };
+    let (user, system) = (number(6)?, number(0)?);
+    let (started, resident) = (number(6)?, number(1)?);
     Some(ProcStat {
         lives: !matches!(state, b"Z" | b"X" | b"x"),
         parent: core::str::from_utf8(parent).ok()?.parse().ok()?,
         // Printed as a signed number.
         terminal: core::str::from_utf8(terminal).ok()?.parse::<i32>().ok()? as u32,
-        started: core::str::from_utf8(started).ok()?.parse().ok()?,
+        used: user.saturating_add(system),
+        started,
+        resident,
     })
 }
 
@@ -41,7 +52,9 @@ mod tests {
             lives: true,
             parent: 4,
             terminal: 0,
+            used: 11,
             started: 998_877,
+            resident: 2,
         };
         assert_eq!(decode(line), Some(read));
         let line = b"77 (a) S 4 77 77 34816 77 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9 1 2\n";
@@ -50,7 +63,8 @@ mod tests {
             &b"77 (x) Z 1"[..],
             b"",
             b")",
-            b"77 (x) S x 77 77 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 9 1",
+            b"77 (x) S x 77 77 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 9 1 2",
+            b"77 (x) S 4 77 77 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 9 1",
         ] {
             assert_eq!(decode(bad), None);
         }

@@ -491,7 +491,7 @@ pub fn words(player: &mut dyn Player) {
     ];
     let passwd = b"root:x:0:0::/:\nbob:x:1000:x::/:\n\xff:x:1:1\n";
     player.cases(&seeds, &mut |word| {
-        if let Err(mistake) = Verb::parse(word) {
+        if let Err(mistake) = Verb::parse(word, &[]) {
             assert_tellable(&mistake, word);
         }
         if let Err(mistake) = chpst::account(word) {

@@ -88,7 +88,7 @@ pub fn usage_error(spec: &Spec, mistake: &str) -> u8 {
         format_args!("{}; see `{} --help`", options::usage(spec), spec.name),
     );
     match spec.name {
-        "sv" => spec.usage_code,
+        name if name == "sv" || name.starts_with("sv ") => spec.usage_code,
         name => personality::failure(name, spec.usage_code),
     }
 }

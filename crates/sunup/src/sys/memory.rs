@@ -59,7 +59,8 @@ impl Drop for Stack {
     }
 }
 
-fn page_bytes() -> usize {
+/// The size of a page of memory, in bytes.
+pub fn page_bytes() -> usize {
     // SAFETY: sysconf has no memory effects.
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) }.max(1) as usize
 }

@@ -12,6 +12,7 @@ mod closed;
 mod container;
 mod crash_loop;
 mod exits;
+mod face;
 mod file_size;
 mod getty;
 mod graph;

@@ -28,6 +28,18 @@ fn applets() -> Vec<String> {
     stdout(&["--list"]).lines().map(str::to_owned).collect()
 }
 
+/// The applets, and the verbs of sv that have a page of their own, as `sv list`.
+fn commands() -> Vec<String> {
+    let help = stdout(&["sv", "--help"]);
+    let rows = help.lines().skip_while(|line| !line.contains("sv-list(8)"));
+    let rows = rows.skip(1).take_while(|line| line.starts_with("  "));
+    let verbs: Vec<String> = rows
+        .map(|row| format!("sv {}", row.split_whitespace().next().unwrap()))
+        .collect();
+    assert!(!verbs.is_empty());
+    applets().into_iter().chain(verbs).collect()
+}
+
 /// What `--help` says of the command line.
 struct Help {
     /// What it is for.
@@ -37,7 +49,9 @@ struct Help {
 }
 
 fn help(applet: &str) -> Help {
-    let text = stdout(&[applet, "--help"]);
+    let mut args: Vec<&str> = applet.split(' ').collect();
+    args.push("--help");
+    let text = stdout(&args);
     let mut options = Options::new();
     let mut values = Vec::new();
     let rows = text.lines().filter_map(|line| line.strip_prefix("  -"));
@@ -93,7 +107,7 @@ fn usage_letters(usage: &str) -> Vec<char> {
 
 /// A page's source, through `.so`.
 fn page(name: &str) -> String {
-    let path = man().join(format!("{name}.8"));
+    let path = man().join(format!("{}.8", name.replace(' ', "-")));
     let text = fs::read_to_string(&path)
         .unwrap_or_else(|e| panic!("{name} has no man page: {}: {e}", path.display()));
     match text.trim().strip_prefix(".so man8/") {
@@ -179,14 +193,17 @@ fn operands(synopsis: &[&str]) -> Vec<String> {
 
 #[test]
 fn every_applet_has_a_page_that_bears_its_name() {
-    for applet in applets() {
+    for applet in commands() {
         let page = page(&applet);
         let names: Vec<&str> = section(&page, "NAME")
             .iter()
             .filter_map(|line| line.strip_prefix(".Nm "))
             .map(|name| name.trim_end_matches(" ,"))
             .collect();
-        assert!(names.contains(&applet.as_str()), "{applet}: {names:?}");
+        assert!(
+            names.contains(&applet.replace(' ', "-").as_str()),
+            "{applet}: {names:?}"
+        );
     }
 }
 
@@ -214,7 +231,7 @@ fn the_page_of_the_binary_names_each_applet() {
 
 #[test]
 fn every_page_is_about_something_that_exists() {
-    let mut known = applets();
+    let mut known: Vec<String> = commands().iter().map(|c| c.replace(' ', "-")).collect();
     known.push("sunup".to_owned());
     for entry in fs::read_dir(man()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -228,7 +245,7 @@ fn every_page_is_about_something_that_exists() {
 
 #[test]
 fn options_are_those_of_help() {
-    for applet in applets() {
+    for applet in commands() {
         let (page, help) = (page(&applet), help(&applet));
         assert_eq!(
             described(&page),
@@ -251,7 +268,7 @@ fn options_are_those_of_help() {
 
 #[test]
 fn operands_are_those_of_the_usage_line() {
-    for applet in applets() {
+    for applet in commands() {
         let page = page(&applet);
         let shown = operands(&synopsis(&page, &applet));
         assert_eq!(
@@ -264,7 +281,7 @@ fn operands_are_those_of_the_usage_line() {
 
 #[test]
 fn every_page_has_the_sections_that_readers_look_for() {
-    for applet in applets().iter().map(String::as_str).chain(["sunup"]) {
+    for applet in commands().iter().map(String::as_str).chain(["sunup"]) {
         let page = page(applet);
         for title in ["SYNOPSIS", "EXIT STATUS"] {
             assert!(!section(&page, title).is_empty(), "{applet}: no {title}");

@@ -2,9 +2,9 @@
 //! `status` and `control`. Nothing here blocks: fifos are opened without waiting
 //! for the other side, so a stale one answers at once.
 
-use std::ffi::{CStr, OsString};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use model::control::text::{self, Own};
@@ -21,19 +21,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, CWD, OFlags, stat, statat};
 use rustix::io::Errno;
 
+use super::directories::{default_scan_directory, locate};
 use super::output::Output;
 use super::reason::reason;
 use crate::service_entries::{self, Entries};
 use crate::state_rooms::{self, Opened};
 use crate::sys::guarded;
 use crate::{personality, sys};
-
-/// Where services are looked up without SVDIR: upstream runit's place, Void's,
-/// Debian's, and the place of this project's own tree.
-const SERVICE_DIRS: [&[u8]; 4] = [b"/service", b"/var/service", b"/etc/service", DIR_LAST];
-const DIR_LAST: &[u8] = b"/etc/runit/sv";
-/// The directory that is built into busybox.
-const DIR_BUSYBOX: &[u8] = b"/var/service";
 
 /// What is tried before all else, and fails where there is no such service.
 const ENTER: &str = "change to service directory";
@@ -111,11 +105,11 @@ impl Trouble {
             Some(dir) if dir.is_empty() => {
                 return Some("SVDIR is empty; it names the directory of services".into());
             }
-            Some(dir) => (dir.into_vec(), "from SVDIR"),
-            None => (default_base().to_vec(), "SVDIR is unset"),
+            Some(dir) => (dir, "from SVDIR"),
+            None => (default_scan_directory().into(), "SVDIR is unset"),
         };
-        let shown = dir.escape_ascii();
-        Some(match stat(dir.as_slice()) {
+        let shown = dir.as_bytes().escape_ascii();
+        Some(match stat(&*dir) {
             Err(Errno::NOENT) => format!("{shown} does not exist ({why})"),
             _ => format!("{name} is not in {shown} ({why})"),
         })
@@ -176,19 +170,15 @@ impl Service {
         })
     }
 
-    /// The log service and its status, if there is one.
-    pub fn log(&self, entries: Entries) -> Result<Option<(Self, Status)>, Trouble> {
+    /// The log service, if there is one.
+    pub fn log(&self, entries: Entries) -> Result<Option<Self>, Trouble> {
         if !entries.log {
             return Ok(None);
         }
         match service_entries::open(&self.home, Path::new("log/.")) {
             Err(Errno::NOENT) => Ok(None),
             Err(e) => Err(Trouble::warning("change directory", e)),
-            Ok(home) => {
-                let log = Self::connect(self.dir.join("log"), home)?;
-                let status = log.status()?;
-                Ok(Some((log, status)))
-            }
+            Ok(home) => Self::connect(self.dir.join("log"), home).map(Some),
         }
     }
 
@@ -238,33 +228,42 @@ impl Service {
         entries: Entries,
         out: &mut Output,
     ) -> Vec<u8> {
-        let down = || statat(&self.home, c"down", AtFlags::empty());
-        let found = entries.down.then(down).unwrap_or(Err(Errno::NOENT));
-        let normally_up = match found {
-            Ok(_) => Some(false),
-            Err(Errno::NOENT) => Some(true),
-            Err(e) => {
-                let down = self.dir.join("down");
-                out.warn(&format!("unable to stat {}: {}", down.display(), reason(e)));
-                None
-            }
-        };
-        let mut text = text::describe(name, status, normally_up, sys::clock::wall());
-        // A service that is wanted down is in no loop, and one without `backoff` shows
-        // none.
-        let may_loop = status.want_up && entries.may_hold("backoff");
-        if let Some(crash_loop) = may_loop
-            .then(|| self.line(c"supervise/crash-loop", CrashLoop::decode))
-            .flatten()
-        {
+        let normally_up = self.is_normally_up(entries);
+        if let Err(e) = normally_up {
+            let down = self.dir.join("down");
+            out.warn(&format!("unable to stat {}: {}", down.display(), reason(e)));
+        }
+        let mut text = text::describe(name, status, normally_up.ok(), sys::clock::wall());
+        if let Some(crash_loop) = self.crash_loop(status, entries) {
             text.extend(crash_loop.remark(Instant(sys::clock::boot_ns())).bytes());
         }
         text.extend(self.own(status, entries).remarks(status).bytes());
         text
     }
 
+    /// Whether there is no file `down`.
+    pub fn is_normally_up(&self, entries: Entries) -> Result<bool, Errno> {
+        if !entries.down {
+            return Ok(true);
+        }
+        match statat(&self.home, c"down", AtFlags::empty()) {
+            Ok(_) => Ok(false),
+            Err(Errno::NOENT) => Ok(true),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The crash loop that it is in: a service that is wanted down is in none, and one
+    /// without `backoff` shows none.
+    pub fn crash_loop(&self, status: &Status, entries: Entries) -> Option<CrashLoop> {
+        let may_loop = status.want_up && entries.may_hold("backoff");
+        may_loop
+            .then(|| self.line(c"supervise/crash-loop", CrashLoop::decode))
+            .flatten()
+    }
+
     /// What our own files may add to a status: of a plain service, none is looked for.
-    fn own(&self, status: &Status, entries: Entries) -> Own {
+    pub fn own(&self, status: &Status, entries: Entries) -> Own {
         let runs = status.phase == Phase::Run && status.pid != 0;
         let tells = entries.may_hold("notify");
         let is_told = runs && (tells || entries.may_hold("notification-fd"));
@@ -274,7 +273,7 @@ impl Service {
             ready: is_told.then(|| self.ready()).flatten(),
             reason: text::may_be_held(status).then(|| self.reason()).flatten(),
             last: (may_give_up && text::may_have_given_up(status))
-                .then(|| self.line(c"supervise/last", Last::decode))
+                .then(|| self.last())
                 .flatten(),
             told: (runs && tells)
                 .then(|| self.line(c"supervise/status-text", StatusText::decode))
@@ -292,6 +291,11 @@ impl Service {
         let found = guarded::to_read(self.state().0, name).ok()?;
         let (n, line) = read_whole::<{ state::BYTES_MAX + 1 }>(&found.file).ok()?;
         decode(line.get(..n)?)
+    }
+
+    /// How the last run ended.
+    pub fn last(&self) -> Option<Last> {
+        self.line(c"supervise/last", Last::decode)
     }
 
     /// What the supervisor last wrote about what holds it up, or when KILL comes.
@@ -371,28 +375,4 @@ pub fn is_dead(fifo: impl AsFd) -> bool {
 
 fn open_fifo(home: &OwnedFd, path: &CStr) -> Result<OwnedFd, Errno> {
     guarded::fifo(home, path, OFlags::WRONLY)
-}
-
-/// The service directory that an operand means.
-pub fn locate(name: &[u8]) -> PathBuf {
-    if control::is_path(name) {
-        return PathBuf::from(OsString::from_vec(name.to_vec()));
-    }
-    let base = match std::env::var_os("SVDIR") {
-        // An empty SVDIR names no directory; its services must not be looked up in the
-        // root directory.
-        Some(dir) if dir.is_empty() => return PathBuf::new(),
-        Some(dir) => dir.into_vec(),
-        None => default_base().to_vec(),
-    };
-    PathBuf::from(OsString::from_vec([&base, &b"/"[..], name].concat()))
-}
-
-/// Where names are looked up without SVDIR.
-fn default_base() -> &'static [u8] {
-    if personality::is_busybox() {
-        return DIR_BUSYBOX;
-    }
-    let mut dirs = SERVICE_DIRS.into_iter();
-    dirs.find(|dir| stat(*dir).is_ok()).unwrap_or(DIR_LAST)
 }

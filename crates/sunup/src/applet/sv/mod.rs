@@ -14,14 +14,19 @@
 mod boot;
 mod check;
 mod client;
+mod directories;
 mod events;
+mod list;
 mod order;
 mod output;
 mod process;
 mod reason;
 mod report;
+mod snapshot;
 pub mod svc;
 mod target;
+mod verb;
+mod verbs;
 mod wait;
 
 use std::os::unix::ffi::OsStringExt;
@@ -30,7 +35,7 @@ use model::control::{Action, Others, Verb};
 use model::options::{Opt, Order, Spec};
 
 use super::{Applet, Call, usage_error};
-use crate::personality;
+use crate::{personality, say};
 use client::{Service, Trouble};
 use output::Output;
 
@@ -81,7 +86,10 @@ Commands of our own:
   stop -r, force-stop -r first stop the services that need it
   ready                  say that the service is ready (notification-fd 0)
   reset                  forget that it failed
+Commands with options of their own (`sv list --help`, sv-list(8), and so on):
+  list                   list the services and what they do
 Without a service:
+  status                 the status of each service
   boot [FILE]            print what the boot took, from its record (/run/sunup/boot)
 
 A SERVICE that starts with . or / or ends with / is a directory; any other is
@@ -105,13 +113,32 @@ fn run(call: &Call) -> u8 {
             _ => usage_error(&SPEC, "boot: name one record at most"),
         };
     }
-    if names.is_empty() {
-        return usage_error(&SPEC, "say which service");
+    if let Some(verb) = verbs::find(word) {
+        return match wait_ms(call) {
+            Err(mistake) => usage_error(&SPEC, &mistake),
+            Ok(wait_ms) => verb.call(names, wait_ms),
+        };
     }
-    match asked(call, Verb::parse(word)) {
+    match asked(call, Verb::parse(word, &verbs::words())) {
         Err(mistake) => usage_error(&SPEC, &mistake),
+        Ok((Verb::Status, _)) if names.is_empty() && !personality::is_busybox() => status_of_all(),
+        Ok(_) if names.is_empty() => usage_error(&SPEC, "say which service"),
         Ok((Verb::Status, _)) => count(report::status(names).failed as usize),
         Ok((Verb::Act(action), wait_ms)) => act_on(action, names, wait_ms),
+    }
+}
+
+/// A line for each service of the scan directory.
+fn status_of_all() -> u8 {
+    match directories::enabled() {
+        Ok(names) => {
+            let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+            count(report::status(&names).failed as usize)
+        }
+        Err(mistake) => {
+            say::line("sv", mistake);
+            1
+        }
     }
 }
 
@@ -148,12 +175,7 @@ fn count(failed: usize) -> u8 {
 /// when it need not be waited for.
 fn asked(call: &Call, verb: Result<Verb, String>) -> Result<(Verb, Option<u64>), String> {
     let verb = verb?;
-    let from_env = || std::env::var_os("SVWAIT").map(OsStringExt::into_vec);
-    let seconds = match (call.args.value(b'w'), from_env()) {
-        (Some(text), _) => seconds(text).ok_or_else(|| not_seconds("-w", text))?,
-        (None, Some(text)) => seconds(&text).ok_or_else(|| not_seconds("SVWAIT", &text))?,
-        (None, None) => WAIT_S,
-    };
+    let wait_ms = wait_ms(call)?;
     let waits = match verb {
         Verb::Status => false,
         // In busybox -w only gives the time, and -v asks to wait.
@@ -162,7 +184,18 @@ fn asked(call: &Call, verb: Result<Verb, String>) -> Result<(Verb, Option<u64>),
             action.waits || told.iter().any(|letter| call.args.has(*letter))
         }
     };
-    Ok((verb, waits.then(|| seconds.saturating_mul(1000))))
+    Ok((verb, waits.then_some(wait_ms)))
+}
+
+/// How long to wait, in milliseconds.
+fn wait_ms(call: &Call) -> Result<u64, String> {
+    let from_env = || std::env::var_os("SVWAIT").map(OsStringExt::into_vec);
+    let seconds = match (call.args.value(b'w'), from_env()) {
+        (Some(text), _) => seconds(text).ok_or_else(|| not_seconds("-w", text))?,
+        (None, Some(text)) => seconds(&text).ok_or_else(|| not_seconds("SVWAIT", &text))?,
+        (None, None) => WAIT_S,
+    };
+    Ok(seconds.saturating_mul(1000))
 }
 
 fn seconds(text: &[u8]) -> Option<u64> {

@@ -15,7 +15,8 @@ use model::format::status::{Phase, Status};
 use model::graph::{Edges, Kind};
 use rustix::fs::{AtFlags, CWD, RawDir, statat};
 
-use super::client::{Service, Trouble, locate};
+use super::client::{Service, Trouble};
+use super::directories::locate;
 use super::output::Output;
 use crate::engine::edges::read;
 use crate::service_entries::open;

@@ -159,9 +159,11 @@ fn report(name: &[u8], out: &mut Output) -> Result<(Phase, Vec<u8>, bool), Troub
     let entries = service.entries();
     let mut text = service.describe(name, &status, entries, out);
     let mut log_ok = true;
-    match service.log(entries) {
+    let log = service.log(entries);
+    let log = log.and_then(|log| log.map(|log| Ok((log.status()?, log))).transpose());
+    match log {
         Ok(None) => text.push(b'\n'),
-        Ok(Some((log, status))) => {
+        Ok(Some((status, log))) => {
             text.extend_from_slice(b"; ");
             text.extend(log.describe(b"log", &status, log.entries(), out));
             text.push(b'\n');

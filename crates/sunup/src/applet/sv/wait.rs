@@ -37,7 +37,8 @@ use model::time::Instant;
 use rustix::fs::inotify::WatchFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::client::{Service, Trouble, locate};
+use super::client::{Service, Trouble};
+use super::directories::locate;
 use super::events::{Events, LOOK_NS, News};
 use super::output::Output;
 use super::target::{Outcome, Restless, Target};

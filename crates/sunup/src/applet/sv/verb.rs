@@ -1,0 +1,52 @@
+//! A verb of our own, with a command line of its own: a row of [`super::verbs`].
+
+use model::options::{self, Asked, Parsed, Spec};
+
+use super::super::usage_error;
+use crate::say;
+
+/// One row of the table.
+pub struct Verb {
+    /// Its word.
+    pub word: &'static str,
+    /// Its command line; the name is `sv` and the word.
+    pub spec: &'static Spec,
+    /// What its operands name, for completion by a shell.
+    #[expect(dead_code, reason = "completion follows")]
+    pub operands: Operands,
+    /// Does it; the result is the exit code.
+    pub run: fn(&Call) -> u8,
+}
+
+/// What the operands of a verb name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operands {
+    /// Services of the scan directory.
+    Services,
+}
+
+/// How a verb was called.
+pub struct Call<'a> {
+    /// Its options and operands.
+    pub args: &'a Parsed<'a>,
+    /// How long to wait, if there is something to wait for, in milliseconds.
+    #[expect(dead_code, reason = "enable follows")]
+    pub wait_ms: u64,
+}
+
+impl Verb {
+    /// Does it, with the words that follow it.
+    pub fn call(&self, words: &[&[u8]], wait_ms: u64) -> u8 {
+        match options::parse(self.spec, words) {
+            Ok(Asked::Run(parsed)) => (self.run)(&Call {
+                args: &parsed,
+                wait_ms,
+            }),
+            Ok(Asked::Help | Asked::Version) => {
+                say::print(&options::help(self.spec));
+                0
+            }
+            Err(mistake) => usage_error(self.spec, &mistake),
+        }
+    }
+}
