@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use super::common::sunup;
 
 mod list;
+mod log;
 
 /// Runs `sv` on a scan directory, as our own; no database but the one of the caller.
 pub fn sv(scan: &Path, args: &[&str]) -> Command {

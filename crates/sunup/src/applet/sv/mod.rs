@@ -17,6 +17,7 @@ mod client;
 mod directories;
 mod events;
 mod list;
+mod log;
 mod order;
 mod output;
 mod process;
@@ -88,6 +89,7 @@ Commands of our own:
   reset                  forget that it failed
 Commands with options of their own (`sv list --help`, sv-list(8), and so on):
   list                   list the services and what they do
+  log                    print what services have logged, and follow it
 Without a service:
   status                 the status of each service
   boot [FILE]            print what the boot took, from its record (/run/sunup/boot)

@@ -385,7 +385,7 @@ const fn seconds_until(at: Instant, now: Instant) -> u64 {
 /// low for a thousand services, and the kernel's hard limit of 4096, which root may
 /// raise, for ten thousand. If it cannot be raised, the surplus services fail one by one.
 /// Returns how many services may take a third descriptor.
-fn raise_descriptor_limit(count: usize) -> usize {
+pub fn raise_descriptor_limit(count: usize) -> usize {
     let (least, whole) = (2 * count as u64 + 64, 3 * count as u64 + 64);
     let limit = getrlimit(Resource::Nofile);
     let needed = limit.maximum.map(|most| most.max(whole));
