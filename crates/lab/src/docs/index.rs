@@ -29,7 +29,6 @@ const GROUPS: &[Group] = &[
                 "docs/services.md",
                 "ten short examples, from one file to services in order",
             ),
-            ("man/sv.8", ""),
             ("man/service-directory.5", ""),
             ("man/svlogd.8", ""),
             ("man/chpst.8", ""),
@@ -87,6 +86,8 @@ const GROUPS: &[Group] = &[
     },
 ];
 
+/// How the pages of sv's commands begin.
+const COMMANDS: &str = "man/sv-";
 /// Where decisions are.
 const DECISIONS: &str = "docs/decisions/";
 /// Where documents are.
@@ -110,6 +111,11 @@ pub fn first(pages: &BTreeMap<String, Page>) -> Result<String> {
         .filter(|(file, _)| !listed.contains(file.as_str()))
         .map(|(_, page)| page)
         .collect();
+    let commands = pages.iter().filter(|(file, _)| file.starts_with(COMMANDS));
+    let commands = pages
+        .get("man/sv.8")
+        .into_iter()
+        .chain(commands.map(|(_, page)| page));
     let decisions = pages.iter().filter(|(file, _)| file.starts_with(DECISIONS));
     let main = html! {
         h1 { "sunup" }
@@ -123,6 +129,10 @@ pub fn first(pages: &BTreeMap<String, Page>) -> Result<String> {
                     h2 { (group.reader) }
                     ul { @for (file, note) in group.entries { (entry(&pages[*file], note)) } }
                 }
+            }
+            section {
+                h2 { "You look for a command of sv" }
+                ul { @for page in commands { (entry(page, "")) } }
             }
             @if !others.is_empty() {
                 section {
