@@ -400,7 +400,7 @@ fn open_log(home: impl AsFd) -> Result<Option<OwnedFd>, OpenError> {
 }
 
 /// Reads a file into the settings, if it exists; an error says what is wrong with it.
-pub(super) fn read_setting(
+pub fn read_setting(
     home: BorrowedFd,
     setting: &Setting,
     found: &mut Settings,

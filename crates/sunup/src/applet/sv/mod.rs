@@ -15,7 +15,12 @@ mod boot;
 mod check;
 mod client;
 mod directories;
+mod disable;
+mod enable;
+mod entry;
 mod events;
+mod hidden;
+mod instance;
 mod list;
 mod log;
 mod order;
@@ -26,6 +31,7 @@ mod report;
 mod snapshot;
 pub mod svc;
 mod target;
+mod tree;
 mod verb;
 mod verbs;
 mod wait;
@@ -89,6 +95,8 @@ Commands of our own:
   reset                  forget that it failed
 Commands with options of their own (`sv list --help`, sv-list(8), and so on):
   list                   list the services and what they do
+  enable                 let services be supervised, now and after each boot, and start them
+  disable                stop services, and let them be supervised no more
   log                    print what services have logged, and follow it
 Without a service:
   status                 the status of each service

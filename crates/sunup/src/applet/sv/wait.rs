@@ -30,8 +30,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::path::Path;
 
-use model::control::Action;
 use model::control::patience::{Due, Patience};
+use model::control::{Action, Others};
 use model::format::state::reason::Reason;
 use model::time::Instant;
 use rustix::fs::inotify::WatchFlags;
@@ -125,7 +125,12 @@ impl Waiter {
 
     /// Returns when the service has a supervisor, cannot get one, or the time is up.
     fn await_supervisor(&mut self, number: usize, name: &[u8], dir: &Path, out: &mut Output) {
-        if !self.action.starts() || !matches!(Service::named(name), Err(Trouble::Missing(_))) {
+        let waits = match Service::named(name) {
+            Err(Trouble::Missing(_)) => self.action.starts(),
+            Err(Trouble::Dead) => self.action.others == Others::Enable,
+            _ => false,
+        };
+        if !waits {
             return;
         }
         while boot_ns() < self.end_ns {
