@@ -25,6 +25,7 @@ mod list;
 mod log;
 mod order;
 mod output;
+mod parts;
 mod process;
 mod reason;
 mod report;
@@ -34,6 +35,7 @@ mod target;
 mod tree;
 mod verb;
 mod verbs;
+mod view;
 mod wait;
 
 use std::os::unix::ffi::OsStringExt;
@@ -131,25 +133,35 @@ fn run(call: &Call) -> u8 {
     }
     match asked(call, Verb::parse(word, &verbs::words())) {
         Err(mistake) => usage_error(&SPEC, &mistake),
-        Ok((Verb::Status, _)) if names.is_empty() && !personality::is_busybox() => status_of_all(),
+        Ok((Verb::Status, _)) if !personality::is_busybox() => status(names),
         Ok(_) if names.is_empty() => usage_error(&SPEC, "say which service"),
         Ok((Verb::Status, _)) => count(report::status(names).failed as usize),
         Ok((Verb::Act(action), wait_ms)) => act_on(action, names, wait_ms),
     }
 }
 
-/// A line for each service of the scan directory.
-fn status_of_all() -> u8 {
-    match directories::enabled() {
-        Ok(names) => {
-            let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
-            count(report::status(&names).failed as usize)
-        }
+/// A line or a JSON object for each service; without names, for each of the scan directory.
+fn status(names: &[&[u8]]) -> u8 {
+    let (is_json, names) = match names {
+        [b"--json", names @ ..] => (true, names),
+        names => (false, names),
+    };
+    let of_all = match directories::enabled() {
+        _ if !names.is_empty() => Vec::new(),
+        Ok(of_all) => of_all,
         Err(mistake) => {
             say::line("sv", mistake);
-            1
+            return 1;
         }
-    }
+    };
+    let of_all: Vec<&[u8]> = of_all.iter().map(Vec::as_slice).collect();
+    let names = if names.is_empty() { &of_all } else { names };
+    let failed = if is_json {
+        list::status_as_json(names)
+    } else {
+        report::status(names).failed
+    };
+    count(failed as usize)
 }
 
 /// Names of services, perhaps with an option before them.
