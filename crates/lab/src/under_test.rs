@@ -37,6 +37,7 @@ const LISTED: Duration = Duration::from_secs(25);
 /// pages, sources and records.
 const OWN: &[&str] = &[
     "bad_input",
+    "access",
     "boot_record",
     "cli",
     "common",

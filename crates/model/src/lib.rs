@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+pub mod access;
 pub mod adoption;
 pub mod boot;
 pub mod boot_summary;
@@ -25,7 +26,6 @@ pub mod graph;
 pub mod guess;
 pub mod kind;
 pub mod lines;
-pub mod log;
 pub mod losses;
 pub mod moment;
 pub mod options;

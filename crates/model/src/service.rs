@@ -546,7 +546,7 @@ impl Service {
             Look::End { exit, cause, grows } => {
                 self.end_looked((exit, cause, grows), found, now, actions);
             }
-            Look::Adopted(_) | Look::Logger => {}
+            Look::Adopted(_) | Look::Begun | Look::Logger => {}
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::command::Sig;
 pub use crate::format::kill::Kill;
 pub use crate::format::notify::Notify;
 pub use crate::format::restart::{Policy, Restart};
-use crate::format::{Mistake, backoff, kill, notify, number, restart, signal};
+use crate::format::{Mistake, backoff, kill, notify, number, owner, restart, signal};
 use crate::process::{Cause, Exit, Pid};
 use crate::signal::Signal;
 
@@ -48,6 +48,8 @@ pub enum Look {
     Adopted(Pid),
     /// This process says that it ends, and asks for so many ms: how long may that take?
     Ends(Pid, u64),
+    /// The supervision begins: whose is the service? The supervisor asks this, no service.
+    Begun,
     /// The entry `log` may have come or gone. The supervisor asks this, no service.
     Logger,
 }
@@ -65,6 +67,7 @@ impl Look {
             | Self::Adopted(_)
             | Self::Ends(..)
             | Self::End { .. }
+            | Self::Begun
             | Self::Logger => [None, None],
         };
         letters.into_iter().flatten()
@@ -139,6 +142,8 @@ pub struct Settings {
     pub restart: Option<Restart>,
     /// `give-up`: after so many short lives in a row it stays down.
     pub give_up: Option<u32>,
+    /// `owner`: who may command the service, by name.
+    pub owner: Option<owner::Named>,
 }
 
 impl Default for Settings {
@@ -161,6 +166,7 @@ impl Default for Settings {
             kill: Kill::Process,
             restart: None,
             give_up: None,
+            owner: None,
         }
     }
 }
@@ -185,7 +191,7 @@ impl Debug for Settings {
         }
         show! {
             setup run check milestone notification_fd notify timeout_up down_signal reload_signal
-            timeout_kill timeout_finish kill restart give_up
+            timeout_kill timeout_finish kill restart give_up owner
         }
         f.finish()
     }
@@ -238,7 +244,7 @@ pub const BYTES_MAX: usize = 256;
 const FD_MAX: u32 = 1023;
 
 /// Every file of our own that a supervisor reads.
-pub const SETTINGS: [Setting; 11] = [
+pub const SETTINGS: [Setting; 12] = [
     Setting {
         name: "backoff",
         of_logger: true,
@@ -353,7 +359,20 @@ pub const SETTINGS: [Setting; 11] = [
         "never",
         "A number of short runs",
     ),
+    OWNER,
 ];
+
+/// The one that is read when the supervision begins.
+pub const OWNER: Setting = Setting::of_service(
+    "owner",
+    |look| matches!(look, Look::Begun),
+    |content, settings| {
+        settings.owner = Some(owner::decode(content)?);
+        Ok(())
+    },
+    "nobody",
+    "The user who may command the service",
+);
 
 /// A time limit; 0 is none.
 fn ms(content: &[u8]) -> Result<Option<u32>, Mistake> {
@@ -462,6 +481,11 @@ mod tests {
             ("kill", "group", "kill: Group"),
             ("restart", "never", "restart: Some(never)"),
             ("give-up", "10", "give_up: Some(10)"),
+            (
+                "owner",
+                "dev:web",
+                "owner: Some(Named { user: dev, group: Some(web) })",
+            ),
             (
                 "notify",
                 "",

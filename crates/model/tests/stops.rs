@@ -182,7 +182,7 @@ impl World {
                     Look::Stop(_, pid) => Asked::Stop(pid),
                     Look::Stopped(_, pid) => Asked::Stopped(pid),
                     Look::End { .. } => Asked::End,
-                    Look::Logger | Look::Adopted(_) | Look::Ends(..) => {
+                    Look::Begun | Look::Logger | Look::Adopted(_) | Look::Ends(..) => {
                         return Err(format!("{look:?}"));
                     }
                 }),

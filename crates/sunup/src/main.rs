@@ -8,6 +8,7 @@
 // The C library calls our `main` directly: `sys::start`.
 #![cfg_attr(not(test), no_main)]
 
+mod accounts;
 mod applet;
 mod block;
 mod boot_record;
@@ -22,6 +23,7 @@ mod program;
 mod say;
 mod service_entries;
 mod state_rooms;
+mod supervised;
 mod sys;
 mod ward;
 

@@ -1,8 +1,7 @@
 //! Where the state of a service is kept if its directory cannot hold it: the file system is
 //! full, or, in a container, must not be written to. It is RUN/state/DEV-INO, by device and
 //! inode of the directory. RUN is the first of a few directories that can be had and has room.
-//! It must be this user's, and nobody else may write there. Root, who is let into the container
-//! of another user, believes the user of process 1, too.
+//! It must be this user's, and nobody else may write there.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,6 +13,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use crate::supervised;
 use crate::sys::guarded;
 
 /// What a supervisor uses such rooms for.
@@ -85,11 +85,19 @@ fn runs(user: u32) -> impl Iterator<Item = PathBuf> {
 }
 
 /// The directories that the state of a service may be in; each is made when it is asked for.
-pub fn make(home: impl AsFd) -> impl Iterator<Item = OwnedFd> {
+/// `for_others`: somebody else may go through them.
+pub fn make(home: impl AsFd, for_others: bool) -> impl Iterator<Item = OwnedFd> {
     let name = name(home);
     runs(own_user()).filter_map(move |run| {
         let state = run.join("state");
         let room = state.join(name.as_deref().ok()?);
+        let own = |dir: &Path| {
+            let dir = own(dir)?;
+            if for_others {
+                let_through(&dir)?;
+            }
+            Ok::<_, Errno>(dir)
+        };
         own(&run)
             .and_then(|_| own(&state))
             .and_then(|_| own(&room))
@@ -109,59 +117,88 @@ pub fn notify_paths() -> impl Iterator<Item = PathBuf> {
 pub fn notify_dir(path: &Path) -> rustix::io::Result<OwnedFd> {
     let run = own(path.parent().ok_or(Errno::INVAL)?)?;
     let dir = own(path)?;
-    for fd in [&run, &dir] {
-        let mode = Mode::from_raw_mode(fstat(fd)?.st_mode);
-        let others = Mode::XGRP | Mode::XOTH;
-        if !mode.contains(others) {
-            fchmod(fd, mode | others)?;
-        }
-    }
+    let_through(&run)?;
+    let_through(&dir)?;
     Ok(dir)
 }
 
-/// `supervise/ok` of a service, opened for writing.
+/// Lets everybody go through a directory.
+fn let_through(dir: &OwnedFd) -> rustix::io::Result<()> {
+    let mode = Mode::from_raw_mode(fstat(dir)?.st_mode);
+    let others = Mode::XGRP | Mode::XOTH;
+    if mode.contains(others) {
+        return Ok(());
+    }
+    fchmod(dir, mode | others)
+}
+
+/// `supervise/ok` of a service, which has a supervisor, or which we may not open.
 pub struct Opened {
-    /// The fifo.
-    pub ok: OwnedFd,
-    /// What it is.
-    pub found: Stat,
+    /// The fifo, open for writing, and what it is; `None`: it may not be opened.
+    pub ok: Option<(OwnedFd, Stat)>,
     /// The directory in which it is, with its path, if that is not the service's own.
     pub room: Option<(PathBuf, OwnedFd)>,
+}
+
+impl Opened {
+    /// Whether a supervisor lives; `None`: that cannot be known. `home`: as for [`open_ok`].
+    pub fn lives(&self, home: BorrowedFd) -> Option<bool> {
+        if self.ok.is_some() {
+            return Some(true);
+        }
+        let room = self.room.as_ref().map(|(_, room)| room.as_fd());
+        supervised::lives(room.unwrap_or(home))
+    }
 }
 
 /// Opens `supervise/ok` of a service.
 ///
 /// # Errors
-/// As [`guarded::fifo`].
+/// As [`guarded::fifo`], except that a refusal is an answer.
 pub fn open_ok(home: BorrowedFd) -> rustix::io::Result<Opened> {
     let open = |dir: BorrowedFd| guarded::known_fifo(dir, c"supervise/ok", OFlags::WRONLY);
     let refused = match open(home) {
-        Ok((ok, found)) => {
+        Ok(ok) => {
             return Ok(Opened {
-                ok,
-                found,
+                ok: Some(ok),
                 room: None,
             });
         }
         Err(e) => e,
     };
-    let user = own_user();
-    // Wherever root is not in a container, process 1 is root's.
-    let of_process_1 = match stat("/proc/1") {
-        Ok(found) if user == 0 && found.st_uid != 0 => Some(found.st_uid),
-        _ => None,
-    };
-    let users = [Some(user), of_process_1].into_iter().flatten();
-    let mut rooms = users.flat_map(|user| find(home, user));
+    let mut rooms = supervisors().flat_map(|user| find(home, user));
     let found = rooms.find_map(|room| {
-        let (ok, found) = open(room.1.as_fd()).ok()?;
-        Some(Opened {
-            ok,
-            found,
-            room: Some(room),
-        })
+        let ok = match open(room.1.as_fd()) {
+            Ok(ok) => Some(ok),
+            // It is there, but not for us.
+            Err(Errno::ACCESS) if refused != Errno::ACCESS => None,
+            Err(_) => return None,
+        };
+        let room = Some(room);
+        Some(Opened { ok, room })
     });
-    found.ok_or(refused)
+    match (found, refused) {
+        (Some(found), _) => Ok(found),
+        (None, Errno::ACCESS) => Ok(Opened {
+            ok: None,
+            room: None,
+        }),
+        (None, refused) => Err(refused),
+    }
+}
+
+/// Whose supervisors are believed: our own, and root's. Root, who is let into the container of
+/// another user, believes the user of process 1: wherever root is not in a container, process 1
+/// is root's.
+fn supervisors() -> impl Iterator<Item = u32> {
+    let user = own_user();
+    let other = if user == 0 {
+        stat("/proc/1").ok().map(|found| found.st_uid)
+    } else {
+        Some(0)
+    };
+    let other = other.filter(|other| *other != user);
+    [Some(user), other].into_iter().flatten()
 }
 
 /// The directories in which a user keeps the state of a service, with their paths.
@@ -190,8 +227,15 @@ fn own(dir: &Path) -> rustix::io::Result<OwnedFd> {
 
 /// Opens a directory of that user's.
 fn open(dir: &Path, user: u32) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let fd = openat(CWD, dir, flags, Mode::empty())?;
+    let open = |access| {
+        let flags = access | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        openat(CWD, dir, flags, Mode::empty())
+    };
+    // Others may go through it, but not list it.
+    let fd = open(OFlags::RDONLY).or_else(|e| match e {
+        Errno::ACCESS => open(OFlags::PATH),
+        e => Err(e),
+    })?;
     let found = fstat(&fd)?;
     let is_dir = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
     let others = Mode::WGRP | Mode::WOTH;

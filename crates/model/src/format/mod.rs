@@ -22,6 +22,7 @@ pub mod mountinfo;
 pub mod notify;
 pub mod notify_message;
 pub mod number;
+pub mod owner;
 pub mod partition_table;
 pub mod proc_locks;
 pub mod proc_stat;

@@ -47,6 +47,31 @@ fn mount(line: &[u8]) -> Option<Mount> {
     })
 }
 
+/// The file system of a mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSystem {
+    /// Major and minor number, as /proc/locks has them.
+    pub device: (u32, u32),
+    /// Its type.
+    pub kind: Vec<u8>,
+}
+
+/// The file system of the mount of this number.
+pub fn file_system(text: &[u8], id: u64) -> Option<FileSystem> {
+    let mut lines = text.split(|b| *b == b'\n');
+    lines.find_map(|line| {
+        let mut fields = line.split(|b| *b == b' ');
+        if u64::from(decimal(fields.next()?)?) != id {
+            return None;
+        }
+        let mut device = fields.nth(1)?.splitn(2, |b| *b == b':');
+        let device = (decimal(device.next()?)?, decimal(device.next()?)?);
+        let mut fields = fields.skip_while(|field| *field != b"-").skip(1);
+        let kind = unescaped(fields.next()?);
+        Some(FileSystem { device, kind })
+    })
+}
+
 /// The kernel writes blanks, newlines and backslashes as three octal digits.
 pub fn unescaped(field: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(field.len());
@@ -103,6 +128,19 @@ mod tests {
                 (37, 24, "/media".into(), "vfat".into(), true),
             ]
         );
+    }
+
+    #[test]
+    fn a_mount_is_found_by_its_number() {
+        let found = |id| file_system(LINES, id).map(|fs| (fs.device, fs.kind));
+        assert_eq!(found(36), Some(((98, 0), b"ext3".to_vec())));
+        assert_eq!(found(37), Some(((0, 40), b"vfat".to_vec())));
+        assert_eq!(found(3), None);
+        assert_eq!(found(1 << 40), None);
+        for end in 0..LINES.len() {
+            drop(file_system(&LINES[..end], 37));
+        }
+        assert_eq!(file_system(b"1 2 3 / /\n1 0 0:x / / rw - a b c\n", 1), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ fn seeds(name: &str) -> &'static [&'static [u8]] {
             &[b"0\n", b"5000\n", b"4294967295"]
         }
         "down-signal" | "reload-signal" => &[b"INT\n", b"sigrtmin+3", b" 15 \n", b"RTMAX-1\n"],
+        "owner" => &[b"dev\n", b"1000:1000", b"\nwww-data:staff\n"],
         "kill" => &[b"process\n", b"\ngroup"],
         "notify" => &[b"", b"ready\n", b"status all\nready\n"],
         "restart" => &[b"always\n", b"failure 78 100\nTERM RTMIN+1\n", b"never 0"],

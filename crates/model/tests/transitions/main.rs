@@ -140,7 +140,7 @@ fn check_look(look: Look, next: &Service, context: &dyn Fn() -> String) {
                 && (!grows || next.streak().may_grow())
         }
         Look::Ends(pid, _) => matches!(state, State::Run(r) if r.pid == pid),
-        Look::Adopted(_) | Look::Logger => false,
+        Look::Adopted(_) | Look::Begun | Look::Logger => false,
     };
     assert!(fine, "{}", context());
 }

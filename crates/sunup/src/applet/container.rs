@@ -14,7 +14,7 @@ use std::path::Path;
 
 use model::container::{Main, Rules};
 use model::options::{Opt, Order, Parsed, Spec};
-use model::scan::is_service_name;
+use model::scan::is_supervised;
 use model::signal_names;
 use model::ward::Forgiven;
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -126,7 +126,7 @@ impl<'a> Wishes<'a> {
             ([_, ..], None, _) => Main::Program,
             ([], Some(name), dir) => {
                 // The services are known by the names of DIR's entries alone.
-                let is_name = is_service_name(name) && !name.contains(&b'/');
+                let is_name = is_supervised(name) && !name.contains(&b'/');
                 let place = dir
                     .filter(|_| is_name)
                     .map(|dir| [dir, b"/", name].concat());

@@ -2,7 +2,8 @@
 //!
 //! Exit code 0 if one does, 100 if none does, 111 if that cannot be known
 //! (busybox's and daemontools' codes). The fifo `supervise/ok` is opened without
-//! waiting, so that one left over from a dead supervisor does not hang us.
+//! waiting, so that one left over from a dead supervisor does not hang us. Who may not open
+//! it learns the same from the lock beside it, if that may be seen.
 
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
@@ -46,9 +47,11 @@ fn run(call: &Call) -> u8 {
         Ok(home) => home,
         Err(e) => return unknown(dir, "change to the directory", e),
     };
-    match state_rooms::open_ok(home.as_fd()) {
-        Ok(_) => RUNS,
-        Err(Errno::NXIO | Errno::NOENT) => RUNS_NOT,
+    let lives = state_rooms::open_ok(home.as_fd()).map(|found| found.lives(home.as_fd()));
+    match lives {
+        Ok(Some(true)) => RUNS,
+        Ok(Some(false)) | Err(Errno::NXIO | Errno::NOENT) => RUNS_NOT,
+        Ok(None) => unknown(dir, "open supervise/ok", Errno::ACCESS),
         Err(e) => unknown(dir, "open supervise/ok", e),
     }
 }

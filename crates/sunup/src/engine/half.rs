@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
+use model::access::Access;
 use model::facts::{Facts, Files, Stat, StateFiles};
 use model::format::exits::Sighting;
 use model::service::Pid;
 use model::supervisor::Job;
 
 use super::directory::Directory;
+use super::site::Site;
 use super::supervise::{self, Supervise};
 use crate::say;
 use crate::sys::descriptors::move_aside;
@@ -59,6 +61,8 @@ pub struct Half {
     pub room: Option<OwnedFd>,
     /// Its lock, fifos and files.
     pub supervise: Supervise,
+    /// Who is let in there besides the supervisor's user.
+    pub access: Access,
     /// Watches a process that is no child of ours.
     pub pidfd: Option<OwnedFd>,
     /// A moment when that process certainly had its pid.
@@ -84,6 +88,7 @@ impl Half {
             place,
             room: None,
             supervise,
+            access: Access::PLAIN,
             pidfd,
             sighting: None,
             shown: None,
@@ -100,6 +105,14 @@ impl Half {
     /// The directory that holds `supervise`.
     pub fn state_home(&self) -> BorrowedFd<'_> {
         self.room.as_ref().map_or_else(|| self.home(), AsFd::as_fd)
+    }
+
+    /// Where `supervise` is, and who is let in.
+    pub fn site(&self) -> Site<'_> {
+        Site {
+            home: self.state_home(),
+            access: self.access,
+        }
     }
 
     /// Whether the directory that holds `supervise` was removed while it was open.
@@ -140,7 +153,7 @@ impl Half {
         let stat = (files.state == StateFiles::All).then(|| facts.stat());
         // Until all is written, the content of the files is not known.
         let shown = self.shown.take();
-        let anew = supervise::show(self.state_home(), &facts.status(), stat, shown)?;
+        let anew = supervise::show(self.site(), &facts.status(), stat, shown)?;
         self.shown = stat.map(|stat| (facts.pid, stat));
         Ok(anew)
     }
@@ -153,8 +166,11 @@ impl Half {
     ) -> Result<bool, (&'static str, std::io::Error)> {
         match self.place.held() {
             Some(home) => {
-                let state_home = self.room.as_ref().map_or(home, AsFd::as_fd);
-                self.supervise.furnish(state_home, anew, is_named)
+                let site = Site {
+                    home: self.room.as_ref().map_or(home, AsFd::as_fd),
+                    access: self.access,
+                };
+                self.supervise.furnish(site, anew, is_named)
             }
             None => Err(("find the directory", std::io::ErrorKind::NotFound.into())),
         }

@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use model::access::{Access, Owner};
 use model::format::exits::Sighting;
 use model::format::kill::Kill;
 use model::format::notify::Notify;
@@ -88,6 +89,10 @@ impl<'e> Will<'e> {
             }
             if let Directory::Away(identity) = half.place() {
                 let _ = write!(self.text, " away={}:{}", identity.dev, identity.ino);
+            }
+            if let Some(Owner { uid, gid }) = half.access.owner {
+                let gid = gid.map_or(String::new(), |gid| gid.to_string());
+                let _ = write!(self.text, " owner={uid}:{gid}");
             }
             let own = [
                 ("home", half.place().held()),
@@ -241,6 +246,7 @@ impl Heritage {
         let pidfd = self.take(words, "pidfd");
         let mut half = Half::again(home, Supervise::again(lock, control, ok), pidfd);
         half.room = self.take(words, "room");
+        half.access.owner = value(words, "owner").and_then(owner);
         Some(half)
     }
 
@@ -311,6 +317,12 @@ impl super::Engine {
         self.core = model::supervisor::Supervisor::resume(scope, heritage.text(), now, is_open);
         let ids = self.core.ids();
         units.retain(|unit, _| ids.iter().any(|id| id.unit == *unit));
+        for (_, half) in units.values_mut().flat_map(OpenUnit::halves_mut) {
+            half.access = Access {
+                owner: half.access.owner,
+                ..self.access
+            };
+        }
         self.units = units.into_iter().map(|(id, u)| (id, Box::new(u))).collect();
         let processes: BTreeMap<Id, Pid> = self.core.processes().collect();
         for id in ids {
@@ -354,6 +366,15 @@ impl super::Engine {
             };
         }
     }
+}
+
+/// The words `UID:GID` or `UID:`.
+fn owner(text: &str) -> Option<Owner> {
+    let (uid, gid) = text.split_once(':')?;
+    Some(Owner {
+        uid: uid.parse().ok()?,
+        gid: gid.parse().ok(),
+    })
 }
 
 /// The words `DEV:INO`.

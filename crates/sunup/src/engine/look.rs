@@ -9,8 +9,9 @@ use model::supervisor::{Id, Input, Log, UnitId};
 
 use super::Engine;
 use super::half::About;
-use super::open_unit::read_setting;
+use super::open_unit::Ground;
 use super::perform::complaint;
+use super::setting_file::read_setting;
 use super::supervise::OpenError;
 
 impl Engine {
@@ -103,14 +104,18 @@ impl Engine {
 
     fn look_at_log(&mut self, unit_id: UnitId) -> Log {
         let turn = self.turn;
-        let (world, rooms) = (self.launcher.world.as_ref(), self.rooms);
+        let ground = Ground {
+            world: self.launcher.world.as_ref(),
+            rooms: self.rooms,
+            access: self.access,
+        };
         let id = Id {
             unit: unit_id,
             role: Role::Log,
         };
         let title = self.title_of(id);
         let unit = self.units.get_mut(&unit_id);
-        let log = match unit.map(|unit| unit.look_at_log(world, rooms, turn)) {
+        let log = match unit.map(|unit| unit.look_at_log(ground, turn)) {
             None => Log::Same,
             Some(Ok(log)) => log,
             Some(Err(e)) => {

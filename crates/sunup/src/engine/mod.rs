@@ -9,12 +9,14 @@
 //! `runsv DIR` is this engine with one service ([`Engine::supervise_one`]),
 //! `runsvdir DIR` with those of a scan directory ([`Engine::supervise_all`]).
 
+mod access;
 mod adopt;
 mod booting;
 mod budget;
 mod container;
 mod directory;
 pub mod edges;
+mod fifos;
 mod foreign;
 mod half;
 mod heritage;
@@ -31,7 +33,9 @@ mod open_unit;
 mod perform;
 mod reap;
 mod scandir;
+mod setting_file;
 mod signal_script;
+mod site;
 mod starting;
 mod supervise;
 mod title;
@@ -44,6 +48,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use model::access::Access;
 use model::command::Command;
 use model::supervisor::{Id, Input, Scope, Supervisor, UnitId};
 use model::time::Instant;
@@ -89,8 +94,6 @@ const SIGNALS: [signal::Signal; 6] = [
 /// Control bytes taken from one fifo before the others have their turn.
 const CONTROL_BYTES: usize = 64;
 
-pub use open_unit::read_setting;
-
 pub use container::{Plan as ContainerPlan, Program as ContainerProgram};
 
 /// The shortest log argument of runsvdir that is taken (runsvdir(8)).
@@ -113,6 +116,8 @@ pub struct Engine {
     /// What it is all for, in a container.
     guard: Option<Box<container::Guard>>,
     rooms: Rooms,
+    /// Who is let in besides this process' user, to all services.
+    access: Access,
     /// For looks into the notification pipes of services.
     glass: Glass,
     /// Adopted processes whose exit status is still to come.
@@ -182,6 +187,7 @@ impl Engine {
             signal_script: None,
             guard: None,
             rooms: Rooms::of(false),
+            access: access::of_environment(who),
             glass: Glass::default(),
             late: Late::default(),
             upgrade: Upgrade::new(),

@@ -2,11 +2,10 @@
 //! directory, and the pipe between them.
 
 use std::ffi::CStr;
-use std::fs::File;
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use model::access::Access;
 use model::adoption::Inheritance;
 use model::facts::Line;
 use model::format::adopt::{Record, World};
@@ -14,22 +13,24 @@ use model::format::kill::Kill;
 use model::graph;
 use model::scan::Identity;
 use model::service::{Role, Want};
-use model::settings::{BYTES_MAX, Look, SETTINGS, Setting, Settings};
+use model::settings::{Look, OWNER, SETTINGS, Setting, Settings};
 use model::supervisor::Log;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, statat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, statat};
 use rustix::io::Errno;
 
+use super::access;
 use super::adopt::{Adopted, LogPipe, inherit, nothing_found};
 use super::directory::identity;
 use super::half::Half;
 use super::late_exit::sighting;
 use super::notify::Ears;
+use super::setting_file::read_setting;
+use super::site::Site;
 use super::supervise::{self, OpenError, Supervise};
 use crate::service_entries::{self, Entries};
 use crate::state_rooms::{self, Rooms};
 use crate::sys::clock;
 use crate::sys::descriptors::aside;
-use crate::sys::file;
 
 /// A supervised service directory.
 pub struct OpenUnit {
@@ -49,6 +50,17 @@ pub struct OpenUnit {
     pub kill: Kill,
 }
 
+/// What all units have in common.
+#[derive(Clone, Copy)]
+pub struct Ground<'w> {
+    /// The boot and pid namespace of our pids, if they are known.
+    pub world: Option<&'w World>,
+    /// Where the state of a unit may be instead.
+    pub rooms: Rooms,
+    /// Who is let in; to one unit its owner, too.
+    pub access: Access,
+}
+
 /// What opening a unit found.
 pub struct Opened {
     /// The unit.
@@ -57,6 +69,8 @@ pub struct Opened {
     pub main: Inheritance,
     /// The state of its logger.
     pub log: Option<Inheritance>,
+    /// What is wrong with its file `owner`.
+    pub mistaken: Option<String>,
 }
 
 /// A service directory that was found: held open, and known by its identity.
@@ -79,22 +93,21 @@ impl Place {
 impl OpenUnit {
     /// Locks the supervise directories and takes over what an earlier supervisor left.
     /// What was seen of its entries counts for this `turn`.
-    pub fn open(
-        place: Place,
-        world: Option<&World>,
-        rooms: Rooms,
-        turn: u64,
-    ) -> Result<Opened, OpenError> {
+    pub fn open(place: Place, mut ground: Ground, turn: u64) -> Result<Opened, OpenError> {
         let home = place.home;
         let entries = Entries::of(home.as_fd());
+        let may_be_owned = entries.may_hold(OWNER.name);
+        let owner = may_be_owned.then(|| access::owner(home.as_fd()));
+        let owner = owner.unwrap_or(Ok(None));
+        ground.access.owner = owner.as_ref().copied().unwrap_or(None);
         let log_home = entries.log.then(|| open_log(&home)).transpose()?.flatten();
         let mut records = vec![];
         let main = (home, &entries);
-        let (main, main_found) = open_half(main, Role::Main, (world, rooms), &mut records)?;
+        let (main, main_found) = open_half(main, Role::Main, ground, &mut records)?;
         let log = log_home
             .map(|home| {
                 let entries = Entries::of(home.as_fd());
-                open_half((home, &entries), Role::Log, (world, rooms), &mut records)
+                open_half((home, &entries), Role::Log, ground, &mut records)
             })
             .transpose()?;
         let (log, log_found) = log.map(|(log, found)| (Box::new(log), found)).unzip();
@@ -115,16 +128,12 @@ impl OpenUnit {
             },
             main: main_found,
             log: log_found,
+            mistaken: owner.err(),
         })
     }
 
-    /// Looks at the entry `log`, and opens it if it is new.
-    pub fn look_at_log(
-        &mut self,
-        world: Option<&World>,
-        rooms: Rooms,
-        turn: u64,
-    ) -> Result<Log, OpenError> {
+    /// Looks at the entry `log`, and opens it if it is new. Its owner is that of the service.
+    pub fn look_at_log(&mut self, mut ground: Ground, turn: u64) -> Result<Log, OpenError> {
         if self.main.place().held().is_none() {
             // The kernel does not tell.
             return Ok(Log::Same);
@@ -140,7 +149,8 @@ impl OpenUnit {
         }
         let mut records = vec![];
         let entries = Entries::of(home.as_fd());
-        let (log, found) = open_half((home, &entries), Role::Log, (world, rooms), &mut records)?;
+        ground.access = self.main.access;
+        let (log, found) = open_half((home, &entries), Role::Log, ground, &mut records)?;
         let pipe =
             LogPipe::take_over(&records).map_err(|e| OpenError::Failed("make the log pipe", e))?;
         self.log = Some(Box::new(log));
@@ -278,14 +288,21 @@ enum Kind {
 fn open_half(
     (home, entries): (OwnedFd, &Entries),
     role: Role,
-    (world, rooms): (Option<&World>, Rooms),
+    ground: Ground,
     records: &mut Vec<Record>,
 ) -> Result<(Half, Inheritance), OpenError> {
     // As runsv looks for it: anything by that name counts, a dangling link does not.
     let is_down = entries.down && statat(&home, c"down", AtFlags::empty()).is_ok();
     let default = if is_down { Want::Down } else { Want::Up };
-    let open = |place: BorrowedFd, must_hold| State::open(place, (world, role, default), must_hold);
-    let (state, room) = open_state(home.as_fd(), rooms, open)?;
+    let open = |home: BorrowedFd, must_hold| {
+        let access = ground.access;
+        State::open(
+            Site { home, access },
+            (ground.world, role, default),
+            must_hold,
+        )
+    };
+    let (state, room) = open_state(home.as_fd(), ground, open)?;
     let (pidfd, record) = state.process.unzip();
     let mut found = state.found;
     let may_announce = ["notification-fd", "notify"].map(|name| entries.may_hold(name));
@@ -300,6 +317,7 @@ fn open_half(
     }
     let mut half = Half::new(home, state.supervise, pidfd);
     half.room = room;
+    half.access = ground.access;
     half.sighting = record.as_ref().map(sighting);
     records.extend(record);
     Ok((half, found))
@@ -319,7 +337,7 @@ fn settings(home: BorrowedFd, entries: &Entries, look: Look) -> Settings {
 /// Opens `supervise` in the directory, or in a room of its own if it cannot be there.
 fn open_state(
     home: BorrowedFd,
-    rooms: Rooms,
+    ground: Ground,
     open: impl Fn(BorrowedFd, bool) -> Result<State, OpenError>,
 ) -> Result<(State, Option<OwnedFd>), OpenError> {
     let in_room = |room: OwnedFd| {
@@ -327,15 +345,15 @@ fn open_state(
         let room = aside(room).map_err(failed)?;
         Ok((open(room.as_fd(), true)?, Some(room)))
     };
-    let helps = |e: &OpenError| matches!(e, OpenError::Failed(_, e) if rooms.help(e));
-    if let Some(room) = rooms.kept(home) {
+    let helps = |e: &OpenError| matches!(e, OpenError::Failed(_, e) if ground.rooms.help(e));
+    if let Some(room) = ground.rooms.kept(home) {
         return in_room(room);
     }
     match open(home, true) {
         Err(e) if helps(&e) => {}
         opened => return Ok((opened?, None)),
     }
-    let mut in_rooms = state_rooms::make(home).map(in_room);
+    let mut in_rooms = state_rooms::make(home, !ground.access.is_plain()).map(in_room);
     let opened = in_rooms.find(|opened| !opened.as_ref().is_err_and(helps));
     // If there is no other place either, this one is to be mended. Until then a service with
     // an empty status is better than none.
@@ -352,15 +370,16 @@ struct State {
 impl State {
     /// `must_hold`: fails if there is no room for the files.
     fn open(
-        place: BorrowedFd,
+        site: Site,
         (world, role, default): (Option<&World>, Role, Want),
         must_hold: bool,
     ) -> Result<Self, OpenError> {
-        let supervise = Supervise::open(place)?;
+        let place = site.home;
+        let supervise = Supervise::open(site)?;
         let mut left = None;
         if !supervise.is_new {
             // The count of short lives starts again, and what holds a service up is found anew.
-            supervise::show_crash_loop(place, None);
+            supervise::remove_crash_loop(place);
             left = inherit(place, &supervise, world, role, default)
                 .map_err(|e| OpenError::Failed("look for an earlier supervisor's process", e))?;
             if let (Role::Main, Some((found, _))) = (role, &mut left)
@@ -370,13 +389,13 @@ impl State {
             }
             let waits = |(found, _): &(Inheritance, _)| found.stop_waited_for.is_some();
             if !left.as_ref().is_some_and(waits) {
-                supervise::show_line(place, &Line::Reason(None));
+                supervise::show_line(site, &Line::Reason(None));
             }
         }
         let (found, process) = if let Some(left) = left {
             left
         } else {
-            if let (Err(e), true) = (supervise.begin_anew(place), must_hold) {
+            if let (Err(e), true) = (supervise.begin_anew(site), must_hold) {
                 supervise.clear(place);
                 return Err(OpenError::Failed("fill supervise", e));
             }
@@ -397,20 +416,4 @@ fn open_log(home: impl AsFd) -> Result<Option<OwnedFd>, OpenError> {
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(e) => Err(OpenError::Failed("open log", e.into())),
     }
-}
-
-/// Reads a file into the settings, if it exists; an error says what is wrong with it.
-pub fn read_setting(
-    home: BorrowedFd,
-    setting: &Setting,
-    found: &mut Settings,
-) -> Result<(), String> {
-    let path = Path::new(setting.name);
-    let content = match file::open_at(home, path, OFlags::RDONLY, Mode::empty()) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        opened => opened.and_then(|fd| file::all_of(File::from(fd), BYTES_MAX)),
-    };
-    let content = content.map_err(|e| e.to_string())?;
-    (setting.decode)(&content, found)
-        .map_err(|mistake| format!("line {}: {}", mistake.line, mistake.reason))
 }

@@ -10,6 +10,7 @@ use model::facts::{Facts, Files, Line, StateFiles};
 use model::format::adopt::Mark;
 use model::scan::{Identity, Name};
 use model::service::{Pid, Role};
+use model::settings::OWNER;
 use model::signal::Signal;
 use model::supervisor::{self, Action, Id, Input, Supervisor, UnitId};
 use rustix::fs::{AtFlags, CWD, readlinkat, statat};
@@ -18,7 +19,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::adopt::LogPipe;
 use super::half::About;
-use super::open_unit::{OpenUnit, Opened, Place};
+use super::open_unit::{Ground, OpenUnit, Opened, Place};
 use super::scandir::ScanDir;
 use super::supervise::OpenError;
 use super::{Engine, Token, keeper, supervise};
@@ -221,10 +222,10 @@ impl Engine {
             half.supervise.mark(facts.mark);
         }
         if files.crash_loop {
-            supervise::show_crash_loop(half.state_home(), facts.crash_loop.as_ref());
+            supervise::show_crash_loop(half.site(), facts.crash_loop.as_ref());
         }
         for line in lines {
-            supervise::show_line(half.state_home(), line);
+            supervise::show_line(half.site(), line);
         }
         if files.state == StateFiles::None {
             return None;
@@ -420,7 +421,7 @@ impl Engine {
             self.launcher.wait();
             self.table.double(&place.home);
         }
-        let opened = OpenUnit::open(place, self.launcher.world.as_ref(), self.rooms, self.turn);
+        let opened = OpenUnit::open(place, self.ground(), self.turn);
         if let Err(OpenError::Failed(_, e)) = &opened {
             self.makes_room(e);
         }
@@ -429,8 +430,12 @@ impl Engine {
             unit,
             mut main,
             log,
+            mistaken,
         } = opened;
         self.units.insert(unit_id, Box::new(unit));
+        if let Some(reason) = mistaken {
+            self.tell_of_owner(unit_id, name, &reason);
+        }
         for role in [Role::Main, Role::Log] {
             let id = Id {
                 unit: unit_id,
@@ -450,6 +455,24 @@ impl Engine {
             log,
             edges,
         }))
+    }
+
+    /// What all units have in common.
+    pub(super) fn ground(&self) -> Ground<'_> {
+        Ground {
+            world: self.launcher.world.as_ref(),
+            rooms: self.rooms,
+            access: self.access,
+        }
+    }
+
+    fn tell_of_owner(&mut self, unit: UnitId, name: &Name, reason: &str) {
+        let (title, instead) = (name.escape_ascii(), OWNER.instead_is);
+        let text = format!("{title}/{}: {reason}; taken for {instead}", OWNER.name);
+        if let Some(unit) = self.units.get_mut(&unit) {
+            let about = About::Setting(OWNER.name);
+            unit.main.complain(self.who, about, text);
+        }
     }
 
     /// Reports what the administrator must know: a recorded process may still run, so that a

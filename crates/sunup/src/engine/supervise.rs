@@ -26,11 +26,13 @@ use model::format::state::reason::Reason;
 use model::format::status::Status;
 use model::service::Pid;
 use rustix::fs::{
-    AtFlags, FallocateFlags, FileType, FlockOperation, Mode, OFlags, fallocate, flock, fstat,
-    fstatfs, ftruncate, linkat, mkdirat, mkfifoat, readlinkat, renameat, statat, unlinkat,
+    AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, fallocate, flock, fstat, fstatfs,
+    ftruncate, renameat, unlinkat,
 };
 use rustix::io::Errno;
 
+use super::fifos::Fifos;
+use super::site::Site;
 use crate::sys::descriptors::aside;
 use crate::sys::file;
 use crate::sys::guarded;
@@ -43,8 +45,8 @@ const STAT: &CStr = c"supervise/stat";
 const STATUS: &CStr = c"supervise/status";
 const LAST: &CStr = c"supervise/last";
 const READY: &CStr = c"supervise/ready";
+const CRASH_LOOP: &CStr = c"supervise/crash-loop";
 const STATE_FILES: [&CStr; 3] = [PID, STAT, STATUS];
-const STATE_MODE: Mode = LOCK_MODE.union(Mode::RGRP).union(Mode::ROTH);
 /// With fewer, somebody else may take the last ones before our files are written.
 const FEW_BLOCKS: u64 = 1024;
 
@@ -61,12 +63,6 @@ pub struct Supervise {
     pub is_distrusted: bool,
 }
 
-struct Fifos {
-    control: OwnedFd,
-    /// Only where `ok` could not be a link to `control`.
-    ok: Option<OwnedFd>,
-}
-
 /// Why a supervise directory could not be opened.
 #[derive(Debug)]
 pub enum OpenError {
@@ -81,8 +77,11 @@ impl Supervise {
     /// by the kernel when the last descriptor of it is closed: when this
     /// supervisor is dead and the child it was just starting has descriptors of
     /// its own, so its record is complete.
-    pub fn open(home: BorrowedFd) -> Result<Self, OpenError> {
-        let is_new = make_dir(home).map_err(|e| OpenError::Failed("make supervise", e))?;
+    pub fn open(site: Site) -> Result<Self, OpenError> {
+        let home = site.home;
+        let is_new = site
+            .make_dir()
+            .map_err(|e| OpenError::Failed("make supervise", e))?;
         let (lock, is_distrusted) = take_lock(home)?;
         Ok(Self {
             lock,
@@ -128,11 +127,11 @@ impl Supervise {
     /// supervisor left stays until then: it makes `sv` look in vain, and no more.
     pub fn furnish(
         &mut self,
-        home: BorrowedFd,
+        site: Site,
         anew: bool,
         is_marked: bool,
     ) -> Result<bool, (&'static str, io::Error)> {
-        let is_new = self.furnish_fifos(home, anew)?;
+        let is_new = self.furnish_fifos(site, anew)?;
         if self.is_marked != is_marked {
             self.is_marked = is_marked;
             if let Some(fifos) = &self.fifos {
@@ -142,19 +141,15 @@ impl Supervise {
         Ok(is_new)
     }
 
-    fn furnish_fifos(
-        &mut self,
-        home: BorrowedFd,
-        anew: bool,
-    ) -> Result<bool, (&'static str, io::Error)> {
+    fn furnish_fifos(&mut self, site: Site, anew: bool) -> Result<bool, (&'static str, io::Error)> {
         // Without fifos it was opened just now.
         if anew || self.fifos.is_some() && guarded::is_removed(&self.lock) {
-            self.lock_again(home);
+            self.lock_again(site.home);
         }
         if !anew && self.fifos.as_ref().is_some_and(Fifos::are_in_place) {
             return Ok(false);
         }
-        self.fifos = Some(Fifos::open(home)?);
+        self.fifos = Some(Fifos::open(site)?);
         self.is_marked = false;
         Ok(true)
     }
@@ -180,18 +175,17 @@ impl Supervise {
     /// on a full file system a file can still be made, but not filled.
     ///
     /// Only where blocks are few, as it costs an open of each file. Fails if there are too few.
-    pub fn begin_anew(&self, home: BorrowedFd) -> io::Result<()> {
+    pub fn begin_anew(&self, site: Site) -> io::Result<()> {
         if !self.is_new {
-            // Absent where nothing was ever supervised, or has ever ended.
             for name in [STATUS, LAST, READY] {
-                let _absent = unlinkat(home, name, AtFlags::empty());
+                forget(site, name);
             }
         }
         // A count of 0: the file system has no limit.
         if fstatfs(&self.lock).is_ok_and(|fs| fs.f_blocks > 0 && fs.f_bavail < FEW_BLOCKS) {
             reserve(&self.lock)?;
             for name in STATE_FILES {
-                if let Some(found) = guarded::to_write(home, name, STATE_MODE)? {
+                if let Some(found) = site.to_write(name)? {
                     reserve(&found.file)?;
                 }
             }
@@ -233,7 +227,7 @@ impl Supervise {
     pub fn release(&self, home: BorrowedFd) {
         // If this fails, the record is about an ended process, which a successor notices.
         let _emptied = ftruncate(&self.lock, 0);
-        show_crash_loop(home, None);
+        remove_crash_loop(home);
     }
 
     /// Closes the fifos, to be furnished again.
@@ -255,54 +249,6 @@ impl Supervise {
     }
 }
 
-impl Fifos {
-    /// Makes and opens them, once more if the names do not lead to what they should.
-    fn open(home: BorrowedFd) -> Result<Self, (&'static str, io::Error)> {
-        let in_control = |e: io::Error| ("open supervise/control", e);
-        // Open for both directions: the fifo never reports end of file.
-        let open = || fifo(home, c"supervise/control", OFlags::RDWR).map_err(in_control);
-        let (mut control, is_new) = open()?;
-        let link = link_ok(home, &control).ok();
-        let mut is_linked = link.is_some();
-        // Both names of a fifo that was made just now lead to it, on any file system.
-        let is_certain = is_new && link == Some(Link::Made);
-        if is_linked && !is_certain && !is_heard(home) {
-            for name in [c"supervise/ok", c"supervise/control"] {
-                let _replaced = unlinkat(home, name, AtFlags::empty());
-            }
-            control = open()?.0;
-            is_linked = link_ok(home, &control).is_ok() && is_heard(home);
-        }
-        let separate = || {
-            fifo(home, c"supervise/ok", OFlags::RDONLY)
-                .and_then(|(ok, _)| Ok(aside(ok)?))
-                .map_err(|e| ("open supervise/ok", e))
-        };
-        let ok = (!is_linked).then(separate).transpose()?;
-        let control = aside(control).map_err(|e| in_control(e.into()))?;
-        Ok(Self { control, ok })
-    }
-
-    /// Without the mark `sv` does not look for those that stop first; they do so all the
-    /// same. Where `ok` is a fifo of its own, `sv` always looks.
-    fn mark(&self, is_marked: bool) {
-        let _told = guarded::mark_fifo(&self.control, is_marked);
-    }
-
-    fn are_in_place(&self) -> bool {
-        match &self.ok {
-            // One of them, by both names.
-            None => guarded::has_two_names(&self.control),
-            Some(ok) => !guarded::is_removed(&self.control) && !guarded::is_removed(ok),
-        }
-    }
-}
-
-/// Whether opening `ok` reaches the reader of `control`.
-fn is_heard(home: BorrowedFd) -> bool {
-    guarded::fifo(home, c"supervise/ok", OFlags::WRONLY).is_ok()
-}
-
 /// The held lock, and whether a lock file that had to be replaced held a record.
 fn take_lock(home: BorrowedFd) -> Result<(OwnedFd, bool), OpenError> {
     const OPEN: &str = "open supervise/lock";
@@ -319,7 +265,7 @@ fn take_lock(home: BorrowedFd) -> Result<(OwnedFd, bool), OpenError> {
     let found = guarded::regular(found.file).map_err(failed)?;
     let (lock, is_distrusted) = if found.is_ours {
         (found.file, false)
-    } else if guarded::is_removed(&found.file) && !is_at(home, LOCK, &found.file) {
+    } else if guarded::is_removed(&found.file) && !guarded::is_at(home, LOCK, &found.file) {
         return Err(OpenError::Locked);
     } else {
         replace_lock(home, found)?
@@ -355,22 +301,22 @@ fn hold(lock: &OwnedFd) -> Result<(), OpenError> {
 /// differ from what is `shown`; each also if another cannot be written. If
 /// somebody removed the directory, it is made anew with all of them; true then.
 pub fn show(
-    home: BorrowedFd,
+    site: Site,
     status: &Status,
     stat: Option<Stat>,
     shown: Option<(Pid, Stat)>,
 ) -> io::Result<bool> {
-    match show_in(home, status, stat, shown) {
+    match show_in(site, status, stat, shown) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            make_dir(home)?;
-            show_in(home, status, stat, None).map(|()| true)
+            site.make_dir()?;
+            show_in(site, status, stat, None).map(|()| true)
         }
         shown => shown.map(|()| false),
     }
 }
 
 fn show_in(
-    home: BorrowedFd,
+    site: Site,
     status: &Status,
     stat: Option<Stat>,
     shown: Option<(Pid, Stat)>,
@@ -382,13 +328,13 @@ fn show_in(
             0 => String::new(),
             pid => format!("{pid}\n"),
         };
-        pid_put = put(home, PID, pid.as_bytes());
+        pid_put = put(site, PID, pid.as_bytes());
     }
     if let Some(stat) = stat.filter(|_| shown_stat != stat) {
-        stat_put = put(home, STAT, stat.text().as_bytes());
+        stat_put = put(site, STAT, stat.text().as_bytes());
     }
     // Last, because it is what sv watches for.
-    let status_put = put(home, STATUS, &status.encode());
+    let status_put = put(site, STATUS, &status.encode());
     let named = |name, e: io::Error| io::Error::new(e.kind(), format!("supervise/{name}: {e}"));
     pid_put.map_err(|e| named("pid", e))?;
     stat_put.map_err(|e| named("stat", e))?;
@@ -396,26 +342,38 @@ fn show_in(
 }
 
 /// Writes the file `crash-loop`, or removes it.
-pub fn show_crash_loop(home: BorrowedFd, crash_loop: Option<&CrashLoop>) {
-    const NAME: &CStr = c"supervise/crash-loop";
+pub fn show_crash_loop(site: Site, crash_loop: Option<&CrashLoop>) {
     match crash_loop {
         // Without it sv only omits a remark; writing the state files reports the same
         // problem.
-        Some(shown) => drop(put(home, NAME, shown.encode().as_bytes())),
-        // Absent but after a crash loop.
-        None => drop(unlinkat(home, NAME, AtFlags::empty())),
+        Some(shown) => drop(put(site, CRASH_LOOP, shown.encode().as_bytes())),
+        None => remove_crash_loop(site.home),
     }
+}
+
+/// Absent but after a crash loop.
+pub fn remove_crash_loop(home: BorrowedFd) {
+    let _absent = unlinkat(home, CRASH_LOOP, AtFlags::empty());
 }
 
 /// Writes one of our own files of one line, or empties it. One that can be neither is removed,
 /// so that nobody reads what was true before; without it `sv` omits a remark.
-pub fn show_line(home: BorrowedFd, line: &Line) {
+pub fn show_line(site: Site, line: &Line) {
     let shown = match line.text() {
-        Some(text) => put(home, line.name(), text.as_bytes()),
-        None => empty(home, line.name()),
+        Some(text) => put(site, line.name(), text.as_bytes()),
+        None => empty(site.home, line.name()),
     };
     if shown.is_err() {
-        let _absent = unlinkat(home, line.name(), AtFlags::empty());
+        let _absent = unlinkat(site.home, line.name(), AtFlags::empty());
+    }
+}
+
+/// Removes what an earlier supervision left; it is absent where nothing was ever supervised, or
+/// has ever ended. Where others are let in, the file stays, empty: somebody may have chosen
+/// its mode.
+fn forget(site: Site, name: &CStr) {
+    if site.access.is_plain() || empty(site.home, name).is_err() {
+        let _absent = unlinkat(site.home, name, AtFlags::empty());
     }
 }
 
@@ -465,96 +423,12 @@ pub fn status(home: BorrowedFd) -> io::Result<Option<(Status, bool)>> {
     Ok(status.map(|status| (status, found.is_ours)))
 }
 
-/// Makes `supervise`, of mode 0700, through a dangling link if need be. True
-/// if it was not there.
-fn make_dir(home: BorrowedFd) -> io::Result<bool> {
-    match mkdirat(home, c"supervise", Mode::RWXU) {
-        Ok(()) => return Ok(true),
-        Err(Errno::EXIST) => {}
-        Err(e) => return Err(e.into()),
-    }
-    match statat(home, c"supervise", AtFlags::empty()) {
-        Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Directory => Ok(false),
-        Ok(_) => Err(Errno::NOTDIR.into()),
-        Err(Errno::NOENT) => {
-            let target = readlinkat(home, c"supervise", vec![])?;
-            let made = mkdirat(home, &target, Mode::RWXU);
-            made.map(|()| true).map_err(|e| {
-                let target = target.to_bytes().escape_ascii();
-                io::Error::new(e.kind(), format!("{target}, where it leads: {e}"))
-            })
-        }
-        Err(e) => Err(e.into()),
-    }
-}
-
-/// Opens a fifo, and makes it first unless it exists; the second value: it was made.
-/// Anything else of that name is replaced, such as the regular file that
-/// `echo d >control` makes where there is no fifo.
-fn fifo(home: BorrowedFd, name: &CStr, access: OFlags) -> io::Result<(OwnedFd, bool)> {
-    let make = || mkfifoat(home, name, Mode::RUSR | Mode::WUSR);
-    let first = make();
-    let is_there = first == Err(Errno::EXIST);
-    match guarded::fifo(home, name, access) {
-        Err(e) if is_there && guarded::stands_in_the_way(e) => {
-            unlinkat(home, name, AtFlags::empty())?;
-            make()?;
-            Ok((guarded::fifo(home, name, access)?, true))
-        }
-        opened => Ok((opened?, first.is_ok())),
-    }
-}
-
-/// Whether an open file is what stands at a path.
-fn is_at(home: BorrowedFd, name: &CStr, file: &OwnedFd) -> bool {
-    match (statat(home, name, AtFlags::SYMLINK_NOFOLLOW), fstat(file)) {
-        (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino),
-        _ => false,
-    }
-}
-
-/// How `ok` came to be another name of `control`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Link {
-    /// There was none.
-    Made,
-    /// It was there, as far as the inode tells, or took another file's place.
-    Found,
-}
-
-/// Makes `ok` a link to the open `control`, replacing what is there.
-fn link_ok(home: BorrowedFd, control: &OwnedFd) -> io::Result<Link> {
-    let link = linkat(
-        home,
-        c"supervise/control",
-        home,
-        c"supervise/ok",
-        AtFlags::empty(),
-    );
-    if link.is_ok() {
-        return Ok(Link::Made);
-    }
-    if is_at(home, c"supervise/ok", control) {
-        return Ok(Link::Found);
-    }
-    let _left_over = unlinkat(home, c"supervise/ok.new", AtFlags::empty());
-    linkat(
-        home,
-        c"supervise/control",
-        home,
-        c"supervise/ok.new",
-        AtFlags::empty(),
-    )?;
-    renameat(home, c"supervise/ok.new", home, c"supervise/ok")?;
-    Ok(Link::Found)
-}
-
 /// Writes a small file over what it held: in place, because a rename costs a new file
 /// each time (on ext4 even a write to the disk, and room that may be lacking). A reader
 /// at the same moment may see bytes of both versions; `sv` allows for that.
-fn put(home: BorrowedFd, name: &CStr, content: &[u8]) -> io::Result<()> {
-    let Some(found) = guarded::to_write(home, name, STATE_MODE)? else {
-        return guarded::replace(home, name, STATE_MODE, content);
+fn put(site: Site, name: &CStr, content: &[u8]) -> io::Result<()> {
+    let Some(found) = site.to_write(name)? else {
+        return site.replace(name, content);
     };
     if !content.is_empty() && rustix::io::pwrite(&found.file, content, 0)? != content.len() {
         return Err(Errno::NOSPC.into());

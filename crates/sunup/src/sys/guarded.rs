@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Stat, fchmod, fstat, openat, renameat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, Stat, fchmod, fstat, openat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::path::Arg;
@@ -114,15 +114,23 @@ pub fn to_write(at: impl AsFd, name: impl Arg, mode: Mode) -> rustix::io::Result
     }
 }
 
-/// Replaces whatever has that name by a new file, at once and complete.
+/// Replaces whatever has that name by a new file, at once and complete, after `prepare` has
+/// had it.
 ///
 /// # Errors
 /// It cannot be made or written, or what is there is a directory.
-pub fn replace(at: impl AsFd, name: &CStr, mode: Mode, content: &[u8]) -> io::Result<()> {
+pub fn replace(
+    at: impl AsFd,
+    name: &CStr,
+    mode: Mode,
+    content: &[u8],
+    prepare: impl FnOnce(&OwnedFd),
+) -> io::Result<()> {
     let new = CString::new([name.to_bytes(), b".new"].concat())?;
     let _left_over = unlinkat(&at, &new, AtFlags::empty());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
     let fresh = file(&at, &new, flags, mode)?;
+    prepare(&fresh.file);
     if !content.is_empty() && rustix::io::pwrite(&fresh.file, content, 0)? != content.len() {
         return Err(Errno::NOSPC.into());
     }
@@ -177,6 +185,21 @@ pub fn has_two_names(file: &OwnedFd) -> bool {
     fstat(file).is_ok_and(|found| found.st_nlink >= 2)
 }
 
+/// Whether an open file is what stands at a path.
+pub fn is_at(at: impl AsFd, name: impl Arg, file: &OwnedFd) -> bool {
+    match (statat(at, name, AtFlags::SYMLINK_NOFOLLOW), fstat(file)) {
+        (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino),
+        _ => false,
+    }
+}
+
+/// Whether a directory that is open belongs to root or to our user, and nobody else may write
+/// there.
+pub fn is_private_dir(dir: &OwnedFd) -> bool {
+    let is_ours = |uid| uid == 0 || uid == geteuid().as_raw();
+    fstat(dir).is_ok_and(|found| is_ours(found.st_uid) && found.st_mode & WRITABLE == 0)
+}
+
 fn is_private(found: &Stat) -> bool {
     found.st_nlink == 1 && found.st_mode & WRITABLE == 0
 }
@@ -200,7 +223,7 @@ mod tests {
             assert_eq!(written, Ok(text.len()));
         } else {
             let path = CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
-            replace(CWD, &path, MODE, text.as_bytes()).unwrap();
+            replace(CWD, &path, MODE, text.as_bytes(), |_| ()).unwrap();
         }
     }
 

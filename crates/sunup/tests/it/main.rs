@@ -3,6 +3,7 @@
 
 mod common;
 
+mod access;
 mod accounts;
 mod bad_input;
 mod boot_record;

@@ -13,7 +13,12 @@ use crate::common::{
 };
 
 /// What is at each name, and what is said of it.
-const ODD: [(&str, &str, &str); 15] = [
+const ODD: [(&str, &str, &str); 16] = [
+    (
+        "owner",
+        "#!/bin/sh\nchown dev .\n",
+        "chown: not the one word USER or USER:GROUP; taken for nobody",
+    ),
     (
         "notification-fd",
         "1024\n",

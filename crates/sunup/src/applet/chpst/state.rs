@@ -3,7 +3,6 @@
 use std::ffi::CString;
 use std::io::{self, ErrorKind};
 use std::os::fd::{BorrowedFd, IntoRawFd};
-use std::path::Path;
 
 use model::chpst::{Account, Identity, Limit};
 use model::format::account::{self, Fault, User};
@@ -14,8 +13,9 @@ use rustix::stdio::{stderr, stdin, stdout};
 
 use super::environment;
 use super::wrong::{Wrong, path, wrong};
+use crate::accounts::{self, GROUP, PASSWD};
+use crate::sys::credentials;
 use crate::sys::path_search::{self, Change};
-use crate::sys::{credentials, file};
 use crate::{personality, say};
 
 /// The state cannot be set, or the program cannot be started (runit's exit code).
@@ -23,9 +23,6 @@ const FAILED: u8 = 111;
 /// The program does not exist, or cannot be started (busybox's exit codes).
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
-
-/// How many bytes of /etc/passwd or /etc/group are searched.
-const ACCOUNTS_BYTES_MAX: usize = 16 << 20;
 
 /// What to change; by default, nothing.
 #[derive(Default)]
@@ -210,9 +207,6 @@ fn assume(identity: &Identity) -> Result<(), Wrong> {
         .map_err(|(step, error)| format!("become user {}: {step}: {error}", identity.uid))
 }
 
-const PASSWD: &str = "/etc/passwd";
-const GROUP: &str = "/etc/group";
-
 fn look_up(who: &Who) -> Result<Identity, Wrong> {
     let (name, group_names) = match who {
         Err(wrong) => return Err(wrong.clone()),
@@ -268,7 +262,7 @@ fn found<T>(file: &str, name: &[u8], entry: Result<Option<T>, Fault>) -> Result<
 }
 
 fn read(path: &str) -> Result<Vec<u8>, Wrong> {
-    file::read(Path::new(path), ACCOUNTS_BYTES_MAX).map_err(|e| wrong(path.as_bytes(), "read", e))
+    accounts::read(path).map_err(|e| wrong(path.as_bytes(), "read", e))
 }
 
 impl Lock<'_> {

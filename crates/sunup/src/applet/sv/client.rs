@@ -20,14 +20,14 @@ use model::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, CWD, OFlags, stat, statat};
 use rustix::io::Errno;
+use rustix::process::Pid;
 
 use super::directories::{default_scan_directory, locate};
 use super::output::Output;
 use super::reason::reason;
 use crate::service_entries::{self, Entries};
-use crate::state_rooms::{self, Opened};
-use crate::sys::guarded;
-use crate::{personality, sys};
+use crate::sys::{guarded, pidfd};
+use crate::{personality, state_rooms, supervised, sys};
 
 /// What is tried before all else, and fails where there is no such service.
 const ENTER: &str = "change to service directory";
@@ -136,6 +136,7 @@ pub struct Service {
     ok: Option<OwnedFd>,
     /// We may not open `supervise/ok`.
     is_refused: bool,
+    is_supervised: Option<bool>,
     /// There may be others that stop before it: its supervisor says so, or never says it.
     pub may_be_named: bool,
 }
@@ -153,21 +154,31 @@ impl Service {
     }
 
     fn connect(dir: PathBuf, home: OwnedFd) -> Result<Self, Trouble> {
-        let (ok, may_be_named, room) = match state_rooms::open_ok(home.as_fd()) {
-            Ok(Opened { ok, found, room }) => (Some(ok), guarded::may_be_marked(&found), room),
+        let found = match state_rooms::open_ok(home.as_fd()) {
+            Ok(found) => found,
             Err(Errno::NXIO) => return Err(Trouble::Dead),
-            // The status may still be readable.
-            Err(Errno::ACCESS) => (None, false, None),
             Err(e) => return Err(Trouble::warning(OPEN_OK, e)),
         };
+        let is_supervised = found.lives(home.as_fd());
+        if is_supervised == Some(false) {
+            return Err(Trouble::Dead);
+        }
+        let (ok, fifo) = found.ok.unzip();
         Ok(Self {
             dir,
             home,
-            room,
+            room: found.room,
+            // The status may still be readable.
             is_refused: ok.is_none(),
-            may_be_named,
+            is_supervised,
+            may_be_named: fifo.is_some_and(|fifo| guarded::may_be_marked(&fifo)),
             ok,
         })
+    }
+
+    /// Whether a supervisor ran when this was found; `None`: that could not be known.
+    pub const fn is_supervised(&self) -> Option<bool> {
+        self.is_supervised
     }
 
     /// The log service, if there is one.
@@ -211,8 +222,29 @@ impl Service {
             Err(e) => return Err(Trouble::warning(OPEN, e)),
         };
         let (n, record) = read_whole::<20>(&file).map_err(|e| Trouble::warning(READ, e))?;
+        if n == 0 && self.is_refused {
+            // A new supervisor has not written one yet.
+            return Err(Trouble::Missing(OPEN));
+        }
         let status = Status::decode(&record).filter(|_| n == record.len());
-        status.ok_or(Trouble::Failed("warning: ", READ, None))
+        let status = status.ok_or(Trouble::Failed("warning: ", READ, None))?;
+        self.confirm(&status).map(|()| status)
+    }
+
+    /// Without the fifo no word comes when the supervisor ends: what it left behind is not
+    /// taken for a status of now.
+    fn confirm(&self, status: &Status) -> Result<(), Trouble> {
+        if !self.is_refused {
+            return Ok(());
+        }
+        let pid = i32::try_from(status.pid).ok().and_then(Pid::from_raw);
+        match supervised::lives(self.state().0.as_fd()) {
+            Some(false) => Err(Trouble::Dead),
+            None if pid.is_some_and(pidfd::is_gone) => {
+                Err(Trouble::warning(OPEN_OK, Errno::ACCESS))
+            }
+            Some(true) | None => Ok(()),
+        }
     }
 
     /// What there may be in the directory now.

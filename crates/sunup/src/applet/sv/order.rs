@@ -22,9 +22,9 @@ use crate::engine::edges::read;
 use crate::service_entries::open;
 
 /// Who has an entry in one of these does not run without the other.
-pub const NEED: [Kind; 2] = [Kind::Needs, Kind::Follows];
+const NEED: [Kind; 2] = [Kind::Needs, Kind::Follows];
 /// No more services are pulled or found.
-pub const SERVICES_MAX: usize = 4096;
+const SERVICES_MAX: usize = 4096;
 
 /// A service as an operand names it.
 type Name = Vec<u8>;
