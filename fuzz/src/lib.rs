@@ -24,6 +24,7 @@ pub const CHECKS: &[Check] = &[
     ("inittab", formats::inittab),
     ("issue_files", formats::issue_files),
     ("lines_and_old_logs", formats::lines_and_old_logs),
+    ("logs_as_shown", formats::logs_as_shown),
     ("mdev_conf", formats::mdev_conf),
     ("messages_of_services", formats::messages_of_services),
     ("names_at_a_terminal", formats::names_at_a_terminal),

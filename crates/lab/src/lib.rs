@@ -12,6 +12,7 @@ pub mod busybox;
 pub mod chart;
 pub mod debian;
 pub mod disk;
+pub mod docs;
 pub mod enter;
 pub mod foreign;
 pub mod image;

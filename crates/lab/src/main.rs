@@ -12,7 +12,7 @@ use lab::machine::End;
 use lab::report::{self, Marks, Sizes};
 use lab::runner::warden;
 use lab::{
-    bench, chart, disk, inside, kernel, oci, reference, release, suite, terminal, workspace,
+    bench, chart, disk, docs, inside, kernel, oci, reference, release, suite, terminal, workspace,
 };
 
 /// Builds images of sunup and boots them.
@@ -39,6 +39,8 @@ enum Command {
     Release(release::Options),
     /// Boots, and draws what took how long as a page to look at
     Chart(chart::Options),
+    /// Writes the documents and the manual as a site of plain files
+    Docs(docs::Options),
     /// Runs all tests, and installs what they need if it is root who asks
     Test(suite::Options),
     /// Measures performance beside other supervisors, and installs them if it is root who asks
@@ -102,6 +104,7 @@ fn main() -> ExitCode {
             reference::busybox().map(|directory| println!("{}", directory.display()))
         }
         Command::Release(options) => release::run(&options),
+        Command::Docs(options) => docs::run(&options),
         Command::Test(options) => match suite::run(&options) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,

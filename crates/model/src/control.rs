@@ -53,6 +53,9 @@ pub enum Others {
     Nothing,
     /// What the service needs is started, too.
     Start,
+    /// They were linked just now, and so was the service: its supervisor is still to come, even
+    /// if it had one before.
+    Enable,
     /// Who needs the service is named.
     Name,
     /// Who needs the service is stopped first.
@@ -153,8 +156,8 @@ const BY_LETTER: &[(&str, Verb)] = &[
 
 /// The commands that must be written out.
 const BY_WORD: &[(&str, Verb)] = &[
-    ("start", and(wait(b"u", &[Goal::Up]), Others::Start)),
-    ("stop", and(wait(b"d", &[Goal::Down]), Others::Name)),
+    ("start", Verb::Act(Action::START)),
+    ("stop", Verb::Act(Action::STOP)),
     ("reload", wait(b"h", &[])),
     ("restart", wait(b"tcu", RESTARTED_UP)),
     ("shutdown", wait(b"x", &[Goal::Gone])),
@@ -241,6 +244,29 @@ fn mistaken(text: &str, others: &[&'static str]) -> String {
 }
 
 impl Action {
+    /// `start`.
+    pub const START: Self = Self {
+        bytes: b"u",
+        goals: &[Goal::Up],
+        waits: true,
+        kills: false,
+        others: Others::Start,
+    };
+
+    /// The start of `enable`.
+    pub const ENABLE: Self = Self {
+        others: Others::Enable,
+        ..Self::START
+    };
+
+    /// `stop`.
+    pub const STOP: Self = Self {
+        bytes: b"d",
+        goals: &[Goal::Down],
+        others: Others::Name,
+        ..Self::START
+    };
+
     /// The same with an option that stands behind the command; `None`: it has no such
     /// option, and the word is the name of a service.
     pub fn with(self, option: &[u8]) -> Option<Self> {

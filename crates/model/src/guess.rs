@@ -5,7 +5,7 @@ const SLIPS_MAX: usize = 2;
 
 /// The known word that is nearest to what was written, if one is near: fewer slips
 /// than it has letters, and than were written.
-pub fn nearest(text: &[u8], known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+pub fn nearest<'a>(text: &[u8], known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
         .filter_map(|word| Some((slips(text, word.as_bytes(), SLIPS_MAX)?, word)))
         .filter(|(n, word)| *n < word.len().min(text.len()))

@@ -52,6 +52,14 @@ pub fn instance(name: &[u8]) -> Option<&[u8]> {
     last.get(at + 1..).filter(|instance| !instance.is_empty())
 }
 
+/// The name of the template that a service may be an instance of: the first `@` is its last
+/// letter.
+pub fn template(name: &[u8]) -> Option<&[u8]> {
+    instance(name)?;
+    let at = name.iter().position(|byte| *byte == b'@')?;
+    name.get(..=at)
+}
+
 /// Compares the supervised services with the directory's entries (names that
 /// lead to directories, in any order). Removals come first.
 pub fn diff(known: &BTreeMap<Identity, &Name>, entries: &[(Name, Identity)]) -> Vec<Change> {
@@ -174,6 +182,20 @@ mod tests {
             (b"", None),
         ] {
             assert_eq!(instance(name), expected, "{}", name.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn the_template_of_an_instance_ends_in_the_first_at() {
+        for (name, expected) in [
+            (&b"agetty@tty1"[..], Some(&b"agetty@"[..])),
+            (b"a@b@c", Some(b"a@")),
+            (b"@x", Some(b"@")),
+            (b"web", None),
+            (b"agetty@", None),
+            (b"", None),
+        ] {
+            assert_eq!(template(name), expected, "{}", name.escape_ascii());
         }
     }
 }

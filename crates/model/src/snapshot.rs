@@ -7,6 +7,8 @@
 //! What could not be read is unknown, and never `down`.
 
 pub mod json;
+pub mod note;
+pub mod table;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -51,8 +53,8 @@ pub struct Snapshot {
 pub struct Usage {
     /// Memory that is resident, in bytes.
     pub memory_bytes: u64,
-    /// Time of processors, in milliseconds.
-    pub cpu_ms: u64,
+    /// Time of processors, in milliseconds, if that was looked at, too.
+    pub cpu_ms: Option<u64>,
 }
 
 /// What a service is doing, in a word.

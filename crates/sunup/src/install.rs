@@ -27,6 +27,14 @@ pub fn run(args: &[Vec<u8>]) -> u8 {
         return 100;
     };
     let dir = Path::new(OsStr::from_bytes(dir));
+    if !dir.exists() {
+        let shown = dir.display();
+        say::line(
+            "sunup",
+            format_args!("{shown}: no such directory: mkdir -p {shown}"),
+        );
+        return 111;
+    }
     let binary = match link_target() {
         Ok(path) => path,
         Err(e) => {

@@ -78,7 +78,7 @@ pub enum Suite {
     Debian,
     /// Machines of another kind in QEMU; run only if it is named
     Ports,
-    /// What a browser makes of `lab chart`'s page; run only if it is named
+    /// What a browser makes of `lab chart`'s page and of `lab docs`' site; run only if it is named
     Page,
     /// The tests that tini and dumb-init bring along, fetched from Debian; run only if it is named
     Peers,
@@ -155,7 +155,7 @@ pub fn run(options: &Options) -> Result<bool> {
         summary.left_out("peers: the tests of tini and dumb-init (`cargo lab test --only peers`)");
     }
     if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Page) {
-        summary.left_out("page: a boot's page in a browser (`cargo lab test --only page`, with Debian's package chromium)");
+        summary.left_out("page: a boot's page and the documents in a browser (`cargo lab test --only page`, with Debian's package chromium)");
     }
     let (binaries, reference) = build(options, &suites)?;
     if suites.contains(&Suite::Vm) {

@@ -7,6 +7,7 @@ mod common;
 mod bench;
 mod chart;
 mod disk;
+mod docs;
 mod image;
 mod machine;
 mod oci;

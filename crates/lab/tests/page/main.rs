@@ -1,11 +1,13 @@
-//! The page of `lab chart` in a browser: by what is drawn, and where.
+//! The page of `lab chart`, and the site of `lab docs`, in a browser: by what is drawn, and where.
 //!
 //! A script that is added for the test says which boxes there are; Chromium runs it without a
 //! window. The page itself has no script.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod site;
+
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lab::chart::{Subject, page};
@@ -54,33 +56,35 @@ impl Page {
     }
 
     fn browse(&self, args: &[&str]) -> Vec<u8> {
-        let profile = tempfile::tempdir().unwrap();
-        let output = Command::new("chromium")
-            .args([
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--hide-scrollbars",
-            ])
-            .arg(format!("--user-data-dir={}", profile.path().display()))
-            .args(args)
-            .arg(format!("file://{}", self.file.display()))
-            .output()
-            .expect("Debian's package chromium");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        output.stdout
+        browse(&self.file, args)
     }
 }
 
-/// What a browser draws in a window of that width.
-fn drawn(subjects: &[Subject], width: u32, more: &[&str]) -> Value {
-    let page = Page::of(subjects, PROBE);
-    let window = format!("--window-size={width},1000");
-    let dump = page.browse(&[&[window.as_str(), "--dump-dom"], more].concat());
+/// What Chromium prints about a file.
+fn browse(file: &Path, args: &[&str]) -> Vec<u8> {
+    let profile = tempfile::tempdir().unwrap();
+    let output = Command::new("chromium")
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+        ])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .args(args)
+        .arg(format!("file://{}", file.display()))
+        .output()
+        .expect("Debian's package chromium");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output.stdout
+}
+
+/// What a script has told in a page that was dumped.
+fn told(dump: Vec<u8>) -> Value {
     let dump = String::from_utf8(dump).unwrap();
     let (_, told) = dump.split_once("<pre id=\"told\">").expect(&dump);
     let told = told.split("</pre>").next().unwrap();
@@ -89,6 +93,13 @@ fn drawn(subjects: &[Subject], width: u32, more: &[&str]) -> Value {
         .replace("&gt;", ">")
         .replace("&amp;", "&");
     serde_json::from_str(&told).unwrap()
+}
+
+/// What a browser draws in a window of that width.
+fn drawn(subjects: &[Subject], width: u32, more: &[&str]) -> Value {
+    let page = Page::of(subjects, PROBE);
+    let window = format!("--window-size={width},1000");
+    told(page.browse(&[&[window.as_str(), "--dump-dom"], more].concat()))
 }
 
 /// Left, top, right and bottom: the last four of a list.

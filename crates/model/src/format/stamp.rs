@@ -61,6 +61,46 @@ fn encode_utc(time: Tai64n, between: u8, out: &mut Vec<u8>) {
     decimal(u64::from(time.nanos() / 10_000), 5, out);
 }
 
+/// The time of a stamp at the beginning of a line, and the length of the stamp with the
+/// blank after it. `None`: there is none. A line may be nothing but a stamp.
+pub fn decode(line: &[u8]) -> Option<(Tai64n, usize)> {
+    let (time, len) = match line.split_first()? {
+        (b'@', rest) => (Tai64n::from_hex(rest.get(..24)?)?, 25),
+        _ => (decode_utc(line.get(..UTC_BYTES)?)?, UTC_BYTES),
+    };
+    let is_time = time.nanos() < 1_000_000_000;
+    match line.get(len) {
+        Some(b' ') => is_time.then_some((time, len + 1)),
+        None | Some(b'\n') => is_time.then_some((time, len)),
+        Some(_) => None,
+    }
+}
+
+/// The length of a stamp of UTC in a year of four digits.
+const UTC_BYTES: usize = 25;
+
+fn decode_utc(stamp: &[u8]) -> Option<Tai64n> {
+    let number = |from: usize, to: usize| {
+        let digits = stamp.get(from..to)?.iter();
+        digits.copied().try_fold(0_i64, |n, digit| {
+            digit
+                .is_ascii_digit()
+                .then(|| n * 10 + i64::from(digit - b'0'))
+        })
+    };
+    let marks = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':'), (19, b'.')];
+    let is_stamp = marks.iter().all(|(at, mark)| stamp.get(*at) == Some(mark));
+    let is_stamp = is_stamp && matches!(stamp.get(10)?, b'_' | b'T');
+    let (month, day) = (number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let is_time = (1..=12).contains(&month) && (1..=31).contains(&day);
+    let is_time = is_time && hour < 24 && minute < 60 && second < 60;
+    let seconds = day_of(number(0, 4)?, month, day) * DAY_SECONDS;
+    let nanos = number(20, UTC_BYTES)? * 10_000;
+    let of_day = (hour * 60 + minute) * 60 + second;
+    (is_stamp && is_time).then(|| Tai64n::from_unix(seconds + of_day, nanos as u32))
+}
+
 /// Year, month and day of the day that is so many days after 1970-01-01, in the Gregorian
 /// calendar. The calculation counts years from March: then the leap day is the last day of a
 /// year, and the lengths of months have a regular pattern.
@@ -85,7 +125,7 @@ pub(super) fn date_of(days: i64) -> (i64, u64, u64) {
 }
 
 /// The reverse: the days from 1970-01-01 to that day.
-pub(super) const fn day_of(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) const fn day_of(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let from_march = if month <= 2 { month + 9 } else { month - 3 };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
@@ -124,6 +164,40 @@ mod tests {
         assert_eq!(show(Stamp::Tai, s, n), "@400000003b9aca0a075bcd15 ");
         assert_eq!(show(Stamp::Utc(b'_'), s, n), "2001-09-09_01:46:40.12345 ");
         assert_eq!(show(Stamp::Utc(b'T'), s, n), "2001-09-09T01:46:40.12345 ");
+    }
+
+    #[test]
+    fn stamps_are_read_back() {
+        for stamp in [Stamp::Tai, Stamp::Utc(b'_'), Stamp::Utc(b'T')] {
+            for (seconds, nanos) in [
+                (1_000_000_000, 123_450_000),
+                (0, 0),
+                (951_782_400, 999_990_000),
+            ] {
+                let time = Tai64n::from_unix(seconds, nanos);
+                let shown = show(stamp, seconds, nanos);
+                let found = decode((shown.clone() + "text").as_bytes());
+                assert_eq!(found, Some((time, shown.len())), "{shown}");
+                let bare = shown.trim_end();
+                assert_eq!(decode(bare.as_bytes()), Some((time, bare.len())));
+                for cut in 0..bare.len() {
+                    assert_eq!(decode(&bare.as_bytes()[..cut]), None);
+                }
+            }
+        }
+        for bad in [
+            "2001-09-09 01:46:40.12345 x",
+            "2001-09-09_01:46:40.123456 x",
+            "2001-09-09T01:46:40.12345Z x",
+            "2001-13-09_01:46:40.12345 x",
+            "2001-09-09_24:46:40.12345 x",
+            "2001-09-09_01:46:60.12345 x",
+            "2001-09-0a_01:46:40.12345 x",
+            "@400000003b9aca0affffffff x",
+            "@400000003b9aca0a075bcd15x",
+        ] {
+            assert_eq!(decode(bad.as_bytes()), None, "{bad}");
+        }
     }
 
     /// The values are from `date -u -d @N`.

@@ -53,7 +53,9 @@ pub fn object(seen: &Snapshot, now: Instant) -> Object {
     }
     if let Some(usage) = seen.usage {
         json.number("memory_bytes", usage.memory_bytes as i64);
-        json.number("cpu_ms", usage.cpu_ms as i64);
+        if let Some(cpu_ms) = usage.cpu_ms {
+            json.number("cpu_ms", cpu_ms as i64);
+        }
     }
     if let Some(trouble) = &seen.trouble {
         json.text("trouble", trouble);

@@ -44,6 +44,10 @@ pub use lives::{messages_of_services, services, what_pid_1_left_for_its_successo
 mod disks;
 pub use disks::{block_devices, roots_and_mounts};
 
+#[path = "logs.rs"]
+mod logs;
+pub use logs::logs_as_shown;
+
 #[path = "settings.rs"]
 mod settings;
 #[path = "state.rs"]

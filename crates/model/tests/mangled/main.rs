@@ -55,6 +55,7 @@ tests! {
     inittab,
     issue_files,
     lines_and_old_logs,
+    logs_as_shown,
     mdev_conf,
     messages_of_services,
     names_at_a_terminal,
@@ -82,6 +83,7 @@ fn every_check_is_everywhere() {
         include_str!("formats.rs"),
         include_str!("disks.rs"),
         include_str!("lives.rs"),
+        include_str!("logs.rs"),
         include_str!("settings.rs"),
         include_str!("state.rs"),
     ];

@@ -94,6 +94,8 @@ const SIGNALS: [signal::Signal; 6] = [
 /// Control bytes taken from one fifo before the others have their turn.
 const CONTROL_BYTES: usize = 64;
 
+pub use setting_file::read_setting;
+
 pub use container::{Plan as ContainerPlan, Program as ContainerProgram};
 
 /// The shortest log argument of runsvdir that is taken (runsvdir(8)).

@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use model::format::issue::LocalTime;
-use model::format::time_zone::{BYTES_MAX, offset_s, offset_s_by_rule};
+use model::format::time_zone::{self, BYTES_MAX, offset_s_by_rule};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::file;
@@ -52,19 +52,29 @@ pub fn next(hour: u8, minute: u8, now: i64, shown: impl Fn(i64) -> LocalTime) ->
     at.saturating_add(change)
 }
 
+/// How many seconds the local time is ahead of UTC at a moment; 0 if that is not known.
+pub fn offset_s(seconds: i64) -> i64 {
+    let zone = std::env::var_os("TZ").map(OsString::into_vec);
+    offset_in(seconds, zone.as_deref())
+}
+
 /// A moment (seconds since 1970) in a time zone that is named as TZ names one, or in the local one.
 fn at(seconds: i64, zone: Option<&[u8]>) -> LocalTime {
+    LocalTime::after_1970(seconds.saturating_add(offset_in(seconds, zone)))
+}
+
+fn offset_in(seconds: i64, zone: Option<&[u8]>) -> i64 {
     let offset = match zone.map(|zone| zone.strip_prefix(b":").unwrap_or(zone)) {
         None => by_file(Path::new(LOCAL), seconds),
         Some(b"") => None,
         Some(zone) => by_file(&Path::new(OTHERS).join(OsStr::from_bytes(zone)), seconds)
             .or_else(|| offset_s_by_rule(zone, seconds)),
     };
-    LocalTime::after_1970(seconds.saturating_add(offset.unwrap_or(0)))
+    offset.unwrap_or(0)
 }
 
 fn by_file(path: &Path, seconds: i64) -> Option<i64> {
-    offset_s(&file::read(path, BYTES_MAX).ok()?, seconds)
+    time_zone::offset_s(&file::read(path, BYTES_MAX).ok()?, seconds)
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@ use std::process::{Command, Output, Stdio};
 
 use super::common::sunup;
 
+mod enable;
+mod json;
 mod list;
+mod log;
 
 /// Runs `sv` on a scan directory, as our own; no database but the one of the caller.
 pub fn sv(scan: &Path, args: &[&str]) -> Command {

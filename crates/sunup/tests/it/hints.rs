@@ -9,7 +9,8 @@ use rustix::process::Signal;
 
 use super::bad_input::{assert_says, enclosed, run};
 use super::common::{
-    Fixture, SLEEP, kill, read_status, running, until_ready, wait_exit, wait_for, yield_until,
+    Fixture, SLEEP, kill, read_status, running, sunup, until_ready, wait_exit, wait_for,
+    yield_until,
 };
 
 fn sv(fixture: &Fixture, args: &[&str]) -> Output {
@@ -159,4 +160,18 @@ fn where_supervise_may_be_on_a_read_only_file_system() {
     let part = "make supervise: Read-only file system; link supervise to a writable directory";
     assert_says("read-only", &ran.errors, "runsv", "web: ", part);
     assert_eq!(ran.code, 111);
+}
+
+/// Once, and not for each link.
+#[test]
+fn how_to_make_the_directory_of_the_links() {
+    let fixture = Fixture::new(&[]);
+    let output = Command::new(sunup())
+        .args(["--install", "bin"])
+        .current_dir(fixture.path("."))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(111));
+    let expected = "sunup: bin: no such directory: mkdir -p bin\n";
+    assert_eq!(stderr(&output), expected);
 }

@@ -1,6 +1,8 @@
 //! The manual agrees with the programs: every applet has its page in man/, and
 //! options, values and operands are those of `--help`.
 
+mod examples;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

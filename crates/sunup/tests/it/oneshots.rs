@@ -294,7 +294,9 @@ fn a_setup_that_cannot_be_executed_is_tried_again() {
     until_done(&fixture);
     assert_eq!(notes(&fixture).last().map(String::as_str), Some("setup"));
     assert!(
-        supervisor.said().contains("interpreter"),
+        supervisor
+            .said()
+            .contains("names /no/such/shell, which does not exist"),
         "{}",
         supervisor.said()
     );

@@ -54,7 +54,7 @@ pub fn database() -> Vec<PathBuf> {
 }
 
 /// What tells that two paths lead to the same directory.
-fn same(dir: &Path) -> Option<(u64, u64)> {
+pub fn same(dir: &Path) -> Option<(u64, u64)> {
     let found = stat(dir).ok()?;
     Some((found.st_dev, found.st_ino))
 }

@@ -15,18 +15,27 @@ mod boot;
 mod check;
 mod client;
 mod directories;
+mod disable;
+mod enable;
+mod entry;
 mod events;
+mod hidden;
+mod instance;
 mod list;
+mod log;
 mod order;
 mod output;
+mod parts;
 mod process;
 mod reason;
 mod report;
 mod snapshot;
 pub mod svc;
 mod target;
+mod tree;
 mod verb;
 mod verbs;
+mod view;
 mod wait;
 
 use std::os::unix::ffi::OsStringExt;
@@ -88,6 +97,9 @@ Commands of our own:
   reset                  forget that it failed
 Commands with options of their own (`sv list --help`, sv-list(8), and so on):
   list                   list the services and what they do
+  enable                 let services be supervised, now and after each boot, and start them
+  disable                stop services, and let them be supervised no more
+  log                    print what services have logged, and follow it
 Without a service:
   status                 the status of each service
   boot [FILE]            print what the boot took, from its record (/run/sunup/boot)
@@ -121,25 +133,35 @@ fn run(call: &Call) -> u8 {
     }
     match asked(call, Verb::parse(word, &verbs::words())) {
         Err(mistake) => usage_error(&SPEC, &mistake),
-        Ok((Verb::Status, _)) if names.is_empty() && !personality::is_busybox() => status_of_all(),
+        Ok((Verb::Status, _)) if !personality::is_busybox() => status(names),
         Ok(_) if names.is_empty() => usage_error(&SPEC, "say which service"),
         Ok((Verb::Status, _)) => count(report::status(names).failed as usize),
         Ok((Verb::Act(action), wait_ms)) => act_on(action, names, wait_ms),
     }
 }
 
-/// A line for each service of the scan directory.
-fn status_of_all() -> u8 {
-    match directories::enabled() {
-        Ok(names) => {
-            let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
-            count(report::status(&names).failed as usize)
-        }
+/// A line or a JSON object for each service; without names, for each of the scan directory.
+fn status(names: &[&[u8]]) -> u8 {
+    let (is_json, names) = match names {
+        [b"--json", names @ ..] => (true, names),
+        names => (false, names),
+    };
+    let of_all = match directories::enabled() {
+        _ if !names.is_empty() => Vec::new(),
+        Ok(of_all) => of_all,
         Err(mistake) => {
             say::line("sv", mistake);
-            1
+            return 1;
         }
-    }
+    };
+    let of_all: Vec<&[u8]> = of_all.iter().map(Vec::as_slice).collect();
+    let names = if names.is_empty() { &of_all } else { names };
+    let failed = if is_json {
+        list::status_as_json(names)
+    } else {
+        report::status(names).failed
+    };
+    count(failed as usize)
 }
 
 /// Names of services, perhaps with an option before them.

@@ -22,9 +22,9 @@ use crate::engine::edges::read;
 use crate::service_entries::open;
 
 /// Who has an entry in one of these does not run without the other.
-const NEED: [Kind; 2] = [Kind::Needs, Kind::Follows];
+pub const NEED: [Kind; 2] = [Kind::Needs, Kind::Follows];
 /// No more services are pulled or found.
-const SERVICES_MAX: usize = 4096;
+pub const SERVICES_MAX: usize = 4096;
 
 /// A service as an operand names it.
 type Name = Vec<u8>;

@@ -23,6 +23,8 @@ pub struct Verb {
 pub enum Operands {
     /// Services of the scan directory.
     Services,
+    /// Services of the database.
+    Database,
 }
 
 /// How a verb was called.
@@ -30,7 +32,6 @@ pub struct Call<'a> {
     /// Its options and operands.
     pub args: &'a Parsed<'a>,
     /// How long to wait, if there is something to wait for, in milliseconds.
-    #[expect(dead_code, reason = "enable follows")]
     pub wait_ms: u64,
 }
 

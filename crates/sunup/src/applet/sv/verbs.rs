@@ -3,12 +3,12 @@
 //! A verb is a whole word and a row of [`VERBS`]; its options follow it and mix with what it
 //! is about, and `sv VERB --help` explains it. Init scripts and busybox's sv have none.
 
-use super::list;
 use super::verb::Verb;
+use super::{disable, enable, list, log};
 use crate::personality;
 
 /// Every verb, in the order of the manual.
-pub static VERBS: &[Verb] = &[list::VERB];
+pub static VERBS: &[Verb] = &[list::VERB, enable::VERB, disable::VERB, log::VERB];
 
 /// The verb of a word.
 pub fn find(word: &[u8]) -> Option<&'static Verb> {

@@ -30,8 +30,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::path::Path;
 
-use model::control::Action;
 use model::control::patience::{Due, Patience};
+use model::control::{Action, Others};
 use model::format::state::reason::Reason;
 use model::time::Instant;
 use rustix::fs::inotify::WatchFlags;
@@ -125,7 +125,12 @@ impl Waiter {
 
     /// Returns when the service has a supervisor, cannot get one, or the time is up.
     fn await_supervisor(&mut self, number: usize, name: &[u8], dir: &Path, out: &mut Output) {
-        if !self.action.starts() || !matches!(Service::named(name), Err(Trouble::Missing(_))) {
+        let waits = match Service::named(name) {
+            Err(Trouble::Missing(_)) => self.action.starts(),
+            Err(Trouble::Dead) => self.action.others == Others::Enable,
+            _ => false,
+        };
+        if !waits {
             return;
         }
         while boot_ns() < self.end_ns {
@@ -385,7 +390,7 @@ const fn seconds_until(at: Instant, now: Instant) -> u64 {
 /// low for a thousand services, and the kernel's hard limit of 4096, which root may
 /// raise, for ten thousand. If it cannot be raised, the surplus services fail one by one.
 /// Returns how many services may take a third descriptor.
-fn raise_descriptor_limit(count: usize) -> usize {
+pub fn raise_descriptor_limit(count: usize) -> usize {
     let (least, whole) = (2 * count as u64 + 64, 3 * count as u64 + 64);
     let limit = getrlimit(Resource::Nofile);
     let needed = limit.maximum.map(|most| most.max(whole));
