@@ -4,6 +4,7 @@
 //! Times count from the kernel's start, as the boot clock does. In a container, or below
 //! another init, they count from the first line.
 
+use crate::sorted::sort_by_key;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -107,7 +108,7 @@ impl Boot {
     /// What the record says.
     pub fn of(record: &Record) -> Self {
         let mut lines: Vec<&Line> = record.lines.iter().collect();
-        lines.sort_by_key(|line| line.at);
+        sort_by_key(&mut lines, |line| line.at);
         let mut boot = Self {
             passed_over: record.passed_over,
             ..Self::default()
@@ -122,8 +123,9 @@ impl Boot {
         let last = lines.iter().map(|line| line.end()).max();
         boot.end = boot.up.or(last).unwrap_or(boot.origin);
         boot.services = by_name.into_values().collect();
-        boot.services
-            .sort_by_key(|service: &Service| service.start.unwrap_or(Instant::MAX));
+        sort_by_key(&mut boot.services, |service: &Service| {
+            service.start.unwrap_or(Instant::MAX)
+        });
         boot.sort_steps();
         boot
     }
@@ -173,8 +175,9 @@ impl Boot {
 
     /// A step that contains another comes first, and the other is one deeper.
     fn sort_steps(&mut self) {
-        self.steps
-            .sort_by_key(|step| (step.since, core::cmp::Reverse(step.until)));
+        sort_by_key(&mut self.steps, |step| {
+            (step.since, core::cmp::Reverse(step.until))
+        });
         let mut around: Vec<Instant> = Vec::new();
         for step in &mut self.steps {
             while around.last().is_some_and(|until| *until < step.until) {
@@ -218,7 +221,9 @@ impl Boot {
     /// The services, slowest first; those that never came up before all others.
     pub fn slowest_first(&self) -> Vec<&Service> {
         let mut services: Vec<&Service> = self.services.iter().collect();
-        services.sort_by_key(|service| core::cmp::Reverse(service.took().unwrap_or(Duration::MAX)));
+        sort_by_key(&mut services, |service| {
+            core::cmp::Reverse(service.took().unwrap_or(Duration::MAX))
+        });
         services
     }
 

@@ -43,6 +43,7 @@ pub mod shutdown;
 pub mod signal;
 pub mod signal_names;
 pub mod snapshot;
+pub mod sorted;
 pub mod stage1;
 pub mod stages;
 pub mod sulogin;

@@ -10,6 +10,7 @@
 //! is not removed because there are many finished ones. [`Shelf`] decides which log is the
 //! oldest.
 
+use crate::sorted::sort_by_key;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -185,7 +186,7 @@ impl Shelf {
     pub fn in_order(&self, logs: &[OldLog], kind: Kind, now: Tai64n) -> Vec<OldLog> {
         let now = OldLog::new(now, Stage::Safe);
         let mut logs: Vec<OldLog> = logs.iter().filter(|l| kind.holds(l)).copied().collect();
-        logs.sort_by_cached_key(|log| {
+        sort_by_key(&mut logs, |log| {
             let label = log.with(Stage::Safe);
             let place = self.rotated.iter().rposition(|rotated| *rotated == label);
             (place, label <= now, *log)

@@ -5,6 +5,7 @@
 //! modules that make devices, which file systems may need, too; these are checked by a clock
 //! that is right; and what is on them (settings, seed, /var) comes after them.
 
+use crate::sorted::sort_by_key;
 use alloc::vec::Vec;
 
 /// One step. Steps do not depend on each other's success: a step that fails is told, and the
@@ -141,7 +142,7 @@ pub fn by_precedence(lists: &[Vec<Vec<u8>>]) -> Vec<(usize, &[u8])> {
         let names = names.iter().filter(|name| name.ends_with(b".conf"));
         chosen.extend(names.map(|name| (directory, name.as_slice())));
     }
-    chosen.sort_unstable_by_key(|(directory, name)| (*name, *directory));
+    sort_by_key(&mut chosen, |(directory, name)| (*name, *directory));
     chosen.dedup_by_key(|(_, name)| *name);
     chosen
 }

@@ -6,6 +6,7 @@
 //! stays. File systems whose server may be gone are only detached, because unmounting them
 //! may wait for it.
 
+use crate::sorted::sort_by_key;
 use alloc::vec::Vec;
 
 use crate::format::mountinfo::Mount;
@@ -83,7 +84,9 @@ pub fn order(mounts: &[Mount]) -> Vec<Step> {
         .filter(|(_, mount)| !is_root(mount) && !is_needed(mount))
         .map(|(index, mount)| (depth(mount, mounts), index, mount))
         .collect();
-    deep.sort_by_key(|(depth, index, _)| core::cmp::Reverse((*depth, *index)));
+    sort_by_key(&mut deep, |(depth, index, _)| {
+        core::cmp::Reverse((*depth, *index))
+    });
     let steps = deep.into_iter().map(|(.., mount)| Step {
         point: mount.point.clone(),
         way: if OF_SERVERS.contains(&kind(mount)) {
@@ -112,7 +115,7 @@ pub fn rest(mounts: &[Mount]) -> Vec<Step> {
         }
     }
     // The root last: what was mounted first.
-    steps.sort_by_key(|step| step.point == b"/");
+    sort_by_key(&mut steps, |step| step.point == b"/");
     steps
 }
 

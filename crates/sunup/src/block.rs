@@ -6,6 +6,7 @@
 //! of (RAID, LVM), and disks that are divided into partitions, hold nothing themselves. If a
 //! name means several devices, the first by name counts.
 
+use model::sorted::sort;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
@@ -48,7 +49,7 @@ pub fn all() -> io::Result<Vec<Device>> {
     let entries = fs::read_dir(LIST)?.take(DEVICES_MAX);
     let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
     let mut names: Vec<_> = names.collect();
-    names.sort_unstable();
+    sort(&mut names);
     Ok(names.iter().map(|name| Device::new(name)).collect())
 }
 

@@ -5,6 +5,7 @@
 //! What a processor made of a file may be no text. It may be compressed, under the same
 //! name or another one; then it is passed over.
 
+use crate::sorted::sort_by;
 use alloc::vec::Vec;
 
 use crate::format::tai64n::Tai64n;
@@ -58,7 +59,7 @@ impl Files {
     /// Puts them in order. Of a file that is there as `.s` and as `.u`, the latter is
     /// complete.
     pub fn sort(&mut self) {
-        self.names.sort_unstable_by(|a, b| b.cmp(a));
+        sort_by(&mut self.names, |a, b| b.cmp(a));
         self.names
             .dedup_by(|one, kept| one.get(..LABEL_BYTES) == kept.get(..LABEL_BYTES));
         self.names.reverse();

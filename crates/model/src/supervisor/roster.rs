@@ -1,5 +1,6 @@
 //! Which services there are: opening them, closing them, and the scan of their directory.
 
+use crate::sorted::gather;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
@@ -72,7 +73,7 @@ impl Supervisor {
         }
         let known = self.known().collect();
         let removed = self.units.values().filter(|u| u.removed);
-        let mut leaving: BTreeSet<Name> = removed.map(|u| u.name.clone()).collect();
+        let mut leaving: BTreeSet<Name> = gather(removed.map(|u| u.name.clone()));
         let changes = diff(&known, entries).into_iter();
         let is_removal = |change: &Change| matches!(change, Change::Remove(_));
         let (removals, others): (Vec<_>, Vec<_>) = changes.partition(is_removal);
@@ -92,7 +93,7 @@ impl Supervisor {
     pub(super) fn living_first(&mut self, living: &[Identity]) {
         let is_main = |(_, waiting): &(&_, &Waiting)| self.is_main(&waiting.name);
         let main = self.waiting.iter().filter(is_main).map(|(i, _)| i);
-        let early: BTreeSet<Identity> = living.iter().chain(main).copied().collect();
+        let early: BTreeSet<Identity> = gather(living.iter().chain(main).copied());
         let arrivals = core::mem::take(&mut self.arrivals).into_iter();
         let (first, then): (Vec<_>, Vec<_>) = arrivals.partition(|i| early.contains(i));
         self.arrivals = first.into_iter().chain(then).collect();

@@ -8,6 +8,7 @@ mod ere;
 mod firmware;
 mod nodes;
 
+use model::sorted::sort_by_key;
 use std::fmt::Display;
 use std::io;
 use std::os::unix::net::UnixDatagram;
@@ -102,7 +103,7 @@ fn load_rules(voice: Voice) -> Rules<Regex> {
     };
     let (rules, unresolved) = Rules::resolve(rules, &names);
     mistakes.extend(unresolved);
-    mistakes.sort_by_key(|m| m.line);
+    sort_by_key(&mut mistakes, |m| m.line);
     for m in mistakes.iter().take(mdev_conf::MISTAKES_MAX) {
         voice.say(format_args!("{CONF}: line {}: {}", m.line, m.reason));
     }

@@ -8,6 +8,7 @@
 //! descriptor as `@NUMBER:DEV:INO`. A descriptor that nobody claims is closed, and its
 //! unit is opened like any other.
 
+use model::sorted::gather;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -191,7 +192,7 @@ impl Heritage {
         let tokens = text
             .split(['=', ' ', '\n'])
             .filter(|word| word.starts_with('@'));
-        let fds: BTreeMap<_, _> = tokens.filter_map(claim).collect();
+        let fds: BTreeMap<_, _> = gather(tokens.filter_map(claim));
         (version == VERSION).then_some(Self { text, fds })
     }
 
@@ -203,8 +204,8 @@ impl Heritage {
     /// The units of which everything that was described is there.
     pub fn units(&mut self) -> BTreeMap<UnitId, OpenUnit> {
         let lines = std::mem::take(&mut self.text);
-        let mut logs: BTreeMap<_, _> = numbered(&lines, "log-fds ").collect();
-        let mut pipes: BTreeMap<_, _> = numbered(&lines, "pipe ").collect();
+        let mut logs: BTreeMap<_, _> = gather(numbered(&lines, "log-fds "));
+        let mut pipes: BTreeMap<_, _> = gather(numbered(&lines, "pipe "));
         let units = numbered(&lines, "main-fds ").filter_map(|(id, words)| {
             let main = self.half(words)?;
             let ears = self.ears(words, &main);
@@ -324,7 +325,7 @@ impl super::Engine {
             };
         }
         self.units = units.into_iter().map(|(id, u)| (id, Box::new(u))).collect();
-        let processes: BTreeMap<Id, Pid> = self.core.processes().collect();
+        let processes: BTreeMap<Id, Pid> = gather(self.core.processes());
         for id in ids {
             self.watch_again(id, processes.get(&id).copied());
         }

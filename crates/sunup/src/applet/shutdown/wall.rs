@@ -4,6 +4,7 @@
 //! written to. Terminals belong to their users, who may stop them: what is written is bounded,
 //! never waits for long, and is done by a child that has a limit of its own.
 
+use model::sorted::gather;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
@@ -91,9 +92,9 @@ fn write_to_all(text: &[u8]) {
 
 fn terminals() -> BTreeSet<PathBuf> {
     let path = |line: &Vec<u8>| Path::new("/dev").join(OsStr::from_bytes(line));
-    let mut found: BTreeSet<PathBuf> = utmp::lines_in_use().iter().map(path).collect();
+    let mut found: BTreeSet<PathBuf> = gather(utmp::lines_in_use().iter().map(path));
     if found.is_empty() {
-        let devices: BTreeSet<u32> = machine::processes_on_terminals().map(|(_, d)| d).collect();
+        let devices: BTreeSet<u32> = gather(machine::processes_on_terminals().map(|(_, d)| d));
         found = devices.into_iter().filter_map(terminal_of).collect();
     }
     found.into_iter().take(TERMINALS_MAX).collect()

@@ -1,5 +1,6 @@
 //! Files of configuration in several directories, and paths that are patterns.
 
+use model::sorted::sort;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -117,7 +118,7 @@ pub fn expand(base: &Path, path: &[u8]) -> Vec<PathBuf> {
             let fits = names.filter(|name| glob::matches(part, name.as_bytes()));
             found.extend(fits.take(room).map(|name| dir.join(name)));
         }
-        found.sort_unstable();
+        sort(&mut found);
     }
     found
 }

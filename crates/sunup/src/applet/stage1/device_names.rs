@@ -1,6 +1,7 @@
 //! The names that the kernel has for devices, by which modules are found: the files `modalias`
 //! below /sys/devices.
 
+use model::sorted::sort;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -24,7 +25,7 @@ pub fn all(teller: &mut Teller) -> Vec<Vec<u8>> {
         Ok(top) => walk(&top, 0, &mut left, &mut names),
         Err(e) => teller.fail(format_args!("/sys/devices: read: {e}")),
     }
-    names.sort_unstable();
+    sort(&mut names);
     names.dedup();
     names
 }

@@ -1,6 +1,7 @@
 //! /etc/fstab: file systems are checked, mounted and swapped to, as by `fsck -A` and
 //! `mount -a`.
 
+use model::sorted::sort_by_key;
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -60,7 +61,7 @@ impl Table {
         let (entries, search) = (&self.entries, &mut self.search);
         let mut due: Vec<&Entry> = entries.iter().collect();
         due.retain(|entry| entry.pass > 0 && !entry.is_left_out() && !entry.is_swap());
-        due.sort_by_key(|entry| entry.pass);
+        sort_by_key(&mut due, |entry| entry.pass);
         let broken = due.iter().filter(|entry| !check(entry, search, teller));
         self.broken = broken.map(|entry| entry.line).collect();
     }

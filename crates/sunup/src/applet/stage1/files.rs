@@ -5,6 +5,7 @@
 //! the boot. So a path is followed part by part, through no link but root's, and what is at
 //! its end is changed through a descriptor that is no link.
 
+use model::sorted::sort_by;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
@@ -68,7 +69,9 @@ pub fn make(teller: &mut Teller) {
         users: read("/etc/passwd"),
         groups: read("/etc/group"),
     };
-    all.sort_by(|(_, a), (_, b)| (rank(a), path_of(a)).cmp(&(rank(b), path_of(b))));
+    sort_by(&mut all, |(_, a), (_, b)| {
+        (rank(a), path_of(a)).cmp(&(rank(b), path_of(b)))
+    });
     all.dedup_by(|(_, later), (_, first)| {
         makes(first.what) && makes(later.what) && path_of(first) == path_of(later)
     });

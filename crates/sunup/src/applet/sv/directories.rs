@@ -1,6 +1,7 @@
 //! Where services are: the scan directory, whose services are supervised, and the database,
 //! from which they are enabled by a link.
 
+use model::sorted::sort;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -96,6 +97,6 @@ pub fn services(dir: &Path) -> std::io::Result<Vec<Vec<u8>>> {
         let is_service = !is_file && !name.starts_with(b".") && !name.ends_with(b"@");
         names.extend(is_service.then_some(name));
     }
-    names.sort_unstable();
+    sort(&mut names);
     Ok(names)
 }

@@ -1,6 +1,7 @@
 //! `sv list`: the services of the scan directory, and with `-a` those that could be enabled;
 //! and `sv status --json`.
 
+use model::sorted::sort_by;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -168,6 +169,6 @@ fn disabled(mut known: BTreeSet<Vec<u8>>) -> Vec<Snapshot> {
             }
         }
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
+    sort_by(&mut found, |a, b| a.name.cmp(&b.name));
     found
 }

@@ -7,6 +7,7 @@
 //! what holds a service up; here it is only asked for more, in a good order. In a circle
 //! each service has its turn once.
 
+use model::sorted::gather;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -89,7 +90,7 @@ fn needed(names: &[&[u8]]) -> Vec<(Name, Name)> {
 
 /// Names who needs the services and is up, or wanted up, but is not `told` to stop, too.
 pub fn name_dependents(names: &[Name], told: &[Name], out: &mut Output) {
-    let told: BTreeSet<Name> = told.iter().map(|name| sibling(name, last(name))).collect();
+    let told: BTreeSet<Name> = gather(told.iter().map(|name| sibling(name, last(name))));
     let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
     let tree = Tree::around(&names, |name| !told.contains(name));
     for name in names {
@@ -106,7 +107,7 @@ pub fn name_dependents(names: &[Name], told: &[Name], out: &mut Output) {
 pub fn with_dependents(names: &[&[u8]]) -> Vec<Name> {
     let tree = Tree::around(names, |_| true);
     let mut all: Vec<Name> = names.iter().map(|name| name.to_vec()).collect();
-    let mut seen: BTreeSet<Name> = all.iter().cloned().collect();
+    let mut seen: BTreeSet<Name> = gather(all.iter().cloned());
     let mut at = 0;
     while let Some(name) = all.get(at).cloned() {
         at += 1;
@@ -130,7 +131,7 @@ pub fn to_stop(names: Vec<Name>) -> Vec<Name> {
         return names;
     }
     let numbers = names.iter().enumerate().rev();
-    let numbers: BTreeMap<&Name, usize> = numbers.map(|(n, name)| (name, n)).collect();
+    let numbers: BTreeMap<&Name, usize> = gather(numbers.map(|(n, name)| (name, n)));
     let mut places = Places::default();
     let mut firsts: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (number, name) in names.iter().enumerate() {
@@ -170,7 +171,7 @@ struct Tree {
 impl Tree {
     /// `is_asked`: whether it matters whom a service needs.
     fn around(names: &[&[u8]], is_asked: impl Fn(&[u8]) -> bool) -> Self {
-        let around: BTreeSet<Name> = names.iter().map(|name| sibling(name, b"")).collect();
+        let around: BTreeSet<Name> = gather(names.iter().map(|name| sibling(name, b"")));
         let mut places = Places::default();
         let mut needed_by: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
         for place in around {

@@ -2,6 +2,7 @@
 //! while each log is looked at without that, because not every change is told: a directory
 //! may be replaced by a link, and some file systems tell nothing.
 
+use model::sorted::gather;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -74,7 +75,7 @@ impl Watches {
             }
         }
         self.of = of;
-        (0..sources.len()).collect()
+        gather(0..sources.len())
     }
 
     /// The services to be looked at; none: the time has passed. `None`: nobody reads what is

@@ -1,6 +1,7 @@
 //! Where a service's lines are: the `current` that its logger has open, as /proc shows it,
 //! or else the directory that the script of its log service names, or a usual one.
 
+use model::sorted::sort_by_key;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -70,7 +71,7 @@ fn open_logs(pid: u32) -> Vec<PathBuf> {
         .flatten()
         .map(|fd| fd.path())
         .collect();
-    fds.sort_by_key(|fd| (fd.as_os_str().len(), fd.clone()));
+    sort_by_key(&mut fds, |fd| (fd.as_os_str().len(), fd.clone()));
     let log = |fd: &PathBuf| {
         let path = fs::read_link(fd).ok()?;
         // In another mount namespace, the path may be another file, or none.
