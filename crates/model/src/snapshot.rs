@@ -6,6 +6,7 @@
 //! supervises the service, what its files say is stale: then it is `gone`, whatever they say.
 //! What could not be read is unknown, and never `down`.
 
+pub mod health;
 pub mod json;
 pub mod note;
 pub mod table;

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use super::common::sunup;
 
 mod enable;
+mod health;
 mod json;
 mod list;
 mod log;

@@ -19,6 +19,7 @@ mod disable;
 mod enable;
 mod entry;
 mod events;
+mod health;
 mod hidden;
 mod instance;
 mod list;
@@ -99,6 +100,7 @@ Commands with options of their own (`sv list --help`, sv-list(8), and so on):
   list                   list the services and what they do
   enable                 let services be supervised, now and after each boot, and start them
   disable                stop services, and let them be supervised no more
+  health                 say what is not up and ready, though it should be
   log                    print what services have logged, and follow it
 Without a service:
   status                 the status of each service

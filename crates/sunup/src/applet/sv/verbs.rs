@@ -4,11 +4,17 @@
 //! is about, and `sv VERB --help` explains it. Init scripts and busybox's sv have none.
 
 use super::verb::Verb;
-use super::{disable, enable, list, log};
+use super::{disable, enable, health, list, log};
 use crate::personality;
 
 /// Every verb, in the order of the manual.
-pub static VERBS: &[Verb] = &[list::VERB, enable::VERB, disable::VERB, log::VERB];
+pub static VERBS: &[Verb] = &[
+    list::VERB,
+    enable::VERB,
+    disable::VERB,
+    health::VERB,
+    log::VERB,
+];
 
 /// The verb of a word.
 pub fn find(word: &[u8]) -> Option<&'static Verb> {
