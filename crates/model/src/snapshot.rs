@@ -8,6 +8,7 @@
 
 pub mod health;
 pub mod json;
+pub mod line;
 pub mod note;
 pub mod table;
 

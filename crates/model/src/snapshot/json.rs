@@ -9,6 +9,12 @@ use crate::time::Instant;
 /// in a crash loop is told.
 pub fn object(seen: &Snapshot, now: Instant) -> Object {
     let mut json = Object::new();
+    add(&mut json, seen, now);
+    json
+}
+
+/// As [`object`], after keys that are there already.
+pub fn add(json: &mut Object, seen: &Snapshot, now: Instant) {
     json.bytes("name", &seen.name);
     json.bytes("dir", &seen.dir);
     json.text("state", seen.state().word());
@@ -63,7 +69,6 @@ pub fn object(seen: &Snapshot, now: Instant) -> Object {
     if let Some(log) = &seen.log {
         json.object("log", &object(log, now));
     }
-    json
 }
 
 fn last(last: &Last) -> Object {

@@ -349,6 +349,11 @@ impl Service {
         self.ok.as_ref()
     }
 
+    /// That descriptor alone.
+    pub fn into_lifeline(self) -> Option<OwnedFd> {
+        self.ok
+    }
+
     /// Closes that descriptor: [`Control::lifeline`] does, too.
     pub fn drop_lifeline(&mut self) {
         self.ok = None;

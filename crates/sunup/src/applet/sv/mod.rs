@@ -38,6 +38,7 @@ mod verb;
 mod verbs;
 mod view;
 mod wait;
+mod watch;
 
 use std::os::unix::ffi::OsStringExt;
 
@@ -102,6 +103,7 @@ Commands with options of their own (`sv list --help`, sv-list(8), and so on):
   disable                stop services, and let them be supervised no more
   health                 say what is not up and ready, though it should be
   log                    print what services have logged, and follow it
+  watch                  print what services do, and each change
 Without a service:
   status                 the status of each service
   boot [FILE]            print what the boot took, from its record (/run/sunup/boot)

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use model::format::proc_stat;
 use model::format::status::{Phase, Status};
 use model::snapshot::{Snapshot, Usage};
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, lstat, openat};
 use rustix::io::Errno;
 
 use super::client::{Service, Trouble};
@@ -18,7 +18,9 @@ use crate::sys::{clock, memory};
 pub enum Depth {
     /// What a line of a table says.
     Row,
-    /// Also how its last run ended, whatever it does now, and what its log service uses.
+    /// Also how its last run ended, whatever it does now; not what its process uses.
+    Facts,
+    /// All of it.
     All,
 }
 
@@ -27,6 +29,11 @@ const YOUNG_S: i64 = 60;
 
 /// Looks at the service of an operand. What cannot be seen is said in `trouble`.
 pub fn look(name: &[u8], depth: Depth) -> Snapshot {
+    look_and_hold(name, depth).0
+}
+
+/// As [`look`]; also the service, if it has a supervisor that can be asked.
+pub fn look_and_hold(name: &[u8], depth: Depth) -> (Snapshot, Option<Service>) {
     let mut seen = Snapshot {
         name: name.to_vec(),
         dir: locate(name).as_os_str().as_bytes().to_vec(),
@@ -34,10 +41,17 @@ pub fn look(name: &[u8], depth: Depth) -> Snapshot {
         ..Snapshot::default()
     };
     match Service::named(name) {
-        Ok(service) => look_at(&service, &mut seen, depth),
-        Err(trouble) => fail(&mut seen, &trouble),
+        Ok(service) => {
+            look_at(&service, &mut seen, depth);
+            (seen, Some(service))
+        }
+        Err(trouble) => {
+            fail(&mut seen, &trouble);
+            // A link that leads nowhere is an entry.
+            seen.enabled = trouble.absence().is_none() || lstat(seen.dir.as_slice()).is_ok();
+            (seen, None)
+        }
     }
-    seen
 }
 
 /// Its supervisor cannot be asked, or there is none.
@@ -78,6 +92,7 @@ fn look_at(service: &Service, seen: &mut Snapshot, depth: Depth) {
     seen.usage = match depth {
         _ if status.pid == 0 => None,
         Depth::Row => memory(status.pid),
+        Depth::Facts => None,
         Depth::All => usage(status.pid),
     };
     if depth != Depth::Row || may_fail_again(&status) {

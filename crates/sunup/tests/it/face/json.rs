@@ -184,8 +184,10 @@ impl Schema {
 }
 
 /// All tables, for what is printed of services.
-struct Schemas {
+pub struct Schemas {
     service: Schema,
+    /// Of lines of `sv watch`.
+    line: Option<Schema>,
     last: Schema,
     crash_loop: Schema,
 }
@@ -194,9 +196,23 @@ impl Schemas {
     fn new() -> Self {
         Self {
             service: Schema::below("A service"),
+            line: None,
             last: Schema::below("`last`"),
             crash_loop: Schema::below("`crash_loop`"),
         }
+    }
+
+    /// The same, and what `sv watch` adds.
+    pub fn of_watch() -> Self {
+        Self {
+            line: Some(Schema::below("A line of `sv watch`")),
+            ..Self::new()
+        }
+    }
+
+    /// What it adds, and no line has shown.
+    pub fn missing_of_watch(&self) -> Vec<&String> {
+        self.line.iter().flat_map(Schema::missing).collect()
     }
 
     fn missing(&self) -> Vec<&String> {
@@ -204,7 +220,25 @@ impl Schemas {
         tables.into_iter().flat_map(Schema::missing).collect()
     }
 
-    fn check(&mut self, service: &Json) {
+    /// Panics if a line is not as the document says.
+    pub fn check(&mut self, service: &Json) {
+        let mut service = service.clone();
+        if let (Some(line), Json::Object(object)) = (&mut self.line, &mut service) {
+            let is_of_line = |key: &String| line.rows.contains_key(key);
+            let keys: Vec<String> = object
+                .keys()
+                .filter(|key| is_of_line(key))
+                .cloned()
+                .collect();
+            let added = keys
+                .into_iter()
+                .map(|key| object.remove_entry(&key).unwrap());
+            line.check(&Json::Object(added.collect()));
+        }
+        self.check_service(&service);
+    }
+
+    fn check_service(&mut self, service: &Json) {
         self.service.check(service);
         assert!(State::of_word(service.text("state")).is_some());
         service
@@ -216,7 +250,7 @@ impl Schemas {
         service
             .get("log")
             .into_iter()
-            .for_each(|log| self.check(log));
+            .for_each(|log| self.check_service(log));
     }
 }
 
@@ -232,10 +266,10 @@ exec sleep 1000
 "#;
 
 /// Debian's runsv, which ends with it.
-struct Foreign(Child);
+pub struct Foreign(Child);
 
 impl Foreign {
-    fn start(dir: &Path) -> Self {
+    pub fn start(dir: &Path) -> Self {
         let mut runsv = Command::new(debian("runsv"));
         runsv.arg(dir).stdout(Stdio::null()).stderr(Stdio::null());
         Self(runsv.spawn().unwrap())

@@ -1,0 +1,341 @@
+//! What tells `sv watch` of changes: inotify watches of each `supervise` and of the
+//! directories that services appear in, and the fifos that end with a supervisor.
+//!
+//! A watch comes before the look whose result it keeps fresh. A look must be no event itself,
+//! here or for another `sv watch`: so what counts is that a file is written, not that it is
+//! closed after that, as each look does with `ok`. A service without a supervisor is watched
+//! for the opening of its files, too: that is what the next supervisor does last.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use model::time::Instant;
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll;
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use rustix::fs::stat;
+
+use super::super::client::Service;
+use super::super::directories::{locate, scan_directory};
+use super::super::wait::raise_descriptor_limit;
+use crate::sys::clock;
+
+/// How often to look if the kernel gives no watch (ns).
+const LOOK_NS: u64 = 1_000_000_000;
+/// So many descriptors may be needed, with luck.
+const DESCRIPTORS: usize = 4096;
+/// Ready descriptors taken from the kernel at a time.
+const EVENTS_MAX: usize = 256;
+
+/// In the epoll set; every other number is a lifeline's.
+const INOTIFY: u64 = u64::MAX;
+const OUTPUT: u64 = u64::MAX - 1;
+
+/// What happened, as far as the kernel tells.
+#[derive(Default)]
+pub struct News {
+    /// Of services.
+    pub names: BTreeSet<Vec<u8>>,
+    /// Of entries of the scan directory.
+    pub has_entries: bool,
+    /// Of anybody.
+    pub is_vague: bool,
+    /// Events were lost.
+    pub is_overflow: bool,
+}
+
+/// What is held of a service.
+#[derive(Default)]
+struct Held {
+    /// Reports an error when its supervisor ends.
+    lifeline: Option<OwnedFd>,
+    /// The watch of its `supervise`,
+    watch: Option<i32>,
+    /// and of its directory while there is none.
+    watch_of_dir: Option<i32>,
+    /// Whether there was a supervisor when these were made.
+    is_alive: bool,
+    /// Whether there is one now, as far as is known.
+    has_supervisor: bool,
+    /// Where `supervise` is, if not in the service directory.
+    room: Option<PathBuf>,
+}
+
+/// See the module.
+pub struct Sources {
+    epoll: Option<OwnedFd>,
+    inotify: Option<OwnedFd>,
+    /// A watch was refused.
+    is_blind: bool,
+    services: BTreeMap<Vec<u8>, Held>,
+    /// Whose a watch is; services may share a directory.
+    owners: HashMap<i32, BTreeSet<Vec<u8>>>,
+    /// Whose a lifeline is, by its number.
+    lifelines: HashMap<u64, Vec<u8>>,
+    /// Watches of directories that services are entries of.
+    parents: BTreeMap<PathBuf, i32>,
+    /// The scan directory that is watched, if all of it is.
+    scanned: Option<(u64, u64)>,
+    is_of_all: bool,
+}
+
+impl Sources {
+    /// Nothing is watched yet.
+    pub fn new(is_of_all: bool) -> Self {
+        raise_descriptor_limit(DESCRIPTORS);
+        let sources = Self {
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC).ok(),
+            inotify: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok(),
+            is_blind: false,
+            services: BTreeMap::new(),
+            owners: HashMap::new(),
+            lifelines: HashMap::new(),
+            parents: BTreeMap::new(),
+            scanned: None,
+            is_of_all,
+        };
+        if let (Some(epoll), Some(inotify)) = (&sources.epoll, &sources.inotify) {
+            let data = epoll::EventData::new_u64(INOTIFY);
+            let _ = epoll::add(epoll, inotify, data, epoll::EventFlags::IN);
+        }
+        if let Some(epoll) = &sources.epoll {
+            // Only its end is asked for. A file has none.
+            let data = epoll::EventData::new_u64(OUTPUT);
+            let _ = epoll::add(
+                epoll,
+                rustix::stdio::stdout(),
+                data,
+                epoll::EventFlags::empty(),
+            );
+        }
+        sources
+    }
+
+    /// Watches a service, before it is looked at. `false`: what it needs has just changed,
+    /// so that it has to be watched once more.
+    pub fn watch(&mut self, name: &[u8]) -> bool {
+        let dir = locate(name);
+        if !self.is_of_all {
+            self.watch_parent(&dir);
+        }
+        let held = self.services.entry(name.to_vec()).or_default();
+        let is_alive = held.has_supervisor;
+        if held.watch.is_some() && held.is_alive == is_alive {
+            return true;
+        }
+        let supervise = held.room.as_ref().unwrap_or(&dir).join("supervise");
+        let appears = WatchFlags::CREATE | WatchFlags::MOVED_TO;
+        let written = WatchFlags::MODIFY | WatchFlags::MOVED_TO | WatchFlags::DELETE;
+        let events = if is_alive {
+            written
+        } else {
+            written | appears | WatchFlags::OPEN
+        };
+        let watch = self.add(&supervise, events);
+        let watch_of_dir = match watch {
+            Some(_) => None,
+            None => self.add(&dir, appears),
+        };
+        self.is_blind |= watch.or(watch_of_dir).is_none() && stat(&dir).is_ok();
+        for watch in [watch, watch_of_dir].into_iter().flatten() {
+            self.owners.entry(watch).or_default().insert(name.to_vec());
+        }
+        let held = self.services.entry(name.to_vec()).or_default();
+        held.is_alive = is_alive;
+        held.watch = watch;
+        let before = std::mem::replace(&mut held.watch_of_dir, watch_of_dir);
+        if let (Some(watch), None, Some(inotify)) = (before, watch_of_dir, &self.inotify) {
+            let _ = inotify::remove_watch(inotify, watch);
+        }
+        // It may have appeared between the two.
+        watch.is_some() || self.is_blind || stat(&supervise).is_err()
+    }
+
+    /// Keeps what a look has found of the supervisor. `false`: it has one now and had none, or
+    /// the other way, so that it has to be watched otherwise, and looked at again.
+    pub fn hold(&mut self, name: &[u8], is_alive: bool, service: Option<Service>) -> bool {
+        let Some(held) = self.services.get_mut(name) else {
+            return true;
+        };
+        held.has_supervisor = is_alive;
+        if let Some(service) = &service {
+            let (_, path) = service.state();
+            let room = (path != service.dir()).then(|| path.to_owned());
+            if room != held.room {
+                held.room = room;
+                held.watch = None;
+                return false;
+            }
+        }
+        let lifeline = service.and_then(Service::into_lifeline);
+        // Of a supervisor that may not be asked nobody tells the end.
+        self.is_blind |= is_alive && lifeline.is_none();
+        if held.lifeline.is_some() != lifeline.is_some() {
+            if let Some(fd) = held.lifeline.take() {
+                self.lifelines.remove(&(fd.as_raw_fd() as u64));
+            }
+            if let (Some(fd), Some(epoll)) = (&lifeline, &self.epoll) {
+                let token = fd.as_raw_fd() as u64;
+                let data = epoll::EventData::new_u64(token);
+                self.is_blind |= epoll::add(epoll, fd, data, epoll::EventFlags::empty()).is_err();
+                self.lifelines.insert(token, name.to_vec());
+            }
+            held.lifeline = lifeline;
+        }
+        held.is_alive == is_alive
+    }
+
+    /// Ends what is held of a service.
+    pub fn forget(&mut self, name: &[u8]) {
+        if let Some(fd) = self.services.remove(name).and_then(|held| held.lifeline) {
+            self.lifelines.remove(&(fd.as_raw_fd() as u64));
+        }
+        let inotify = self.inotify.as_ref();
+        self.owners.retain(|watch, names| {
+            let was_ours = names.remove(name);
+            let is_used = !names.is_empty() || !was_ours;
+            if let (false, Some(inotify)) = (is_used, inotify) {
+                let _ = inotify::remove_watch(inotify, *watch);
+            }
+            is_used
+        });
+    }
+
+    /// Watches the scan directory, if it is not the one that is watched already.
+    pub fn watch_scan_directory(&mut self) {
+        let Some(dir) = scan_directory() else { return };
+        let found = stat(&dir).ok().map(|found| (found.st_dev, found.st_ino));
+        if found != self.scanned {
+            self.scanned = found;
+            self.parents.clear();
+            self.watch_parent(&dir.join("entry"));
+        }
+    }
+
+    fn watch_parent(&mut self, dir: &Path) {
+        let parent = match dir.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => return,
+        };
+        if self.parents.contains_key(parent) {
+            return;
+        }
+        let events = WatchFlags::CREATE
+            | WatchFlags::MOVED_TO
+            | WatchFlags::MOVED_FROM
+            | WatchFlags::DELETE
+            | WatchFlags::DELETE_SELF
+            | WatchFlags::MOVE_SELF;
+        match self.add(parent, events) {
+            Some(watch) => drop(self.parents.insert(parent.to_owned(), watch)),
+            None => self.is_blind = true,
+        }
+    }
+
+    fn add(&self, path: &Path, events: WatchFlags) -> Option<i32> {
+        let events = events | WatchFlags::ONLYDIR;
+        inotify::add_watch(self.inotify.as_ref()?, path, events).ok()
+    }
+
+    /// Waits for news, at most until then. `None`: nobody reads standard output any more.
+    pub fn wait(&mut self, end: Option<Instant>) -> Option<News> {
+        let mut news = News::default();
+        // The next looks find out whether it still is so.
+        let is_blind =
+            std::mem::take(&mut self.is_blind) || self.inotify.is_none() || self.epoll.is_none();
+        let left_ns = end.map(|end| end.0.saturating_sub(clock::boot_ns()));
+        let look_ns = is_blind.then_some(LOOK_NS);
+        let timeout = left_ns
+            .into_iter()
+            .chain(look_ns)
+            .min()
+            .map(clock::timespec);
+        let mut ready = Vec::with_capacity(EVENTS_MAX);
+        match &self.epoll {
+            Some(epoll) => {
+                let _ = epoll::wait(epoll, spare_capacity(&mut ready), timeout.as_ref());
+            }
+            None => {
+                let _ = rustix::event::poll(&mut [], timeout.as_ref());
+            }
+        }
+        for event in ready {
+            match event.data.u64() {
+                INOTIFY => self.read_watches(&mut news),
+                OUTPUT => return None,
+                lifeline => {
+                    let name = self.lifelines.remove(&lifeline);
+                    let held = name.as_ref().and_then(|name| self.services.get_mut(name));
+                    if let Some(held) = held {
+                        held.lifeline = None;
+                    }
+                    news.names.extend(name);
+                }
+            }
+        }
+        news.is_vague |= is_blind;
+        if self.is_of_all && !news.names.is_empty() && self.is_switched() {
+            news.is_vague = true;
+        }
+        Some(news)
+    }
+
+    /// Whether another directory is the scan directory now: a link on the way to it was
+    /// switched, and what was in the old one is stopped.
+    fn is_switched(&self) -> bool {
+        let dir = scan_directory().unwrap_or_default();
+        stat(&dir).ok().map(|found| (found.st_dev, found.st_ino)) != self.scanned
+    }
+
+    fn read_watches(&mut self, news: &mut News) {
+        let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
+        let Some(inotify) = &self.inotify else { return };
+        let mut events = inotify::Reader::new(inotify, &mut buffer);
+        let mut entries = BTreeSet::new();
+        while let Ok(event) = events.next() {
+            let kind = event.events();
+            let watch = event.wd();
+            if kind.contains(ReadFlags::QUEUE_OVERFLOW) {
+                news.is_overflow = true;
+                news.is_vague = true;
+            }
+            if let Some(names) = self.owners.get(&watch) {
+                news.names.extend(names.iter().cloned());
+            }
+            let is_parents = self.parents.values().any(|parent| *parent == watch);
+            match event.file_name() {
+                Some(name) if is_parents => drop(entries.insert(name.to_bytes().to_vec())),
+                // The directory itself has gone.
+                None if is_parents => {
+                    self.parents.retain(|_, parent| *parent != watch);
+                    self.scanned = None;
+                    news.is_vague = true;
+                }
+                _ => {}
+            }
+            if kind.contains(ReadFlags::IGNORED) {
+                for name in self.owners.remove(&watch).unwrap_or_default() {
+                    if let Some(held) = self.services.get_mut(&name) {
+                        held.watch = held.watch.filter(|is| *is != watch);
+                    }
+                }
+            }
+        }
+        news.has_entries = !entries.is_empty();
+        let is_of = |name: &&Vec<u8>| {
+            let dir = locate(name);
+            let entry = dir.file_name().map(OsStrExt::as_bytes);
+            entry.is_some_and(|entry| entries.contains(entry))
+        };
+        let renewed: Vec<_> = self.services.keys().filter(is_of).cloned().collect();
+        for name in renewed {
+            // Its directory may be another one now.
+            self.forget(&name);
+            news.names.insert(name);
+        }
+    }
+}
