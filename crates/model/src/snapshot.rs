@@ -9,6 +9,7 @@
 pub mod health;
 pub mod json;
 pub mod line;
+pub mod metrics;
 pub mod note;
 pub mod table;
 

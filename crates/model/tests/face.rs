@@ -12,6 +12,7 @@ use model::format::tai64n::Tai64n;
 use model::kind::Kind;
 use model::moment::Moment;
 use model::process::Exit;
+use model::snapshot::metrics::metrics;
 use model::snapshot::table::{View, row, table};
 use model::snapshot::{Snapshot, State, Usage};
 use model::time::Instant;
@@ -264,4 +265,52 @@ fn no_width_breaks_a_row_or_hides_who_it_is_about() {
             assert!(has_states, "{width}");
         }
     }
+}
+
+/// What promtool (2.42, of Debian's prometheus) had nothing to say about.
+#[test]
+fn metrics_of_every_state() {
+    let text = metrics(&services());
+    is_golden("metrics.txt", &text);
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut families = Vec::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line == "# EOF" {
+            break;
+        }
+        // HELP, TYPE, and then rows of that name alone.
+        let help = line.strip_prefix("# HELP ").unwrap();
+        let (name, about) = help.split_once(' ').unwrap();
+        assert!(name.chars().all(is_name) && about.ends_with('.'));
+        assert!(!families.contains(&name), "{name} twice");
+        families.push(name);
+        let kind = if name.ends_with("_total") {
+            "counter"
+        } else {
+            "gauge"
+        };
+        assert_eq!(lines.next(), Some(&*format!("# TYPE {name} {kind}")));
+        let mut labels = Vec::new();
+        while let Some(row) = lines.next_if(|line| !line.starts_with('#')) {
+            let row = row
+                .strip_prefix(name)
+                .and_then(|row| row.strip_prefix("{service=\""));
+            let (label, value) = row.unwrap().rsplit_once("\"} ").unwrap();
+            let label = label.split("\",state=").next().unwrap();
+            let escaped = label
+                .replace("\\\\", "")
+                .replace("\\\"", "")
+                .replace("\\n", "");
+            assert!(
+                !escaped.contains(['\\', '"']) && !label.contains(char::is_control),
+                "{label}"
+            );
+            assert!(value.parse::<f64>().is_ok(), "{value}");
+            assert!(!labels.contains(&label), "{label} twice");
+            labels.push(label);
+        }
+        assert!(!labels.is_empty(), "{name}");
+    }
+    assert_eq!((lines.next(), families.len()), (None, 9));
 }

@@ -10,6 +10,7 @@ mod health;
 mod json;
 mod list;
 mod log;
+mod metrics;
 mod watch;
 
 /// Runs `sv` on a scan directory, as our own; no database but the one of the caller.

@@ -24,6 +24,7 @@ mod hidden;
 mod instance;
 mod list;
 mod log;
+mod metrics;
 mod order;
 mod output;
 mod parts;
@@ -104,6 +105,7 @@ Commands with options of their own (`sv list --help`, sv-list(8), and so on):
   health                 say what is not up and ready, though it should be
   log                    print what services have logged, and follow it
   watch                  print what services do, and each change
+  metrics                print metrics for Prometheus
 Without a service:
   status                 the status of each service
   boot [FILE]            print what the boot took, from its record (/run/sunup/boot)

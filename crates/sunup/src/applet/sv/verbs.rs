@@ -1,10 +1,10 @@
 //! Our own verbs that have a command line of their own: `sv list`, `sv enable` and the like.
 //!
-//! A verb is a whole word and a row of [`VERBS`, watch::VERB, ]; its options follow it and mix with what it
+//! A verb is a whole word and a row of [`VERBS`]; its options follow it and mix with what it
 //! is about, and `sv VERB --help` explains it. Init scripts and busybox's sv have none.
 
 use super::verb::Verb;
-use super::{disable, enable, health, list, log, watch};
+use super::{disable, enable, health, list, log, metrics, watch};
 use crate::personality;
 
 /// Every verb, in the order of the manual.
@@ -15,6 +15,7 @@ pub static VERBS: &[Verb] = &[
     health::VERB,
     log::VERB,
     watch::VERB,
+    metrics::VERB,
 ];
 
 /// The verb of a word.
