@@ -24,6 +24,7 @@ pub mod machine;
 pub mod modules;
 pub mod moment;
 pub mod oci;
+pub mod package;
 pub mod qemu;
 pub mod reference;
 pub mod release;

@@ -12,7 +12,8 @@ use lab::machine::End;
 use lab::report::{self, Marks, Sizes};
 use lab::runner::warden;
 use lab::{
-    bench, chart, disk, docs, inside, kernel, oci, reference, release, suite, terminal, workspace,
+    bench, chart, disk, docs, inside, kernel, oci, package, reference, release, suite, terminal,
+    workspace,
 };
 
 /// Builds images of sunup and boots them.
@@ -31,6 +32,8 @@ enum Command {
     Image(Image),
     /// Makes a container image: an OCI image layout, the same bytes every time
     Oci(oci::Options),
+    /// Makes what people install: for Debian, for rpm, for any Linux, and for containers
+    Package(package::Options),
     /// Builds a small kernel from Debian's source package, once, and prints where it is
     Kernel(kernel::Options),
     /// Builds the busybox that sunup is compared with, and prints its directory
@@ -97,6 +100,7 @@ fn main() -> ExitCode {
         Command::Chart(options) => chart::run(&options),
         Command::Image(options) => make_image(&options),
         Command::Oci(options) => oci::make(&options),
+        Command::Package(options) => package::run(&options),
         Command::Kernel(options) => {
             kernel::build(&options).map(|file| println!("{}", file.display()))
         }

@@ -70,20 +70,25 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// # Errors
 /// What cannot be read, built or written.
 pub fn make(options: &Options) -> Result<()> {
-    let files = layout(&tree(options)?, options)?;
+    let bytes = write(options, image::mtime()?)?;
+    println!("{}: {bytes} bytes", options.out.display());
+    Ok(())
+}
+
+/// Makes the image with a time of its own, and returns how large it is.
+pub(crate) fn write(options: &Options, time: u32) -> Result<usize> {
+    let files = layout(&tree(options)?, options, time)?;
     let out = &options.out;
     if out.extension().is_some_and(|e| e == "tar") {
         let mut tree = Tree::default();
         for (name, content) in &files {
             tree.put_file(name.as_bytes(), false, content.clone());
         }
-        fs::write(out, tar(&tree)?).with_context(|| format!("write {}", out.display()))?;
+        fs::write(out, tar(&tree, time)?).with_context(|| format!("write {}", out.display()))?;
     } else {
         write_directory(out, &files)?;
     }
-    let bytes: usize = files.values().map(Vec::len).sum();
-    println!("{}: {bytes} bytes", out.display());
-    Ok(())
+    Ok(files.values().map(Vec::len).sum())
 }
 
 fn write_directory(out: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<()> {
@@ -148,7 +153,7 @@ fn add_sunup(tree: &mut Tree, options: &Options) -> Result<()> {
 }
 
 /// Every file of the layout, by its name.
-fn layout(tree: &Tree, options: &Options) -> Result<BTreeMap<String, Vec<u8>>> {
+fn layout(tree: &Tree, options: &Options, time: u32) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     let mut blob = |content: Vec<u8>, kind: &str| {
         let digest = sha256(&content);
@@ -156,9 +161,9 @@ fn layout(tree: &Tree, options: &Options) -> Result<BTreeMap<String, Vec<u8>>> {
         files.insert(format!("blobs/sha256/{digest}"), content);
         json!({ "mediaType": kind, "digest": format!("sha256:{digest}"), "size": size })
     };
-    let archive = tar(tree)?;
+    let archive = tar(tree, time)?;
     let layer = blob(image::pack(&archive, Compress::Gzip)?, LAYER);
-    let config = blob(config(options, &sha256(&archive))?, CONFIG);
+    let config = blob(config(options, &sha256(&archive), time), CONFIG);
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -187,7 +192,7 @@ fn architecture() -> &'static str {
     here.unwrap_or_default().debian()
 }
 
-fn config(options: &Options, diff_id: &str) -> Result<Vec<u8>> {
+fn config(options: &Options, diff_id: &str, time: u32) -> Vec<u8> {
     let own = ["/".to_owned() + SUNUP, "container".to_owned()];
     let words = options.options.split_whitespace().map(str::to_owned);
     let entrypoint: Vec<String> = own
@@ -201,7 +206,6 @@ fn config(options: &Options, diff_id: &str) -> Result<Vec<u8>> {
         }
         words => words.to_vec(),
     };
-    let time = image::mtime()?;
     let config = json!({
         "created": rfc3339(time),
         "architecture": architecture(),
@@ -215,10 +219,11 @@ fn config(options: &Options, diff_id: &str) -> Result<Vec<u8>> {
         "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{diff_id}")] },
         "history": [{ "created": rfc3339(time), "created_by": "sunup lab oci" }],
     });
-    Ok(config.to_string().into_bytes())
+    config.to_string().into_bytes()
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// In hexadecimal digits.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     let digits = |byte: &u8| [byte >> 4, byte & 15];
     let digits = Sha256::digest(bytes)
         .iter()
@@ -229,7 +234,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Seconds since 1970 as a date in UTC.
-fn rfc3339(seconds: u32) -> String {
+pub(crate) fn rfc3339(seconds: u32) -> String {
     let (days, rest) = (u64::from(seconds) / 86_400, seconds % 86_400);
     // Civil date from days: years begin in March, so that the day of a leap year is the last.
     let days = days + 719_468;
@@ -245,17 +250,16 @@ fn rfc3339(seconds: u32) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// The tree as a tar archive, in the order of names.
-fn tar(tree: &Tree) -> Result<Vec<u8>> {
+/// The tree as a tar archive, in the order of names, all of it modified at `time`.
+pub(crate) fn tar(tree: &Tree, time: u32) -> Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
-    let time = u64::from(image::mtime()?);
     let mut firsts: HashMap<usize, &[u8]> = HashMap::new();
     for entry in tree.entries() {
         let Entry { name, node, .. } = entry;
         let path = as_path(name);
         let mut header = tar::Header::new_gnu();
         header.set_mode(entry.perm);
-        header.set_mtime(time);
+        header.set_mtime(time.into());
         header.set_size(0);
         let first = *firsts.entry(entry.inode).or_insert(name);
         if first != name {

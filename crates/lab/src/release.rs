@@ -78,7 +78,7 @@ pub const AARCH64: Target = Target {
 };
 
 impl Target {
-    fn named(triple: &str) -> Result<Self, String> {
+    pub(crate) fn named(triple: &str) -> Result<Self, String> {
         let known = TARGETS.into_iter().find(|target| target.triple == triple);
         known.ok_or_else(|| {
             let names = TARGETS.map(|target| target.triple);

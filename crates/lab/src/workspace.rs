@@ -110,6 +110,18 @@ fn executable(messages: &[u8]) -> Option<PathBuf> {
         .next_back()
 }
 
+/// Cargo's directory for all that is built.
+///
+/// # Errors
+/// Cargo does not say where it is.
+pub fn target() -> Result<PathBuf> {
+    let words = ["metadata", "--no-deps", "--format-version=1"];
+    let output = cargo().args(words).output().context("run cargo metadata")?;
+    let metadata: Value = serde_json::from_slice(&output.stdout).context("ask cargo metadata")?;
+    let target = metadata["target_directory"].as_str();
+    Ok(target.context("cargo names no target directory")?.into())
+}
+
 /// Cargo, in the sources.
 pub fn cargo() -> Command {
     let mut command = sys::pristine(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

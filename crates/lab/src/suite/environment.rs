@@ -28,6 +28,7 @@ const NEEDS: &[Need] = &[
     Need("dpkg-deb", "dpkg"),
     Need("dpkg-source", "dpkg-dev"),
     Need("env", "coreutils"),
+    Need("find", "findutils"),
     Need("gcc", "gcc"),
     Need("gzip", "gzip"),
     Need("make", "make"),
@@ -36,11 +37,13 @@ const NEEDS: &[Need] = &[
     Need("mkfifo", "coreutils"),
     Need("mount", "mount"),
     Need("perl", "perl-base"),
+    Need("rpm", "rpm"),
     Need("runsv", "runit"),
     Need("s6-svscan", "s6"),
     Need("nsenter", "util-linux"),
     Need("prlimit", "util-linux"),
     Need("script", "bsdutils"),
+    Need("sha256sum", "coreutils"),
     Need("setpriv", "util-linux"),
     Need("setsid", "util-linux"),
     Need("tar", "tar"),
@@ -51,7 +54,7 @@ const NEEDS: &[Need] = &[
     Need("unshare", "util-linux"),
 ];
 
-/// What [`Suite::Debian`] makes its tree with.
+/// What [`Suite::Debian`] and [`Suite::Trixie`] make their trees with.
 const MMDEBSTRAP: Need = Need("mmdebstrap", "mmdebstrap");
 
 /// What [`Suite::Vm`] and [`Suite::Debian`] run.
@@ -81,7 +84,7 @@ pub fn needs(suites: &[Suite]) -> Vec<Need> {
         needs.extend(NEEDS);
     }
     needs.extend(runs(&[Suite::Vm, Suite::Debian]).then_some(QEMU));
-    needs.extend(runs(&[Suite::Debian]).then_some(MMDEBSTRAP));
+    needs.extend(runs(&[Suite::Debian, Suite::Trixie]).then_some(MMDEBSTRAP));
     needs.extend(runs(&[Suite::Page]).then_some(BROWSER));
     needs.extend(runs(&[Suite::Ports]).then(|| Arch::Aarch64.emulator()));
     needs

@@ -76,6 +76,8 @@ pub enum Suite {
     Vm,
     /// Debian's packages and boot; only root can make their tree
     Debian,
+    /// Our package on Debian 13, whatever runs here; only root can, and run only if it is named
+    Trixie,
     /// Machines of another kind in QEMU; run only if it is named
     Ports,
     /// What a browser makes of `lab chart`'s page and of `lab docs`' site; run only if it is named
@@ -102,9 +104,13 @@ impl Suite {
             Self::Format | Self::Lint => None,
             Self::Model => Some("model"),
             Self::Sunup | Self::User | Self::Busybox | Self::Runit => Some("sunup"),
-            Self::Lab | Self::Vm | Self::Debian | Self::Ports | Self::Page | Self::Peers => {
-                Some("lab")
-            }
+            Self::Lab
+            | Self::Vm
+            | Self::Debian
+            | Self::Trixie
+            | Self::Ports
+            | Self::Page
+            | Self::Peers => Some("lab"),
         }
     }
 }
@@ -118,7 +124,7 @@ impl Options {
             Suite::User => root,
             Suite::Vm => !self.quick,
             Suite::Debian => root && !self.quick,
-            Suite::Ports | Suite::Page | Suite::Peers => false,
+            Suite::Trixie | Suite::Ports | Suite::Page | Suite::Peers => false,
             _ => true,
         };
         let all = Suite::value_variants().iter().copied();
@@ -133,7 +139,7 @@ impl Options {
 pub fn run(options: &Options) -> Result<bool> {
     let root = debian::is_root();
     let suites = options.suites(root);
-    for suite in [Suite::User, Suite::Debian] {
+    for suite in [Suite::User, Suite::Debian, Suite::Trixie] {
         if suites.contains(&suite) && !root {
             bail!("only root can run the suite {}", suite.name());
         }
@@ -149,6 +155,7 @@ pub fn run(options: &Options) -> Result<bool> {
         ));
     }
     if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Ports) {
+        summary.left_out("trixie: the package on Debian 13 (`cargo lab test --only trixie`)");
         summary.left_out("ports: machines of another kind (`cargo lab test --only ports`)");
     }
     if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Peers) {

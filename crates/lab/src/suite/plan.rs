@@ -18,7 +18,7 @@ use crate::under_test::{PATIENCE, Programs, REFERENCE};
 use crate::workspace;
 
 /// Tests that take long by themselves, and how long they may: part of a name.
-const LONG: [(&str, Duration); 6] = [
+const LONG: [(&str, Duration); 8] = [
     // In software emulation, on a machine that others use.
     ("ten_thousand_services", Duration::from_mins(15)),
     ("shutdown_in_debian_in_qemu", Duration::from_mins(10)),
@@ -27,10 +27,17 @@ const LONG: [(&str, Duration); 6] = [
     ("built_with_the_feature", Duration::from_mins(10)),
     ("the_tree_of_packages", Duration::from_mins(10)),
     (PORTS, Duration::from_mins(10)),
+    // dpkg, again and again; on Debian 13 beside a tree that is made first.
+    (TRIXIE, Duration::from_mins(15)),
+    (PACKAGE, Duration::from_mins(5)),
 ];
 
 /// The tests of machines of another kind begin with it.
 const PORTS: &str = "ports::";
+
+/// The tests of our own package in Debian, and those of them that need Debian 13.
+const PACKAGE: &str = "ours::";
+const TRIXIE: &str = "in_trixie";
 
 /// Mangled input for some seconds; a workspace of its own.
 const FUZZ: [&str; 5] = [
@@ -140,6 +147,7 @@ impl Plan {
             Suite::Page => self.all_of(suite, "page"),
             Suite::Peers => self.all_of(suite, "peers"),
             Suite::Debian => self.debian(),
+            Suite::Trixie => self.trixie(),
             Suite::Busybox | Suite::Runit => {}
         }
     }
@@ -280,21 +288,31 @@ impl Plan {
         }
     }
 
-    /// The tree comes first, which all others need; all but what runs in QEMU share two
-    /// machines.
+    /// The tree comes first, which all others need; of the others, all but what runs
+    /// in QEMU and what installs our package share two machines.
     fn debian(&mut self) {
         for binary in self.of("lab", |b| b.target == "debian") {
-            let (tree, others): (Vec<_>, Vec<_>) = binary
-                .tests
-                .iter()
+            let here = binary.tests.iter().filter(|test| !test.contains(TRIXIE));
+            let (tree, others): (Vec<_>, Vec<_>) = here
                 .cloned()
                 .partition(|t| t.contains("the_tree_of_packages"));
+            let (package, others): (Vec<_>, Vec<_>) =
+                others.into_iter().partition(|t| t.starts_with(PACKAGE));
             let (emulated, shared): (Vec<_>, Vec<_>) = others
                 .into_iter()
                 .partition(|test| test.contains("in_qemu"));
             self.group(Suite::Debian, &binary, Lane::Debian, tree, &[]);
             self.group(Suite::Debian, &binary, Lane::Debian, shared, &[]);
+            self.group(Suite::Debian, &binary, Lane::Debian, package, &[]);
             self.group(Suite::Debian, &binary, Lane::Emulates, emulated, &[]);
+        }
+    }
+
+    fn trixie(&mut self) {
+        for binary in self.of("lab", |b| b.target == "debian") {
+            let is_one = |test: &&String| test.contains(TRIXIE);
+            let tests = binary.tests.iter().filter(is_one).cloned().collect();
+            self.group(Suite::Trixie, &binary, Lane::Debian, tests, &[]);
         }
     }
 

@@ -1,8 +1,10 @@
 //! A machine of Debian's packages: it boots, and somebody logs in on its console.
 
+use std::fs;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use lab::arch::Arch;
 use lab::enter::Enter;
@@ -11,7 +13,7 @@ use lab::qemu::Qemu;
 use lab::tree::Tree;
 use lab::{debian, image, workspace};
 
-use super::root;
+use super::root::{self, Release};
 pub use super::seat::Host;
 use super::seat::{AWAIT, Seat};
 
@@ -44,6 +46,23 @@ exec /sbin/init
 
 /// Says the number of a service's process.
 const PID_OF: &str = "#!/bin/sh\ncat \"/etc/service/$1/supervise/pid\"\n";
+
+/// Says what each file of the system is: permissions, time, content or target; and the diversions.
+/// What Debian's runit itself makes when any package is installed is there before.
+const FILES: &str = r"
+dpkg-trigger --by-package=runit /usr/bin && dpkg --triggers-only runit >/dev/null
+rm -f /etc/runit/runsvdir/default/.forced-rescan
+cd /
+LC_ALL=C
+export LC_ALL
+find bin sbin lib usr etc boot opt srv -xdev -printf '%p %y %m %U:%G %l ' \
+    \( -type f -printf '%T@ %s' \) , -printf '\n' | sort
+find usr/bin usr/sbin usr/lib/runit usr/share/man etc -xdev -type f -print0 | sort -z | xargs -0 sha1sum
+sort var/lib/dpkg/diversions
+";
+
+/// Brings our package into every state that dpkg knows.
+const STATES: &str = include_str!("states.sh");
 
 /// Whose runit, runsvdir, sv and so on the machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +118,18 @@ pub(crate) use by_both;
 impl Guest {
     /// Switches a machine on.
     pub fn boot(host: Host, by: By) -> Self {
-        let archive = archive(by);
+        let archive = archive(Release::Here, by, None);
+        Self {
+            by,
+            seat: Seat::new(host, move || start(host, &archive)),
+        }
+    }
+
+    /// Switches a machine with Debian's programs on, in which a script has run before. Our
+    /// package is /lab/sunup.deb there.
+    pub fn boot_after(release: Release, script: &str) -> Self {
+        let (host, by) = (Host::Namespaces, By::Runit);
+        let archive = archive(release, by, Some(script));
         Self {
             by,
             seat: Seat::new(host, move || start(host, &archive)),
@@ -165,7 +195,7 @@ fn emulator() -> Qemu {
 }
 
 /// An image whose init unpacks Debian's tree, and puts our binary into it.
-fn archive(by: By) -> Vec<u8> {
+fn archive(release: Release, by: By, script: Option<&str>) -> Vec<u8> {
     let mut tree = Tree::default();
     let read = |path: PathBuf| std::fs::read(path).unwrap();
     let scratch = workspace::scratch().unwrap();
@@ -174,7 +204,7 @@ fn archive(by: By) -> Vec<u8> {
         true,
         read(debian::busybox(&scratch).unwrap()),
     );
-    tree.put_file(b"lab/root.tar", false, read(root::archive()));
+    tree.put_file(b"lab/root.tar", false, read(root::archive(release)));
     tree.put_file(b"lab/cmdline", false, b"console=ttyS0\n".into());
     tree.put_link(b"sbin", b"usr/sbin");
     tree.put_file(b"usr/sbin/init", true, FIRST.into());
@@ -184,13 +214,42 @@ fn archive(by: By) -> Vec<u8> {
     let sunup = workspace::build_sunup().unwrap();
     tree.put_file(b"usr/local/bin/sunup", true, read(sunup));
     tree.put_file(b"lab/install", false, installation().into());
-    let mut set_up = String::from(super::services::SET_UP);
+    let mut set_up = match release {
+        Release::Here => String::from(super::services::SET_UP),
+        // Debian 13 enables a terminal alone that machines in namespaces have not.
+        Release::Trixie => String::from("update-service --add /etc/sv/getty-ttyS0\n"),
+    };
     if by == By::Sunup {
         set_up += ". /lab/install\n";
         set_up += super::order::SET_UP;
     }
+    if let Some(script) = script {
+        // By its path: busybox would take its own programs in the place of dpkg and find.
+        set_up += "/bin/sh /lab/script\n";
+        tree.put_file(b"lab/script", false, script.into());
+        tree.put_file(b"lab/sunup.deb", false, read(package()));
+        tree.put_file(b"lab/files", false, FILES.into());
+        tree.put_file(b"lab/states", false, STATES.into());
+    }
     tree.put_file(b"lab/set-up", false, set_up.into());
     image::archive(&tree).unwrap()
+}
+
+/// The package, made by `cargo lab package`.
+pub fn package() -> PathBuf {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let out = workspace::scratch().unwrap().join("debian-package");
+        let mut lab = Command::new(env!("CARGO_BIN_EXE_lab"));
+        lab.args(["package", "--format", "deb", "--out"]).arg(&out);
+        lab.arg("--sunup").arg(workspace::build_sunup().unwrap());
+        root::succeed(&mut lab);
+        let debian = fs::read_dir(&out).unwrap();
+        let mut packages = debian.map(|entry| entry.unwrap().path());
+        let is_package = |path: &PathBuf| path.extension().is_some_and(|end| end == "deb");
+        packages.find(is_package).unwrap()
+    })
+    .clone()
 }
 
 /// How to replace Debian's runit, word by word as we tell people to.

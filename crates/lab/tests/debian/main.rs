@@ -11,6 +11,7 @@
 mod ends;
 mod guest;
 mod order;
+mod ours;
 mod packages;
 mod readers;
 mod root;

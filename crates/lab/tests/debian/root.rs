@@ -1,6 +1,7 @@
 //! The file tree: Debian's packages of the release that this machine runs, from
 //! the mirrors that its apt knows. It is made once, by mmdebstrap, and kept as an
 //! archive in `target/lab/debian-root`; remove that to have it made of newer packages.
+//! A small tree of Debian 13 is `target/lab/debian-13`.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -9,6 +10,31 @@ use std::process::{Command, Output};
 
 use lab::{debian, workspace};
 use rustix::fs::{FlockOperation, flock};
+
+/// Which Debian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// What this machine runs, with services.
+    Here,
+    /// Debian 13, with what boots.
+    Trixie,
+}
+
+impl Release {
+    fn dir(self) -> &'static str {
+        match self {
+            Self::Here => "debian-root",
+            Self::Trixie => "debian-13",
+        }
+    }
+
+    fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Here => PACKAGES,
+            Self::Trixie => &["runit-init", "getty-run", "login", "procps"],
+        }
+    }
+}
 
 /// Packages that ship service directories, beside those of runit itself, and
 /// what the checks run.
@@ -42,18 +68,24 @@ const WITHOUT: &[&str] = &[
     "/usr/share/doc/*",
     "/usr/share/i18n/*",
     "/usr/share/locale/*",
-    "/usr/share/man/*",
+    "/usr/share/man/[!m]*",
+    "/usr/share/man/man[!8]/*",
     "/usr/share/zoneinfo/*",
 ];
 
-/// Runs outside, with the tree as `$1`, when all packages are configured. Of
-/// ansible, which is large, only the module for runit is taken, and what that imports.
+/// Runs outside, with the tree as `$1`, when all packages are configured.
 const CUSTOMIZE: &str = r#"
     set -e
     chroot "$1" passwd --delete root
     echo debian >"$1/etc/hostname"
     echo '127.0.0.1 localhost debian' >"$1/etc/hosts"
     echo 'nameserver 127.0.0.1' >"$1/etc/resolv.conf"
+"#;
+
+/// The same. Of ansible, which is large, only the module for runit is taken, and what that
+/// imports.
+const ANSIBLE: &str = r#"
+    set -e
     work=$(mktemp -d)
     cd "$work"
     APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get download -q -o APT::Sandbox::User=root ansible ansible-core
@@ -67,30 +99,30 @@ const CUSTOMIZE: &str = r#"
 "#;
 
 /// The tree as an archive of tar.
-pub fn archive() -> PathBuf {
+pub fn archive(release: Release) -> PathBuf {
     assert!(
         debian::is_root(),
         "only root can make Debian's tree: run these tests as root, or leave the suite `debian` out"
     );
-    let dir = workspace::scratch().unwrap().join("debian-root");
+    let dir = workspace::scratch().unwrap().join(release.dir());
     fs::create_dir_all(&dir).unwrap();
     let lock = File::open(&dir).unwrap();
     flock(&lock, FlockOperation::LockExclusive).unwrap();
     let (tar, recipe) = (dir.join("root.tar"), dir.join("recipe"));
-    let words = recipe_words();
+    let words = recipe_words(release);
     let wanted = words.join("\n");
     if fs::read_to_string(&recipe).is_ok_and(|made| made == wanted) {
         return tar;
     }
     // The recipe is written last: an interrupted run never looks like a cache.
     drop(fs::remove_file(&recipe));
-    make(&words, &tar, &dir);
+    make(release, &words, &tar, &dir);
     fs::write(&recipe, wanted).unwrap();
     tar
 }
 
 /// What the tree depends on: mmdebstrap's arguments, but for the archive and the mirrors.
-fn recipe_words() -> Vec<String> {
+fn recipe_words(release: Release) -> Vec<String> {
     let mut words: Vec<String> = [
         "--variant=minbase",
         "--mode=root",
@@ -99,17 +131,30 @@ fn recipe_words() -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
-    words.push(format!("--include={}", PACKAGES.join(",")));
+    words.push(format!("--include={}", release.packages().join(",")));
     words.push("--dpkgopt=force-unsafe-io".into());
     let paths = WITHOUT.iter();
     words.extend(paths.map(|path| format!("--dpkgopt=path-exclude={path}")));
     words.push("--aptopt=Acquire::Languages \"none\"".into());
     words.push(format!("--customize-hook={CUSTOMIZE}"));
+    if release == Release::Here {
+        words.push(format!("--customize-hook={ANSIBLE}"));
+    }
     words
 }
 
-fn make(words: &[String], tar: &Path, dir: &Path) {
-    let (release, sources) = sources();
+fn make(release: Release, words: &[String], tar: &Path, dir: &Path) {
+    let (mut name, mut sources) = sources();
+    if release == Release::Trixie {
+        // The mirror that has one release has the next one, too.
+        let end = format!(" {name} main\n");
+        let line = sources
+            .split_inclusive('\n')
+            .find(|line| line.ends_with(&end));
+        let line = line.expect("apt knows no package of Debian's main part");
+        sources = line.replace(&end, " trixie main\n");
+        "trixie".clone_into(&mut name);
+    }
     let (list, settings) = (dir.join("sources.list"), dir.join("apt.conf"));
     fs::write(&list, sources).unwrap();
     fs::write(&settings, apt_settings()).unwrap();
@@ -117,7 +162,7 @@ fn make(words: &[String], tar: &Path, dir: &Path) {
     command
         .args(words)
         .arg(format!("--aptopt={}", settings.display()))
-        .arg(release)
+        .arg(name)
         .args([tar, &list])
         .current_dir("/");
     succeed(&mut command);
@@ -181,6 +226,6 @@ pub fn succeed(command: &mut Command) -> Output {
 /// It may take a mirror's time, so it comes before what is measured by deadlines.
 #[test]
 fn the_tree_of_packages_is_made_in_debian() {
-    let tar = fs::metadata(archive()).unwrap();
+    let tar = fs::metadata(archive(Release::Here)).unwrap();
     assert!(tar.len() > 50 << 20, "{} bytes", tar.len());
 }

@@ -11,6 +11,7 @@ mod docs;
 mod image;
 mod machine;
 mod oci;
+mod package;
 mod reference;
 mod runner;
 mod s6;
