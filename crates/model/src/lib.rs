@@ -38,6 +38,7 @@ pub mod rotate;
 pub mod scan;
 pub mod select;
 pub mod service;
+pub mod service_script;
 pub mod settings;
 pub mod shutdown;
 pub mod signal;

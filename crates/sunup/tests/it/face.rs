@@ -11,6 +11,7 @@ mod json;
 mod list;
 mod log;
 mod metrics;
+mod new;
 mod watch;
 
 /// Runs `sv` on a scan directory, as our own; no database but the one of the caller.

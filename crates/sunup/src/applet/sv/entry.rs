@@ -91,18 +91,25 @@ pub fn check_name(name: &[u8]) -> Result<(), String> {
 /// The name of a service, and its directory if the operand is a path.
 ///
 /// # Errors
-/// It has no name.
+/// No service can have the name.
 pub fn parse(operand: &[u8]) -> Result<(Vec<u8>, Option<PathBuf>), String> {
-    let mut path = None;
-    let mut name = operand.to_vec();
-    if control::is_path(operand) {
-        let whole = named_path(Path::new(OsStr::from_bytes(operand)));
-        let whole = whole.map_err(|e| said(operand, "find it", &e))?;
-        name = whole.file_name().unwrap_or_default().as_bytes().to_vec();
-        path = Some(whole);
+    let parsed = parse_any(operand)?;
+    check_name(&parsed.0)?;
+    Ok(parsed)
+}
+
+/// As [`parse`], whatever the name is.
+///
+/// # Errors
+/// A path leads nowhere.
+pub fn parse_any(operand: &[u8]) -> Result<(Vec<u8>, Option<PathBuf>), String> {
+    if !control::is_path(operand) {
+        return Ok((operand.to_vec(), None));
     }
-    check_name(&name)?;
-    Ok((name, path))
+    let whole = named_path(Path::new(OsStr::from_bytes(operand)));
+    let whole = whole.map_err(|e| said(operand, "find it", &e))?;
+    let name = whole.file_name().unwrap_or_default().as_bytes().to_vec();
+    Ok((name, Some(whole)))
 }
 
 /// The path from the root on, with a name at its end.

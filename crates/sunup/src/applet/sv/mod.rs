@@ -25,6 +25,7 @@ mod instance;
 mod list;
 mod log;
 mod metrics;
+mod new;
 mod order;
 mod output;
 mod parts;
@@ -102,6 +103,7 @@ Commands with options of their own (`sv list --help`, sv-list(8), and so on):
   list                   list the services and what they do
   enable                 let services be supervised, now and after each boot, and start them
   disable                stop services, and let them be supervised no more
+  new                    write a service directory for a command
   health                 say what is not up and ready, though it should be
   log                    print what services have logged, and follow it
   watch                  print what services do, and each change

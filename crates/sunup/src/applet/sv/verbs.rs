@@ -4,7 +4,7 @@
 //! is about, and `sv VERB --help` explains it. Init scripts and busybox's sv have none.
 
 use super::verb::Verb;
-use super::{disable, enable, health, list, log, metrics, watch};
+use super::{disable, enable, health, list, log, metrics, new, watch};
 use crate::personality;
 
 /// Every verb, in the order of the manual.
@@ -12,10 +12,11 @@ pub static VERBS: &[Verb] = &[
     list::VERB,
     enable::VERB,
     disable::VERB,
-    health::VERB,
+    new::VERB,
     log::VERB,
     watch::VERB,
     metrics::VERB,
+    health::VERB,
 ];
 
 /// The verb of a word.
