@@ -26,6 +26,7 @@ pub mod graph;
 pub mod guess;
 pub mod kind;
 pub mod lines;
+pub mod lint;
 pub mod log;
 pub mod losses;
 pub mod moment;

@@ -8,6 +8,7 @@ use super::common::sunup;
 mod enable;
 mod health;
 mod json;
+mod lint;
 mod list;
 mod log;
 mod metrics;

@@ -16,12 +16,14 @@ mod check;
 mod client;
 mod directories;
 mod disable;
+mod edit;
 mod enable;
 mod entry;
 mod events;
 mod health;
 mod hidden;
 mod instance;
+mod lint;
 mod list;
 mod log;
 mod metrics;
@@ -104,6 +106,8 @@ Commands with options of their own (`sv list --help`, sv-list(8), and so on):
   enable                 let services be supervised, now and after each boot, and start them
   disable                stop services, and let them be supervised no more
   new                    write a service directory for a command
+  edit                   open a file of a service in an editor, and look for mistakes
+  lint                   look for mistakes in service directories
   health                 say what is not up and ready, though it should be
   log                    print what services have logged, and follow it
   watch                  print what services do, and each change

@@ -4,7 +4,7 @@
 //! is about, and `sv VERB --help` explains it. Init scripts and busybox's sv have none.
 
 use super::verb::Verb;
-use super::{disable, enable, health, list, log, metrics, new, watch};
+use super::{disable, edit, enable, health, lint, list, log, metrics, new, watch};
 use crate::personality;
 
 /// Every verb, in the order of the manual.
@@ -13,6 +13,8 @@ pub static VERBS: &[Verb] = &[
     enable::VERB,
     disable::VERB,
     new::VERB,
+    edit::VERB,
+    lint::VERB,
     log::VERB,
     watch::VERB,
     metrics::VERB,
