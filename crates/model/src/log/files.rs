@@ -5,7 +5,7 @@
 //! What a processor made of a file may be no text. It may be compressed, under the same
 //! name or another one; then it is passed over.
 
-use crate::sorted::sort_by;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::format::tai64n::Tai64n;
@@ -25,8 +25,9 @@ const LABEL_BYTES: usize = 25;
 /// The older files of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Files {
-    /// The names of those that can be read, the oldest first.
-    pub names: Vec<Vec<u8>>,
+    /// The names of those that can be read; the oldest is the first. Of a file that is
+    /// there as `.s` and as `.u`, the latter is complete.
+    pub names: BTreeSet<Vec<u8>>,
     /// How many others there are, such as `@LABEL.s.gz`.
     pub others: usize,
 }
@@ -49,20 +50,17 @@ impl Files {
     /// Adds an entry of the directory.
     pub fn add(&mut self, name: &[u8]) {
         if label(name).is_some() {
-            self.names.push(name.to_vec());
+            let twin = twin(name);
+            if name.ends_with(b"u") {
+                self.names.remove(&twin);
+            }
+            if !self.names.contains(&twin) {
+                self.names.insert(name.to_vec());
+            }
         } else if name.starts_with(b"@") && !name.ends_with(b".t") {
             // With .t, a processor has not finished it.
             self.others += 1;
         }
-    }
-
-    /// Puts them in order. Of a file that is there as `.s` and as `.u`, the latter is
-    /// complete.
-    pub fn sort(&mut self) {
-        sort_by(&mut self.names, |a, b| b.cmp(a));
-        self.names
-            .dedup_by(|one, kept| one.get(..LABEL_BYTES) == kept.get(..LABEL_BYTES));
-        self.names.reverse();
     }
 }
 
@@ -99,9 +97,11 @@ mod tests {
         ] {
             files.add(&entry);
         }
-        files.sort();
         let expected = [name('3', ".s"), name('4', ".u"), name('5', ".s")];
-        assert_eq!((files.names.as_slice(), files.others), (&expected[..], 3));
+        assert!(files.names.iter().eq(&expected));
+        assert_eq!(files.others, 3);
+        files.add(&name('3', ".u"));
+        assert!(!files.names.contains(&name('3', ".s")) && files.names.len() == 3);
         assert_eq!(twin(&name('4', ".u")), name('4', ".s"));
         assert_eq!(twin(&name('4', ".s")), name('4', ".u"));
         assert_eq!(twin(b""), b"u");

@@ -1,7 +1,6 @@
 //! Where a log service writes, by its `run` script: a modest reading of a shell script. It
 //! looks for the last line that calls a logger it knows, and does no expansion.
 
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// So much of a script is read, in bytes.
@@ -41,77 +40,75 @@ impl Logger {
 
     /// Reads a script.
     pub fn of_script(script: &[u8]) -> Option<Self> {
-        let script = String::from_utf8_lossy(script).replace("\\\n", " ");
-        let mut lines = script
-            .lines()
-            .rev()
-            .filter(|line| !line.trim_start().starts_with('#'));
-        lines.find_map(|line| {
-            let words = words(line);
-            let known = |word: &String| {
-                let name = base_name(word.as_bytes());
-                let keeps = FILES.iter().find(|(known, _)| known.as_bytes() == name);
-                keeps.map(|(program, valued)| (*program, *valued))
-            };
-            for (at, word) in words.iter().enumerate() {
-                if let Some((program, valued)) = known(word) {
-                    return directory(program, valued, words.get(at + 1..)?).map(Self::Files);
-                }
-                let other = Self::of_program(word.as_bytes());
-                if other.is_some() {
-                    return other;
-                }
+        let mut lines = script.to_vec();
+        // A backslash joins lines.
+        while let Some(at) = lines.windows(2).position(|pair| pair == b"\\\n") {
+            lines.splice(at..at + 2, [b' ']);
+        }
+        let lines = lines.rsplit(|byte| *byte == b'\n');
+        lines.map(words).find_map(|words| Self::of_words(&words))
+    }
+
+    fn of_words(words: &[Vec<u8>]) -> Option<Self> {
+        for (at, word) in words.iter().enumerate() {
+            let name = base_name(word);
+            let keeps = FILES.iter().find(|(known, _)| known.as_bytes() == name);
+            if let Some((program, valued)) = keeps {
+                let arguments = words.get(at + 1..)?;
+                return directory(program, valued, arguments).map(Self::Files);
             }
-            None
-        })
+            let other = Self::of_program(word);
+            if other.is_some() {
+                return other;
+            }
+        }
+        None
     }
 }
 
 fn base_name(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+    let slash = path.iter().rposition(|byte| *byte == b'/');
+    path.get(slash.map_or(0, |at| at + 1)..).unwrap_or_default()
 }
 
 /// The words of a command, without quotes and comments.
-fn words(line: &str) -> Vec<String> {
-    let words = line.split_whitespace();
-    let words = words.take_while(|word| !word.starts_with('#'));
-    words
-        .map(|word| {
-            word.chars()
-                .filter(|c| !matches!(c, '"' | '\'' | ';'))
-                .collect()
-        })
-        .collect()
+fn words(line: &[u8]) -> Vec<Vec<u8>> {
+    let words = line
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty());
+    let words = words.take_while(|word| !word.starts_with(b"#"));
+    let plain = |word: &[u8]| {
+        let bytes = word.iter().copied();
+        bytes.filter(|byte| !b"\"';".contains(byte)).collect()
+    };
+    words.map(plain).collect()
 }
 
 /// The first directory among the arguments of a logger. multilog and s6-log have other
 /// words before it, and their directories begin with a dot or a slash.
-fn directory(program: &str, valued: &str, words: &[String]) -> Option<Vec<u8>> {
+fn directory(program: &str, valued: &str, words: &[Vec<u8>]) -> Option<Vec<u8>> {
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        if let Some(cluster) = word.strip_prefix('-').filter(|cluster| !cluster.is_empty()) {
-            if cluster.len() == 1 && valued.contains(cluster) {
-                words.next();
-            }
-            continue;
-        }
-        let is_path = word.starts_with(['.', '/']);
-        if is_path || program == "svlogd" {
-            return literal(word);
+        match word.as_slice() {
+            [b'-', letter] if valued.as_bytes().contains(letter) => drop(words.next()),
+            [b'-', ..] => {}
+            [b'.' | b'/', ..] => return literal(word),
+            _ if program == "svlogd" => return literal(word),
+            _ => {}
         }
     }
     None
 }
 
 /// `None`: only the shell knows it. Of all directories in one, the main one will do.
-fn literal(word: &str) -> Option<Vec<u8>> {
-    let word = match word.strip_suffix("/*") {
-        Some(parent) => parent.to_string() + "/main",
-        None => word.to_string(),
-    };
-    let is_plain =
-        !word.is_empty() && !word.contains(['$', '`', '*', '?', '|', '>', '<', '&', '(']);
-    is_plain.then(|| word.into_bytes())
+fn literal(word: &[u8]) -> Option<Vec<u8>> {
+    let mut path = word.to_vec();
+    if path.ends_with(b"/*") {
+        path.pop();
+        path.extend(b"main");
+    }
+    let is_plain = !path.is_empty() && !path.iter().any(|byte| b"$`*?|><&(".contains(byte));
+    is_plain.then_some(path)
 }
 
 #[cfg(test)]

@@ -20,18 +20,17 @@ pub enum Since {
 impl Since {
     /// Reads it. `None`: it is none of these.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let text = core::str::from_utf8(text).ok()?;
         if let Some(seconds) = ago(text) {
             return Some(Self::Ago(seconds));
         }
         if let Some(of_day) = clock(text) {
             return Some(Self::Clock(of_day));
         }
-        let (date, time) = match text.split_once([' ', 'T', '_']) {
-            Some((date, time)) => (date, clock(time)?),
+        let (date, of_day) = match text.iter().position(|byte| b" T_".contains(byte)) {
+            Some(at) => (text.get(..at)?, clock(text.get(at + 1..)?)?),
             None => (text, 0),
         };
-        Some(Self::Local(day(date)?.checked_mul(DAY)? + time))
+        Some(Self::Local(day(date)? * DAY + of_day))
     }
 
     /// The moment, in seconds since 1970, where the local time at a moment is so many
@@ -57,34 +56,48 @@ impl Since {
     }
 }
 
-fn ago(text: &str) -> Option<i64> {
-    let units = [('s', 1), ('m', 60), ('h', 3600), ('d', DAY)];
-    let (unit, seconds) = units.into_iter().find(|(unit, _)| text.ends_with(*unit))?;
-    number(text.strip_suffix(unit)?, 12)?.checked_mul(seconds)
+fn ago(text: &[u8]) -> Option<i64> {
+    let (unit, digits) = text.split_last()?;
+    let seconds = match unit {
+        b's' => 1,
+        b'm' => 60,
+        b'h' => 3600,
+        b'd' => DAY,
+        _ => return None,
+    };
+    number(digits, 12)?.checked_mul(seconds)
 }
 
 /// Hours and minutes, and perhaps seconds.
-fn clock(text: &str) -> Option<i64> {
-    let mut parts = text.split(':');
-    let (hour, minute) = (number(parts.next()?, 2)?, number(parts.next()?, 2)?);
-    let second = parts.next().map_or(Some(0), |second| number(second, 2))?;
-    let is_time = hour < 24 && minute < 60 && second < 60 && parts.next().is_none();
+fn clock(text: &[u8]) -> Option<i64> {
+    let (hour, rest) = split(text, b':')?;
+    let (minute, second) = split(rest, b':').unwrap_or((rest, b"0"));
+    let (hour, minute, second) = (number(hour, 2)?, number(minute, 2)?, number(second, 2)?);
+    let is_time = hour < 24 && minute < 60 && second < 60;
     is_time.then_some(hour * 3600 + minute * 60 + second)
 }
 
 /// Year, month and day, as days since 1970.
-fn day(text: &str) -> Option<i64> {
-    let mut parts = text.split('-');
-    let year = number(parts.next()?, 4)?;
-    let (month, day) = (number(parts.next()?, 2)?, number(parts.next()?, 2)?);
-    let is_date = (1..=12).contains(&month) && (1..=31).contains(&day) && parts.next().is_none();
+fn day(text: &[u8]) -> Option<i64> {
+    let (year, rest) = split(text, b'-')?;
+    let (month, day) = split(rest, b'-')?;
+    let (year, month, day) = (number(year, 4)?, number(month, 2)?, number(day, 2)?);
+    let is_date = (1..=12).contains(&month) && (1..=31).contains(&day);
     is_date.then(|| day_of(year, month, day))
 }
 
-fn number(text: &str, digits_max: usize) -> Option<i64> {
-    let is_number = (1..=digits_max).contains(&text.len());
-    let is_number = is_number && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| text.parse().ok()).flatten()
+fn split(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let mark = text.iter().position(|byte| *byte == at)?;
+    Some((text.get(..mark)?, text.get(mark + 1..)?))
+}
+
+fn number(digits: &[u8], digits_max: usize) -> Option<i64> {
+    let is_number = (1..=digits_max).contains(&digits.len());
+    let add = |n: i64, digit: &u8| {
+        let is_digit = digit.is_ascii_digit();
+        is_digit.then(|| n * 10 + i64::from(*digit - b'0'))
+    };
+    is_number.then(|| digits.iter().try_fold(0, add)).flatten()
 }
 
 #[cfg(test)]

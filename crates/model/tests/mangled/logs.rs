@@ -35,8 +35,8 @@ pub fn logs_as_shown(player: &mut dyn Player) {
                 assert!(moment < 1 << 42);
             }
         }
-        files.sort();
-        assert!(files.names.is_sorted());
+        let labels = files.names.iter().map(|name| &name[..25]);
+        assert!(labels.is_sorted_by(|one, other| one < other));
         drop(Logger::of_script(input));
         true
     });

@@ -2,8 +2,6 @@
 //! while each log is looked at without that, because not every change is told: a directory
 //! may be replaced by a link, and some file systems tell nothing.
 
-use model::sorted::gather;
-use std::collections::{BTreeMap, BTreeSet};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 
@@ -20,8 +18,8 @@ const LOOK_NS: u64 = 1_000_000_000;
 /// The watches of the directories.
 struct Watches {
     inotify: Option<OwnedFd>,
-    /// The services whose logs are there.
-    of: BTreeMap<i32, Vec<usize>>,
+    /// Of the directory of each log.
+    of: Vec<Option<i32>>,
 }
 
 /// Prints what comes, until nobody reads it any more.
@@ -29,11 +27,11 @@ pub fn run(sources: &mut [Source], show: &mut Show) {
     let flags = CreateFlags::CLOEXEC | CreateFlags::NONBLOCK;
     let mut watches = Watches {
         inotify: inotify::init(flags).ok(),
-        of: BTreeMap::new(),
+        of: Vec::new(),
     };
     // What came before the watches is not told.
     let mut touched = watches.renew(sources);
-    while print(sources, &touched, show) {
+    while print(sources, touched, show) {
         match watches.wait() {
             Some(found) => touched = found,
             None => return,
@@ -45,10 +43,9 @@ pub fn run(sources: &mut [Source], show: &mut Show) {
 }
 
 /// Prints what these have, also what was written after a rotation.
-fn print(sources: &mut [Source], touched: &BTreeSet<usize>, show: &mut Show) -> bool {
-    let mut touched: Vec<usize> = touched.iter().copied().collect();
+fn print(sources: &mut [Source], mut touched: Vec<usize>, show: &mut Show) -> bool {
     while !touched.is_empty() {
-        if !show.drain(sources, touched.iter().copied(), false) {
+        if !show.drain(sources, &touched, false) {
             return false;
         }
         touched.retain(|number| sources.get_mut(*number).is_some_and(Source::is_turned_over));
@@ -58,29 +55,24 @@ fn print(sources: &mut [Source], touched: &BTreeSet<usize>, show: &mut Show) -> 
 
 impl Watches {
     /// Watches each directory by its present path; returns all services.
-    fn renew(&mut self, sources: &[Source]) -> BTreeSet<usize> {
-        let mut of: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
+    fn renew(&mut self, sources: &[Source]) -> Vec<usize> {
         let events = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
-        for (number, source) in sources.iter().enumerate() {
-            let inotify = self.inotify.as_ref();
-            let watch = inotify.and_then(|fd| inotify::add_watch(fd, source.dir(), events).ok());
-            if let Some(watch) = watch {
-                of.entry(watch).or_default().push(number);
-            }
-        }
-        for old in std::mem::take(&mut self.of).into_keys() {
-            if let Some(inotify) = self.inotify.as_ref().filter(|_| !of.contains_key(&old)) {
+        let inotify = self.inotify.as_ref();
+        let watch = |source: &Source| inotify::add_watch(inotify?, source.dir(), events).ok();
+        let old = std::mem::replace(&mut self.of, sources.iter().map(watch).collect());
+        for old in old {
+            let is_over = !self.of.contains(&old);
+            if let (Some(old), Some(inotify), true) = (old, inotify, is_over) {
                 // Unless the directory is gone, and the watch with it.
                 let _gone = inotify::remove_watch(inotify, old);
             }
         }
-        self.of = of;
-        gather(0..sources.len())
+        (0..sources.len()).collect()
     }
 
     /// The services to be looked at; none: the time has passed. `None`: nobody reads what is
     /// printed.
-    fn wait(&self) -> Option<BTreeSet<usize>> {
+    fn wait(&self) -> Option<Vec<usize>> {
         let stdout = rustix::stdio::stdout();
         let inotify = self.inotify.iter().map(|fd| PollFd::new(fd, PollFlags::IN));
         let mut fds = vec![PollFd::from_borrowed_fd(stdout, PollFlags::empty())];
@@ -91,18 +83,21 @@ impl Watches {
         (!fds.first().is_some_and(is_over)).then(|| self.read())
     }
 
-    fn read(&self) -> BTreeSet<usize> {
-        let mut touched = BTreeSet::new();
+    fn read(&self) -> Vec<usize> {
+        let mut touched = Vec::new();
         let Some(inotify) = &self.inotify else {
             return touched;
         };
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = inotify::Reader::new(inotify, &mut buffer);
         while let Ok(event) = events.next() {
-            if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
-                touched.extend(self.of.values().flatten());
+            let is_vague = event.events().contains(ReadFlags::QUEUE_OVERFLOW);
+            for (number, watch) in self.of.iter().enumerate() {
+                let is_meant = is_vague || *watch == Some(event.wd());
+                if is_meant && !touched.contains(&number) {
+                    touched.push(number);
+                }
             }
-            touched.extend(self.of.get(&event.wd()).into_iter().flatten());
         }
         touched
     }

@@ -9,8 +9,6 @@ mod place;
 mod show;
 mod source;
 
-use std::collections::BTreeSet;
-
 use model::format::tai64n::Tai64n;
 use model::log::backwards::Backwards;
 use model::log::since::Since;
@@ -102,8 +100,8 @@ fn run(call: &Call) -> u8 {
     });
     show.skip(excess.unwrap_or(0));
     let follows = call.args.has(b'f');
-    let all = 0..sources.len();
-    if show.drain(&mut sources, all, !follows) && follows {
+    let all: Vec<usize> = (0..sources.len()).collect();
+    if show.drain(&mut sources, &all, !follows) && follows {
         follow::run(&mut sources, &mut show);
     }
     failed.min(FAILURES_MAX) as u8
@@ -136,8 +134,10 @@ fn wanted(call: &Call) -> Result<Wanted, String> {
 /// Returns how many of these have none.
 fn open(names: &[Vec<u8>], are_named: bool, wanted: &Wanted) -> (Vec<Source>, usize) {
     let (mut sources, mut failed) = (Vec::new(), 0);
-    let mut seen = BTreeSet::new();
-    for name in names.iter().filter(|name| seen.insert(*name)) {
+    for (at, name) in names.iter().enumerate() {
+        if are_named && names.iter().take(at).any(|other| other == name) {
+            continue;
+        }
         let shown = name.escape_ascii();
         match opened(name, wanted) {
             Ok(source) => {

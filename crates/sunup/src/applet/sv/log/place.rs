@@ -1,7 +1,6 @@
 //! Where a service's lines are: the `current` that its logger has open, as /proc shows it,
 //! or else the directory that the script of its log service names, or a usual one.
 
-use model::sorted::sort_by_key;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -14,6 +13,9 @@ use rustix::fs::OFlags;
 use super::super::directories::{database, locate};
 use super::super::snapshot::{Depth, look};
 use crate::sys::file;
+
+/// So many descriptors of a logger are looked at.
+const DESCRIPTORS: u32 = 64;
 
 /// Where a service's lines are.
 pub enum Place {
@@ -37,7 +39,10 @@ pub fn find(name: &[u8]) -> Result<Place, String> {
     let main = open
         .iter()
         .find(|dir| usual.iter().any(|usual| are_same(dir, usual)));
-    let main = main.or_else(|| open.iter().find(|dir| dir.ends_with("main")));
+    let main = main.or_else(|| {
+        open.iter()
+            .find(|dir| dir.as_os_str().as_bytes().ends_with(b"/main"))
+    });
     let kept = || {
         usual
             .iter()
@@ -64,23 +69,17 @@ fn service(name: &[u8]) -> Result<PathBuf, String> {
 
 /// The directories of the logs that a process has open, in the order of its descriptors.
 fn open_logs(pid: u32) -> Vec<PathBuf> {
-    let fds = fs::read_dir(format!("/proc/{pid}/fd"));
-    let mut fds: Vec<PathBuf> = fds
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|fd| fd.path())
-        .collect();
-    sort_by_key(&mut fds, |fd| (fd.as_os_str().len(), fd.clone()));
-    let log = |fd: &PathBuf| {
-        let path = fs::read_link(fd).ok()?;
+    let mut logs = Vec::new();
+    for fd in 0..DESCRIPTORS {
+        let fd = PathBuf::from(format!("/proc/{pid}/fd/{fd}"));
+        let path = fs::read_link(&fd).unwrap_or_default();
+        let is_log = path.as_os_str().as_bytes().ends_with(b"/current");
         // In another mount namespace, the path may be another file, or none.
-        let is_log = path.ends_with("current") && are_same(fd, &path);
-        is_log
-            .then(|| path.parent().map(Path::to_path_buf))
-            .flatten()
-    };
-    fds.iter().filter_map(log).collect()
+        if is_log && are_same(&fd, &path) {
+            logs.extend(path.parent().map(Path::to_path_buf));
+        }
+    }
+    logs
 }
 
 fn are_same(one: &Path, other: &Path) -> bool {
@@ -95,21 +94,22 @@ fn is_unreadable(dir: &Path) -> bool {
 
 /// The directories in which the log may be.
 fn usual(name: &[u8], dir: &Path) -> Vec<PathBuf> {
-    let named = match logger(dir) {
+    let log = dir.join("log");
+    let mut usual = Vec::new();
+    match logger(dir) {
         Some(Logger::Files(named)) => {
-            let path = dir.join("log").join(OsStr::from_bytes(&named));
-            // Without the dot of `./main`.
-            Some(path.components().collect())
+            let named = named.strip_prefix(b"./").unwrap_or(&named);
+            usual.push(log.join(OsStr::from_bytes(named)));
         }
-        Some(Logger::Others(..)) => return Vec::new(),
-        None => None,
-    };
-    let of_service = Path::new(OsStr::from_bytes(name))
-        .file_name()
-        .unwrap_or_default();
-    let others = ["log/main", "log", "main"].map(|place| dir.join(place));
-    let system = Path::new("/var/log").join(of_service);
-    named.into_iter().chain(others).chain([system]).collect()
+        Some(Logger::Others(..)) => return usual,
+        None => {}
+    }
+    usual.push(log.join("main"));
+    usual.push(log);
+    usual.push(dir.join("main"));
+    let last = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    usual.push(Path::new("/var/log").join(OsStr::from_bytes(last)));
+    usual
 }
 
 /// What the log service of a directory calls.

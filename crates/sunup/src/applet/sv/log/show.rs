@@ -1,6 +1,7 @@
 //! Prints the lines of logs, of several in the order of their times.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::io::{self, IsTerminal, Write};
 
 use model::format::json::Object;
@@ -66,19 +67,15 @@ impl Show {
 
     /// Prints all lines that there are of these sources, by their times. With `is_whole`, a
     /// last line without a newline is one. Returns whether anybody still reads.
-    pub fn drain(
-        &mut self,
-        sources: &mut [Source],
-        which: impl IntoIterator<Item = usize>,
-        is_whole: bool,
-    ) -> bool {
-        let mut heads = BTreeSet::new();
+    pub fn drain(&mut self, sources: &mut [Source], which: &[usize], is_whole: bool) -> bool {
+        // The one with the oldest head is the greatest.
+        let mut heads = BinaryHeap::new();
         let advance = |source: Option<&mut Source>| source?.advance(!is_whole);
-        for number in which {
+        for number in which.iter().copied() {
             let head = advance(sources.get_mut(number));
-            heads.extend(head.map(|at| (at, number)));
+            heads.extend(head.map(|at| Reverse((at, number))));
         }
-        while let Some((_, number)) = heads.pop_first() {
+        while let Some(Reverse((_, number))) = heads.pop() {
             if let Some(source) = sources.get(number) {
                 self.line(source, number);
             }
@@ -86,7 +83,7 @@ impl Show {
                 return false;
             }
             let head = advance(sources.get_mut(number));
-            heads.extend(head.map(|at| (at, number)));
+            heads.extend(head.map(|at| Reverse((at, number))));
         }
         self.flush();
         !self.is_closed

@@ -2,7 +2,6 @@
 //! rotation the next one. What is read is held open, so whatever its name is, nothing of it
 //! is missed.
 
-use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
@@ -37,8 +36,8 @@ pub struct Source {
     dir: PathBuf,
     /// The file that is read, and how far.
     reading: (File, u64),
-    /// What comes after it,
-    older: VecDeque<Vec<u8>>,
+    /// What comes after it, the last first,
+    older: Vec<Vec<u8>>,
     /// and at last.
     current: Option<File>,
     /// The newest of the older files that are known.
@@ -72,7 +71,7 @@ impl Source {
             name: name.to_vec(),
             found: 0,
             reading: (current, 0),
-            older: VecDeque::new(),
+            older: Vec::new(),
             current: None,
             newest: older.names.last().cloned(),
             buffer: Vec::new(),
@@ -115,7 +114,7 @@ impl Source {
             search_file(&file, search)?;
             let (later, _) = std::mem::replace(&mut self.reading, (file, search.start));
             match first.replace(name) {
-                Some(name) => self.older.push_front(name.clone()),
+                Some(name) => self.older.push(name.clone()),
                 None => self.current = Some(later),
             }
         }
@@ -209,7 +208,7 @@ impl Source {
     }
 
     fn next_file(&mut self) -> bool {
-        while let Some(name) = self.older.pop_front() {
+        while let Some(name) = self.older.pop() {
             if let Ok(file) = self.open_older(&name) {
                 self.reading = (file, 0);
                 return true;
@@ -244,18 +243,18 @@ impl Source {
             }
             return is_cut;
         }
-        let is_new = |name: &Vec<u8>| Some(name) > self.newest.as_ref();
-        let all = older_files(&self.dir, &now);
-        let mut new: VecDeque<Vec<u8>> = all.names.into_iter().filter(is_new).collect();
-        self.newest = new.back().cloned().or(self.newest.take());
+        let mut new = older_files(&self.dir, &now).names;
+        new.retain(|name| Some(name) > self.newest.as_ref());
         let read = inode(file);
-        let ours = new.iter().position(|name| {
+        let is_read = |name: &&Vec<u8>| {
             let file = self.open_older(name);
             file.is_ok_and(|file| inode(&file) == read)
-        });
+        };
         // A processor makes another file of it, which is the first of them.
-        new.remove(ours.unwrap_or(0));
-        self.older = new;
+        let ours = new.iter().find(is_read).or(new.first()).cloned();
+        self.newest = new.last().cloned().or(self.newest.take());
+        let new = new.into_iter().rev();
+        self.older = new.filter(|name| Some(name) != ours.as_ref()).collect();
         self.current = Some(now);
         true
     }
@@ -294,7 +293,6 @@ fn older_files(dir: &Path, current: &File) -> Files {
             files.add(&entry.file_name().into_vec());
         }
     }
-    files.sort();
     files
 }
 
