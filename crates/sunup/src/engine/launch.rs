@@ -345,7 +345,7 @@ fn what_is_missing(file: &Path) -> String {
 }
 
 /// The interpreter that a script's first line names.
-fn interpreter(script: &Path) -> Option<Vec<u8>> {
+pub fn interpreter(script: &Path) -> Option<Vec<u8>> {
     let start = file::open(script, OFlags::RDONLY).and_then(|f| file::head(f, FIRST_LINE_BYTES));
     let start = start.ok()?;
     let line = start.strip_prefix(b"#!")?.split(|b| *b == b'\n').next()?;

@@ -22,7 +22,7 @@ mod half;
 mod heritage;
 mod keeper;
 mod late_exit;
-mod launch;
+pub mod launch;
 mod living;
 mod lock_holder;
 mod look;

@@ -248,7 +248,7 @@ impl Places {
 }
 
 /// The operand for another service in the same directory.
-fn sibling(name: &[u8], other: &[u8]) -> Name {
+pub fn sibling(name: &[u8], other: &[u8]) -> Name {
     let bare = trimmed(name);
     let place = match bare.iter().rposition(|byte| *byte == b'/') {
         Some(at) if !matches!(last(bare), b"." | b"..") => &bare[..=at],

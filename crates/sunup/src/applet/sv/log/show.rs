@@ -10,6 +10,7 @@ use model::format::tai64n::Tai64n;
 use model::log::text;
 use model::options::Parsed;
 
+use super::super::view;
 use super::source::Source;
 use crate::sys::local_time;
 
@@ -44,15 +45,13 @@ impl Show {
     /// By the options; with several services, each line has a name.
     pub fn new(args: &Parsed, has_names: bool) -> Self {
         let is_terminal = io::stdout().is_terminal();
-        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         Self {
             is_json: args.has(b'j'),
             is_raw: args.has(b'r'),
             is_utc: args.has(b'u'),
             has_names,
             is_terminal,
-            has_colour: is_terminal && !is_set("NO_COLOR") && !is_dumb,
+            has_colour: view::of_stdout().is_coloured,
             skips: 0,
             offset_s: (i64::MIN, 0),
             held: Vec::new(),
