@@ -186,7 +186,7 @@ fn colour(row: &[&str; COLUMNS], column: usize) -> Option<&'static str> {
 }
 
 /// `59s`, `59m`, `47h`, `400d`.
-fn short_age(seconds: u64) -> String {
+pub(super) fn short_age(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m", seconds / 60),

@@ -7,6 +7,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use super::table::short_age;
 use super::{Snapshot, State};
 use crate::format::state::last::{Last, Outcome};
 use crate::format::state::reason;
@@ -18,7 +19,7 @@ use crate::signal::Signal;
 /// A run that ended sooner did not do its work.
 const SHORT_MS: u64 = 2000;
 /// What is up for so long has come through its start.
-const SETTLED_S: i64 = 5;
+const SETTLED_S: u64 = 5;
 
 /// Where the entry of a service is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,8 +175,8 @@ impl Fix {
         }
     }
 
-    fn on(self, name: &[u8]) -> Option<String> {
-        Some(format!("sv {} {}", self.words(), quoted(name)))
+    fn on(self, name: &[u8]) -> String {
+        format!("sv {} {}", self.words(), quoted(name))
     }
 }
 
@@ -198,16 +199,6 @@ pub fn quoted(name: &[u8]) -> String {
         shown
     } else {
         format!("$'{shown}'")
-    }
-}
-
-/// A time that has passed: `5s`, `5m`, `5h`, `5d`.
-pub fn age(seconds: i64) -> String {
-    match seconds.max(0) {
-        s @ 0..60 => format!("{s}s"),
-        s @ 60..3600 => format!("{}m", s / 60),
-        s @ 3600..86_400 => format!("{}h", s / 3600),
-        s => format!("{}d", s / 86_400),
     }
 }
 
@@ -267,7 +258,7 @@ impl Case<'_> {
             State::Paused => says(
                 Why::Paused,
                 format!("it is paused{since}"),
-                Fix::Cont.on(name),
+                Some(Fix::Cont.on(name)),
             ),
             State::Stopping => self.stopping(),
             State::Finish => {
@@ -283,7 +274,7 @@ impl Case<'_> {
             State::Failed => {
                 let ended = self.seen.last().map_or(String::new(), end);
                 let text = format!("it gave up and stays down{since}, because it {ended}");
-                says(Why::GivenUp, text, Fix::Start.on(name))
+                says(Why::GivenUp, text, Some(Fix::Start.on(name)))
             }
             State::Down => self.down(),
             State::Held => self.held(),
@@ -298,13 +289,13 @@ impl Case<'_> {
     fn since(&self) -> String {
         let since = self.seen.since();
         since.map_or(String::new(), |at| {
-            format!(" since {}", age(self.seconds(at)))
+            format!(" since {}", short_age(self.seconds(at)))
         })
     }
 
-    fn seconds(&self, at: Tai64n) -> i64 {
+    fn seconds(&self, at: Tai64n) -> u64 {
         let now = self.now.wall.unix_seconds();
-        now.saturating_sub(at.unix_seconds()).max(0)
+        now.saturating_sub(at.unix_seconds()).max(0).unsigned_abs()
     }
 
     fn misplaced(&self) -> Option<Answer> {
@@ -320,7 +311,7 @@ impl Case<'_> {
             Place::Database(dir) => {
                 let dir = dir.escape_ascii();
                 let text = format!("it is not enabled: it is in {dir}, and not in {scan}");
-                (Why::NotEnabled, text, Fix::Enable.on(name))
+                (Why::NotEnabled, text, Some(Fix::Enable.on(name)))
             }
             Place::Nowhere => {
                 let text = format!("there is no such service in {scan}, nor in the database");
@@ -375,7 +366,7 @@ impl Case<'_> {
 
     fn stopping(&self) -> Answer {
         let since = self.since();
-        let mut command = Fix::ForceStop.on(&self.seen.name);
+        let mut command = Some(Fix::ForceStop.on(&self.seen.name));
         let text = match &self.seen.own.reason {
             Some(reason::Reason::Stop(other)) => {
                 command = None;
@@ -399,7 +390,7 @@ impl Case<'_> {
         let name = &self.seen.name;
         let (why, text) = match (self.seen.normally_up, self.down_since) {
             (Some(false), at) => {
-                let at = at.map(|at| format!(" that is {} old", age(self.seconds(at))));
+                let at = at.map(|at| format!(" that is {} old", short_age(self.seconds(at))));
                 let at = at.unwrap_or_default();
                 let text = format!(
                     "it is down{since}, and a file `down`{at} says not to start it at boot; \
@@ -417,7 +408,7 @@ impl Case<'_> {
         Answer {
             why,
             text,
-            command: Fix::Start.on(name),
+            command: Some(Fix::Start.on(name)),
         }
     }
 
@@ -431,7 +422,7 @@ impl Case<'_> {
             }
             _ => (
                 format!("it waits for {chain}: these wait for each other"),
-                Fix::StartNow.on(name),
+                Some(Fix::StartNow.on(name)),
             ),
         };
         Answer {
@@ -478,7 +469,7 @@ impl Case<'_> {
             text.extend(["; next start in ", &left.to_string(), "s"]);
         }
         if command.is_none() {
-            command = Fix::Log.on(name);
+            command = Some(Fix::Log.on(name));
         }
         Answer {
             why: Why::CrashLoop,
@@ -490,9 +481,8 @@ impl Case<'_> {
     fn starting(&self) -> Answer {
         let since = self.since();
         let limit = self.timeout_up_ms.zip(self.seen.since());
-        let limit = limit.map(|(ms, at)| (ms / 1000) as i64 - self.seconds(at));
-        let limit =
-            limit.map(|left| format!("; it is stopped if it is not ready in {}s", left.max(0)));
+        let limit = limit.map(|(ms, at)| (ms / 1000).saturating_sub(self.seconds(at)));
+        let limit = limit.map(|left| format!("; it is stopped if it is not ready in {left}s"));
         let text = match self.seen.pid() {
             Some(_) if self.seen.own.ready.is_some() => {
                 format!("it starts{since}, and is not ready yet")
@@ -502,7 +492,7 @@ impl Case<'_> {
         Answer {
             why: Why::Starting,
             text: text + &limit.unwrap_or_default(),
-            command: Fix::Log.on(&self.seen.name),
+            command: Some(Fix::Log.on(&self.seen.name)),
         }
     }
 
@@ -524,7 +514,7 @@ impl Case<'_> {
             return Answer {
                 why: Why::LoggerDown,
                 text: format!("it runs{since}, but its log service does not ({state})"),
-                command: Fix::Start.on(&log.dir),
+                command: Some(Fix::Start.on(&log.dir)),
             };
         }
         let want = self.seen.status.is_some_and(|status| !status.want_up);

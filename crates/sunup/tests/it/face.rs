@@ -14,6 +14,7 @@ mod log;
 mod metrics;
 mod new;
 mod watch;
+mod why;
 
 /// Runs `sv` on a scan directory, as our own; no database but the one of the caller.
 pub fn sv(scan: &Path, args: &[&str]) -> Command {

@@ -43,6 +43,7 @@ mod verbs;
 mod view;
 mod wait;
 mod watch;
+mod why;
 
 use std::os::unix::ffi::OsStringExt;
 
@@ -112,6 +113,7 @@ Commands with options of their own (`sv list --help`, sv-list(8), and so on):
   log                    print what services have logged, and follow it
   watch                  print what services do, and each change
   metrics                print metrics for Prometheus
+  why                    say why a service is down, or up, and what ends that
 Without a service:
   status                 the status of each service
   boot [FILE]            print what the boot took, from its record (/run/sunup/boot)

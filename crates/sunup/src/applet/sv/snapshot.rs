@@ -97,6 +97,10 @@ fn look_at(service: &Service, seen: &mut Snapshot, depth: Depth) {
     };
     if depth != Depth::Row || may_fail_again(&status) {
         seen.own.last = seen.own.last.or_else(|| service.last());
+        if status.got_term && !status.want_up {
+            // When it gets KILL.
+            seen.own.reason = service.reason();
+        }
     }
     seen.log = service.log(entries).transpose().map(|log| {
         let mut of_log = Snapshot {

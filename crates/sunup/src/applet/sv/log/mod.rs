@@ -12,7 +12,7 @@ mod source;
 use model::format::tai64n::Tai64n;
 use model::log::backwards::Backwards;
 use model::log::since::Since;
-use model::options::{Opt, Order, Spec};
+use model::options::{Opt, Order, Parsed, Spec};
 
 use super::super::usage_error;
 use super::directories::enabled;
@@ -166,4 +166,18 @@ fn opened(name: &[u8], wanted: &Wanted) -> Result<Source, Option<String>> {
     let search = Backwards::new(wanted.lines_max.unwrap_or(u64::MAX), wanted.since);
     let source = Source::open(name, dir.clone(), search, wanted.since);
     source.map_err(|e| Some(format!("{}: {e}", dir.join("current").display())))
+}
+
+/// Prints the last lines of a service's log under a heading, if it can be read.
+pub fn print_last(name: &[u8], lines: u64, args: &Parsed) {
+    let wanted = Wanted {
+        lines_max: Some(lines),
+        since: None,
+    };
+    if let Ok(source) = opened(name, &wanted)
+        && source.found > 0
+    {
+        say::print("  last lines of its log:\n");
+        Show::new(args, false).drain(&mut [source], &[0], true);
+    }
 }
