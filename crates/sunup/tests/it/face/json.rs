@@ -131,14 +131,15 @@ impl Json {
 
 /// The table of docs/json.md below a title: the type of each key, and whether it is always
 /// there.
-struct Schema {
+pub struct Schema {
     title: &'static str,
     rows: BTreeMap<String, (String, bool)>,
     shown: BTreeSet<String>,
 }
 
 impl Schema {
-    fn below(title: &'static str) -> Self {
+    /// See the type.
+    pub fn below(title: &'static str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
         let document = fs::read_to_string(path).unwrap();
         let start = format!("\n## {title}\n");
@@ -160,7 +161,8 @@ impl Schema {
         }
     }
 
-    fn check(&mut self, object: &Json) {
+    /// Compares an object with the table.
+    pub fn check(&mut self, object: &Json) {
         let Json::Object(object) = object else {
             panic!("{object:?}");
         };

@@ -15,6 +15,7 @@ use super::super::common::{
 };
 use super::super::line::Line;
 use super::super::runsvdir::Runsvdir;
+use super::json::{Json, Schema};
 use super::{printed, sv, text};
 
 const SVLOGD: &str = "#!/bin/sh\nexec svlogd -t ./main\n";
@@ -130,6 +131,7 @@ fn lines_as_json_and_as_they_are() {
     let scan = fixture.path("scan");
     let expected = "{\"name\":\"db\",\"at\":\"2026-11-29T18:00:30.123450Z\",\"line\":\"d2\"}\n";
     assert_eq!(printed(&scan, &["log", "-jn1", "db"]), expected);
+    Schema::below("`sv log -j`").check(&Json::of(expected.trim_end()));
     let expected = stamped(Stamp::Utc(b'T'), SIX + 30, "d2");
     assert_eq!(printed(&scan, &["log", "-r", "-n1", "db"]), expected);
 }
