@@ -1,10 +1,11 @@
 //! What tells `sv watch` of changes: inotify watches of each `supervise` and of the
 //! directories that services appear in, and the fifos that end with a supervisor.
 //!
-//! A watch comes before the look whose result it keeps fresh. A look must be no event itself,
-//! here or for another `sv watch`: so what counts is that a file is written, not that it is
-//! closed after that, as each look does with `ok`. A service without a supervisor is watched
-//! for the opening of its files, too: that is what the next supervisor does last.
+//! A watch comes before the look whose result it keeps fresh. Each event costs the supervisor
+//! time, for each who watches. So only one write of each change is an event: that of `status`,
+//! which our supervisor writes in place, after all else; runit's renames a new one. A look must
+//! be no event itself, here or for another `sv watch`. A service without a supervisor is
+//! watched for the opening of its files, too: that is what the next supervisor does last.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem::MaybeUninit;
@@ -123,16 +124,21 @@ impl Sources {
         }
         let held = self.services.entry(name.to_vec()).or_default();
         let is_alive = held.has_supervisor;
-        if held.watch.is_some() && held.is_alive == is_alive {
+        let is_watched = held.watch.is_some() && held.is_alive == is_alive;
+        let supervise = held.room.as_ref().unwrap_or(&dir).join("supervise");
+        // It may be another file now.
+        let status = self.add(&supervise.join("status"), WatchFlags::MODIFY);
+        if let Some(watch) = status {
+            self.owners.entry(watch).or_default().insert(name.to_vec());
+        }
+        if is_watched {
             return true;
         }
-        let supervise = held.room.as_ref().unwrap_or(&dir).join("supervise");
-        let appears = WatchFlags::CREATE | WatchFlags::MOVED_TO;
-        let written = WatchFlags::MODIFY | WatchFlags::MOVED_TO | WatchFlags::DELETE;
+        let appears = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
         let events = if is_alive {
-            written
+            WatchFlags::MOVED_TO | WatchFlags::ONLYDIR
         } else {
-            written | appears | WatchFlags::OPEN
+            appears | WatchFlags::OPEN
         };
         let watch = self.add(&supervise, events);
         let watch_of_dir = match watch {
@@ -229,7 +235,8 @@ impl Sources {
             | WatchFlags::MOVED_FROM
             | WatchFlags::DELETE
             | WatchFlags::DELETE_SELF
-            | WatchFlags::MOVE_SELF;
+            | WatchFlags::MOVE_SELF
+            | WatchFlags::ONLYDIR;
         match self.add(parent, events) {
             Some(watch) => drop(self.parents.insert(parent.to_owned(), watch)),
             None => self.is_blind = true,
@@ -237,7 +244,6 @@ impl Sources {
     }
 
     fn add(&self, path: &Path, events: WatchFlags) -> Option<i32> {
-        let events = events | WatchFlags::ONLYDIR;
         inotify::add_watch(self.inotify.as_ref()?, path, events).ok()
     }
 
