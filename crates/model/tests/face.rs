@@ -12,6 +12,7 @@ use model::format::tai64n::Tai64n;
 use model::kind::Kind;
 use model::moment::Moment;
 use model::process::Exit;
+use model::snapshot::line::line;
 use model::snapshot::metrics::metrics;
 use model::snapshot::table::{View, row, table};
 use model::snapshot::{Snapshot, State, Usage};
@@ -265,6 +266,17 @@ fn no_width_breaks_a_row_or_hides_who_it_is_about() {
             assert!(has_states, "{width}");
         }
     }
+}
+
+#[test]
+fn lines_of_a_watch() {
+    let mut text = String::new();
+    for seen in services() {
+        for before in [None, Some(State::Starting)] {
+            text.extend([&line(before, &seen, NOW), "\n"]);
+        }
+    }
+    is_golden("lines.txt", &text);
 }
 
 /// What promtool (2.42, of Debian's prometheus) had nothing to say about.

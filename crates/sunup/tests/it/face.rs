@@ -13,6 +13,7 @@ mod list;
 mod log;
 mod metrics;
 mod new;
+mod top;
 mod watch;
 mod why;
 

@@ -37,6 +37,7 @@ mod report;
 mod snapshot;
 pub mod svc;
 mod target;
+mod top;
 mod tree;
 mod verb;
 mod verbs;
@@ -114,6 +115,7 @@ Commands with options of their own (`sv list --help`, sv-list(8), and so on):
   watch                  print what services do, and each change
   metrics                print metrics for Prometheus
   why                    say why a service is down, or up, and what ends that
+  top                    show the services that need most, again and again
 Without a service:
   status                 the status of each service
   boot [FILE]            print what the boot took, from its record (/run/sunup/boot)

@@ -15,6 +15,7 @@ use model::moment::Moment;
 use model::options::{Opt, Order, Spec};
 use model::snapshot::line::{Goal, line, time};
 use model::snapshot::{Snapshot, State, json};
+use model::sorted::gather;
 use model::time::Instant;
 
 use super::super::usage_error;
@@ -117,10 +118,7 @@ impl Watch {
             end,
             is_of_all: names.is_empty(),
             sources: Sources::new(names.is_empty()),
-            targets: names
-                .iter()
-                .map(|name| (name.to_vec(), Target::default()))
-                .collect(),
+            targets: gather(names.iter().map(|name| (name.to_vec(), Target::default()))),
             is_resync: false,
         })
     }
