@@ -6,8 +6,17 @@ const SLIPS_MAX: usize = 2;
 /// The known word that is nearest to what was written, if one is near: fewer slips
 /// than it has letters, and than were written.
 pub fn nearest<'a>(text: &[u8], known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    within(text, known, SLIPS_MAX)
+}
+
+/// As [`nearest`], if it is but one slip away.
+pub fn next<'a>(text: &[u8], known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    within(text, known, 1)
+}
+
+fn within<'a>(text: &[u8], known: impl Iterator<Item = &'a str>, most: usize) -> Option<&'a str> {
     known
-        .filter_map(|word| Some((slips(text, word.as_bytes(), SLIPS_MAX)?, word)))
+        .filter_map(|word| Some((slips(text, word.as_bytes(), most)?, word)))
         .filter(|(n, word)| *n < word.len().min(text.len()))
         .min_by_key(|(n, _)| *n)
         .map(|(_, word)| word)

@@ -7,7 +7,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::guess::nearest;
+use crate::guess;
 
 /// Something that `sv lint` tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,17 +114,19 @@ pub fn unknown<'a>(
     must: bool,
     known: impl Iterator<Item = &'a str>,
 ) -> Option<Finding> {
-    let guess = nearest(name.as_bytes(), known);
+    let guess = if must {
+        guess::nearest(name.as_bytes(), known)
+    } else {
+        // It may be one that is not on each machine. Names are alike soon.
+        Some(guess::next(name.as_bytes(), known)?)
+    };
     let meant = guess
         .map(|word| format!(", did you mean {}?", word.as_bytes().escape_ascii()))
         .unwrap_or_default();
-    let text = format!("there is no service of this name{meant}");
-    match (must, guess) {
-        (true, _) => Some(Finding::error(text)),
-        (false, Some(_)) => Some(Finding::hint(text)),
-        // It may be one that is not on each machine.
-        (false, None) => None,
-    }
+    Some(Finding {
+        is_error: must,
+        text: format!("there is no service of this name{meant}"),
+    })
 }
 
 #[cfg(test)]
@@ -198,5 +200,6 @@ mod tests {
         );
         assert_eq!(unknown("ntdp", false, known()), Some(Finding::hint(meant)));
         assert_eq!(unknown("net", false, known()), None);
+        assert_eq!(unknown("sshdxy", false, known()), None);
     }
 }

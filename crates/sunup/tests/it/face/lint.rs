@@ -40,6 +40,8 @@ fn each_mistake_is_found() {
         ("scan/e-gone/run", "#!/opt/no such/interpreter -e\n"),
         ("scan/f-log/run", SLEEP),
         ("scan/f-log/log/main/", ""),
+        ("scan/f-more/run", SLEEP),
+        ("scan/f-more/log/", ""),
         ("scan/f-log/log/backoff", "soon"),
         ("scan/g-set/run", SLEEP),
         ("scan/g-set/timeout-kill", "5s\n"),
@@ -78,6 +80,7 @@ d-dos: run: the lines end as in DOS, and the kernel finds no such interpreter: r
 e-gone: run: its interpreter /opt/no is not there
 f-log: log/run: is missing, and nobody reads what the service says: write it
 f-log: log/backoff: line 1: not a number of seconds; taken for 60 seconds
+f-more: log/run: hint: is missing, and nobody reads what the service says: write it
 g-set: timeout-kill: line 1: not a number of milliseconds; taken for no limit
 g-set: restart: line 1: not a policy; taken for always
 g-set: needs: not a directory; ignored
@@ -95,7 +98,7 @@ m-dir: run: is no file
     assert_eq!(words(&lines), words(expected), "{lines}");
     assert_eq!(code, 11);
     let (code, more) = lint(&fixture, &["-W"]);
-    assert_eq!((code, more), (13, lines));
+    assert_eq!((code, more), (14, lines));
     let (code, lines) = lint(&fixture, &["-a"]);
     assert!(code == 11 && !lines.contains("\nweb: "), "{lines}");
     let bad = fixture.path("scan/c-text/");
@@ -198,6 +201,21 @@ fn trees_of_others_are_well() {
     }
     assert_eq!(lint(&fixture, &[]), (0, String::new()));
     assert_eq!(lint(&fixture, &["-W"]), (0, String::new()));
+    // Our own.
+    for tree in [
+        "rootfs/etc/runit/sv",
+        "examples/containers/three-services/services",
+    ] {
+        let tree = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../..")
+            .join(tree);
+        assert!(tree.is_dir(), "{}", tree.display());
+        let output = super::sv(&tree, &["lint", "-W"]).output().unwrap();
+        assert_eq!(
+            (text(&output), output.status.code()),
+            (String::new(), Some(0))
+        );
+    }
 }
 
 #[test]
