@@ -12,6 +12,7 @@ pub mod line;
 pub mod metrics;
 pub mod note;
 pub mod table;
+pub mod tree;
 pub mod why;
 
 use alloc::boxed::Box;

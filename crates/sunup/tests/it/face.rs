@@ -14,6 +14,7 @@ mod log;
 mod metrics;
 mod new;
 mod top;
+mod tree;
 mod watch;
 mod why;
 

@@ -27,6 +27,7 @@ mod lint;
 mod list;
 mod log;
 mod metrics;
+mod needs;
 mod new;
 mod order;
 mod output;
@@ -114,6 +115,7 @@ Commands with options of their own (`sv list --help`, sv-list(8), and so on):
   log                    print what services have logged, and follow it
   watch                  print what services do, and each change
   metrics                print metrics for Prometheus
+  tree                   print what services need, as a tree
   why                    say why a service is down, or up, and what ends that
   top                    show the services that need most, again and again
 Without a service:

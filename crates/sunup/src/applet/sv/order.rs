@@ -196,7 +196,7 @@ impl Tree {
 /// Directories of services, held open: to look a service up from there is cheaper than
 /// from the root.
 #[derive(Default)]
-struct Places(BTreeMap<Name, Option<OwnedFd>>);
+pub struct Places(BTreeMap<Name, Option<OwnedFd>>);
 
 impl Places {
     /// The directory of the operands that begin so.
@@ -210,7 +210,7 @@ impl Places {
     }
 
     /// What a service says of others, in directories of these kinds.
-    fn edges(&mut self, name: &[u8], kinds: &[Kind]) -> Vec<(Kind, Name)> {
+    pub fn edges(&mut self, name: &[u8], kinds: &[Kind]) -> Vec<(Kind, Name)> {
         let (place, last) = (sibling(name, b""), last(name));
         let mut edges = Edges::NONE;
         if !last.is_empty()
@@ -261,7 +261,7 @@ pub fn sibling(name: &[u8], other: &[u8]) -> Name {
 }
 
 /// The last part of an operand, without a slash behind it.
-fn last(name: &[u8]) -> &[u8] {
+pub fn last(name: &[u8]) -> &[u8] {
     trimmed(name)
         .rsplit(|byte| *byte == b'/')
         .next()

@@ -4,7 +4,7 @@
 //! is about, and `sv VERB --help` explains it. Init scripts and busybox's sv have none.
 
 use super::verb::Verb;
-use super::{disable, edit, enable, health, lint, list, log, metrics, new, top, watch, why};
+use super::{disable, edit, enable, health, lint, list, log, metrics, needs, new, top, watch, why};
 use crate::personality;
 
 /// Every verb, in the order of the manual.
@@ -19,6 +19,7 @@ pub static VERBS: &[Verb] = &[
     watch::VERB,
     metrics::VERB,
     health::VERB,
+    needs::VERB,
     why::VERB,
     top::VERB,
 ];
