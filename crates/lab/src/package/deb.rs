@@ -16,6 +16,10 @@ use crate::image::{self, Compress};
 use crate::oci;
 use crate::tree::Tree;
 
+/// Completions for zsh, and where Debian's zsh looks for those of packages.
+const ZSH: &[u8] = b"usr/share/zsh/site-functions/_sunup";
+const ZSH_OF_PACKAGES: &[u8] = b"usr/share/zsh/vendor-completions/_sunup";
+
 /// Debian 12 calls it by this path; Debian 13 has a link there.
 const INIT: &str = "/usr/lib/runit/runit-init ../../bin/sunup\n";
 
@@ -48,6 +52,9 @@ const NAMES_LINE: &str = "@NAMES@\n";
 pub fn package(contents: &Contents, facts: &Facts) -> Result<Vec<u8>> {
     let mut data = Tree::default();
     data.put_tree(b"usr", &contents.files);
+    if data.has(ZSH) {
+        data.put_link(ZSH_OF_PACKAGES, b"../site-functions/_sunup");
+    }
     let mut control = Tree::default();
     let text = control_file(&data, facts)?;
     control.put_file(b"control", false, text.into_bytes());

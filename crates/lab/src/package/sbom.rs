@@ -103,9 +103,11 @@ impl Part {
             "type": "library",
             "bom-ref": reference,
             "name": self.name,
-            "version": self.version,
             "licenses": [{ "expression": self.license }],
         });
+        if !self.version.is_empty() {
+            component["version"] = json!(self.version);
+        }
         if let Some(sum) = &self.checksum {
             component["purl"] = json!(format!("pkg:cargo/{}@{}", self.name, self.version));
             component["hashes"] = json!([{ "alg": "SHA-256", "content": sum }]);

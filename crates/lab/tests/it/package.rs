@@ -197,6 +197,63 @@ fn all_packages_have_the_same_files() {
     );
 }
 
+/// A program that has completions, which a package takes along.
+const COMPLETES: &str = r##"
+#include <stdio.h>
+#include <string.h>
+int main(int count, char **words) {
+    if (count != 3 || strcmp(words[1], "--completion"))
+        return 127;
+    printf("# for %s\n", words[2]);
+    return 0;
+}
+"##;
+
+#[test]
+fn completions_are_where_shells_look_for_them() {
+    let work = tempdir().unwrap();
+    let at = |name: &str| work.path().join(name);
+    write(&at("sunup.c"), 0o644, COMPLETES.as_bytes());
+    succeed(
+        Command::new("gcc")
+            .arg("-o")
+            .args([at("sunup"), at("sunup.c")]),
+    );
+    let mut command = Command::new(lab());
+    command
+        .args(["package", "--format", "deb,tar", "--sunup"])
+        .arg(at("sunup"));
+    succeed(command.arg("--out").arg(at("out")));
+    let made = |end: &str| {
+        let names = names(&at("out"));
+        at("out").join(names.iter().find(|name| name.ends_with(end)).unwrap())
+    };
+    let (tarball, deb) = (made(".tar.gz"), made(".deb"));
+    let files = files_of(
+        flate2::read::GzDecoder::new(fs::File::open(tarball).unwrap()),
+        "/files/share/",
+    );
+    for path in [
+        "bash-completion/completions/sunup",
+        "bash-completion/completions/sv",
+        "zsh/site-functions/_sunup",
+        "fish/vendor_completions.d/sunup.fish",
+        "fish/vendor_completions.d/sv.fish",
+    ] {
+        assert!(files.contains(path), "{path}");
+    }
+    succeed(Command::new("dpkg-deb").arg("-R").args([deb, at("tree")]));
+    let postinst = fs::read_to_string(at("tree/DEBIAN/postinst")).unwrap();
+    assert!(postinst.contains("\n/usr/share/bash-completion/completions/sv sunup\n"));
+    for (path, shell) in [
+        ("bash-completion/completions/sunup", "bash"),
+        ("zsh/vendor-completions/_sunup", "zsh"),
+    ] {
+        let text = fs::read_to_string(at("tree/usr/share").join(path)).unwrap();
+        assert_eq!(text, format!("# for {shell}\n"));
+    }
+}
+
 /// rpm believes its digests, installs it in a root of its own, and finds it unchanged there.
 #[test]
 fn rpm_installs_and_removes_it() {
