@@ -71,15 +71,17 @@ fn a_boot(release: Release) {
     assert_eq!(guest.end(), End::PowerOff);
 }
 
-/// When it was there and is gone, Debian's programs boot, as if nothing had been.
+/// When it was there and is gone, by the commands of docs/install.md, Debian's programs boot, as if
+/// nothing had been.
 fn a_boot_after_it(release: Release) {
     let mut guest = Guest::boot_after(
         release,
         "set -e
         sh /lab/files >/before
-        dpkg -i /lab/sunup.deb
+        cd /lab
+        apt install -y ./sunup.deb
         sv --version >/version
-        dpkg --remove sunup
+        apt remove -y sunup
         sh /lab/files >/after",
     );
     guest.log_in();

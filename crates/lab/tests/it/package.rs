@@ -546,6 +546,20 @@ const ALPINE: &str = r#"
     package
 "#;
 
+/// The document has the names of files as they are made.
+#[test]
+fn the_guide_names_what_is_made() {
+    let guide = fs::read_to_string(workspace::root().join("docs/install.md")).unwrap();
+    for format in ["deb", "rpm", "tar", "oci"] {
+        let file = file(format);
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let name = name
+            .replace(std::env::consts::ARCH, "x86_64")
+            .replace("_arm64", "_amd64");
+        assert!(guide.contains(&name), "{name}");
+    }
+}
+
 #[test]
 fn packages_from_source_have_the_version_and_the_programs() {
     let sources = workspace::root();
