@@ -218,6 +218,11 @@ impl Verb {
     }
 }
 
+/// The word of each command.
+pub fn commands() -> impl Iterator<Item = &'static str> {
+    words().map(|(word, _)| *word)
+}
+
 fn words() -> impl Iterator<Item = &'static (&'static str, Verb)> {
     BY_LETTER.iter().chain(BY_WORD).chain(OURS)
 }

@@ -210,6 +210,31 @@ fn parse_cluster<'a>(
     Ok(())
 }
 
+/// The options of a command line, short and long.
+pub fn letters_and_names(spec: &Spec) -> Vec<Vec<u8>> {
+    let mut options = Vec::from([b"--help".to_vec()]);
+    for option in spec.options {
+        options.push([b'-', option.letter].to_vec());
+        if !option.long.is_empty() {
+            options.push([b"--", option.long.as_bytes()].concat());
+        }
+    }
+    options
+}
+
+/// Whether what follows these words is the value of an option.
+pub fn awaits_value(spec: &Spec, before: &[&[u8]]) -> bool {
+    let Some(last) = before.last() else {
+        return false;
+    };
+    let mut options = spec.options.iter().filter(|option| option.value.is_some());
+    options.any(|option| match last {
+        [b'-', b'-', long @ ..] => !long.is_empty() && option.long.as_bytes() == long,
+        [b'-', .., letter] => option.letter == *letter,
+        _ => false,
+    })
+}
+
 /// The usage line.
 pub fn usage(spec: &Spec) -> String {
     format!("usage: {} {}", spec.name, spec.synopsis)
@@ -266,6 +291,33 @@ mod tests {
         match parse(spec, &args)? {
             Asked::Run(p) => Ok(p),
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_completion_asks() {
+        const LONG: &[Opt] = &[
+            Opt::valued(b'n', "N", "so many").long("lines"),
+            Opt::flag(b'v', ""),
+        ];
+        let long = Spec {
+            options: LONG,
+            ..SPEC
+        };
+        let shown = letters_and_names(&long).join(&b' ');
+        assert_eq!(shown, b"--help -n --lines -v");
+        for (words, awaits) in [
+            (&[][..], false),
+            (&["-n"], true),
+            (&["-vn"], true),
+            (&["--lines"], true),
+            (&["-n", "5"], false),
+            (&["-v"], false),
+            (&["--"], false),
+            (&["n"], false),
+        ] {
+            let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+            assert_eq!(awaits_value(&long, &words), awaits, "{words:?}");
         }
     }
 

@@ -13,6 +13,7 @@ mod applet;
 mod block;
 mod boot_record;
 mod called;
+mod completion;
 mod devices;
 mod engine;
 mod install;
@@ -147,6 +148,8 @@ fn by_first_argument(args: &[Vec<u8>]) -> u8 {
             say::print(&(names.join("\n") + "\n"));
             0
         }
+        Some(b"--completion") => completion::print(args.get(1).map(Vec::as_slice)),
+        Some(b"--complete") => completion::complete(args.get(1..).unwrap_or_default()),
         Some(b"--install") => install::run(args.get(1..).unwrap_or_default()),
         Some(name) => {
             if let Some(applet) = find(name) {
@@ -202,7 +205,7 @@ fn version(name: &str) -> String {
 fn overview() -> String {
     let mut text = String::from(
         "usage: sunup APPLET [ARGUMENT...]\n       \
-         sunup --list | --install [--force] DIR | --version\n\n\
+         sunup --list | --install [--force] DIR | --completion SHELL | --version\n\n\
          sunup boots a Linux machine and keeps its services up. Applets:\n\n",
     );
     for a in APPLETS {

@@ -5,6 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use super::common::sunup;
 
+mod completion;
 mod enable;
 mod health;
 mod json;

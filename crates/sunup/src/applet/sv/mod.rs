@@ -14,6 +14,7 @@
 mod boot;
 mod check;
 mod client;
+pub mod complete;
 mod directories;
 mod disable;
 mod edit;

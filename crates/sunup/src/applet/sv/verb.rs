@@ -12,7 +12,6 @@ pub struct Verb {
     /// Its command line; the name is `sv` and the word.
     pub spec: &'static Spec,
     /// What its operands name, for completion by a shell.
-    #[expect(dead_code, reason = "completion follows")]
     pub operands: Operands,
     /// Does it; the result is the exit code.
     pub run: fn(&Call) -> u8,
