@@ -1,8 +1,6 @@
 //! `sv list`: the services of the scan directory, and with `-a` those that could be enabled;
 //! and `sv status --json`.
 
-use model::sorted::sort_by;
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -10,6 +8,7 @@ use model::glob;
 use model::options::{Opt, Order, Spec};
 use model::snapshot::table::{row, table};
 use model::snapshot::{Snapshot, json};
+use model::sorted::sort_by;
 
 use super::directories::{database, enabled, scan_directory, services};
 use super::output::Output;
@@ -56,7 +55,7 @@ fn run(call: &Call) -> u8 {
         }
     };
     let others = if call.args.has(b'a') {
-        disabled(of_all.iter().cloned().collect())
+        disabled(&of_all)
     } else {
         Vec::new()
     };
@@ -153,13 +152,13 @@ fn nothing(call: &Call, is_empty: bool) -> u8 {
     0
 }
 
-/// What the database has beside these.
-fn disabled(mut known: BTreeSet<Vec<u8>>) -> Vec<Snapshot> {
+/// What the database has beside these, which are sorted.
+fn disabled(enabled: &[Vec<u8>]) -> Vec<Snapshot> {
     let mut found = Vec::new();
     for dir in database() {
         for name in services(&dir).unwrap_or_default() {
             let path = dir.join(OsStr::from_bytes(&name));
-            if known.insert(name.clone()) {
+            if enabled.binary_search(&name).is_err() {
                 found.push(Snapshot {
                     name,
                     dir: path.into_os_string().into_vec(),
@@ -170,5 +169,7 @@ fn disabled(mut known: BTreeSet<Vec<u8>>) -> Vec<Snapshot> {
         }
     }
     sort_by(&mut found, |a, b| a.name.cmp(&b.name));
+    // Of two databases the first one counts.
+    found.dedup_by(|later, first| later.name == first.name);
     found
 }

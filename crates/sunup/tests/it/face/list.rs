@@ -21,6 +21,8 @@ fn all_services_are_listed_and_no_template_file_or_hidden_one() {
         ("scan/file", ""),
         ("db/web/run", ""),
         ("db/irc/run", ""),
+        ("other/irc/run", ""),
+        ("other/apt/run", ""),
     ]);
     let scan = fixture.path("scan");
     assert_eq!(printed(&scan, &["list", "-n"]), "ftp\nweb\n");
@@ -32,8 +34,10 @@ fn all_services_are_listed_and_no_template_file_or_hidden_one() {
     assert_eq!(lines, ["down: ftp", "run: web:"]);
 
     let mut all = sv(&scan, &["list", "-an"]);
-    let all = all.env("SUNUP_DB", fixture.path("db")).output().unwrap();
-    assert_eq!(text(&all), "ftp\nweb\nirc\n");
+    let databases = ["db", "other"].map(|name| fixture.path(name));
+    let databases = std::env::join_paths(databases).unwrap();
+    let all = all.env("SUNUP_DB", databases).output().unwrap();
+    assert_eq!(text(&all), "ftp\nweb\napt\nirc\n");
 }
 
 #[test]

@@ -4,9 +4,9 @@
 //! has the whole state, so it does no harm that what comes and goes between two looks is not
 //! seen: the last state always is, because each look comes after the event.
 
+mod named;
 mod sources;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use model::format::json::Object;
@@ -15,7 +15,7 @@ use model::moment::Moment;
 use model::options::{Opt, Order, Spec};
 use model::snapshot::line::{Goal, line, time};
 use model::snapshot::{Snapshot, State, json};
-use model::sorted::gather;
+use model::sorted::sort;
 use model::time::Instant;
 
 use super::super::usage_error;
@@ -24,6 +24,7 @@ use super::snapshot::{Depth, look_and_hold};
 use super::verb::{Call, Operands, Verb};
 use crate::say;
 use crate::sys::{clock, local_time};
+use named::Named;
 use sources::{News, Sources};
 
 /// The row of the table.
@@ -84,7 +85,7 @@ struct Watch {
     /// All of the scan directory.
     is_of_all: bool,
     sources: Sources,
-    targets: BTreeMap<Vec<u8>, Target>,
+    targets: Named<Target>,
     /// The line that comes now is about everything again: the kernel has dropped events.
     is_resync: bool,
 }
@@ -112,13 +113,17 @@ impl Watch {
             }
         };
         let names = &call.args.operands;
+        let mut targets = Named::<Target>::new();
+        for name in names {
+            targets.of(name);
+        }
         Ok(Self {
             is_json: call.args.has(b'j'),
             until,
             end,
             is_of_all: names.is_empty(),
             sources: Sources::new(names.is_empty()),
-            targets: gather(names.iter().map(|name| (name.to_vec(), Target::default()))),
+            targets,
             is_resync: false,
         })
     }
@@ -149,19 +154,18 @@ impl Watch {
 
     /// Looks at those of which there is news; the lines to print.
     fn look(&mut self, news: News) -> Vec<u8> {
-        let mut names: BTreeSet<Vec<u8>> = news.names;
+        let mut names = news.names;
         if self.is_of_all && (news.is_vague || news.has_entries) {
             self.sources.watch_scan_directory();
-            let entries = enabled().unwrap_or_default();
-            names.extend(
-                entries
-                    .into_iter()
-                    .filter(|name| !self.targets.contains_key(name)),
-            );
+            let mut entries = enabled().unwrap_or_default();
+            entries.retain(|name| !self.targets.has(name));
+            names.extend(entries);
         }
         if news.is_vague {
-            names.extend(self.targets.keys().cloned());
+            names.extend(self.targets.names().cloned());
         }
+        sort(&mut names);
+        names.dedup();
         let mut lines = Vec::new();
         for name in names {
             self.look_at(&name, &mut lines);
@@ -182,7 +186,7 @@ impl Watch {
         let printed = self.text(&seen, None, ANY);
         let state = seen.state();
         let is_gone = self.is_of_all && !seen.enabled;
-        let target = self.targets.entry(name.to_vec()).or_default();
+        let target = self.targets.of(name);
         if target.printed == printed {
             return;
         }
@@ -208,7 +212,7 @@ impl Watch {
         if let Some(before) = before {
             object.text("was", before.word());
         }
-        if self.is_resync {
+        if self.is_resync && now != ANY {
             object.boolean("resync", true);
         }
         json::add(&mut object, seen, now.at);
@@ -218,7 +222,7 @@ impl Watch {
     /// Everything is printed anew.
     fn resync(&mut self) {
         self.is_resync = true;
-        for target in self.targets.values_mut() {
+        for (_, target) in self.targets.iter_mut() {
             *target = Target::default();
         }
         if !self.is_json {
@@ -231,7 +235,7 @@ impl Watch {
         let Some(goal) = self.until else { return false };
         let mut states = self.targets.values().map(|target| target.state);
         let is_met = |state: Option<State>| state.is_some_and(|state| goal.is_met_by(state));
-        !self.targets.is_empty() && states.all(is_met)
+        states.len() > 0 && states.all(is_met)
     }
 }
 

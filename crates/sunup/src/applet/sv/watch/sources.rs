@@ -7,7 +7,6 @@
 //! be no event itself, here or for another `sv watch`. A service without a supervisor is
 //! watched for the opening of its files, too: that is what the next supervisor does last.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -22,6 +21,7 @@ use rustix::fs::stat;
 use super::super::client::Service;
 use super::super::directories::{locate, scan_directory};
 use super::super::wait::raise_descriptor_limit;
+use super::named::Named;
 use crate::sys::clock;
 
 /// How often to look if the kernel gives no watch (ns).
@@ -39,7 +39,7 @@ const OUTPUT: u64 = u64::MAX - 1;
 #[derive(Default)]
 pub struct News {
     /// Of services.
-    pub names: BTreeSet<Vec<u8>>,
+    pub names: Vec<Vec<u8>>,
     /// Of entries of the scan directory.
     pub has_entries: bool,
     /// Of anybody.
@@ -71,13 +71,11 @@ pub struct Sources {
     inotify: Option<OwnedFd>,
     /// A watch was refused.
     is_blind: bool,
-    services: BTreeMap<Vec<u8>, Held>,
+    services: Named<Held>,
     /// Whose a watch is; services may share a directory.
-    owners: HashMap<i32, BTreeSet<Vec<u8>>>,
-    /// Whose a lifeline is, by its number.
-    lifelines: HashMap<u64, Vec<u8>>,
+    owners: Vec<(i32, Vec<u8>)>,
     /// Watches of directories that services are entries of.
-    parents: BTreeMap<PathBuf, i32>,
+    parents: Vec<(PathBuf, i32)>,
     /// The scan directory that is watched, if all of it is.
     scanned: Option<(u64, u64)>,
     is_of_all: bool,
@@ -91,10 +89,9 @@ impl Sources {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).ok(),
             inotify: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok(),
             is_blind: false,
-            services: BTreeMap::new(),
-            owners: HashMap::new(),
-            lifelines: HashMap::new(),
-            parents: BTreeMap::new(),
+            services: Named::new(),
+            owners: Vec::new(),
+            parents: Vec::new(),
             scanned: None,
             is_of_all,
         };
@@ -122,14 +119,14 @@ impl Sources {
         if !self.is_of_all {
             self.watch_parent(&dir);
         }
-        let held = self.services.entry(name.to_vec()).or_default();
+        let held = self.services.of(name);
         let is_alive = held.has_supervisor;
         let is_watched = held.watch.is_some() && held.is_alive == is_alive;
         let supervise = held.room.as_ref().unwrap_or(&dir).join("supervise");
         // It may be another file now.
         let status = self.add(&supervise.join("status"), WatchFlags::MODIFY);
         if let Some(watch) = status {
-            self.owners.entry(watch).or_default().insert(name.to_vec());
+            self.own(watch, name);
         }
         if is_watched {
             return true;
@@ -147,9 +144,9 @@ impl Sources {
         };
         self.is_blind |= watch.or(watch_of_dir).is_none() && stat(&dir).is_ok();
         for watch in [watch, watch_of_dir].into_iter().flatten() {
-            self.owners.entry(watch).or_default().insert(name.to_vec());
+            self.own(watch, name);
         }
-        let held = self.services.entry(name.to_vec()).or_default();
+        let held = self.services.of(name);
         held.is_alive = is_alive;
         held.watch = watch;
         let before = std::mem::replace(&mut held.watch_of_dir, watch_of_dir);
@@ -163,9 +160,7 @@ impl Sources {
     /// Keeps what a look has found of the supervisor. `false`: it has one now and had none, or
     /// the other way, so that it has to be watched otherwise, and looked at again.
     pub fn hold(&mut self, name: &[u8], is_alive: bool, service: Option<Service>) -> bool {
-        let Some(held) = self.services.get_mut(name) else {
-            return true;
-        };
+        let held = self.services.of(name);
         held.has_supervisor = is_alive;
         if let Some(service) = &service {
             let (_, path) = service.state();
@@ -180,14 +175,9 @@ impl Sources {
         // Of a supervisor that may not be asked nobody tells the end.
         self.is_blind |= is_alive && lifeline.is_none();
         if held.lifeline.is_some() != lifeline.is_some() {
-            if let Some(fd) = held.lifeline.take() {
-                self.lifelines.remove(&(fd.as_raw_fd() as u64));
-            }
             if let (Some(fd), Some(epoll)) = (&lifeline, &self.epoll) {
-                let token = fd.as_raw_fd() as u64;
-                let data = epoll::EventData::new_u64(token);
+                let data = epoll::EventData::new_u64(token(fd));
                 self.is_blind |= epoll::add(epoll, fd, data, epoll::EventFlags::empty()).is_err();
-                self.lifelines.insert(token, name.to_vec());
             }
             held.lifeline = lifeline;
         }
@@ -196,18 +186,26 @@ impl Sources {
 
     /// Ends what is held of a service.
     pub fn forget(&mut self, name: &[u8]) {
-        if let Some(fd) = self.services.remove(name).and_then(|held| held.lifeline) {
-            self.lifelines.remove(&(fd.as_raw_fd() as u64));
-        }
-        let inotify = self.inotify.as_ref();
-        self.owners.retain(|watch, names| {
-            let was_ours = names.remove(name);
-            let is_used = !names.is_empty() || !was_ours;
-            if let (false, Some(inotify)) = (is_used, inotify) {
-                let _ = inotify::remove_watch(inotify, *watch);
-            }
-            is_used
+        self.services.remove(name);
+        let mut watches = Vec::new();
+        self.owners.retain(|(watch, owner)| {
+            let is_others = owner != name;
+            watches.extend((!is_others).then_some(*watch));
+            is_others
         });
+        for watch in watches {
+            let is_used = self.owners.iter().any(|(used, _)| *used == watch);
+            if let (false, Some(inotify)) = (is_used, &self.inotify) {
+                let _ = inotify::remove_watch(inotify, watch);
+            }
+        }
+    }
+
+    fn own(&mut self, watch: i32, name: &[u8]) {
+        let is_known = |(known, owner): &(i32, Vec<u8>)| *known == watch && owner == name;
+        if !self.owners.iter().any(is_known) {
+            self.owners.push((watch, name.to_vec()));
+        }
     }
 
     /// Watches the scan directory, if it is not the one that is watched already.
@@ -227,7 +225,7 @@ impl Sources {
             Some(parent) => parent,
             None => return,
         };
-        if self.parents.contains_key(parent) {
+        if self.parents.iter().any(|(watched, _)| watched == parent) {
             return;
         }
         let events = WatchFlags::CREATE
@@ -238,7 +236,7 @@ impl Sources {
             | WatchFlags::MOVE_SELF
             | WatchFlags::ONLYDIR;
         match self.add(parent, events) {
-            Some(watch) => drop(self.parents.insert(parent.to_owned(), watch)),
+            Some(watch) => self.parents.push((parent.to_owned(), watch)),
             None => self.is_blind = true,
         }
     }
@@ -274,12 +272,12 @@ impl Sources {
                 INOTIFY => self.read_watches(&mut news),
                 OUTPUT => return None,
                 lifeline => {
-                    let name = self.lifelines.remove(&lifeline);
-                    let held = name.as_ref().and_then(|name| self.services.get_mut(name));
-                    if let Some(held) = held {
+                    let is_its = |held: &Held| held.lifeline.as_ref().map(token) == Some(lifeline);
+                    let mut services = self.services.iter_mut();
+                    if let Some((name, held)) = services.find(|(_, held)| is_its(held)) {
                         held.lifeline = None;
+                        news.names.push(name.to_vec());
                     }
-                    news.names.extend(name);
                 }
             }
         }
@@ -301,7 +299,7 @@ impl Sources {
         let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
         let Some(inotify) = &self.inotify else { return };
         let mut events = inotify::Reader::new(inotify, &mut buffer);
-        let mut entries = BTreeSet::new();
+        let mut entries: Vec<Vec<u8>> = Vec::new();
         while let Ok(event) = events.next() {
             let kind = event.events();
             let watch = event.wd();
@@ -309,25 +307,27 @@ impl Sources {
                 news.is_overflow = true;
                 news.is_vague = true;
             }
-            if let Some(names) = self.owners.get(&watch) {
-                news.names.extend(names.iter().cloned());
+            let owners = self.owners.iter().filter(|(owned, _)| *owned == watch);
+            for (_, name) in owners {
+                if !news.names.contains(name) {
+                    news.names.push(name.clone());
+                }
             }
-            let is_parents = self.parents.values().any(|parent| *parent == watch);
+            let is_parents = self.parents.iter().any(|(_, parent)| *parent == watch);
             match event.file_name() {
-                Some(name) if is_parents => drop(entries.insert(name.to_bytes().to_vec())),
+                Some(name) if is_parents => entries.push(name.to_bytes().to_vec()),
                 // The directory itself has gone.
                 None if is_parents => {
-                    self.parents.retain(|_, parent| *parent != watch);
+                    self.parents.retain(|(_, parent)| *parent != watch);
                     self.scanned = None;
                     news.is_vague = true;
                 }
                 _ => {}
             }
             if kind.contains(ReadFlags::IGNORED) {
-                for name in self.owners.remove(&watch).unwrap_or_default() {
-                    if let Some(held) = self.services.get_mut(&name) {
-                        held.watch = held.watch.filter(|is| *is != watch);
-                    }
+                self.owners.retain(|(owned, _)| *owned != watch);
+                for (_, held) in self.services.iter_mut() {
+                    held.watch = held.watch.filter(|is| *is != watch);
                 }
             }
         }
@@ -335,13 +335,18 @@ impl Sources {
         let is_of = |name: &&Vec<u8>| {
             let dir = locate(name);
             let entry = dir.file_name().map(OsStrExt::as_bytes);
-            entry.is_some_and(|entry| entries.contains(entry))
+            entry.is_some_and(|entry| entries.iter().any(|is| is == entry))
         };
-        let renewed: Vec<_> = self.services.keys().filter(is_of).cloned().collect();
+        let renewed: Vec<_> = self.services.names().filter(is_of).cloned().collect();
         for name in renewed {
             // Its directory may be another one now.
             self.forget(&name);
-            news.names.insert(name);
+            news.names.push(name);
         }
     }
+}
+
+/// The number of a lifeline in the epoll set.
+fn token(lifeline: &OwnedFd) -> u64 {
+    lifeline.as_raw_fd() as u64
 }
