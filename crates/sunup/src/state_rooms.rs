@@ -141,6 +141,12 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// It is where it is looked for first, and not for us.
+    const REFUSED: Self = Self {
+        ok: None,
+        room: None,
+    };
+
     /// Whether a supervisor lives; `None`: that cannot be known. `home`: as for [`open_ok`].
     pub fn lives(&self, home: BorrowedFd) -> Option<bool> {
         if self.ok.is_some() {
@@ -166,6 +172,9 @@ pub fn open_ok(home: BorrowedFd) -> rustix::io::Result<Opened> {
         }
         Err(e) => e,
     };
+    if refused == Errno::ACCESS && supervised::lives(home) == Some(true) {
+        return Ok(Opened::REFUSED);
+    }
     let mut rooms = supervisors().flat_map(|user| find(home, user));
     let found = rooms.find_map(|room| {
         let ok = match open(room.1.as_fd()) {
@@ -179,10 +188,7 @@ pub fn open_ok(home: BorrowedFd) -> rustix::io::Result<Opened> {
     });
     match (found, refused) {
         (Some(found), _) => Ok(found),
-        (None, Errno::ACCESS) => Ok(Opened {
-            ok: None,
-            room: None,
-        }),
+        (None, Errno::ACCESS) => Ok(Opened::REFUSED),
         (None, refused) => Err(refused),
     }
 }

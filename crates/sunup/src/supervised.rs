@@ -18,8 +18,9 @@ const LOCKS_BYTES_MAX: usize = 1 << 20;
 const MOUNTS_BYTES_MAX: usize = 1 << 20;
 /// The inode of the first pid namespace (`PROC_PID_INIT_INO` in the kernel's sources).
 const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
-/// How long the list of locks is used (ns): for the many services of one question.
-const FRESH_NS: u64 = 20_000_000;
+/// How long the list of locks is used (ns): for the many services of one question. To read it
+/// takes the longer, the more there are.
+const FRESH_NS: u64 = 90_000_000;
 
 /// What the kernel listed.
 struct Lists {

@@ -546,6 +546,40 @@ fn what_was_there_is_not_given_away() {
     assert_eq!(control.uid(), given);
 }
 
+/// Where the state is in another place, others may go there, too.
+#[test]
+fn the_way_to_a_state_elsewhere_is_open_to_readers() {
+    let fixture = Fixture::new(&[("scan/web/run", SLEEP), ("runs/", "")]);
+    let mode_of = |name: &str, bits| {
+        fs::set_permissions(fixture.path(name), fs::Permissions::from_mode(bits)).unwrap();
+    };
+    for (name, bits) in [(".", 0o755), ("runs", 0o777), ("scan/web", 0o555)] {
+        mode_of(name, bits);
+    }
+    copy_program(sunup(), fixture.path("sunup"));
+    mode_of("sunup", 0o755);
+    let mut container = Command::new(fixture.path("sunup"));
+    container.arg("container").arg(fixture.path("scan"));
+    let mut container = ordinary(&container)
+        .env("SUNUP_RUN", fixture.path("runs/own"))
+        .env("SUNUP_READERS", "*")
+        .spawn()
+        .unwrap();
+    let state = fixture.path("runs/own/state");
+    let room = yield_until(|| fs::read_dir(&state).ok()?.next()?.ok()).path();
+    until_written(&room.join("supervise/status"));
+    yield_until(|| room.join("supervise/ok").exists().then_some(()));
+    for dir in [&fixture.path("runs/own"), &state, &room] {
+        assert_eq!(mode(dir).0, 0o711, "{}", dir.display());
+    }
+    assert_eq!(mode(&room.join("supervise")).0, 0o755);
+    assert_eq!(mode(&room.join("supervise/status")).0, 0o644);
+    assert_eq!(mode(&room.join("supervise/control")).0, 0o600);
+    kill(container.id(), Signal::TERM);
+    wait_exit(&mut container);
+    mode_of("scan/web", 0o755);
+}
+
 /// Whether the list of locks is whole: it is not in a pid namespace of one's own.
 fn is_first_namespace() -> bool {
     fs::metadata("/proc/self/ns/pid").unwrap().ino() == 0xEFFF_FFFC
