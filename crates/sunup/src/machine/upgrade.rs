@@ -6,18 +6,24 @@
 //! This works only while the machine is up: the rest of a boot or a shutdown cannot be
 //! handed over.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs;
+use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+
+use rustix::fs::{Access, access};
+use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::{console, lifeline, watchdog};
 use crate::sys::signal::{self, Signal};
-use crate::sys::{arguments, spawn};
+use crate::sys::{arguments, file, spawn};
 
 /// The signal: glibc's `SIGRTMIN+25`, which makes systemd execute itself again, too.
 pub const UPGRADE: Signal = 59;
+
+/// A version is not longer.
+const VERSION_BYTES: usize = 256;
 
 /// The suffix that /proc shows for a file that was replaced.
 const REPLACED: &[u8] = b" (deleted)";
@@ -54,21 +60,40 @@ pub fn ask() -> Result<(), String> {
     let program =
         program_of("1").map_err(|e| format!("find the program of PID 1: {e}; only root may"))?;
     let shown = program.as_bytes().escape_ascii();
-    // Called by the name that PID 1 would have, it still prints its version.
-    let tried = Command::new(&program)
-        .arg0("init")
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .map_err(|e| format!("{shown}: start: {e}"))?;
-    let is_ours = tried.status.success() && tried.stdout.starts_with(b"init (sunup) ");
+    let said = version(&program).map_err(|e| format!("{shown}: start: {e}"))?;
+    let is_ours = said.starts_with(b"init (sunup) ");
     if !is_ours {
         return Err(format!(
             "{shown}: `--version` is not answered as by sunup; PID 1 goes on as it was"
         ));
     }
     signal::kill(1, UPGRADE).map_err(|e| format!("signal PID 1: {e}; only root may"))
+}
+
+/// What a program prints as its version when it is called by the name that PID 1 would have;
+/// nothing if it fails.
+fn version(program: &OsStr) -> io::Result<Vec<u8>> {
+    access(program, Access::EXEC_OK)?;
+    let program = CString::new(program.as_bytes())?;
+    let argv = [c"init", c"--version"].map(CString::from);
+    let null = fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    let (answer, to_answer) = io::pipe()?;
+    let child = spawn::fork(|| {
+        let streams = [null.as_fd(), to_answer.as_fd(), null.as_fd()];
+        let mut placed = (0..).zip(streams).map(|(to, from)| spawn::place(from, to));
+        if placed.all(|done| done.is_ok()) {
+            let _reason = spawn::exec(&program, &argv, None);
+        }
+        127
+    })?;
+    drop(to_answer);
+    let said = file::head(answer, VERSION_BYTES)?;
+    let ended = waitpid(Pid::from_raw(child), WaitOptions::empty())?;
+    let is_well = ended.is_some_and(|(_, status)| status.exit_status() == Some(0));
+    Ok(if is_well { said } else { Vec::new() })
 }
 
 /// Whether the file of this program was replaced or removed.
@@ -78,7 +103,7 @@ pub fn was_replaced() -> bool {
 }
 
 /// The path that a process was executed by, whatever file is there now.
-fn program_of(pid: &str) -> std::io::Result<OsString> {
+fn program_of(pid: &str) -> io::Result<OsString> {
     let path = fs::read_link(format!("/proc/{pid}/exe"))?.into_os_string();
     let bytes = path.as_bytes();
     let path = bytes.strip_suffix(REPLACED).unwrap_or(bytes);
