@@ -25,6 +25,7 @@ pub mod modules;
 pub mod moment;
 pub mod oci;
 pub mod package;
+pub mod picture;
 pub mod qemu;
 pub mod reference;
 pub mod release;

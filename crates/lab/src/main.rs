@@ -12,8 +12,8 @@ use lab::machine::End;
 use lab::report::{self, Marks, Sizes};
 use lab::runner::warden;
 use lab::{
-    bench, chart, disk, docs, inside, kernel, oci, package, reference, release, suite, terminal,
-    workspace,
+    bench, chart, disk, docs, inside, kernel, oci, package, picture, reference, release, suite,
+    terminal, workspace,
 };
 
 /// Builds images of sunup and boots them.
@@ -44,6 +44,8 @@ enum Command {
     Chart(chart::Options),
     /// Writes the documents and the manual as a site of plain files
     Docs(docs::Options),
+    /// Draws what a terminal shows of `sv`, for README.md
+    Picture(picture::Options),
     /// Runs all tests, and installs what they need if it is root who asks
     Test(suite::Options),
     /// Measures performance beside other supervisors, and installs them if it is root who asks
@@ -107,6 +109,7 @@ fn main() -> ExitCode {
         Command::Reference => {
             reference::busybox().map(|directory| println!("{}", directory.display()))
         }
+        Command::Picture(options) => picture::run(&options),
         Command::Release(options) => release::run(&options),
         Command::Docs(options) => docs::run(&options),
         Command::Test(options) => match suite::run(&options) {

@@ -74,17 +74,21 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// A decimal number or `=`.
+    /// A decimal number, perhaps with k, m or g for that power of 1024 behind it, or `=`.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        match text {
-            b"=" => Some(Self::Hard),
-            [b'0'..=b'9', ..] => core::str::from_utf8(text)
-                .ok()?
-                .parse()
-                .ok()
-                .map(Self::Value),
-            _ => None,
+        let (digits, unit) = match text {
+            b"=" => return Some(Self::Hard),
+            [digits @ .., b'k'] => (digits, 1 << 10),
+            [digits @ .., b'm'] => (digits, 1 << 20),
+            [digits @ .., b'g'] => (digits, 1 << 30),
+            digits => (digits, 1_u64),
+        };
+        // No sign.
+        if !digits.first()?.is_ascii_digit() {
+            return None;
         }
+        let number: u64 = core::str::from_utf8(digits).ok()?.parse().ok()?;
+        number.checked_mul(unit).map(Self::Value)
     }
 
     /// The soft limit below this hard limit. `None`: no limit at all.
@@ -157,12 +161,24 @@ mod tests {
     #[test]
     fn limits_stay_below_the_hard_limit() {
         assert_eq!(Limit::parse(b"="), Some(Limit::Hard));
-        assert_eq!(Limit::parse(b"10"), Some(Limit::Value(10)));
+        for (text, value) in [
+            ("10", 10),
+            ("3k", 3 << 10),
+            ("500m", 500 << 20),
+            ("2g", 2 << 30),
+            ("18446744073709551615", u64::MAX),
+        ] {
+            assert_eq!(Limit::parse(text.as_bytes()), Some(Limit::Value(value)));
+        }
         for bad in [
             &b""[..],
             b"+1",
             b"-1",
-            b"10k",
+            b"k",
+            b"10t",
+            b"10kk",
+            b"1 k",
+            b"18014398509481984g",
             b"=1",
             b"18446744073709551616",
         ] {

@@ -164,7 +164,9 @@ fn links_of_others_are_left_alone_and_named() {
 fn the_commands_of_the_readme_work_in_a_fresh_home() {
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
     let readme = std::fs::read_to_string(readme).unwrap();
-    let (_, section) = readme.split_once("## On a system that you have").unwrap();
+    let (_, section) = readme
+        .split_once("### Build it, and try it without installing")
+        .unwrap();
     let (_, block) = section.split_once("```sh\n").unwrap();
     let (block, _) = block.split_once("```").unwrap();
     let (build, script) = block.split_once('\n').unwrap();

@@ -1,168 +1,108 @@
-//! The examples of docs/services.md, as they stand there. An example is a section whose
-//! title begins with its number. A line `` `NAME`: `` is followed by a block with the
-//! content of that file, and `` `NAME`, empty `` stands for itself. Then `runsvdir` starts,
-//! and the commands of the `console` blocks print what stands below them; other digits
-//! may stand there. Looking on is repeated, as a reader does it who was too early.
+//! The guide in docs/ is tried out as it stands there: its files, its commands, and what
+//! these print. In what is printed, other digits may stand, and other blanks between words.
+
+mod house;
+mod pages;
+mod services;
 
 use std::fs;
-use std::os::unix::fs::OpenOptionsExt;
-use std::process::{Child, Command, Stdio};
 
-use rustix::fs::OFlags;
-use rustix::process::Signal;
-
-use crate::common::{Fixture, end_by, sunup, until_supervise, yield_until};
-
-/// The programs that the examples are allowed beside the shell's own.
-const PROGRAMS: &str = "/usr/local/bin:/usr/bin:/bin";
-/// Commands that change nothing.
-const LOOKS: [&str; 3] = ["sv status ", "cat ", "ls "];
-
-/// One section of the document.
-#[derive(Default)]
-struct Example {
-    files: Vec<(String, String)>,
-    commands: Vec<(String, String)>,
+/// A page of docs/.
+fn page(name: &str) -> String {
+    let path = format!("{}/../../docs/{name}.md", env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-fn document() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/services.md");
-    fs::read_to_string(path).unwrap()
+/// Something that a reader does.
+#[derive(Debug)]
+enum Step {
+    /// Writes a file of that name with that content.
+    Write(String, String),
+    /// Enters a command, and sees this.
+    Enter(String, String),
 }
 
-fn examples() -> Vec<Example> {
-    let text = document();
-    let sections = text.split("\n## ").skip(1);
-    let is_example = |section: &&str| section.starts_with(|first: char| first.is_ascii_digit());
-    sections.filter(is_example).map(example).collect()
-}
-
-fn example(section: &str) -> Example {
-    let mut example = Example::default();
-    let mut name = None;
-    let mut lines = section.lines();
+/// The steps of a text, in its order. A line `` `NAME`: `` is followed by a block with the
+/// content of that file, and `` `NAME`, empty `` stands for itself. In a block `console`, a
+/// line that begins with `$ ` or `# ` is a command, goes on after a backslash, and what
+/// follows is what it prints. A block `text` is for readers alone.
+fn steps(text: &str) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut name: Option<String> = None;
+    let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if let Some(kind) = line.strip_prefix("```") {
             let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-            if kind == "console" {
-                example.commands.extend(commands(&block));
-            } else if let Some(name) = name.take() {
-                example
-                    .files
-                    .push((name, format!("{}\n", block.join("\n"))));
-            } else {
-                panic!("a block that is neither a file nor commands: {block:?}");
+            match (kind, name.take()) {
+                ("console", None) => steps.extend(commands(&block)),
+                ("text", None) => {}
+                (_, Some(name)) => steps.push(Step::Write(name, block.join("\n") + "\n")),
+                (_, None) => panic!("a block that is neither a file nor commands: {block:?}"),
             }
         }
         let file = line.strip_prefix('`').and_then(|rest| rest.split_once('`'));
         match file {
             Some((file, ":")) => name = Some(file.to_owned()),
-            Some((file, ", empty")) => example.files.push((file.to_owned(), String::new())),
+            Some((file, ", empty")) => steps.push(Step::Write(file.to_owned(), String::new())),
             _ => {}
         }
     }
-    assert!(name.is_none() && !example.files.is_empty() && !example.commands.is_empty());
-    example
+    assert!(name.is_none(), "{name:?} has no content");
+    steps
 }
 
-/// Each command with what it prints.
-fn commands(block: &[&str]) -> Vec<(String, String)> {
-    let mut commands: Vec<(String, String)> = vec![];
+fn commands(block: &[&str]) -> Vec<Step> {
+    let mut commands: Vec<Step> = vec![];
+    let mut goes_on = false;
     for line in block {
-        match (line.strip_prefix("$ "), commands.last_mut()) {
-            (Some(command), _) => commands.push((command.to_owned(), String::new())),
-            (None, Some((_, output))) => output.extend([line, "\n"]),
-            (None, None) => panic!("no command prints this: {line}"),
+        let entered = line.strip_prefix("$ ").or_else(|| line.strip_prefix("# "));
+        match (entered, commands.last_mut()) {
+            (_, Some(Step::Enter(command, _))) if goes_on => {
+                command.push_str(line.trim_start());
+            }
+            (Some(entered), _) => commands.push(Step::Enter(entered.to_owned(), String::new())),
+            (None, Some(Step::Enter(_, output))) => output.extend([line, "\n"]),
+            (None, _) => panic!("no command prints this: {line}"),
+        }
+        goes_on = false;
+        if let Some(Step::Enter(command, output)) = commands.last_mut()
+            && output.is_empty()
+            && let Some(begun) = command.strip_suffix('\\')
+        {
+            *command = begun.to_owned();
+            goes_on = true;
         }
     }
     commands
 }
 
-/// Numbers are other ones each time.
+/// Numbers are other ones each time, and columns as wide as these.
 fn masked(text: &str) -> String {
     let mut masked = String::new();
     for letter in text.chars() {
         match letter {
             '0'..='9' if masked.ends_with('N') => {}
             '0'..='9' => masked.push('N'),
+            ' ' if masked.ends_with(' ') => {}
             other => masked.push(other),
         }
     }
-    masked
+    masked.replace(" \n", "\n")
 }
 
-/// A reader's machine.
-struct Reader {
-    fixture: Fixture,
-    supervisor: Child,
-}
-
-impl Reader {
-    fn new(example: &Example) -> Self {
-        let fixture = Fixture::new(&[("service/", "")]);
-        for (name, content) in &example.files {
-            fixture.add(&format!("service/{name}"), content);
-        }
-        for applet in ["runsvdir", "sv", "svlogd", "chpst"] {
-            let name = format!("bin/{applet} -> {}", sunup().display());
-            fixture.add(&name, "");
-        }
-        let supervisor = Self::command(&fixture, "exec runsvdir .").spawn().unwrap();
-        // A reader does not type so fast.
-        for (name, _) in &example.files {
-            let service = name.split('/').next().unwrap();
-            let dir = fixture.path("service").join(service);
-            until_supervise(&dir);
-            // A fifo that nobody reads cannot be opened so.
-            let control = dir.join("supervise/control");
-            let mut writes = fs::OpenOptions::new();
-            writes
-                .write(true)
-                .custom_flags(OFlags::NONBLOCK.bits() as i32);
-            yield_until(|| writes.open(&control).ok());
-        }
-        Self {
-            fixture,
-            supervisor,
-        }
-    }
-
-    fn command(fixture: &Fixture, line: &str) -> Command {
-        let mut command = Command::new("sh");
-        command.args(["-c", line]).stdin(Stdio::null());
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        command.current_dir(fixture.path("service"));
-        command.env("SVDIR", fixture.path("service"));
-        command.env_remove("SVWAIT");
-        let bin = fixture.path("bin");
-        command.env("PATH", format!("{}:{PROGRAMS}", bin.display()));
-        command
-    }
-
-    fn prints(&self, line: &str) -> String {
-        let mut command = Self::command(&self.fixture, &format!("{line} 2>&1"));
-        let output = command.stdout(Stdio::piped()).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// This is printed, now or soon.
-    fn sees(&self, line: &str, expected: &str) {
-        let mut seen = Seen {
-            line,
-            expected,
-            printed: String::new(),
-        };
-        let looks_on = LOOKS.iter().any(|look| line.starts_with(look));
-        let mut is_seen = || {
-            seen.printed = self.prints(line);
-            masked(&seen.printed) == masked(expected)
-        };
-        if looks_on {
-            yield_until(|| is_seen().then_some(()));
-        } else {
-            assert!(is_seen(), "something else is printed");
-        }
-    }
+/// Whether a command changes nothing, so that a reader who was too early repeats it.
+fn is_look(command: &str) -> bool {
+    const LOOKS: [&str; 8] = [
+        "sv status",
+        "sv list",
+        "sv why ",
+        "sv log ",
+        "sv tree",
+        "sv health",
+        "cat ",
+        "ls ",
+    ];
+    LOOKS.iter().any(|look| command.starts_with(look))
 }
 
 /// What a command printed last; a test that fails shows it.
@@ -172,6 +112,12 @@ struct Seen<'t> {
     printed: String,
 }
 
+impl Seen<'_> {
+    fn is_expected(&self) -> bool {
+        masked(&self.printed) == masked(self.expected)
+    }
+}
+
 impl Drop for Seen<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -179,54 +125,4 @@ impl Drop for Seen<'_> {
             eprintln!("$ {line}\n{printed}instead of\n{expected}");
         }
     }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        end_by(&mut self.supervisor, Signal::HUP);
-    }
-}
-
-fn try_out(number: usize) {
-    let examples = examples();
-    let example = &examples[number - 1];
-    let reader = Reader::new(example);
-    for (line, expected) in &example.commands {
-        reader.sees(line, expected);
-    }
-}
-
-macro_rules! examples {
-    ($($name:ident: $number:literal,)*) => {
-        $(#[test]
-        fn $name() {
-            try_out($number);
-        })*
-
-        /// Each has its test, and its number.
-        #[test]
-        fn every_example_is_tried() {
-            let numbers = [$($number),*];
-            let count = numbers.len();
-            assert_eq!(examples().len(), count);
-            let text = document();
-            for number in 1..=count {
-                assert!(numbers.contains(&number));
-                assert!(text.contains(&format!("\n## {number}. ")), "{number}");
-            }
-        }
-    };
-}
-
-examples! {
-    a_program_that_runs: 1,
-    a_log: 2,
-    what_follows_an_end: 3,
-    time_for_a_stop: 4,
-    what_precedes_a_run: 5,
-    what_is_done_once: 6,
-    an_end_that_is_meant: 7,
-    ready: 8,
-    one_after_the_other: 9,
-    a_milestone: 10,
 }

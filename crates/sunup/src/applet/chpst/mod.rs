@@ -171,7 +171,7 @@ fn limits(
             let text = value.unwrap_or_default();
             let limit = Limit::parse(text).ok_or_else(|| {
                 format!(
-                    "-{} {}: not a number, nor = for the hard limit",
+                    "-{} {}: not a number such as 1000 or 500m, nor = for the hard limit",
                     letter.escape_ascii(),
                     text.escape_ascii()
                 )

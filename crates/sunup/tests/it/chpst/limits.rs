@@ -44,9 +44,15 @@ fn limits() {
             .any(|l| l.starts_with("NOFILE") && l.contains(" 50 ")),
         "{seen}"
     );
-    for bad in ["x", "-1", "10k", "=1"] {
+    for bad in ["x", "-1", "10t", "=1"] {
         assert_eq!(same(&["-o", bad, "true"]).1, 100, "{bad}");
     }
+    // Debian's refuses it.
+    let args = [&["-o", "1k"], &LIMITS[..]].concat();
+    let seen = tested(&Fixture::new(&[]), &args).stdout;
+    let seen = String::from_utf8(seen).unwrap();
+    let line = seen.lines().find(|line| line.starts_with("NOFILE"));
+    assert!(line.is_some_and(|line| line.contains(" 1024 ")), "{seen}");
     // Debian's makes 0 of it.
     let output = tested(&Fixture::new(&[]), &["-o", "18446744073709551616", "true"]);
     assert_eq!(output.status.code(), Some(100));
