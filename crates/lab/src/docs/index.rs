@@ -25,6 +25,8 @@ const GROUPS: &[Group] = &[
                 "README.md",
                 "what sunup is, and a first service in six lines",
             ),
+            ("docs/README.md", "the guide: short pages, by reader"),
+            ("docs/first-service.md", "in five minutes"),
             (
                 "docs/services.md",
                 "ten short examples, from one file to services in order",
@@ -35,8 +37,14 @@ const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        reader: "You have runit or busybox",
+        reader: "You have runit, busybox or systemd",
         entries: &[
+            ("docs/from-runit.md", "on Debian, Void and others; and back"),
+            ("docs/from-busybox.md", "buildroot, an initramfs"),
+            (
+                "docs/from-systemd.md",
+                "commands and unit lines side by side",
+            ),
             (
                 "docs/compatibility.md",
                 "every difference, and how to take Debian's place",
@@ -61,6 +69,7 @@ const GROUPS: &[Group] = &[
     Group {
         reader: "You build a machine or a distribution",
         entries: &[
+            ("docs/machine-init.md", "sunup as process 1, and recovery"),
             ("docs/boot.md", "from power-on to prompt, with a picture"),
             ("man/init.8", ""),
             ("man/inittab.5", ""),

@@ -7,10 +7,21 @@ mod services;
 
 use std::fs;
 
+const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
+
 /// A page of docs/.
 fn page(name: &str) -> String {
-    let path = format!("{}/../../docs/{name}.md", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{DOCS}/{name}.md");
     fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// The names of all pages.
+fn pages() -> Vec<String> {
+    let entries = fs::read_dir(DOCS).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names
+        .filter_map(|name| Some(name.strip_suffix(".md")?.to_owned()))
+        .collect()
 }
 
 /// Something that a reader does.

@@ -22,8 +22,23 @@ macro_rules! pages {
         fn $test() {
             follow($page);
         })*
+
+        /// Each page of docs/ with commands has its test.
+        #[test]
+        fn every_page_with_commands_is_followed() {
+            let followed = [$($page),*];
+            for name in super::pages() {
+                let is_followed = followed.contains(&&name[..]) || ELSEWHERE.contains(&&name[..]);
+                let has_commands = page(&name).contains("```console");
+                assert!(is_followed || !has_commands, "{name}: nobody tries its commands");
+            }
+        }
     };
 }
+
+/// Their commands are tried by other tests: `services` beside this one; the others are about
+/// other machines.
+const ELSEWHERE: [&str; 1] = ["services"];
 
 pages! {
     first_service: "first-service",
