@@ -3,6 +3,8 @@
 
 use maud::{Markup, PreEscaped, html};
 
+use super::COLUMNS;
+
 /// The size of a character, the height of a line, and the border (pixels).
 const CHAR: f64 = 8.4;
 const LINE: f64 = 19.0;
@@ -33,24 +35,52 @@ struct Span {
 /// The picture of a text.
 pub fn svg(shown: &str) -> String {
     let mut look = Look::default();
+    let shown = wrapped(shown);
     let lines: Vec<Vec<Span>> = shown.lines().map(|line| spans(line, &mut look)).collect();
     let end = |line: &Vec<Span>| line.last().map_or(0, |s| s.column + s.text.chars().count());
     let columns = lines.iter().map(end).max().unwrap_or(0);
-    let width = (columns as f64).mul_add(CHAR, 2.0 * BORDER);
-    let height = (lines.len() as f64).mul_add(LINE, 2.0 * BORDER);
+    let width = times(columns, CHAR) + 2.0 * BORDER;
+    let height = times(lines.len(), LINE) + 2.0 * BORDER;
     let drawing = html! {
         svg xmlns="http://www.w3.org/2000/svg" viewBox={"0 0 " (round(width)) " " (round(height))}
             width=(round(width)) height=(round(height)) role="img" {
             style { (PreEscaped(STYLE)) }
             rect class="page" x="0.5" y="0.5" width=(round(width - 1.0)) height=(round(height - 1.0)) rx="8" {}
             @for (row, line) in lines.iter().enumerate() {
-                text xml:space="preserve" y=(round((row as f64).mul_add(LINE, BORDER + 14.0))) {
+                text xml:space="preserve" y=(round(times(row, LINE) + BORDER + 14.0)) {
                     @for span in line { (span.markup()) }
                 }
             }
         }
     };
     drawing.into_string() + "\n"
+}
+
+/// As a terminal of [`COLUMNS`] columns breaks its lines.
+fn wrapped(shown: &str) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    let mut rest = shown;
+    while let Some(first) = rest.chars().next() {
+        let length = escape(rest).map_or(first.len_utf8(), |(_, after)| rest.len() - after.len());
+        let (piece, after) = rest.split_at(length);
+        match first {
+            '\u{1b}' => {}
+            '\n' => column = 0,
+            _ if column == COLUMNS => {
+                text.push('\n');
+                column = 1;
+            }
+            _ => column += 1,
+        }
+        text.push_str(piece);
+        rest = after;
+    }
+    text
+}
+
+fn times(count: usize, pixels: f64) -> f64 {
+    f64::from(u16::try_from(count).unwrap_or(u16::MAX)) * pixels
 }
 
 fn round(pixels: f64) -> String {
@@ -64,8 +94,8 @@ impl Span {
         class.extend(look.bold.then(|| "b".to_owned()));
         class.extend(look.dim.then(|| "d".to_owned()));
         class.extend((look.colour > 0).then(|| format!("c{}", look.colour)));
-        let x = round((self.column as f64).mul_add(CHAR, BORDER));
-        let length = round(self.text.chars().count() as f64 * CHAR);
+        let x = round(times(self.column, CHAR) + BORDER);
+        let length = round(times(self.text.chars().count(), CHAR));
         html! {
             tspan x=(x) textLength=(length) class=[(!class.is_empty()).then(|| class.join(" "))] { (self.text) }
         }
@@ -142,6 +172,8 @@ mod tests {
         };
         let plain = Look::default();
         assert_eq!(seen, [(0, "a", plain), (3, "run", green), (7, "b", plain)]);
+        let long = format!("\u{1b}[1m{}\u{1b}[0m\n", "x".repeat(COLUMNS + 1));
+        assert!(wrapped(&long).ends_with("x\nx\u{1b}[0m\n"));
         let drawn = svg("<&>\n\u{1b}[31mred\n");
         assert!(
             drawn.contains("&lt;&amp;&gt;") && drawn.contains("class=\"c1\""),

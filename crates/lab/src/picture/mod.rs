@@ -25,17 +25,16 @@ pub struct Options {
 }
 
 /// The terminal's columns.
-const COLUMNS: u16 = 80;
+const COLUMNS: usize = 80;
 
 /// Plays the scene, or reads what was shown, and draws it.
 pub fn run(options: &Options) -> Result<()> {
-    let shown = match &options.from {
-        Some(path) => fs::read_to_string(path).with_context(|| path.display().to_string())?,
-        None => {
-            let shown = play()?;
-            fs::write(options.out.with_extension(""), &shown)?;
-            shown
-        }
+    let shown = if let Some(path) = &options.from {
+        fs::read_to_string(path).with_context(|| path.display().to_string())?
+    } else {
+        let shown = play()?;
+        fs::write(options.out.with_extension(""), &shown)?;
+        shown
     };
     let out = &options.out;
     fs::write(out, draw::svg(&shown)).with_context(|| out.display().to_string())?;

@@ -27,7 +27,7 @@ echo "GET / 200 3ms"
 exec sleep 1000
 END
 mkdir -p sv/web/needs sv/mailer/needs
-touch sv/web/needs/postgres sv/mailer/needs/queue sv/worker/backoff 2>/dev/null || :
+touch sv/web/needs/postgres sv/mailer/needs/queue
 service worker <<'END'
 echo "worker: /etc/worker.conf: No such file or directory"
 exit 78
@@ -50,8 +50,8 @@ for name in postgres web worker mailer queue tmp; do ln -s "../sv/$name" "servic
 
 runsvdir "$SVDIR" >/dev/null 2>&1 &
 supervisor=$!
-trap 'kill -HUP $supervisor; wait $supervisor' EXIT
-sv -w 20 check postgres web tmp >/dev/null
+trap 'kill -HUP $supervisor; wait $supervisor || :' EXIT
+sv -w 20 start postgres web tmp >/dev/null
 # Until the worker has failed so often that its supervisor calls that a loop.
 until sv status worker | grep -q 'crash loop'; do sleep 0.2; done
 

@@ -12,6 +12,7 @@ mod image;
 mod machine;
 mod oci;
 mod package;
+mod picture;
 mod reference;
 mod runner;
 mod s6;
