@@ -55,21 +55,21 @@ pub const PROGRAMS: [(&str, &str); 9] = [
 /// Pages that keep their names, because nobody else has them.
 const OWN_PAGES: [&str; 2] = ["sunup.8", "service-directory.5"];
 
-/// What `sunup --completion SHELL` prints, and where shells look for it; the names behind it are
-/// those of runit's that lead there.
-const COMPLETIONS: [(&str, &str, &str, &[&str]); 3] = [
+/// What `sunup --completion SHELL` prints, and where shells look for it: the file, and the end of
+/// the names that programs have there, for shells that look for one file for each program.
+const COMPLETIONS: [(&str, &str, &str, Option<&str>); 3] = [
     (
         "bash",
         "share/bash-completion/completions",
         "sunup",
-        &["sv"],
+        Some(""),
     ),
-    ("zsh", "share/zsh/site-functions", "_sunup", &[]),
+    ("zsh", "share/zsh/site-functions", "_sunup", None),
     (
         "fish",
         "share/fish/vendor_completions.d",
         "sunup.fish",
-        &["sv.fish"],
+        Some(".fish"),
     ),
 ];
 
@@ -157,23 +157,39 @@ impl Contents {
             built = workspace::build_sunup()?;
             &built
         };
-        for (shell, dir, file, names) in COMPLETIONS {
-            let output = Command::new(binary)
-                .args(["--completion", shell])
-                .stdin(Stdio::null())
-                .output()
-                .with_context(|| format!("run {}", binary.display()))?;
-            if !output.status.success() || output.stdout.is_empty() {
+        let all = said(binary, &["--list"])?.unwrap_or_default();
+        let all: Vec<&str> = all.lines().collect();
+        let linked = PROGRAMS.map(|(_, program)| program);
+        for (shell, dir, file, end) in COMPLETIONS {
+            let Some(script) = said(binary, &["--completion", shell])? else {
                 continue;
-            }
+            };
+            // Other programs of these names are not ours to complete.
+            let script = script.replace(&all.join(" "), &linked.join(" "));
             let place = format!("{dir}/{file}");
-            self.files.put_file(place.as_bytes(), false, output.stdout);
-            for name in names {
-                self.name(dir, name, file);
+            self.files
+                .put_file(place.as_bytes(), false, script.into_bytes());
+            for program in end
+                .map(|end| linked.map(|name| format!("{name}{end}")))
+                .iter()
+                .flatten()
+            {
+                self.name(dir, program, file);
             }
         }
         Ok(())
     }
+}
+
+/// What the binary says, if it knows such words.
+fn said(binary: &Path, words: &[&str]) -> Result<Option<String>> {
+    let output = Command::new(binary)
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("run {}", binary.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok((output.status.success() && !text.is_empty()).then_some(text))
 }
 
 /// The page that this one only names (`.so` of man(7)).
