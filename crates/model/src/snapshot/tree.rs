@@ -2,16 +2,16 @@
 //! that it needs; further on it has a mark, and in a circle as well. So the text has no more
 //! lines than there are services and needs.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::kind::Kind;
 use crate::scan::Name;
 
-/// Each service, and what it says of others.
+/// Each service, in the order of the names, and what it says of others. (A map for this would
+/// make the binary larger by kilobytes.)
 #[derive(Clone, Debug, Default)]
-pub struct Needs(BTreeMap<Name, Vec<(Kind, Name)>>);
+pub struct Needs(Vec<(Name, Vec<(Kind, Name)>)>);
 
 /// How the branches are drawn.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,21 @@ struct Line {
 impl Needs {
     /// Adds a service, whatever it needs.
     pub fn add(&mut self, name: &[u8]) {
-        self.0.entry(name.to_vec()).or_default();
+        if let Err(at) = self.find(name) {
+            self.0.insert(at, (name.to_vec(), Vec::new()));
+        }
+    }
+
+    /// Its place, or where that would be.
+    fn find(&self, name: &[u8]) -> Result<usize, usize> {
+        self.0
+            .binary_search_by(|(known, _)| known.as_slice().cmp(name))
+    }
+
+    /// What it says of others.
+    fn edges(&self, name: &[u8]) -> &[(Kind, Name)] {
+        let found = self.find(name).ok().and_then(|at| self.0.get(at));
+        found.map_or(&[], |(_, edges)| edges)
     }
 
     /// Adds what it says of another one; `before` is told of the other one.
@@ -48,9 +62,13 @@ impl Needs {
             kind => (name, kind, other),
         };
         self.add(other);
-        let edges = self.0.entry(name.to_vec()).or_default();
+        self.add(name);
+        let at = self.find(name).ok();
+        let edges = at.and_then(|at| self.0.get_mut(at));
         let edge = (kind, other.to_vec());
-        if let Err(at) = edges.binary_search(&edge) {
+        if let Some((_, edges)) = edges
+            && let Err(at) = edges.binary_search(&edge)
+        {
             edges.insert(at, edge);
         }
     }
@@ -58,12 +76,11 @@ impl Needs {
     /// Who needs whom, the other way.
     #[must_use]
     pub fn reversed(&self) -> Self {
-        let mut reversed = Self::default();
+        let mut reversed = self.clone();
+        reversed.0.iter_mut().for_each(|(_, edges)| edges.clear());
         for (name, edges) in &self.0 {
-            reversed.add(name);
             for (kind, other) in edges {
-                let back = reversed.0.entry(other.clone()).or_default();
-                back.push((*kind, name.clone()));
+                reversed.add_edge(other, *kind, name);
             }
         }
         reversed
@@ -71,47 +88,58 @@ impl Needs {
 
     /// Whom nobody needs; and of each circle that nobody needs, the first.
     pub fn tops(&self) -> Vec<Name> {
-        let needed = self.0.values().flatten().map(|(_, other)| other);
-        let mut below = BTreeSet::new();
-        for name in needed {
-            below.insert(name);
+        let mut needed = self.none();
+        for (_, other) in self.0.iter().flat_map(|(_, edges)| edges) {
+            self.mark(other, &mut needed);
         }
         let mut tops = Vec::new();
-        let mut seen = BTreeSet::new();
-        let is_top = |name: &&Name| !below.contains(name);
-        for name in self.0.keys().filter(is_top).chain(self.0.keys()) {
-            if !seen.contains(name) {
+        let mut seen = self.none();
+        let first = self
+            .0
+            .iter()
+            .zip(needed)
+            .filter(|(_, is_needed)| !is_needed);
+        for (name, _) in first.map(|(row, _)| row).chain(&self.0) {
+            if self.reach(name, &mut seen) {
                 tops.push(name.clone());
-                self.reach(name, &mut seen);
             }
         }
         tops
     }
 
-    /// All that these need, with themselves.
-    pub fn reached<'n>(&'n self, names: &'n [Name]) -> BTreeSet<&'n Name> {
-        let mut seen = BTreeSet::new();
-        for name in names {
-            self.reach(name, &mut seen);
-        }
-        seen
+    /// A mark for each service.
+    fn none(&self) -> Vec<bool> {
+        let mut marks = Vec::new();
+        marks.resize(self.0.len(), false);
+        marks
     }
 
-    fn reach<'n>(&'n self, name: &'n Name, seen: &mut BTreeSet<&'n Name>) {
-        let mut stack = Vec::from([name]);
+    /// Marks it; returns whether it is known and had no mark.
+    fn mark(&self, name: &[u8], marks: &mut [bool]) -> bool {
+        let mark = self.find(name).ok().and_then(|at| marks.get_mut(at));
+        mark.is_some_and(|mark| !core::mem::replace(mark, true))
+    }
+
+    /// Marks it and all that it needs; returns whether it had no mark.
+    fn reach(&self, name: &[u8], seen: &mut [bool]) -> bool {
+        let is_new = self.mark(name, seen);
+        let mut stack: Vec<&[u8]> = Vec::new();
+        stack.extend(is_new.then_some(name));
         while let Some(name) = stack.pop() {
-            if seen.insert(name) {
-                let edges = self.0.get(name).into_iter().flatten();
-                stack.extend(edges.map(|(_, other)| other));
+            for (_, other) in self.edges(name) {
+                if self.mark(other, seen) {
+                    stack.push(other);
+                }
             }
         }
+        is_new
     }
 
     /// The tree below each of these. `shown` is a name with its state.
     pub fn tree(&self, roots: &[Name], marks: Marks, shown: impl Fn(&Name) -> String) -> String {
         let Marks([branch, end, line, blank]) = marks;
         let mut text = String::new();
-        let mut seen = BTreeSet::new();
+        let mut seen = self.none();
         let mut path: Vec<Name> = Vec::new();
         let root = |name: &Name| Line {
             kind: None,
@@ -128,9 +156,9 @@ impl Needs {
             text.extend([&next.before, next.branch]);
             text.extend(kind.iter().flat_map(|kind| [kind.directory(), " "]));
             text.push_str(&shown(&next.name));
-            let edges = self.0.get(&next.name).map_or(&[][..], Vec::as_slice);
+            let edges = self.edges(&next.name);
             let is_circle = path.contains(&next.name);
-            let is_known = !seen.insert(next.name.clone()) && !edges.is_empty();
+            let is_known = !self.mark(&next.name, &mut seen) && !edges.is_empty();
             text.push_str(match (is_circle, is_known) {
                 (true, _) => " (a circle)\n",
                 (false, true) => " (see above)\n",
@@ -158,7 +186,12 @@ impl Needs {
     /// The same for dot(1). `state` is that of a service.
     pub fn dot(&self, roots: &[Name], state: impl Fn(&Name) -> (String, String)) -> String {
         let mut text = String::from("digraph services {\n");
-        for name in self.reached(roots) {
+        let mut seen = self.none();
+        for root in roots {
+            self.reach(root, &mut seen);
+        }
+        let rows = self.0.iter().zip(seen).filter(|(_, is_seen)| *is_seen);
+        for ((name, edges), _) in rows {
             let (shown, state) = state(name);
             let node = name.escape_ascii().to_string();
             text.extend([
@@ -170,7 +203,7 @@ impl Needs {
                 &state,
                 "\"];\n",
             ]);
-            for (kind, other) in self.0.get(name).into_iter().flatten() {
+            for (kind, other) in edges {
                 let other = other.escape_ascii().to_string();
                 let style = match kind {
                     Kind::Needs => "];\n",

@@ -243,8 +243,9 @@ impl Source {
             }
             return is_cut;
         }
-        let mut new = older_files(&self.dir, &now).names;
-        new.retain(|name| Some(name) > self.newest.as_ref());
+        let new = older_files(&self.dir, &now).names.into_iter();
+        let new = new.filter(|name| Some(name) > self.newest.as_ref());
+        let new: Vec<Vec<u8>> = new.collect();
         let read = inode(file);
         let is_read = |name: &&Vec<u8>| {
             let file = self.open_older(name);
