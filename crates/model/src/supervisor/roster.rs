@@ -71,7 +71,7 @@ impl Supervisor {
         if let Some(at) = next_look {
             self.scan_by(at);
         }
-        let known = self.known().collect();
+        let known = gather(self.known());
         let removed = self.units.values().filter(|u| u.removed);
         let mut leaving: BTreeSet<Name> = gather(removed.map(|u| u.name.clone()));
         let changes = diff(&known, entries).into_iter();

@@ -228,7 +228,7 @@ impl Heritage {
             };
             Some((id, unit))
         });
-        let units = units.collect();
+        let units = gather(units);
         self.text = lines;
         units
     }
@@ -324,7 +324,7 @@ impl super::Engine {
                 ..self.access
             };
         }
-        self.units = units.into_iter().map(|(id, u)| (id, Box::new(u))).collect();
+        self.units = gather(units.into_iter().map(|(id, u)| (id, Box::new(u))));
         let processes: BTreeMap<Id, Pid> = gather(self.core.processes());
         for id in ids {
             self.watch_again(id, processes.get(&id).copied());
