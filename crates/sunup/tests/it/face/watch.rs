@@ -121,6 +121,8 @@ fn whoever_supervises_each_last_state_is_seen() {
             command(&scan, &["down", "web"]);
             command(&scan, &["up", "web"]);
         }
+        // When this is done, nothing that was said before is still to come.
+        command(&scan, &["-w", "60", "restart", "web"]);
         let pid = status(&scan.join("web"), "run", running).pid;
         // Before this line, some may have been left out.
         watching.until(&format!("-> run (pid {pid})"));
