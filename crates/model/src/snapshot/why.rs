@@ -215,8 +215,9 @@ pub fn end(last: &Last) -> String {
         },
     };
     let after = last.lived_ms.filter(|_| last.outcome != Outcome::Timeout);
-    let after = after.map_or(String::new(), |ms| {
-        format!(" after {}.{}s", ms / 1000, ms / 100 % 10)
+    let after = after.map_or(String::new(), |ms| match ms {
+        0..500 => " at once".into(),
+        ms => format!(" after {}.{}s", ms / 1000, ms / 100 % 10),
     });
     format!("{how}{after}{hint}")
 }

@@ -196,28 +196,28 @@ fn how_it_ends() {
         (code(0, 60_000), "ended with exit 0 after 60.0s"),
         (
             code(0, 90),
-            "ended with exit 0 after 0.0s: does it go to the background? run must stay in the foreground",
+            "ended with exit 0 at once: does it go to the background? run must stay in the foreground",
         ),
         (
             code(100, 0),
-            "ended with exit 100 after 0.0s: a program was called in a wrong way",
+            "ended with exit 100 at once: a program was called in a wrong way",
         ),
         (
             code(111, 0),
-            "ended with exit 111 after 0.0s: it could not be set up (chpst and its like exit so); \
+            "ended with exit 111 at once: it could not be set up (chpst and its like exit so); \
              its output says why",
         ),
         (
             code(126, 0),
-            "ended with exit 126 after 0.0s: a command in run is not executable",
+            "ended with exit 126 at once: a command in run is not executable",
         ),
         (
             code(127, 0),
-            "ended with exit 127 after 0.0s: a command in run was not found",
+            "ended with exit 127 at once: a command in run was not found",
         ),
         (
             code(137, 0),
-            "ended with exit 137 after 0.0s: a command in run was killed by a signal (the code less 128)",
+            "ended with exit 137 at once: a command in run was killed by a signal (the code less 128)",
         ),
         (
             end(&last(Exit::Signal(9), Outcome::Signal, 5000)),
@@ -241,7 +241,7 @@ fn how_it_ends() {
         ),
         (
             end(&last(Exit::Code(3), Outcome::Setup, 100)),
-            "its setup ended with exit 3 after 0.1s",
+            "its setup ended with exit 3 at once",
         ),
     ] {
         assert_eq!(said, expected);
@@ -256,14 +256,14 @@ fn what_ends_again_and_again() {
     assert_eq!(row(&crashing), expected);
     crashing.own.last = Some(last(Exit::Code(1), Outcome::Exit, 100));
     let expected =
-        "crash-loop | it ends again and again; it ended with exit 1 after 0.1s | sv log web";
+        "crash-loop | it ends again and again; it ended with exit 1 at once | sv log web";
     assert_eq!(row(&crashing), expected);
     crashing.crash_loop = Some(CrashLoop {
         lives: 9,
         ended: (1, 0),
         next: Some(Instant(27_900_000_000)),
     });
-    let expected = "crash-loop | it ends again and again; it ended with exit 1 after 0.1s; next \
+    let expected = "crash-loop | it ends again and again; it ended with exit 1 at once; next \
                     start in 8s | sv log web";
     assert_eq!(row(&crashing), expected);
     // It is up just now.

@@ -293,12 +293,14 @@ impl Enabler {
         failed
     }
 
-    /// Says why a service has no supervisor.
+    /// Says why a service has no supervisor, or how to learn why it does not run.
     fn explain(&mut self, asked: &[&[u8]]) {
         let has_none =
             |name: &[u8]| Service::named(name).is_err_and(|trouble| trouble.absence().is_some());
         let Some(name) = asked.iter().find(|name| has_none(name)) else {
-            return;
+            let names: Vec<String> = asked.iter().map(|name| shown_name(name)).collect();
+            let line = ["`sv why ", &names.join(" "), "` says more"];
+            return self.out.hint(&line.concat());
         };
         let others = enabled().unwrap_or_default();
         if others.iter().all(|other| has_none(other)) {

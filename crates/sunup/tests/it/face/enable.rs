@@ -162,7 +162,7 @@ fn what_stands_in_the_way_is_told_and_left_alone() {
     // It waits for ever, and that is told.
     let output = ran(&fixture, &["-w", "0", "enable", "held"]);
     assert_eq!(output.status.code(), Some(1));
-    let told = "warning: held needs nobody, which is not enabled\n";
+    let told = "warning: held needs nobody, which is not enabled\nsv: `sv why held` says more\n";
     assert_eq!(said(&output), told);
     assert!(
         text(&output).starts_with("timeout: down: held: "),

@@ -97,11 +97,11 @@ fn each_reason_as_it_comes() {
     );
     says(
         "one",
-        "one: it ends again and again; it ended with exit 1 after 0.0s\n  try: sv log one\n",
+        "one: it ends again and again; it ended with exit 1 at once\n  try: sv log one\n",
     );
     says(
         "gone",
-        "gone: it ends again and again; it ended with exit 127 after 0.0s: a command in run \
+        "gone: it ends again and again; it ended with exit 127 at once: a command in run \
                   was not found\n  try: sv log gone\n",
     );
     says(
@@ -125,8 +125,7 @@ fn each_reason_as_it_comes() {
     );
     says(
         "stays",
-        "stays: it gave up and stays down since 5s, because it ended with exit 78 after \
-                  0.0s\n  try: sv start stays\n",
+        "stays: it gave up and stays down since 5s, because it ended with exit 78 at once\n  try: sv start stays\n",
     );
     says(
         "lost",
