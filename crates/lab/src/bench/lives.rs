@@ -87,6 +87,10 @@ pub enum Life {
     Oneshots,
     /// Its one service is deaf to TERM.
     Deaf,
+    /// It is a logger whose lines are shown.
+    Follow,
+    /// What its services do is watched.
+    Watch,
     /// Everything else; if it is the first round, it is idle for a while.
     Whole(bool),
 }
@@ -117,6 +121,8 @@ impl Bench<'_> {
             Life::Chain => self.chain(peer, n),
             Life::Oneshots => self.oneshots(peer, n),
             Life::Deaf => self.kill_lateness(peer),
+            Life::Follow => self.follow_log(peer),
+            Life::Watch => self.watch(peer, n),
             Life::Whole(first) => self.whole(peer, n, first),
         }
     }
@@ -230,6 +236,11 @@ impl Bench<'_> {
                     tree.run(command)?;
                 }
                 self.add_ms(What::Status, tree, Moment::now().since(start));
+                if let Some(command) = tree.peer().list(&tree.scan_dir()) {
+                    let start = Moment::now();
+                    tree.run(command)?;
+                    self.add_ms(What::List, tree, Moment::now().since(start));
+                }
             }
         }
         if self.has(Part::RestartOne) {
@@ -261,10 +272,11 @@ impl Bench<'_> {
             let place = tree.scan_dir().join(format!("new{i}"));
             tree.make_service(&made)?;
             let start = Moment::now();
-            let placed = if i % 2 == 0 {
-                fs::rename(&made, &place)
-            } else {
+            let is_link = i % 2 == 1;
+            let placed = if is_link {
                 symlink(&made, &place)
+            } else {
+                fs::rename(&made, &place)
             };
             placed.with_context(|| format!("make {}", place.display()))?;
             if let Some(look) = peer.look(&tree.scan_dir()) {
@@ -273,6 +285,12 @@ impl Bench<'_> {
             let heard = tree.hear()?;
             let time = heard.at.since(start).as_secs_f64() * 1e3;
             self.results.add(What::PickUp, n, peer.name, time);
+            if is_link && peer.name != Name::Sunup {
+                self.results.add(What::Enable, n, peer.name, time);
+            }
+        }
+        if peer.name == Name::Sunup {
+            self.enable(&mut tree, n)?;
         }
         tree.end()
     }

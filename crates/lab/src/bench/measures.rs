@@ -14,9 +14,9 @@ pub enum Part {
     Memory,
     /// Services that are killed
     Restart,
-    /// A new service
+    /// A new service, by `sv enable`, too
     PickUp,
-    /// `sv status` of all
+    /// `sv status` of all, and `sv list`
     Status,
     /// `sv restart` of one
     RestartOne,
@@ -46,6 +46,10 @@ pub enum Part {
     Lines,
     /// Throughput of the logger
     Log,
+    /// Lines of `sv log -f`
+    Follow,
+    /// Lines of `sv watch`, and what that costs the supervisor
+    Watch,
 }
 
 /// A measure.
@@ -64,7 +68,9 @@ pub enum What {
     Restart,
     RestartAll,
     PickUp,
+    Enable,
     Status,
+    List,
     RestartOne,
     RestartOneUp,
     FalseStarts,
@@ -87,6 +93,10 @@ pub enum What {
     LogPlain,
     LogTai64n,
     LogHuman,
+    LogShown,
+    WatchLine,
+    RestartCpu,
+    RestartCpuWatched,
 }
 
 /// What sunup is to reach. All values are medians of one run.
@@ -121,7 +131,9 @@ impl What {
             Self::Restart => "restart after kill -9",
             Self::RestartAll => "kill -9 of all, all back",
             Self::PickUp => "a new service",
+            Self::Enable => "sv enable, or a link, to the exec",
             Self::Status => "sv status of all",
+            Self::List => "sv list",
             Self::RestartOne => "sv restart of one",
             Self::RestartOneUp => "sv restart of one, it is up",
             Self::FalseStarts => "sv start says ok, it fails at once",
@@ -144,6 +156,10 @@ impl What {
             Self::LogPlain => "log, plain",
             Self::LogTai64n => "log, TAI64N",
             Self::LogHuman => "log, date and time",
+            Self::LogShown => "line to sv log -f, or tail -F",
+            Self::WatchLine => "exec to the line of sv watch",
+            Self::RestartCpu => "supervisor's CPU, kill -9 of all",
+            Self::RestartCpuWatched => "the same beside sv watch",
         }
     }
 
@@ -177,17 +193,18 @@ impl What {
         Some(match (self, n) {
             (Self::Start, 1000) => Target::TimesBare(1.5),
             (Self::Start, 5000) => Target::TimesBare(1.6),
-            (Self::Memory, 1000) | (Self::KillLateness, _) => Target::AtMost(2.0),
+            (Self::Memory, 1000) | (Self::KillLateness | Self::LogShown, _) => Target::AtMost(2.0),
             (Self::Restart, _) => Target::NotAboveAndEven(Name::Busybox),
             (Self::RestartAll, _) => Target::Below(Name::Busybox),
-            (Self::PickUp | Self::RestartOneUp, _) => Target::AtMost(5.0),
+            (Self::PickUp | Self::Enable | Self::RestartOneUp, _) => Target::AtMost(5.0),
             // A start counts when the process has lived for 100 ms (sv(8)).
             (Self::RestartOne, _) => Target::AtMost(110.0),
             (Self::CheckBesideStarts, _) => Target::AtMost(50.0),
             (Self::CheckBesideStartsWorst | Self::CommandBesideFailing, _) => Target::AtMost(250.0),
             (Self::RestartBesideHang, _) | (Self::Status, 1000) => Target::AtMost(10.0),
+            (Self::List, 1000) => Target::AtMost(15.0),
             (Self::StopAll, 1000) => Target::AtMost(60.0),
-            (Self::SvStartReady, _) => Target::AtMost(1.0),
+            (Self::SvStartReady | Self::WatchLine, _) => Target::AtMost(1.0),
             (Self::AllReady, _) => Target::TimesOwn(1.15, Self::Start),
             (Self::StartNeeds, _) => Target::TimesOwn(1.1, Self::Start),
             (Self::EdgeMemory, _) => Target::AtMost(200.0),

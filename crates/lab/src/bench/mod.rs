@@ -10,6 +10,7 @@ mod beside;
 mod boot;
 mod chart;
 pub mod ear;
+mod face;
 mod graph;
 mod lateness;
 mod lines;
@@ -187,6 +188,8 @@ impl Options {
             (Part::Chain, Life::Chain, main),
             (Part::Oneshots, Life::Oneshots, bench.effort.oneshots),
             (Part::Kill, Life::Deaf, 1),
+            (Part::Follow, Life::Follow, 0),
+            (Part::Watch, Life::Watch, main),
         ];
         let others = [Part::BesideFailing, Part::Log];
         let is_apart = |part| others.contains(part) || apart.iter().any(|a| a.0 == *part);
@@ -233,6 +236,8 @@ impl std::fmt::Display for Job {
             Self::Live(Life::Chain, n) => write!(f, "a chain of {n}"),
             Self::Live(Life::Oneshots, n) => write!(f, "{n} oneshots"),
             Self::Live(Life::Deaf, _) => write!(f, "one deaf to TERM"),
+            Self::Live(Life::Follow, _) => write!(f, "lines of a log"),
+            Self::Live(Life::Watch, n) => write!(f, "a watch of {n}"),
             Self::Live(Life::Whole(_), n) => write!(f, "life of {n}"),
             Self::Log => write!(f, "logs"),
         }

@@ -140,6 +140,15 @@ impl Peer {
         }
     }
 
+    /// Lists all services; `None` where there is no command for that.
+    pub fn list(&self, scan: &Path) -> Option<Command> {
+        (self.name == Name::Sunup).then(|| {
+            let mut command = self.for_all("sv", &["list"], &[]);
+            command.env("SVDIR", scan);
+            command
+        })
+    }
+
     /// Restarts a service.
     pub fn restart(&self, service: &Path) -> Command {
         let services = [service.to_path_buf()];

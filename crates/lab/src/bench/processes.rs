@@ -150,6 +150,22 @@ pub fn switches(pids: &[Pid]) -> HashMap<Pid, u32> {
     pids.iter().map(|pid| (*pid, of(pid))).collect()
 }
 
+/// How long processes have run on a processor, all their threads (schedstats of the kernel's
+/// documentation).
+pub fn run_time(pids: &[Pid]) -> Result<Duration> {
+    let mut nanos = 0;
+    for pid in pids {
+        for task in fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()))? {
+            let path = task?.path().join("schedstat");
+            let text = fs::read_to_string(&path);
+            let text = text.with_context(|| format!("read {}", path.display()))?;
+            let first = text.split(' ').next().and_then(|n| n.parse::<u64>().ok());
+            nanos += first.with_context(|| format!("no time in {}", path.display()))?;
+        }
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
 /// The number behind a name at the start of a line; 0 if there is none.
 pub fn field(text: &str, name: &str) -> u32 {
     let mut values = text.lines().filter_map(|line| line.strip_prefix(name));

@@ -215,6 +215,11 @@ const METHOD: &str = "\
   Oneshots are `setup` without `run`, and what counts is the start of a service that needs all of them; bare waits
   for the end of each. The time that KILL is late begins when the service has heard TERM.
 - Logs are lines of 100 bytes through a pipe, files of 10 MB, 10 kept.
+- `sv enable` is from its exec to the first act of a service that it has linked; beside it are the links of the row
+  of new services. A line is shown when who reads the pipe of `sv log -f` has it, or of `tail -F` of the same kind of
+  file (TAI64N; bare's is that of cat); the time begins before its write to the logger's pipe. `sv watch` is of all
+  services; what counts is from the first act of a service that was killed to the line with its pid. The
+  supervisor's CPU is that of its threads from a kill -9 of all to their being settled (schedstat).
 - dinit is not in Debian 12 and is not measured.
 ";
 

@@ -295,19 +295,24 @@ impl<'a> Tree<'a> {
             if Moment::now() > until {
                 break;
             }
-            let Some(service) = self.running.get(i).copied() else {
-                break;
-            };
             let killed = Moment::now();
-            kill_process(service.pid, Signal::KILL).context("kill a service")?;
-            self.restart_bare(&[service.pid])?;
-            let back = self.hear()?;
+            let back = self.kill_one(i)?;
             times.push(back.at.since(killed));
-            if let Some(slot) = self.running.get_mut(i) {
-                *slot = back;
-            }
         }
         Ok(times)
+    }
+
+    /// Kills a service that runs, and waits until it is back.
+    pub fn kill_one(&mut self, i: usize) -> Result<Announcement> {
+        let slot = self.running.get(i).copied();
+        let service = slot.ok_or_else(|| anyhow!("there is no service {i}"))?;
+        kill_process(service.pid, Signal::KILL).context("kill a service")?;
+        self.restart_bare(&[service.pid])?;
+        let back = self.hear()?;
+        if let Some(slot) = self.running.get_mut(i) {
+            *slot = back;
+        }
+        Ok(back)
     }
 
     /// Kills all services; how long it took until all were back.

@@ -88,6 +88,14 @@ fn a_quick_run_measures_everything_of_everybody() {
         ("oneshots", "bare"),
         ("kill-lateness", "sunup"),
         ("kill-lateness", "s6"),
+        ("list", "sunup"),
+        ("enable", "sunup"),
+        ("log-shown", "bare"),
+        ("log-shown", "busybox"),
+        ("log-shown", "sunup"),
+        ("watch-line", "sunup"),
+        ("restart-cpu", "sunup"),
+        ("restart-cpu-watched", "sunup"),
     ] {
         assert!(has_samples(&results, measure, peer), "{measure} of {peer}");
     }
