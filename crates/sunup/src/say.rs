@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::io::Write;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::losses::Losses;
 use rustix::io::Errno;
@@ -122,7 +123,17 @@ pub fn print(text: &str) {
 /// As [`print`], for bytes that may not be UTF-8.
 pub fn print_bytes(bytes: &[u8]) {
     let mut out = std::io::stdout();
-    drop(out.write_all(bytes).and_then(|()| out.flush()));
+    let written = out.write_all(bytes).and_then(|()| out.flush());
+    if written.is_err_and(|e| e.kind() != std::io::ErrorKind::BrokenPipe) {
+        LACKS.store(true, Ordering::Relaxed);
+    }
+}
+
+static LACKS: AtomicBool = AtomicBool::new(false);
+
+/// Whether standard output lacks what was printed, though somebody reads it: its disk is full.
+pub fn output_lacks() -> bool {
+    LACKS.load(Ordering::Relaxed)
 }
 
 #[cfg(test)]

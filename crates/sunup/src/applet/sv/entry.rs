@@ -139,7 +139,9 @@ pub fn unknown(name: &[u8], places: &[PathBuf]) -> String {
     for dir in database() {
         known.extend(services(&dir).unwrap_or_default());
     }
-    let known = known.iter().filter_map(|name| str::from_utf8(name).ok());
+    // What has the very name is no directory.
+    let known = known.iter().filter(|known| known[..] != *name);
+    let known = known.filter_map(|name| str::from_utf8(name).ok());
     let guess = model::guess::nearest(name, known);
     let mut line = shown_name(name) + " is not in ";
     if places.is_empty() {

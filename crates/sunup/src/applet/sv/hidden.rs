@@ -3,13 +3,14 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, mkdirat};
 use rustix::process::{Pid, test_kill_process};
 
-use super::tree::{Place, remove};
+use super::tree::{Place, open_dir, remove};
 
 /// How the hidden names begin; the process that makes it follows.
 const PREFIX: &str = ".sv-new.";
@@ -17,6 +18,7 @@ const PREFIX: &str = ".sv-new.";
 /// Not published yet; dropping it removes it.
 pub struct Hidden {
     path: PathBuf,
+    dir: OwnedFd,
 }
 
 impl Hidden {
@@ -33,12 +35,13 @@ impl Hidden {
         }
         let path = parent.join(format!("{PREFIX}{own}"));
         mkdirat(CWD, &path, Mode::from_raw_mode(0o777))?;
-        Ok(Self { path })
+        let dir = open_dir(CWD, &path)?;
+        Ok(Self { path, dir })
     }
 
-    /// Where it is for now.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The directory, whatever has its path.
+    pub fn dir(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
     }
 
     /// Gives it its name. It fails if there is something by that name.

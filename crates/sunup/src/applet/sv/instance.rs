@@ -6,18 +6,20 @@
 //! directory of links for the same reason, and so is each directory in it, for svlogd keeps
 //! the log itself there: a log is no part of the template either.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, mkdirat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, mkdirat, statat, symlinkat};
+use rustix::io::Errno;
 
 use super::entry::within;
 use super::hidden::Hidden;
-use super::tree::Place;
+use super::tree::{Place, open_dir};
+use crate::service_entries::open;
 
 /// How many entries an instance got; of a new one, all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub fn make(database: &Path, name: &[u8], template: &[u8]) -> io::Result<Made> {
     let up = [b"../", template, b"/"].concat();
     if !dir.exists() {
         let hidden = Hidden::new(database)?;
-        link(&from, hidden.path(), &up, Place::Service)?;
+        link(&from, hidden.dir(), &up, Place::Service)?;
         let done = hidden.publish(&dir);
         // Else, somebody may have made it meanwhile.
         if done.is_ok() || !dir.is_dir() {
@@ -47,11 +49,12 @@ pub fn make(database: &Path, name: &[u8], template: &[u8]) -> io::Result<Made> {
     if ["run", "setup"].into_iter().any(is_own) {
         return Ok(Made::More(0));
     }
-    link(&from, &dir, &up, Place::Service).map(Made::More)
+    let own = open(CWD, &dir)?;
+    link(&from, own.as_fd(), &up, Place::Service).map(Made::More)
 }
 
 /// Links what is missing; returns how much that was.
-fn link(from: &Path, to: &Path, up: &[u8], place: Place) -> io::Result<usize> {
+fn link(from: &Path, to: BorrowedFd, up: &[u8], place: Place) -> io::Result<usize> {
     let mut made = 0;
     for entry in fs::read_dir(from)? {
         let name = entry?.file_name();
@@ -59,25 +62,31 @@ fn link(from: &Path, to: &Path, up: &[u8], place: Place) -> io::Result<usize> {
         if place.omits(bytes) {
             continue;
         }
-        let own = to.join(&name);
-        let within = place.within(bytes, &from.join(&name));
-        if let Some(within) = within.filter(|_| !own.is_symlink()) {
-            let done = mkdirat(CWD, &own, Mode::from_raw_mode(0o777));
-            made += usize::from(is_made(done.map_err(io::Error::from))?);
+        let path = from.join(&name);
+        let within = place.within(bytes, path.is_dir(), path.is_symlink());
+        if let Some(within) = within.filter(|_| !is_link(to, &name)) {
+            let done = mkdirat(to, &name, Mode::from_raw_mode(0o777));
+            made += usize::from(is_made(done)?);
+            let own = open_dir(to, &name)?;
             let up = [b"../", up, bytes, b"/"].concat();
-            made += link(&from.join(&name), &own, &up, within)?;
+            made += link(&path, own.as_fd(), &up, within)?;
         } else {
             let target = OsString::from_vec([up, bytes].concat());
-            made += usize::from(is_made(symlink(target, &own))?);
+            made += usize::from(is_made(symlinkat(target, to, &name))?);
         }
     }
     Ok(made)
 }
 
+fn is_link(at: BorrowedFd, name: &OsStr) -> bool {
+    let found = statat(at, name, AtFlags::SYMLINK_NOFOLLOW);
+    found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_symlink())
+}
+
 /// False: it was there.
-fn is_made(done: io::Result<()>) -> io::Result<bool> {
+fn is_made(done: Result<(), Errno>) -> io::Result<bool> {
     match done {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        done => done.map(|()| true),
+        Err(Errno::EXIST) => Ok(false),
+        done => Ok(done.map(|()| true)?),
     }
 }

@@ -15,7 +15,7 @@ use rustix::fs::{CWD, OFlags};
 
 use super::super::usage_error;
 use super::count;
-use super::directories::{database, enabled, services};
+use super::directories::{database, enabled, locate, services};
 use super::entry::{parse_any, scan, shown, shown_name, unknown as unknown_name, within};
 use super::output::Output;
 use super::snapshot::{Depth, look};
@@ -89,12 +89,9 @@ fn run(call: &Call) -> u8 {
 /// All services: of the scan directory, and of the database.
 fn all(with_database: bool) -> Result<Vec<(Name, PathBuf)>, String> {
     let mut found = Vec::new();
-    if let Some(scan) = scan() {
-        found.extend(
-            enabled()?
-                .into_iter()
-                .map(|name| (name.clone(), within(&scan, &name))),
-        );
+    for name in enabled()? {
+        let dir = locate(&name);
+        found.push((name, dir));
     }
     for place in database().iter().filter(|_| with_database) {
         for name in services(place).unwrap_or_default() {
@@ -167,6 +164,15 @@ impl Linter {
     pub fn lint(&mut self, name: &[u8], dir: &Path) -> bool {
         self.name = shown_name(name);
         self.is_bad = false;
+        if fs::metadata(dir).is_ok_and(|found| !found.is_dir()) {
+            self.error(".", "is no directory: remove it");
+            return true;
+        }
+        if let (Err(_), Ok(to)) = (fs::metadata(dir), fs::read_link(dir)) {
+            let what = ["its link leads to ", &shown(to), ", which cannot be had"];
+            self.error(".", &what.concat());
+            return true;
+        }
         let has_setup = self.program(dir, "setup", false);
         let has_check = self.program(dir, "check", false);
         let names_others = ["needs", "wants"]

@@ -1,24 +1,27 @@
 //! `sv new`: writes a service directory for a command, into the database or where a path says.
 //! It is made under a hidden name, so that nobody enables half of it.
 
-use std::fs::{self, Permissions};
-use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use model::control::is_path;
 use model::options::{Opt, Order, Spec};
 use model::service_script::{log_run, run as run_script};
 use model::settings::{SETTINGS, Settings};
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, Mode, OFlags, access, fchmod, mkdirat};
 use rustix::process::geteuid;
 
 use super::super::usage_error;
 use super::directories::database;
 use super::entry::{absolute, check_name, parse_any, said, shown, shown_name, within};
 use super::hidden::Hidden;
+use super::tree::open_dir;
 use super::verb::{Call, Operands, Verb};
 use crate::say;
+use crate::sys::file::open_at;
 
 /// The row of the table.
 pub const VERB: Verb = Verb {
@@ -71,10 +74,7 @@ fn write(call: &Call, operand: &[u8], command: &[&[u8]]) -> Result<(), String> {
     check_name(name.strip_suffix(b"@").unwrap_or(&name))?;
     let dir = match path {
         Some(path) => path,
-        None => within(
-            &place().map_err(|e| said(&name, "make a database", &e))?,
-            &name,
-        ),
+        None => within(&place()?, &name),
     };
     if fs::symlink_metadata(&dir).is_ok() {
         return Err(shown(&dir) + " is there already");
@@ -119,32 +119,43 @@ fn write(call: &Call, operand: &[u8], command: &[&[u8]]) -> Result<(), String> {
 
 fn make(parent: &Path, dir: &Path, files: &[(&str, Option<&[u8]>, u32)]) -> io::Result<()> {
     let hidden = Hidden::new(parent)?;
-    let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode));
-    set(hidden.path(), 0o755)?;
+    fchmod(hidden.dir(), Mode::from_raw_mode(0o755))?;
     for (name, content, mode) in files {
         let Some(content) = content else {
             continue;
         };
-        let path = hidden.path().join(name);
-        if name.starts_with("log/") {
-            fs::create_dir_all(path.parent().unwrap_or(parent))?;
-            set(path.parent().unwrap_or(parent), 0o755)?;
-        }
-        fs::write(&path, content)?;
-        set(&path, *mode)?;
+        let log = match name.strip_prefix("log/") {
+            Some(name) => Some((make_log(hidden.dir())?, name)),
+            None => None,
+        };
+        let (at, name) = match &log {
+            Some((log, name)) => (log.as_fd(), name),
+            None => (hidden.dir(), name),
+        };
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        let file = open_at(at, Path::new(name), flags, Mode::from_raw_mode(0o600))?;
+        fchmod(&file, Mode::from_raw_mode(*mode))?;
+        File::from(file).write_all(content)?;
     }
     hidden.publish(dir)
 }
 
+fn make_log(at: BorrowedFd) -> io::Result<OwnedFd> {
+    mkdirat(at, "log", Mode::from_raw_mode(0o755))?;
+    let log = open_dir(at, "log")?;
+    fchmod(&log, Mode::from_raw_mode(0o755))?;
+    Ok(log)
+}
+
 /// The first directory of the database that is there; without one, the first is made.
-fn place() -> io::Result<PathBuf> {
+fn place() -> Result<PathBuf, String> {
     let places = database();
     if let Some(place) = places.iter().find(|place| place.is_dir()) {
         return Ok(absolute(place.clone()));
     }
     let first = places.into_iter().next();
-    let first = first.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-    fs::create_dir_all(&first)?;
+    let first = first.ok_or("SUNUP_DB names no database: say a path, such as ./web")?;
+    fs::create_dir_all(&first).map_err(|e| said(first.as_os_str().as_bytes(), "make it", &e))?;
     Ok(absolute(first))
 }
 

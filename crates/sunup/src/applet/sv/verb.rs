@@ -38,10 +38,21 @@ impl Verb {
     /// Does it, with the words that follow it.
     pub fn call(&self, words: &[&[u8]], wait_ms: u64) -> u8 {
         match options::parse(self.spec, words) {
-            Ok(Asked::Run(parsed)) => (self.run)(&Call {
-                args: &parsed,
-                wait_ms,
-            }),
+            Ok(Asked::Run(parsed)) => {
+                let code = (self.run)(&Call {
+                    args: &parsed,
+                    wait_ms,
+                });
+                // `sv metrics >new && mv new old` must not put half of it there.
+                if say::output_lacks() {
+                    say::line(
+                        "sv",
+                        "standard output could not be written: is its disk full?",
+                    );
+                    return code.max(1);
+                }
+                code
+            }
             Ok(Asked::Help | Asked::Version) => {
                 say::print(&options::help(self.spec));
                 0

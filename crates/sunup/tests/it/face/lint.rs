@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rustix::process::geteuid;
 
-use super::super::common::{Fixture, SLEEP, running, status};
+use super::super::common::{Fixture, SLEEP, make_fifo, running, status};
 use super::super::runsvdir::Runsvdir;
 use super::text;
 
@@ -225,8 +225,8 @@ fn hostile_entries_are_looked_at_and_left_alone() {
         ("scan/a\nb/needs/x\ny", ""),
         ("scan/c/run", SLEEP),
     ]);
-    super::super::common::make_fifo(fixture.path("scan/c/setup"));
-    super::super::common::make_fifo(fixture.path("scan/c/kill"));
+    make_fifo(fixture.path("scan/c/setup"));
+    make_fifo(fixture.path("scan/c/kill"));
     let (code, lines) = lint(&fixture, &[]);
     assert_eq!(code, 2);
     let lines: Vec<&str> = lines.lines().collect();
@@ -334,4 +334,19 @@ fn a_file_is_edited_where_it_is_and_looked_at_then() {
     }
     let told = "sv: web: call the editor: exit 1\n";
     assert_eq!(edit(&["web"], "false"), (1, told.into()));
+}
+
+/// What is no service is told as what it is.
+#[test]
+fn what_is_no_directory_is_told_and_so_is_a_scan_directory_that_is_none() {
+    let fixture = Fixture::new(&[("db/", ""), ("scan/lost -> /nowhere", "")]);
+    make_fifo(fixture.path("scan/fifo"));
+    let expected = "fifo: .: is no directory: remove it\n\
+                    lost: .: its link leads to /nowhere, which cannot be had\n";
+    assert_eq!(lint(&fixture, &[]), (2, expected.into()));
+    let none = sv(&fixture, &["lint"]).env("SVDIR", "").output().unwrap();
+    assert_eq!(none.status.code(), Some(1));
+    let edit = sv(&fixture, &["edit", "fifo"]).output().unwrap();
+    let said = String::from_utf8_lossy(&edit.stderr).into_owned();
+    assert!(!said.contains("did you mean"), "{said}");
 }

@@ -136,6 +136,30 @@ fn lines_as_json_and_as_they_are() {
     assert_eq!(printed(&scan, &["log", "-r", "-n1", "db"]), expected);
 }
 
+/// Whoever keeps a log does not choose what else root shows.
+#[test]
+fn a_link_is_no_log() {
+    let fixture = Fixture::new(&[
+        ("secret", "secret\n"),
+        ("scan/web/run", SLEEP),
+        (
+            "scan/web/log/main/@400000006b00000000000000.s -> ../../../../secret",
+            "",
+        ),
+        ("scan/web/log/main/current -> ../../../../secret", ""),
+    ]);
+    let output = sv(&fixture.path("scan"), &["log", "web"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.ends_with("current: a link, and no file\n"), "{said}");
+    assert_eq!(
+        (output.status.code(), text(&output).as_str()),
+        (Some(1), "")
+    );
+    fs::remove_file(fixture.path("scan/web/log/main/current")).unwrap();
+    fixture.add("scan/web/log/main/current", "known\n");
+    assert_eq!(printed(&fixture.path("scan"), &["log", "web"]), "known\n");
+}
+
 #[test]
 fn where_lines_go_that_are_in_no_log() {
     let fixture = Fixture::new(&[
@@ -462,7 +486,8 @@ fn a_supervised_log_is_followed_through_a_restart() {
     };
     let first = pid(0);
     yield_until(|| log.join("main/current").exists().then_some(()));
-    let mut follower = Follower::start(&scan, &["-n0", "web"]);
+    // The line may be there before the follower is.
+    let mut follower = Follower::start(&scan, &["-n5", "web"]);
     writeln!(fifo, "one").unwrap();
     assert!(follower.line().ends_with(" one"));
     kill(first, Signal::TERM);

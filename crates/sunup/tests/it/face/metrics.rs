@@ -43,3 +43,17 @@ fn a_service_without_a_supervisor_has_one_row() {
     let nowhere = sv(&fixture.path("nowhere"), &["metrics"]).output().unwrap();
     assert_eq!(nowhere.status.code(), Some(1));
 }
+
+/// A full disk: the file of before must not be replaced by less.
+#[test]
+fn what_could_not_be_written_is_a_failure() {
+    let fixture = Fixture::new(&[("scan/web/", "")]);
+    for args in [["metrics"], ["list"], ["tree"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let mut sv = super::sv(&fixture.path("scan"), &args);
+        let output = sv.stdout(full.unwrap()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("could not be written"), "{args:?} {said}");
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+    }
+}

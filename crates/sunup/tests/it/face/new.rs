@@ -159,6 +159,10 @@ fn what_exists_is_left_alone_and_each_mistake_is_told() {
         1,
         "/db/lost is there already",
     );
+    let no_database = super::sv(&fixture.path("scan"), &["new", "x", "--", "true"]);
+    let output = { no_database }.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("SUNUP_DB names no database"), "{said}");
     fails(&["new"], 100, "say the name of the service");
     fails(&["new", "x"], 100, "say the command behind --");
     fails(&["new", "x", "--", ""], 100, "say the command behind --");

@@ -17,6 +17,7 @@ use model::log::LINE_BYTES_MAX;
 use model::log::backwards::Backwards;
 use model::log::files::{Files, is_compressed, label, twin};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use crate::sys::file;
 
@@ -261,9 +262,14 @@ impl Source {
     }
 }
 
-/// A regular file: of anything else the end is not known.
+/// A regular file: of anything else the end is not known. No link: none is rotated, and whom
+/// the directory belongs to does not choose what of root's is shown.
 fn open(path: &Path) -> io::Result<File> {
-    let file = file::open(path, OFlags::RDONLY)?;
+    let file = file::open(path, OFlags::RDONLY | OFlags::NOFOLLOW);
+    let file = file.map_err(|e| match Errno::from_io_error(&e) {
+        Some(Errno::LOOP) => io::Error::other("a link, and no file"),
+        _ => e,
+    })?;
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
