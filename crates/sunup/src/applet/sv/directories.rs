@@ -12,9 +12,15 @@ use rustix::fs::stat;
 use crate::personality;
 use crate::say::without_numbers;
 
-/// Where services are looked up without SVDIR: upstream runit's place, Void's,
-/// Debian's, and the place of this project's own tree.
-const SERVICE_DIRS: [&str; 4] = ["/service", "/var/service", "/etc/service", DIR_LAST];
+/// Where services are looked up without SVDIR: upstream runit's place, Void's, Debian's,
+/// Artix's, and the place of this project's own tree.
+const SERVICE_DIRS: [&str; 5] = [
+    "/service",
+    "/var/service",
+    "/etc/service",
+    "/run/runit/service",
+    DIR_LAST,
+];
 const DIR_LAST: &str = "/etc/runit/sv";
 /// The directory that is built into busybox.
 const DIR_BUSYBOX: &str = "/var/service";

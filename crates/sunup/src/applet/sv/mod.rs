@@ -125,7 +125,7 @@ Without a service:
 
 A SERVICE that starts with . or / or ends with / is a directory; any other is
 looked up in $SVDIR, or else in the first that exists of /service, /var/service,
-/etc/service and /etc/runit/sv. $SVWAIT replaces the 7 seconds.
+/etc/service, /run/runit/service and /etc/runit/sv. $SVWAIT replaces the 7 seconds.
 ";
 
 /// Seconds to wait without -w and SVWAIT.
