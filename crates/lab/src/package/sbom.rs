@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -118,17 +118,20 @@ impl Part {
 
 impl Facts {
     /// Name, version and licence of what is linked in beside crates. A static binary of glibc's
-    /// holds its greeting; musl says nothing.
+    /// holds the name of a variable; musl says nothing. Of the C library for another kind of
+    /// machine, the version is not known.
     fn compiled_in(&self) -> [(&'static str, String, &'static str); 2] {
         let rust = self.said("rustc version ", b" \0");
         let rust = ("rust-std", rust.unwrap_or_default(), RUST_LICENSE);
-        match self.said(" stable release version ", b"\n") {
-            Some(version) => {
-                let version = version.trim_end_matches('.').to_owned();
-                [rust, ("glibc", version, GLIBC_LICENSE)]
-            }
-            None => [rust, ("musl", String::new(), MUSL_LICENSE)],
+        if self.said("GLIBC_TUNABLES", b"\0").is_none() {
+            return [rust, ("musl", String::new(), MUSL_LICENSE)];
         }
+        let version = if self.machine.is_here() {
+            glibc_here()
+        } else {
+            None
+        };
+        [rust, ("glibc", version.unwrap_or_default(), GLIBC_LICENSE)]
     }
 
     /// What stands in the binary between a text and one of some bytes.
@@ -140,6 +143,16 @@ impl Facts {
         let end = rest.iter().position(|byte| ends.contains(byte))?;
         String::from_utf8(rest.get(..end)?.to_vec()).ok()
     }
+}
+
+/// The version of the C library that programs are linked with here.
+fn glibc_here() -> Option<String> {
+    let said = Command::new("getconf")
+        .arg("GNU_LIBC_VERSION")
+        .output()
+        .ok()?;
+    let said = String::from_utf8(said.stdout).ok()?;
+    Some(said.trim().strip_prefix("glibc ")?.to_owned())
 }
 
 /// What cargo says is compiled: a line for each use of a crate, with its depth, name, version and

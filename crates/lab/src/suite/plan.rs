@@ -73,9 +73,9 @@ const COMPILES: [&str; 1] = ["built_with_the_feature"];
 
 /// What is the same for everybody, so root's run is enough: how the supervisor shares out its
 /// turns, and what sv says in each state. They cost most, for they start thousands of
-/// processes. What a user may do (locks, signals, limits, /proc of others) is in all other
-/// tests, and these run as both.
-pub const ALIKE: [&str; 2] = ["turns::", "sv::verbs::"];
+/// processes. The pages of the guide are for root. What a user may do (locks, signals, limits, /proc of
+/// others) is in all other tests, and these run as both.
+pub const ALIKE: [&str; 3] = ["turns::", "sv::verbs::", "guide::pages::"];
 
 /// Has the words behind it run where everybody may enter the directory `$1`, though
 /// one above it is closed: that one is covered, for the test alone.

@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
@@ -69,7 +71,9 @@ impl Shown {
         };
         tcsetwinsize(&ours, size).unwrap();
         let name = ptsname(&ours, Vec::new()).unwrap();
+        // Not as the terminal of this process: its end would be ours.
         let mut options = File::options();
+        options.custom_flags(OFlags::NOCTTY.bits() as i32);
         let theirs = options.read(true).write(true).open(name.to_str().unwrap());
         let theirs = theirs.unwrap();
         let mut top = sv(scan, &["top", "-d", "600"]);

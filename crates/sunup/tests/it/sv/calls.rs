@@ -66,8 +66,8 @@ fn a_mistyped_verb_does_nothing() {
     service.wait_ready();
     let before = fs::metadata(service.supervise("status")).unwrap();
     for (verb, meant) in [
-        ("enable", ""),
-        ("disable", ""),
+        ("enabel", ", did you mean enable?"),
+        ("disbale", ", did you mean disable?"),
         ("killall", ""),
         ("statsu", ", did you mean status?"),
         ("restrat", ", did you mean restart?"),
