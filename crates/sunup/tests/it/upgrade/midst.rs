@@ -126,6 +126,8 @@ exec \"$here/real/runsvdir\", @ARGV;
         let is = supervisor.status(name, "run", running);
         assert_eq!((is.pid, is.changed), (was.pid, was.changed), "{name}");
     }
+    // Without its lock it was adopted, and its fifos are opened after its processes.
+    supervisor.until_supervised("a");
     supervisor.sv(&["restart", "a", "b", "c"]);
     assert_eq!(supervisor.said(), "");
     supervisor.hang_up();
