@@ -16,6 +16,7 @@ pub mod tree;
 pub mod why;
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -216,6 +217,13 @@ impl Snapshot {
     /// How its last run ended.
     pub const fn last(&self) -> Option<&Last> {
         self.own.last.as_ref()
+    }
+
+    /// Why it could not be seen, without its name.
+    pub fn unseen(&self) -> Option<&str> {
+        let why = self.trouble.as_deref()?;
+        let name = format!(": {}: ", self.name.escape_ascii());
+        Some(why.split_once(&name).map_or(why, |(_, why)| why))
     }
 
     /// What it says of itself, escaped.

@@ -112,8 +112,9 @@ fn find_called(argv0: &[u8], rest: &[Vec<u8>]) -> Option<&'static Applet> {
 }
 
 fn find(name: &[u8]) -> Option<&'static Applet> {
-    let stand_in = personality::is_busybox().then_some(&applet::chpst::BUSYBOX);
-    let mut applets = stand_in.into_iter().chain(APPLETS);
+    let stand_ins = [&applet::chpst::BUSYBOX, &applet::sv::BUSYBOX];
+    let stand_ins = stand_ins.into_iter().filter(|_| personality::is_busybox());
+    let mut applets = stand_ins.chain(APPLETS);
     applets.find(|a| a.spec.name.as_bytes() == name)
 }
 

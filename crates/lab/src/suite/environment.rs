@@ -30,6 +30,7 @@ const NEEDS: &[Need] = &[
     Need("env", "coreutils"),
     Need("find", "findutils"),
     Need("gcc", "gcc"),
+    Need("getconf", "libc-bin"),
     Need("gzip", "gzip"),
     Need("make", "make"),
     Need("mandoc", "mandoc"),

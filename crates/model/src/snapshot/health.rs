@@ -24,7 +24,7 @@ pub fn complaint(seen: &Snapshot, is_asked_for: bool, now: Tai64n) -> Option<Str
     }
     Some(match (state, seen.waits_for()) {
         (State::Run, _) => "crashing".to_string(),
-        (State::Unknown, _) => seen.trouble.clone().unwrap_or_else(|| "?".to_string()),
+        (State::Unknown, _) => seen.unseen().unwrap_or("?").to_string(),
         (state, Some(other)) => format!("{}, waits for {other}", state.word()),
         (state, None) => state.word().to_string(),
     })
@@ -101,10 +101,11 @@ mod tests {
             (String::new(), "disabled".into())
         );
         let unseen = Snapshot {
-            trouble: Some("access denied".into()),
+            name: b"web".to_vec(),
+            trouble: Some("fail: web: unable to open it: access denied".into()),
             ..Snapshot::default()
         };
-        assert_eq!(told(&unseen, false), "access denied");
+        assert_eq!(told(&unseen, false), "unable to open it: access denied");
         assert_eq!(told(&Snapshot::default(), false), "?");
         let mut stopped = seen(Phase::Run, 7, true, long_ago);
         if let Some(status) = &mut stopped.status {

@@ -38,11 +38,8 @@ fn trouble(seen: &Snapshot) -> Option<String> {
     match seen.state() {
         State::Gone if why.contains("service directory") => Some("no such directory".into()),
         State::Gone => Some("no supervisor".into()),
-        State::Unknown => {
-            // The name is in the row already.
-            let name = format!(": {}: ", seen.name.escape_ascii());
-            Some(why.split_once(&name).map_or(why, |(_, why)| why).into())
-        }
+        // The name is in the row already.
+        State::Unknown => Some(seen.unseen().unwrap_or_default().into()),
         _ => None,
     }
 }

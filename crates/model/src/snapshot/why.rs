@@ -355,11 +355,7 @@ impl Case<'_> {
     }
 
     fn unseen(&self) -> String {
-        let trouble = self
-            .seen
-            .trouble
-            .as_deref()
-            .unwrap_or("its status is not known");
+        let trouble = self.seen.unseen().unwrap_or("its status is not known");
         format!(
             "it cannot be seen by this user ({trouble}); root can, and SUNUP_READERS lets others"
         )

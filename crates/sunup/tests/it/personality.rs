@@ -151,6 +151,17 @@ fn every_status_reads_as_in_busybox() {
 }
 
 #[test]
+fn the_help_of_sv_lists_no_command_that_it_refuses() {
+    let pair = Pair::new(&[]);
+    let help = String::from_utf8(pair.ours(&["sv", "--help"]).stdout).unwrap();
+    assert!(
+        help.contains("try-restart") && !help.contains("sv-list(8)"),
+        "{help}"
+    );
+    assert_eq!(pair.ours(&["sv", "list"]).status.code(), Some(100));
+}
+
+#[test]
 fn what_is_wrong_with_a_service_is_said_as_in_busybox() {
     let pair = Pair::new(&[
         ("file", ""),

@@ -14,7 +14,7 @@ use rustix::process::Signal;
 
 use crate::common::{
     SLEEP, down, group_and_session, kill, lives, make_fifo, read_status, running, status,
-    until_ready, until_supervise, wait_for,
+    until_ready, until_supervise, wait_for, yield_until,
 };
 use crate::machine::{Boot, INT, Machine};
 use crate::web::World;
@@ -227,9 +227,12 @@ const FAMILY: &str = "#!/bin/sh\nrm -f is-*\nsleep 1000 &\necho $! >polite\n\
     : >ready\nexec sleep 1000\n";
 
 impl World {
+    /// The script may be about to write it anew.
     fn pid_in(&self, name: &str) -> u32 {
-        let text = fs::read_to_string(self.web().join(name)).unwrap();
-        text.trim().parse().unwrap()
+        yield_until(|| {
+            let text = fs::read_to_string(self.web().join(name)).ok()?;
+            text.strip_suffix('\n')?.parse().ok()
+        })
     }
 }
 

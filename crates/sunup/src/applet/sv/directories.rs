@@ -3,6 +3,7 @@
 
 use model::sorted::sort;
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -86,7 +87,16 @@ pub fn locate(name: &[u8]) -> PathBuf {
 /// One line that says why they cannot be known.
 pub fn enabled() -> Result<Vec<Vec<u8>>, String> {
     let dir = scan_directory().ok_or("SVDIR is empty: it names no directory")?;
-    services(&dir).map_err(|e| format!("{}: {}", dir.display(), without_numbers(&e.to_string())))
+    services(&dir).map_err(|e| {
+        let shown = dir.display();
+        let hint = match e.kind() {
+            ErrorKind::NotFound => {
+                "; make it and start `runsvdir` on it, or let SVDIR name another"
+            }
+            _ => "",
+        };
+        format!("{shown}: {}{hint}", without_numbers(&e.to_string()))
+    })
 }
 
 /// The names of the services in a directory, sorted: no file, none that begins with a dot,

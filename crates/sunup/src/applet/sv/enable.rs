@@ -8,11 +8,12 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use model::control::Action;
-use model::graph::Edges;
+use model::graph::{Edges, Kind};
 use model::options::{Order, Spec};
 use model::scan::template;
 use rustix::fs::{Access, CWD, access};
@@ -31,7 +32,7 @@ use super::verb::{Call, Operands, Verb};
 use super::{act, count};
 use crate::engine::edges::read;
 use crate::say;
-use crate::service_entries::open;
+use crate::service_entries::{Entries, open};
 
 /// The row of the table.
 pub const VERB: Verb = Verb {
@@ -106,11 +107,33 @@ impl Found {
         within(&self.place, &self.name)
     }
 
+    /// The directory that it is, or will be like.
+    fn model(&self) -> PathBuf {
+        let like = self.template.as_ref().filter(|_| !self.dir().is_dir());
+        within(&self.place, like.unwrap_or(&self.name))
+    }
+
+    /// Whether it is a service: any directory may have been named.
+    fn check(&self) -> Result<(), String> {
+        let dir = self.model();
+        let Ok(home) = open(CWD, &dir) else {
+            return Ok(());
+        };
+        let entries = Entries::of(home.as_fd());
+        let runs = entries.run || entries.setup || entries.check;
+        if runs
+            || Kind::ALL
+                .iter()
+                .any(|kind| entries.may_hold(kind.directory()))
+        {
+            return Ok(());
+        }
+        Err(shown(&dir) + " is no service: it has no run, nor setup, check or needs")
+    }
+
     /// What it needs.
     fn needs(&self) -> Vec<Name> {
-        let like = self.template.as_ref().filter(|_| !self.dir().is_dir());
-        let like = like.unwrap_or(&self.name);
-        let Ok(home) = open(CWD, &within(&self.place, like)) else {
+        let Ok(home) = open(CWD, &self.model()) else {
             return Vec::new();
         };
         let mut edges = Edges::NONE;
@@ -132,6 +155,7 @@ struct Enabler {
 impl Enabler {
     fn enable(&mut self, operand: &[u8]) -> Result<Name, String> {
         let found = self.find(operand)?;
+        found.check()?;
         for (other, by) in self.needed(&found) {
             if let Err(why) = self.bring(&other, Some(&by)) {
                 self.out.warn(&why);

@@ -83,7 +83,8 @@ pub fn check_name(name: &[u8]) -> Result<(), String> {
     }
     let begins_badly = instance(name).is_some_and(|instance| instance.starts_with(b"."));
     if begins_badly || !is_supervised(name) || name.contains(&b'/') {
-        return Err(shown + ": no service can have this name");
+        let named = if name.is_empty() { "/".into() } else { shown };
+        return Err(named + ": no service can have this name");
     }
     Ok(())
 }

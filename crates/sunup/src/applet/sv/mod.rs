@@ -58,8 +58,54 @@ use crate::{personality, say};
 use client::{Service, Trouble};
 use output::Output;
 
+/// What the help says of runit's commands, and of those that follow ours.
+macro_rules! commands {
+    ($of_our_own:literal, $of_all:literal) => {
+        concat!(
+            "\
+Commands, by word or letter:
+  status s               print what the service and its log service do
+  up u, down d, once o   start; stop; start without restarting
+  exit x                 stop, and end the supervisor
+  pause p, cont c, hup h, alarm a, interrupt i, quit q, 1, 2, term t, kill k
+                         send the signal
+Commands that wait up to 7 seconds and report:
+  start, stop, reload, restart, try-restart, shutdown, check
+  force-stop D, force-reload T, force-restart, force-shutdown X
+                         and send KILL if that does not help
+Commands of our own:
+  start --now            start at once, whatever it waits for
+  stop -r, force-stop -r first stop the services that need it
+  ready                  say that the service is ready (notification-fd 0)
+  reset                  forget that it failed
+",
+            $of_our_own,
+            "Without a service:\n",
+            $of_all,
+            "\
+  boot [FILE]            print what the boot took, from its record (/run/sunup/boot)
+
+A SERVICE that starts with . or / or ends with / is a directory; any other is
+looked up in $SVDIR, or else in the first that exists of /service, /var/service,
+/etc/service, /run/runit/service and /etc/runit/sv. $SVWAIT replaces the 7 seconds.
+"
+        )
+    };
+}
+
 /// The row of the table.
 pub const APPLET: Applet = Applet { spec: &SPEC, run };
+
+/// sv of busybox has no verbs of ours.
+pub const BUSYBOX: Applet = Applet {
+    spec: &BUSYBOX_SPEC,
+    run,
+};
+
+const BUSYBOX_SPEC: Spec = Spec {
+    notes: commands!("", ""),
+    ..SPEC
+};
 
 /// sv as an init script: the base name of `argv[0]` is the service.
 pub const INIT_SCRIPT: Applet = Applet {
@@ -89,22 +135,8 @@ const INIT_SCRIPT_SPEC: Spec = Spec {
     ..SPEC
 };
 
-const COMMANDS: &str = "\
-Commands, by word or letter:
-  status s               print what the service and its log service do
-  up u, down d, once o   start; stop; start without restarting
-  exit x                 stop, and end the supervisor
-  pause p, cont c, hup h, alarm a, interrupt i, quit q, 1, 2, term t, kill k
-                         send the signal
-Commands that wait up to 7 seconds and report:
-  start, stop, reload, restart, try-restart, shutdown, check
-  force-stop D, force-reload T, force-restart, force-shutdown X
-                         and send KILL if that does not help
-Commands of our own:
-  start --now            start at once, whatever it waits for
-  stop -r, force-stop -r first stop the services that need it
-  ready                  say that the service is ready (notification-fd 0)
-  reset                  forget that it failed
+const COMMANDS: &str = commands!(
+    "\
 Commands with options of their own (`sv list --help`, sv-list(8), and so on):
   list                   list the services and what they do
   enable                 let services be supervised, now and after each boot, and start them
@@ -119,14 +151,9 @@ Commands with options of their own (`sv list --help`, sv-list(8), and so on):
   tree                   print what services need, as a tree
   why                    say why a service is down, or up, and what ends that
   top                    show the services that need most, again and again
-Without a service:
-  status                 the status of each service
-  boot [FILE]            print what the boot took, from its record (/run/sunup/boot)
-
-A SERVICE that starts with . or / or ends with / is a directory; any other is
-looked up in $SVDIR, or else in the first that exists of /service, /var/service,
-/etc/service, /run/runit/service and /etc/runit/sv. $SVWAIT replaces the 7 seconds.
-";
+",
+    "  status                 the status of each service\n"
+);
 
 /// Seconds to wait without -w and SVWAIT.
 const WAIT_S: u64 = 7;
@@ -175,12 +202,10 @@ fn status(names: &[&[u8]]) -> u8 {
     };
     let of_all: Vec<&[u8]> = of_all.iter().map(Vec::as_slice).collect();
     let names = if names.is_empty() { &of_all } else { names };
-    let failed = if is_json {
-        list::status_as_json(names)
-    } else {
-        report::status(names).failed
-    };
-    count(failed as usize)
+    if is_json {
+        return verb::or_unwritten(count(list::status_as_json(names) as usize));
+    }
+    count(report::status(names).failed as usize)
 }
 
 /// Names of services, perhaps with an option before them.

@@ -43,15 +43,7 @@ impl Verb {
                     args: &parsed,
                     wait_ms,
                 });
-                // `sv metrics >new && mv new old` must not put half of it there.
-                if say::output_lacks() {
-                    say::line(
-                        "sv",
-                        "standard output could not be written: is its disk full?",
-                    );
-                    return code.max(1);
-                }
-                code
+                or_unwritten(code)
             }
             Ok(Asked::Help | Asked::Version) => {
                 say::print(&options::help(self.spec));
@@ -60,4 +52,17 @@ impl Verb {
             Err(mistake) => usage_error(self.spec, &mistake),
         }
     }
+}
+
+/// The exit code of a command whose output programs read: `sv metrics >new && mv new old` must
+/// not put half of it there.
+pub fn or_unwritten(code: u8) -> u8 {
+    if !say::output_lacks() {
+        return code;
+    }
+    say::line(
+        "sv",
+        "standard output could not be written: is its disk full?",
+    );
+    code.max(1)
 }
