@@ -1,6 +1,7 @@
 //! Where services are: the scan directory, whose services are supervised, and the database,
 //! from which they are enabled by a link.
 
+use model::scan::is_supervised;
 use model::sorted::sort;
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -110,7 +111,7 @@ pub fn services(dir: &Path) -> std::io::Result<Vec<Vec<u8>>> {
         let entry = entry?;
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
         let name = entry.file_name().into_vec();
-        let is_service = !is_file && !name.starts_with(b".") && !name.ends_with(b"@");
+        let is_service = !is_file && is_supervised(&name);
         names.extend(is_service.then_some(name));
     }
     sort(&mut names);

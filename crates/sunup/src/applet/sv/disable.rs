@@ -15,7 +15,8 @@ use model::format::status::Phase;
 use model::options::{Opt, Order, Spec};
 use model::scan::instance;
 use model::settings::{SETTINGS, Settings};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use model::time::Instant;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::CWD;
 
 use super::super::usage_error;
@@ -29,7 +30,7 @@ use super::{act, count};
 use crate::engine::read_setting;
 use crate::say;
 use crate::service_entries::open;
-use crate::sys::clock::{after_ms, boot_ns};
+use crate::sys::clock::{after_ms, until};
 
 /// The row of the table.
 pub const VERB: Verb = Verb {
@@ -273,11 +274,7 @@ fn has_ended(service: &Service, end_ns: u64) -> bool {
     let Some(lifeline) = service.lifeline() else {
         return false;
     };
-    let left_ns = end_ns.saturating_sub(boot_ns());
-    let timeout = Timespec {
-        tv_sec: (left_ns / 1_000_000_000) as i64,
-        tv_nsec: (left_ns % 1_000_000_000) as i64,
-    };
+    let timeout = until(Instant(end_ns));
     let mut fds = [PollFd::new(lifeline, PollFlags::empty())];
     poll(&mut fds, Some(&timeout)).is_ok_and(|n| n > 0)
 }
