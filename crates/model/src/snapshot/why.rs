@@ -32,6 +32,10 @@ pub enum Place {
     Database(Vec<u8>),
     /// In neither.
     Nowhere,
+    /// What has its name is no directory.
+    NoDirectory,
+    /// There is no scan directory: why, in a line.
+    NoScanDirectory(String),
 }
 
 /// What keeps `run` from being executed.
@@ -319,6 +323,12 @@ impl Case<'_> {
                 let list = format!("sv {}", Fix::List.words());
                 (Why::NotEnabled, text, Some(list))
             }
+            Place::NoDirectory => {
+                let dir = self.seen.dir.escape_ascii();
+                let text = format!("{dir} is no directory, and so no service");
+                (Why::NotEnabled, text, None)
+            }
+            Place::NoScanDirectory(why) => (Why::NotEnabled, why.clone(), None),
         };
         Some(Answer { why, text, command })
     }

@@ -475,6 +475,25 @@ fn on_a_read_only_root() {
     assert_eq!(states.count(), 2, "the service's and the logger's");
 }
 
+/// What is enabled there is seen to run at once: much sooner than `sv` would wait.
+#[test]
+fn a_service_is_enabled_on_a_read_only_root() {
+    let program = "#!/bin/sh
+SVDIR=$PWD/svc SUNUP_DB=$PWD/db sv -w 10000 enable web || exit 1
+exit 8
+";
+    let mut place = Place::new(&[
+        ("db/web/run", SLEEP),
+        ("svc/", ""),
+        ("program", program),
+        ("run/", ""),
+    ]);
+    place.set_up = "mount --bind db db && mount -o remount,ro,bind db && cd .".to_owned();
+    private(&place, "run");
+    assert_eq!(place.code("svc -- ./program"), 8);
+    assert!(!place.has("db/web/supervise"));
+}
+
 /// As any user, who may not write to the services' directories, and has no capability.
 #[test]
 fn as_another_user() {

@@ -39,6 +39,13 @@ fn where_a_service_was_looked_for() {
         assert_eq!(stderr(&output), expected, "{args:?}");
     }
     assert_eq!(stderr(&sv(&fixture, &["status", "./nothere"])), "");
+    fixture.add("scan/lost -> ../sv/lost", "");
+    let expected = format!(
+        "sv: {}/lost leads to ../sv/lost, which does not exist\n",
+        scan.display()
+    );
+    assert_eq!(stderr(&sv(&fixture, &["status", "lost"])), expected);
+    fs::remove_file(scan.join("lost")).unwrap();
     fs::remove_dir(&scan).unwrap();
     let expected = format!("sv: {} does not exist (from SVDIR)\n", scan.display());
     assert_eq!(stderr(&sv(&fixture, &["status", "nothere"])), expected);

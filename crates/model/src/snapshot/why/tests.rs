@@ -92,6 +92,14 @@ fn where_it_is_not_supervised() {
             "dangling | its link in /s leads to ../sv/web, which does not exist | ",
         ),
         (
+            Place::NoDirectory,
+            "not-enabled | /s/web is no directory, and so no service | ",
+        ),
+        (
+            Place::NoScanDirectory("SVDIR is empty".into()),
+            "not-enabled | SVDIR is empty | ",
+        ),
+        (
             Place::Scanned,
             "no-supervisor | nobody supervises it: no runsvdir runs that watches /s | runsvdir -P /s",
         ),

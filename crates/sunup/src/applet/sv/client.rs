@@ -22,7 +22,7 @@ use rustix::fs::{AtFlags, CWD, OFlags, stat, statat};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::directories::{default_scan_directory, locate};
+use super::directories::{default_scan_directory, locate, lost};
 use super::output::Output;
 use super::reason::reason;
 use crate::service_entries::{self, Entries};
@@ -94,11 +94,15 @@ impl Trouble {
         }
     }
 
-    /// A hint beside the line: where sv looked for a service that does not exist.
+    /// A hint beside the line: where sv looked for a service that does not exist, or where its
+    /// link leads.
     pub fn hint(&self, name: &[u8]) -> Option<String> {
         let is_missing = matches!(self, Self::Failed(_, ENTER, Some(Errno::NOENT)));
         if !is_missing || name.is_empty() || control::is_path(name) {
             return None;
+        }
+        if let Some(lost) = lost(&locate(name)) {
+            return Some(lost);
         }
         let name = name.escape_ascii();
         let (dir, why) = match std::env::var_os("SVDIR") {

@@ -82,6 +82,13 @@ pub fn locate(name: &[u8]) -> PathBuf {
     OsString::from_vec(bytes).into()
 }
 
+/// What is said of a link that leads nowhere.
+pub fn lost(link: &Path) -> Option<String> {
+    let target = std::fs::read_link(link).ok()?;
+    let [link, target] = [link, &target].map(|path| path.as_os_str().as_bytes().escape_ascii());
+    Some(format!("{link} leads to {target}, which does not exist"))
+}
+
 /// The names of the services of the scan directory, sorted.
 ///
 /// # Errors

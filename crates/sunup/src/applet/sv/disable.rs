@@ -8,6 +8,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use model::control::Action;
@@ -202,7 +203,10 @@ impl Job {
         if keeps {
             return Ok(());
         }
-        let supervisor = Service::named(&self.name).ok();
+        // Who was killed here before has removed the link.
+        let dir = self.instance.as_ref().filter(|_| !self.is_there());
+        let name_now = dir.map_or(&self.name[..], |dir| dir.as_os_str().as_bytes());
+        let supervisor = Service::named(name_now).ok();
         let log = supervisor
             .as_ref()
             .and_then(|service| service.log(service.entries()).ok()?);

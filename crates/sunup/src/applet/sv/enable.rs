@@ -256,9 +256,11 @@ impl Enabler {
                 Made::More(_) => self.tell(name, &("has got more from ".to_owned() + &template)),
             }
         }
-        match fs::remove_file(dir.join("down")) {
+        let down = dir.join("down");
+        match fs::remove_file(&down) {
             Ok(()) => self.tell(name, "its file down is removed"),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            // A read-only file system says so first.
+            Err(_) if fs::symlink_metadata(&down).is_err() => {}
             Err(e) => return Err(said(name, "remove its file down", &e)),
         }
         if Entry::at(&link) == Entry::Absent {

@@ -16,7 +16,7 @@ use model::snapshot::why::{Answer, Case, Fault, Place, Why};
 use rustix::fs::{Access, access};
 
 use super::super::usage_error;
-use super::directories::{database, locate};
+use super::directories::{database, enabled, locate};
 use super::order::sibling;
 use super::snapshot::{Depth, look};
 use super::verb::{Call, Operands, Verb};
@@ -85,7 +85,10 @@ fn json(seen: &Snapshot, answer: &Answer) -> String {
 }
 
 fn is_nowhere(name: &[u8]) -> bool {
-    place(name) == Place::Nowhere
+    matches!(
+        place(name),
+        Place::Nowhere | Place::NoDirectory | Place::NoScanDirectory(_)
+    )
 }
 
 fn answer(name: &[u8]) -> (Snapshot, Answer) {
@@ -138,14 +141,23 @@ fn case<'s>(name: &[u8], seen: &'s Snapshot) -> Case<'s> {
 
 fn place(name: &[u8]) -> Place {
     let dir = locate(name);
+    if dir.as_os_str().is_empty() {
+        return Place::NoScanDirectory(enabled().err().unwrap_or_default());
+    }
     if dir.join(".").is_dir() {
         return Place::Scanned;
     }
     if let Ok(target) = fs::read_link(&dir) {
         return Place::Dangling(target.into_os_string().into_vec());
     }
+    if dir.exists() {
+        return Place::NoDirectory;
+    }
     if is_path(name) || name.is_empty() {
         return Place::Nowhere;
+    }
+    if let Err(why) = enabled() {
+        return Place::NoScanDirectory(why);
     }
     // The template of an instance will do.
     let template = name.iter().position(|byte| *byte == b'@');

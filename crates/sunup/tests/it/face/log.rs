@@ -29,9 +29,10 @@ fn stamped(form: Stamp, seconds: i64, line: &str) -> String {
 /// 2026-11-29 18:00:00 UTC.
 const SIX: i64 = 1_795_975_200;
 
-/// Two services whose logs have older files, and one without a log.
+/// Two services whose logs have older files, one without a log, and a link to none.
 fn two() -> Fixture {
     let fixture = Fixture::new(&[
+        ("scan/lost -> ../sv/lost", ""),
         ("scan/web/log/run", SVLOGD),
         (
             "scan/web/log/main/@400000006b00000000000000.s.gz",
@@ -175,10 +176,12 @@ fn where_lines_go_that_are_in_no_log() {
         ("scan/plain/run", SLEEP),
         ("scan/down/run", SLEEP),
         ("scan/down/down", ""),
+        ("scan/lost -> ../sv/lost", ""),
     ]);
     let _scanner = Runsvdir::start(&fixture);
     let scan = fixture.path("scan");
     let own = fixture.path("own.txt").display().to_string();
+    let lost = scan.join("lost").display().to_string();
     for (name, said) in [
         ("web", "its lines go to the syslog, by vlogger"),
         ("db", "its lines go to the syslog, by logger"),
@@ -199,6 +202,10 @@ fn where_lines_go_that_are_in_no_log() {
             "it has no log service; its lines go to the output of its supervisor",
         ),
         ("none", "there is no service "),
+        (
+            "lost",
+            &format!("{lost} leads to ../sv/lost, which does not exist"),
+        ),
     ] {
         let said = format!("sv: {name}: {said}");
         yield_until(|| {

@@ -238,6 +238,36 @@ fn who_watches_what() {
     assert!(web.starts_with("web: nobody supervises it: "), "{web}");
 }
 
+/// Whoever has named no service, or named it where none can be, is told so.
+#[test]
+fn what_is_no_service_has_no_reason() {
+    let fixture = Fixture::new(&[("scan/file", ""), ("scan/web/run", SLEEP)]);
+    let scan = fixture.path("scan");
+    let none = fixture.path("none");
+    let file = format!(
+        "file: {}/file is no directory, and so no service\n",
+        scan.display()
+    );
+    let missing = format!(
+        "web: {}: No such file or directory; make it and start `runsvdir` on it, or let SVDIR \
+         name another\n",
+        none.display()
+    );
+    for (dir, name, expected) in [
+        (&scan, "file", &file[..]),
+        (&none, "web", &missing),
+        (
+            &"".into(),
+            "web",
+            "web: SVDIR is empty: it names no directory\n",
+        ),
+    ] {
+        let output = sv(dir, &["why", name]).output().unwrap();
+        assert_eq!(text(&output), expected);
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
 /// An ordinary user, from whom `supervise` is hidden.
 #[test]
 fn what_a_user_cannot_see() {

@@ -146,10 +146,13 @@ fn open(names: &[Vec<u8>], are_named: bool, wanted: &Wanted) -> (Vec<Source>, us
                 }
                 sources.push(source);
             }
-            Err(None) if !are_named => {}
-            Err(why) => {
+            Err(Lack::Log | Lack::Service(_)) if !are_named => {}
+            Err(lack) => {
                 failed += 1;
-                let why = why.unwrap_or_else(|| place::lines_of(name));
+                let why = match lack {
+                    Lack::Log => place::lines_of(name),
+                    Lack::Service(why) | Lack::Access(why) => why,
+                };
                 say::line("sv", format_args!("{shown}: {why}"));
             }
         }
@@ -157,15 +160,24 @@ fn open(names: &[Vec<u8>], are_named: bool, wanted: &Wanted) -> (Vec<Source>, us
     (sources, failed)
 }
 
-/// `None`: the service keeps no log.
-fn opened(name: &[u8], wanted: &Wanted) -> Result<Source, Option<String>> {
-    let dir = match place::find(name)? {
+/// Why there are no lines of a service.
+enum Lack {
+    /// There is no such service, such as where a link leads nowhere.
+    Service(String),
+    /// It keeps no log.
+    Log,
+    /// Its log cannot be read.
+    Access(String),
+}
+
+fn opened(name: &[u8], wanted: &Wanted) -> Result<Source, Lack> {
+    let dir = match place::find(name).map_err(Lack::Service)? {
         Place::Log(dir) => dir,
-        Place::Other => return Err(None),
+        Place::Other => return Err(Lack::Log),
     };
     let search = Backwards::new(wanted.lines_max.unwrap_or(u64::MAX), wanted.since);
     let source = Source::open(name, dir.clone(), search, wanted.since);
-    source.map_err(|e| Some(format!("{}: {e}", dir.join("current").display())))
+    source.map_err(|e| Lack::Access(format!("{}: {e}", dir.join("current").display())))
 }
 
 /// Prints the last lines of a service's log under a heading, if it can be read.

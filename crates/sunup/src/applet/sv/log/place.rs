@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use model::log::script::{BYTES_MAX, Logger};
 use rustix::fs::OFlags;
 
-use super::super::directories::{database, locate};
+use super::super::directories::{database, locate, lost};
 use super::super::snapshot::{Depth, look};
 use crate::sys::file;
 
@@ -64,7 +64,10 @@ fn service(name: &[u8]) -> Result<PathBuf, String> {
         .map(|db| db.join(OsStr::from_bytes(name)));
     let mut places = std::iter::once(dir.clone()).chain(places.filter(|_| !name.contains(&b'/')));
     let found = places.find(|dir| !dir.as_os_str().is_empty() && dir.join(".").is_dir());
-    found.ok_or_else(|| format!("there is no service {}", dir.display()))
+    found.ok_or_else(|| {
+        let missing = || format!("there is no service {}", dir.display());
+        lost(&dir).unwrap_or_else(missing)
+    })
 }
 
 /// The directories of the logs that a process has open, in the order of its descriptors.
