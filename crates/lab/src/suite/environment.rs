@@ -58,7 +58,7 @@ const NEEDS: &[Need] = &[
 /// What [`Suite::Debian`] and [`Suite::Trixie`] make their trees with.
 const MMDEBSTRAP: Need = Need("mmdebstrap", "mmdebstrap");
 
-/// What [`Suite::Vm`] and [`Suite::Debian`] run.
+/// What [`Suite::Vm`], [`Suite::Scale`] and [`Suite::Debian`] run.
 const QEMU: Need = Need("qemu-system-x86_64", "qemu-system-x86");
 
 /// The browser of [`Suite::Page`].
@@ -84,7 +84,7 @@ pub fn needs(suites: &[Suite]) -> Vec<Need> {
     if suites.iter().any(|suite| suite.has_processes()) {
         needs.extend(NEEDS);
     }
-    needs.extend(runs(&[Suite::Vm, Suite::Debian]).then_some(QEMU));
+    needs.extend(runs(&[Suite::Vm, Suite::Scale, Suite::Debian]).then_some(QEMU));
     needs.extend(runs(&[Suite::Debian, Suite::Trixie]).then_some(MMDEBSTRAP));
     needs.extend(runs(&[Suite::Page]).then_some(BROWSER));
     needs.extend(runs(&[Suite::Ports]).then(|| Arch::Aarch64.emulator()));
@@ -120,7 +120,9 @@ pub fn check(suites: &[Suite]) -> Result<()> {
     if !lacking.is_empty() {
         bail!("the tests cannot run here:\n  {}", lacking.join("\n  "));
     }
-    if runs(&[Suite::Vm, Suite::Debian, Suite::Ports]) && !Path::new("/dev/kvm").exists() {
+    if runs(&[Suite::Vm, Suite::Scale, Suite::Debian, Suite::Ports])
+        && !Path::new("/dev/kvm").exists()
+    {
         eprintln!("lab: no /dev/kvm: QEMU emulates the processor, which takes minutes");
     }
     Ok(())

@@ -78,6 +78,8 @@ pub enum Suite {
     Debian,
     /// Our package on Debian 13, whatever runs here; only root can, and run only if it is named
     Trixie,
+    /// A machine in QEMU with ten thousand services; run only if it is named
+    Scale,
     /// Machines of another kind in QEMU; run only if it is named
     Ports,
     /// What a browser makes of `lab chart`'s page and of `lab docs`' site; run only if it is named
@@ -108,6 +110,7 @@ impl Suite {
             | Self::Vm
             | Self::Debian
             | Self::Trixie
+            | Self::Scale
             | Self::Ports
             | Self::Page
             | Self::Peers => Some("lab"),
@@ -124,7 +127,7 @@ impl Options {
             Suite::User => root,
             Suite::Vm => !self.quick,
             Suite::Debian => root && !self.quick,
-            Suite::Trixie | Suite::Ports | Suite::Page | Suite::Peers => false,
+            Suite::Trixie | Suite::Scale | Suite::Ports | Suite::Page | Suite::Peers => false,
             _ => true,
         };
         let all = Suite::value_variants().iter().copied();
@@ -156,6 +159,7 @@ pub fn run(options: &Options) -> Result<bool> {
     }
     if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Ports) {
         summary.left_out("trixie: the package on Debian 13 (`cargo lab test --only trixie`)");
+        summary.left_out("scale: ten thousand services in QEMU (`cargo lab test --only scale`)");
         summary.left_out("ports: machines of another kind (`cargo lab test --only ports`)");
     }
     if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Peers) {
@@ -165,7 +169,7 @@ pub fn run(options: &Options) -> Result<bool> {
         summary.left_out("page: a boot's page and the documents in a browser (`cargo lab test --only page`, with Debian's package chromium)");
     }
     let (binaries, reference) = build(options, &suites)?;
-    if suites.contains(&Suite::Vm) {
+    if suites.contains(&Suite::Vm) || suites.contains(&Suite::Scale) {
         tell_kernel(&mut summary)?;
     }
     let mut others = Others::default();
@@ -257,7 +261,10 @@ fn build(options: &Options, suites: &[Suite]) -> Result<(Vec<binaries::Binary>, 
             foreign::busybox(arch, &workspace::scratch()?)?;
             foreign::kernel(arch, &workspace::scratch()?)?;
         }
-        if suites.contains(&Suite::Vm) || suites.contains(&Suite::Debian) {
+        if [Suite::Vm, Suite::Scale, Suite::Debian]
+            .iter()
+            .any(|suite| suites.contains(suite))
+        {
             debian::kernel(&workspace::scratch()?)?;
         }
         join(release)?;

@@ -18,9 +18,10 @@ use crate::under_test::{PATIENCE, Programs, REFERENCE};
 use crate::workspace;
 
 /// Tests that take long by themselves, and how long they may: part of a name.
-const LONG: [(&str, Duration); 8] = [
+const LONG: [(&str, Duration); 9] = [
     // In software emulation, on a machine that others use.
-    ("ten_thousand_services", Duration::from_mins(15)),
+    (SCALE, Duration::from_mins(30)),
+    ("a_thousand_services", Duration::from_mins(5)),
     ("shutdown_in_debian_in_qemu", Duration::from_mins(10)),
     ("five_thousand_services", Duration::from_mins(5)),
     // A compiler, and a mirror that may be far away.
@@ -34,6 +35,9 @@ const LONG: [(&str, Duration); 8] = [
 
 /// The tests of machines of another kind begin with it.
 const PORTS: &str = "ports::";
+
+/// The test that takes longest of all.
+const SCALE: &str = "ten_thousand_services";
 
 /// The tests of our own package in Debian, and those of them that need Debian 13.
 const PACKAGE: &str = "ours::";
@@ -143,7 +147,8 @@ impl Plan {
             }
             Suite::Lab => self.lab(),
             Suite::Vm => self.vm(),
-            Suite::Ports => self.ports(),
+            Suite::Scale => self.one_of_vm(suite, |test| test.contains(SCALE)),
+            Suite::Ports => self.one_of_vm(suite, |test| test.starts_with(PORTS)),
             Suite::Page => self.all_of(suite, "page"),
             Suite::Peers => self.all_of(suite, "peers"),
             Suite::Debian => self.debian(),
@@ -262,7 +267,7 @@ impl Plan {
 
     /// The one that is longest comes first.
     fn vm(&mut self) {
-        let in_qemu = |test: &&String| test.contains("in_qemu");
+        let in_qemu = |test: &&String| test.contains("in_qemu") && !test.contains(SCALE);
         for binary in self.of("lab", |b| b.target == "vm" || b.target == "it") {
             let tests: Vec<String> = binary.tests.iter().filter(in_qemu).cloned().collect();
             let (long, others): (Vec<_>, Vec<_>) = tests.into_iter().partition(|t| is_long(t));
@@ -272,11 +277,12 @@ impl Plan {
         }
     }
 
-    fn ports(&mut self) {
+    /// Some of the machines in QEMU.
+    fn one_of_vm(&mut self, suite: Suite, is_one: impl Fn(&str) -> bool) {
         for binary in self.of("lab", |b| b.target == "vm") {
-            let is_one = |test: &&String| test.starts_with(PORTS);
-            let tests = binary.tests.iter().filter(is_one).cloned().collect();
-            self.group(Suite::Ports, &binary, Lane::Emulates, tests, &[]);
+            let tests = binary.tests.iter().filter(|test| is_one(test));
+            let tests = tests.cloned().collect();
+            self.group(suite, &binary, Lane::Emulates, tests, &[]);
         }
     }
 
@@ -289,7 +295,8 @@ impl Plan {
     }
 
     /// The tree comes first, which all others need; of the others, all but what runs
-    /// in QEMU and what installs our package share two machines.
+    /// in QEMU and what installs our package share two machines. That package has a lane
+    /// with others, whose jobs before it take longer than the tree.
     fn debian(&mut self) {
         for binary in self.of("lab", |b| b.target == "debian") {
             let here = binary.tests.iter().filter(|test| !test.contains(TRIXIE));
@@ -303,7 +310,7 @@ impl Plan {
                 .partition(|test| test.contains("in_qemu"));
             self.group(Suite::Debian, &binary, Lane::Debian, tree, &[]);
             self.group(Suite::Debian, &binary, Lane::Debian, shared, &[]);
-            self.group(Suite::Debian, &binary, Lane::Debian, package, &[]);
+            self.group(Suite::Debian, &binary, Lane::Crowds, package, &[]);
             self.group(Suite::Debian, &binary, Lane::Emulates, emulated, &[]);
         }
     }
