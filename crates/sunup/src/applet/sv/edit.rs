@@ -71,7 +71,7 @@ fn edit(operand: &[u8], file: Option<&[u8]>) -> Result<bool, String> {
     let path = real(&dir, file).map_err(|e| said(&name, &shown_name(file), &e))?;
     let before = content(&path);
     call_editor(&path).map_err(|e| said(&name, "call the editor", &e))?;
-    let is_well = !Linter::new(false).lint(&name, &dir);
+    let is_well = !Linter::new().lint(&name, &dir);
     let is_up = || {
         matches!(
             look(operand, Depth::Row).state(),

@@ -1,6 +1,7 @@
 //! `sv health`: whether all that should be up is up and ready, for a container's health check
 //! and for monitoring. What that means is decided in [`model::snapshot::health`].
 
+use model::format::json::Object;
 use model::options::{Opt, Order, Spec};
 use model::snapshot::health::complaint;
 
@@ -22,9 +23,12 @@ pub const VERB: Verb = Verb {
 
 const SPEC: Spec = Spec {
     name: "sv health",
-    synopsis: "[-q] [SERVICE...]",
+    synopsis: "[-jq] [SERVICE...]",
     about: "say what is not up and ready, though it should be",
-    options: &[Opt::flag(b'q', "print nothing").long("quiet")],
+    options: &[
+        Opt::flag(b'j', "a JSON object for each").long("json"),
+        Opt::flag(b'q', "print nothing").long("quiet"),
+    ],
     order: Order::Permute,
     notes: "",
     usage_code: 100,
@@ -51,12 +55,17 @@ fn run(call: &Call) -> u8 {
                 continue;
             };
             is_well = false;
+            let line = if call.args.has(b'j') {
+                let mut json = Object::new();
+                json.bytes("name", &[name, suffix.as_bytes()].concat());
+                json.text("state", seen.state().word());
+                json.text("text", &why);
+                json.end() + "\n"
+            } else {
+                [&shown_name(name), suffix, ": ", &why, "\n"].concat()
+            };
             if !call.args.has(b'q') {
-                out.say(
-                    [&shown_name(name), suffix, ": ", &why, "\n"]
-                        .concat()
-                        .as_bytes(),
-                );
+                out.say(line.as_bytes());
             }
         }
     }

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use model::format::json::Object;
 use model::graph::{Edges, Graph, Kind};
 use model::lint::{Finding, interpreter, program, unknown};
 use model::options::{Opt, Order, Spec};
@@ -36,10 +37,11 @@ pub const VERB: Verb = Verb {
 
 const SPEC: Spec = Spec {
     name: "sv lint",
-    synopsis: "[-aW] [SERVICE...]",
+    synopsis: "[-ajW] [SERVICE...]",
     about: "look for mistakes in service directories",
     options: &[
         Opt::flag(b'a', "also those that could be enabled").long("all"),
+        Opt::flag(b'j', "a JSON object for each mistake").long("json"),
         Opt::flag(b'W', "hints count as errors"),
     ],
     order: Order::Permute,
@@ -56,7 +58,9 @@ const EXECUTABLE: u32 = 0o111;
 type Name = Vec<u8>;
 
 fn run(call: &Call) -> u8 {
-    let mut linter = Linter::new(call.args.has(b'W'));
+    let mut linter = Linter::new();
+    linter.hints_count = call.args.has(b'W');
+    linter.is_json = call.args.has(b'j');
     let mut failed = 0;
     let mut found: Vec<(Name, PathBuf)> = Vec::new();
     for operand in &call.args.operands {
@@ -119,17 +123,19 @@ pub fn find(operand: &[u8]) -> Result<(Name, PathBuf), String> {
 /// Looks at services, and tells what it finds.
 pub struct Linter {
     out: Output,
+    /// As errors.
     hints_count: bool,
+    is_json: bool,
     /// The names that services have.
     known: Vec<Name>,
     /// The one that it looks at, for its lines.
-    name: String,
+    name: Name,
     is_bad: bool,
 }
 
 impl Linter {
-    /// `hints_count`: as errors.
-    pub fn new(hints_count: bool) -> Self {
+    /// One that prints lines.
+    pub fn new() -> Self {
         let mut known = enabled().unwrap_or_default();
         known.extend(
             database()
@@ -138,17 +144,27 @@ impl Linter {
         );
         Self {
             out: Output::new(),
-            hints_count,
+            hints_count: false,
+            is_json: false,
             known,
-            name: String::new(),
+            name: Vec::new(),
             is_bad: false,
         }
     }
 
     fn tell(&mut self, file: &str, finding: &Finding) {
         self.is_bad |= finding.is_error || self.hints_count;
+        if self.is_json {
+            let mut json = Object::new();
+            json.bytes("name", &self.name);
+            json.text("file", file);
+            json.boolean("is_error", finding.is_error);
+            json.text("text", &finding.text);
+            return self.out.say((json.end() + "\n").as_bytes());
+        }
         let kind = if finding.is_error { "" } else { "hint: " };
-        let line = [&self.name, ": ", file, ": ", kind, &finding.text, "\n"].concat();
+        let name = shown_name(&self.name);
+        let line = [&name, ": ", file, ": ", kind, &finding.text, "\n"].concat();
         self.out.say(line.as_bytes());
     }
 
@@ -162,7 +178,7 @@ impl Linter {
 
     /// Whether there is an error.
     pub fn lint(&mut self, name: &[u8], dir: &Path) -> bool {
-        self.name = shown_name(name);
+        self.name = name.to_vec();
         self.is_bad = false;
         if fs::metadata(dir).is_ok_and(|found| !found.is_dir()) {
             self.error(".", "is no directory: remove it");
@@ -349,7 +365,7 @@ impl Linter {
         if is_forgotten {
             let what = [
                 "it runs, and will not after a boot: `sv enable ",
-                &self.name,
+                &shown_name(name),
                 "`",
             ];
             let what = what.concat();
@@ -373,7 +389,14 @@ impl Linter {
         }
         let circles = graph.find_circles();
         for circle in &circles {
-            self.out.say([circle, "\n"].concat().as_bytes());
+            let line = if self.is_json {
+                let mut json = Object::new();
+                json.boolean("is_error", true).text("text", circle);
+                json.end()
+            } else {
+                circle.clone()
+            };
+            self.out.say((line + "\n").as_bytes());
         }
         circles.len()
     }

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 
 use super::super::common::{Fixture, SLEEP, down, kill, read_status, running, status};
 use super::super::runsvdir::Runsvdir;
+use super::json::{Json, Schema};
 use super::{printed, sv, text};
 
 /// What it prints, and whether all is well.
@@ -51,6 +52,10 @@ fn what_should_be_up_and_is_not_is_named() {
     printed(&scan, &["-v", "down", "web/log"]);
     assert_eq!(health(&fixture, &[]), well());
     assert_eq!(health(&fixture, &["web"]), not("web/log: down\n"));
+    let (code, line) = health(&fixture, &["--json", "web"]);
+    Schema::below("`sv health -j`").check(&Json::of(line.trim_end()));
+    let json = "{\"name\":\"web/log\",\"state\":\"down\",\"text\":\"down\"}\n";
+    assert_eq!((code, &line[..]), (Some(1), json));
     printed(&scan, &["stop", "web"]);
     assert_eq!(health(&fixture, &[]), well());
     // What begins while one looks.

@@ -8,6 +8,7 @@ use rustix::process::geteuid;
 
 use super::super::common::{Fixture, SLEEP, make_fifo, running, status};
 use super::super::runsvdir::Runsvdir;
+use super::json::{Json, Schema};
 use super::text;
 
 fn sv(fixture: &Fixture, args: &[&str]) -> Command {
@@ -101,6 +102,16 @@ m-dir: run: is no file
     assert_eq!((code, more), (14, lines));
     let (code, lines) = lint(&fixture, &["-a"]);
     assert!(code == 11 && !lines.contains("\nweb: "), "{lines}");
+    let (code, json) = lint(&fixture, &["-j"]);
+    assert_eq!((code, json.lines().count()), (11, expected.lines().count()));
+    let mut schema = Schema::below("`sv lint -j`");
+    for (json, line) in json.lines().map(Json::of).zip(expected.lines()) {
+        schema.check(&json);
+        let start = format!("{}: {}: ", json.text("name"), json.text("file"));
+        assert!(line.starts_with(&start), "{line} is not of {start}");
+        let is_error = Json::Boolean(!line.contains(": hint: "));
+        assert_eq!(json.get("is_error"), Some(&is_error), "{line}");
+    }
     let bad = fixture.path("scan/c-text/");
     let (code, lines) = lint(&fixture, &[bad.to_str().unwrap(), "j-back", "web", "x@"]);
     assert!(code == 1 && lines.lines().count() == 2, "{lines}");
@@ -128,6 +139,9 @@ fn a_circle_is_told_and_so_is_what_was_forgotten() {
     let (code, lines) = lint(&fixture, &[]);
     let circle = "a needs b, which after a: a circle; its 2 services do not wait for each other\n";
     assert_eq!((code, &lines[..]), (1, circle));
+    let (_, json) = lint(&fixture, &["--json"]);
+    Schema::below("`sv lint -j`").check(&Json::of(json.trim_end()));
+    assert_eq!(Json::of(json.trim_end()).text("text"), circle.trim_end());
     assert_eq!(lint(&fixture, &["a"]), (0, String::new()));
     let _scanner = Runsvdir::start(&fixture);
     super::printed(&fixture.path("scan"), &["start", "c"]);
