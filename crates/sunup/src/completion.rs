@@ -40,16 +40,19 @@ _sunup() {
 if [[ $funcstack[1] == _sunup ]]; then _sunup "$@"; else compdef _sunup @; fi
 "#;
 
-const FISH: &str = r"# fish completion for sunup
+const FISH: &str = r#"# fish completion for sunup
 function __sunup_complete
     set -lx PATH $PATH /usr/sbin /sbin
-    sunup --complete (commandline -opc) (commandline -ct) 2>/dev/null
+    sunup --complete (commandline -opc) (commandline -ct | string unescape) 2>/dev/null
 end
+# That of fish itself, which it loads when it is first asked, is for others.
+complete -C "sv " >/dev/null
+complete -e -c sv
 for name in @
     complete -c $name -a '(__sunup_complete)'
 end
 complete -c sv -f
-";
+"#;
 
 /// Prints the script of a shell; returns the exit code.
 pub fn print(shell: Option<&[u8]>) -> u8 {

@@ -29,6 +29,7 @@ const NEEDS: &[Need] = &[
     Need("dpkg-source", "dpkg-dev"),
     Need("env", "coreutils"),
     Need("find", "findutils"),
+    Need("fish", "fish"),
     Need("gcc", "gcc"),
     Need("getconf", "libc-bin"),
     Need("gzip", "gzip"),
@@ -53,6 +54,7 @@ const NEEDS: &[Need] = &[
     Need("tini", "tini"),
     Need("umoci", "umoci"),
     Need("unshare", "util-linux"),
+    Need("zsh", "zsh"),
 ];
 
 /// What [`Suite::Debian`] and [`Suite::Trixie`] make their trees with.
