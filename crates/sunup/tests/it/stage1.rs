@@ -120,6 +120,34 @@ fn each_step_is_named_and_timed() {
     assert_eq!(names, all.collect::<Vec<_>>(), "{said}");
 }
 
+/// Who types it on a machine that another init has booted is told, and nothing is changed; whom
+/// process 1 starts is not asked, and what an initramfs has left stops nobody.
+#[test]
+fn what_another_init_has_booted_is_left_alone() {
+    const TYPED: &str = "(chroot $R /sbin/stage1 || echo code $?; ls $R/dev; uname -n) 2>&1";
+    let fixture = Fixture::new(&[("files/etc/hostname", "box\n")]);
+    for (mark, init) in [
+        ("systemd/system", "systemd"),
+        ("openrc/softlevel", "OpenRC"),
+    ] {
+        let setup = format!(
+            "hostname before; echo systemd >/proc/self/comm; mkdir -p $R/run/{mark}\n\
+             {TYPED} >$R/typed"
+        );
+        let boot = with_setup(&setup, "test", &fixture, "", "cat typed; uname -n");
+        let expected = format!(
+            "stage1: /run/{mark}: {init} has booted this machine: stage1 is for the first seconds \
+             of a machine, and its init calls it\ncode 1\nnull\nurandom\nbefore\nbox"
+        );
+        assert_eq!((boot.found, boot.code), (expected, 0), "{}", boot.said);
+    }
+    let marked = "mkdir -p $R/run/systemd/system $R/run/openrc; touch $R/run/openrc/softlevel";
+    assert_eq!(with_setup(marked, "test", &fixture, "", "").code, 0);
+    let left = "mkdir -p $R/run/systemd/system; (chroot $R /sbin/stage1; echo well) >$R/typed 2>&1";
+    let boot = with_setup(left, "test", &fixture, "", "cat typed");
+    assert!(boot.found.ends_with("\nwell"), "{}", boot.found);
+}
+
 /// Under a name of runit's, by way of a link, as PID 1 of runit calls it.
 #[test]
 fn it_answers_to_the_name_of_runits_first_stage() {

@@ -11,9 +11,12 @@
 //!
 //! With `-s` it only writes a random seed, for the end of a machine.
 //!
+//! Typed on a machine that another init has booted it does nothing: it would change the modes of
+//! all devices, the host's name and what is mounted.
+//!
 //! Files: /etc/mdev.conf, /etc/fstab, /etc/hostname, /etc/sysctl.conf, /etc/modules,
 //! /var/lib/random-seed, and directories sysctl.d, modules-load.d, modprobe.d, tmpfiles.d. Environment: `container` is set in a container.
-//! Exit code: 0, or 1 if a step failed. runit goes on to stage 2 after both.
+//! Exit code: 0, or 1 if a step failed or nothing was done. runit goes on to stage 2 after both.
 
 mod clock;
 mod conf;
@@ -33,10 +36,12 @@ use std::path::Path;
 use model::options::{Opt, Order, Spec};
 use model::stage1::{self, Step};
 use rustix::fs::OFlags;
+use rustix::process::{Pid, getpid, getppid};
 
 use super::{Applet, Call};
 use crate::boot_record::Writer;
 use crate::devices::{Mdev, Voice};
+use crate::machine::ask::{self, First};
 use crate::sys::clock::{boot_ns, now};
 use crate::sys::{file, net, signal};
 use file_systems::Table;
@@ -76,6 +81,13 @@ fn run(call: &Call) -> u8 {
         seed::save(&[], false, &mut teller);
         return u8::from(teller.has_failed());
     }
+    if let Some((mark, init)) = other_boot() {
+        let why = "stage1 is for the first seconds of a machine, and its init calls it";
+        teller.fail(format_args!(
+            "{mark}: {init} has booted this machine: {why}"
+        ));
+        return 1;
+    }
     let mut record = Writer::join();
     let mut stage = Stage {
         container,
@@ -96,6 +108,20 @@ fn run(call: &Call) -> u8 {
     record.write();
     complete();
     u8::from(teller.has_failed())
+}
+
+/// Who else has booted this machine, and by what that is known; nobody, if process 1 is this one
+/// or its parent. What of systemd's an initramfs has left in /run does not count.
+fn other_boot() -> Option<(&'static str, &'static str)> {
+    const SYSTEMD: &str = "/run/systemd/system";
+    const OPENRC: &str = "/run/openrc/softlevel";
+    if getpid().is_init() || getppid().is_none_or(Pid::is_init) {
+        return None;
+    }
+    if Path::new(SYSTEMD).exists() && ask::first() == First::Other("systemd".to_owned()) {
+        return Some((SYSTEMD, "systemd"));
+    }
+    Path::new(OPENRC).exists().then_some((OPENRC, "OpenRC"))
 }
 
 /// What steps know.
