@@ -1,7 +1,10 @@
 //! Our own package in Debian: it replaces runit's programs in place, and gives them back.
 //! What is called `trixie` runs only with the suite `trixie`, on Debian 13.
 
+use std::fs;
+
 use lab::machine::End;
+use lab::workspace;
 
 use super::guest::Guest;
 use super::root::Release;
@@ -22,7 +25,13 @@ macro_rules! in_both {
     )+};
 }
 
-in_both![a_running_machine, a_boot, a_boot_after_it, every_state,];
+in_both![
+    a_running_machine,
+    a_boot,
+    a_boot_after_it,
+    every_state,
+    the_guide,
+];
 
 fn pid(guest: &mut Guest) -> String {
     guest.sh(&format!(
@@ -103,6 +112,60 @@ fn every_state(release: Release) {
         Release::Here => 97,
         Release::Trixie => 5,
     };
-    let said = guest.sh(&format!("sh /lab/states {step}"));
+    // Each line tells that it goes on.
+    let results = guest.results;
+    let said = guest.sh(&format!("sh /lab/states {step} 2>&1 | tee /dev/{results}"));
     assert!(said.contains("states: well, with "), "{said}");
+}
+
+/// docs/from-runit.md, on a machine that Debian's runit has booted, by the commands on the page:
+/// beside it, in its place, at work in its place, and back.
+fn the_guide(release: Release) {
+    let page = workspace::root().join("docs/from-runit.md");
+    let page = fs::read_to_string(page).unwrap();
+    let blocks: Vec<&str> = page.split("```text\n").skip(1).collect();
+    let commands = |block: usize| {
+        let lines = blocks[block].split("```").next().unwrap().lines();
+        lines.map(|line| line.strip_prefix("# ").unwrap())
+    };
+    let mut guest = Guest::boot_after(release, "");
+    guest.log_in();
+    pid(&mut guest);
+    // The kernel's log cannot be read in namespaces: that service ends again and again.
+    let pids = "for s in /etc/service/*; do case $s in *klog) ;; \
+        *) cat $s/supervise/pid $s/log/supervise/pid 2>/dev/null || : ;; esac; done";
+    let before = guest.sh(&format!("sh /lab/files >/tmp/before; {pids}"));
+    let said: Vec<String> = commands(0).map(|line| guest.sh(line)).collect();
+    assert!(said[3].contains(SERVICE), "{said:?}");
+    guest.sh("PATH=${PATH#*:}; rm -r /opt/sunup");
+
+    assert!(page.contains("`apt install ./sunup_VERSION_amd64.deb`"));
+    guest.sh("cd /lab; cp sunup.deb sunup_VERSION_amd64.deb; apt install -y ./sunup_VERSION_amd64.deb; cd /");
+    let programs = "for p in 1 $(pgrep -x runsvdir) $(pgrep -x runsv); do readlink /proc/$p/exe; done | sort -u";
+    assert!(!guest.sh(programs).contains("sunup"));
+    commands(1).for_each(|line| drop(guest.sh(line)));
+    guest.sh(&format!(
+        "await 'sv check {SERVICE}' >/dev/null; await 'for p in $(pgrep -x runsv); do \
+         [ $(readlink /proc/$p/exe) = /usr/bin/sunup ] || exit 1; done'"
+    ));
+    assert_eq!(guest.sh(pids), before);
+    let programs = guest.sh(programs);
+    assert!(
+        programs.contains("\n/usr/bin/sunup") && programs.lines().count() == 3,
+        "{programs}"
+    );
+    assert_eq!(
+        guest.sh(&format!("sv health {SERVICE}; sv lint {SERVICE}")),
+        ""
+    );
+
+    assert!(page.contains("`apt remove sunup`"));
+    guest.sh("apt remove -y sunup");
+    assert_eq!(
+        guest.sh("sh /lab/files >/tmp/after; diff /tmp/before /tmp/after"),
+        ""
+    );
+    assert_eq!(guest.sh(pids), before);
+    guest.type_line("poweroff");
+    assert_eq!(guest.end(), End::PowerOff);
 }

@@ -11,6 +11,7 @@ mod disk;
 mod ends;
 mod entered;
 mod guest;
+mod guide;
 mod hotplug;
 mod kills;
 mod measure;

@@ -24,6 +24,27 @@ fn pages() -> Vec<String> {
         .collect()
 }
 
+/// The blocks `text` that are no file of a service, in the order of a page.
+fn texts(page: &str) -> Vec<&str> {
+    let mut texts = Vec::new();
+    let mut before = "";
+    for (at, part) in page.split("```").enumerate() {
+        match part.strip_prefix("text\n") {
+            Some(text) if at % 2 == 1 && !before.trim_end().ends_with("`:") => texts.push(text),
+            _ => {}
+        }
+        before = part;
+    }
+    texts
+}
+
+/// The content of a file on a page, which may be one of another program.
+fn file_on<'t>(page: &'t str, name: &str) -> &'t str {
+    let after = page.split_once(&format!("\n`{name}`:\n")).unwrap().1;
+    let block = after.split("```").nth(1).unwrap();
+    block.split_once('\n').unwrap().1
+}
+
 /// Something that a reader does.
 #[derive(Debug)]
 enum Step {
@@ -36,7 +57,7 @@ enum Step {
 /// The steps of a text, in its order. A line `` `NAME`: `` is followed by a block with the
 /// content of that file, and `` `NAME`, empty `` stands for itself. In a block `console`, a
 /// line that begins with `$ ` or `# ` is a command, goes on after a backslash, and what
-/// follows is what it prints. A block `text` is for readers alone.
+/// follows is what it prints. A block `text` is for other programs: `pages::inits` has them.
 fn steps(text: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut name: Option<String> = None;

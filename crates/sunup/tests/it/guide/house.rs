@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use rustix::process::{Signal, geteuid};
 
 use super::{Seen, is_look};
-use crate::common::{Fixture, end_by, sunup, yield_until};
+use crate::common::{Fixture, copy_program, debian, end_by, sunup, yield_until};
 
 /// A line that no command prints.
 const END: &str = "=== the command has ended ===";
@@ -28,6 +28,25 @@ pub struct House {
 impl House {
     /// With sunup's programs in PATH, and a supervisor of /etc/service.
     pub fn new() -> Self {
+        let mut house = Self::without_supervisor();
+        house.prints("runsvdir -P /etc/service >/dev/null 2>&1 &");
+        house
+    }
+
+    /// With sunup's programs in PATH, and Debian's runit at work on /etc/service.
+    pub fn of_runit() -> Self {
+        let mut house = Self::without_supervisor();
+        house.fixture.add("runit/", "");
+        for program in ["runsvdir", "runsv"] {
+            let file = house.fixture.path("runit").join(program);
+            copy_program(debian(program), file);
+        }
+        house.prints("PATH=/mnt/runit:$PATH runsvdir -P /etc/service >/dev/null 2>&1 &");
+        house
+    }
+
+    /// With sunup's programs in PATH, and in the place of runit's in /usr/bin.
+    pub fn without_supervisor() -> Self {
         let fixture = Fixture::new(&[("bin/", "")]);
         let list = Command::new(sunup()).arg("--list").output().unwrap();
         for applet in String::from_utf8(list.stdout).unwrap().lines() {
@@ -59,7 +78,7 @@ impl House {
             shell,
             fixture,
         };
-        house.prints("runsvdir -P /etc/service >/dev/null 2>&1 & cd");
+        house.prints("cd");
         house
     }
 
@@ -77,7 +96,7 @@ impl House {
     }
 
     /// What a command prints, errors included.
-    fn prints(&mut self, command: &str) -> String {
+    pub fn prints(&mut self, command: &str) -> String {
         let to_shell = self.to_shell.as_mut().unwrap();
         writeln!(to_shell, "{{ {command}\n}} 2>&1; echo; echo '{END}'").unwrap();
         let mut said = String::new();
@@ -143,6 +162,11 @@ fn build(fixture: &Fixture) -> String {
              elif test -d /{dir}; then mkdir {dir}; mount --rbind /{dir} {dir}; fi"
         );
     }
+    let _ = writeln!(
+        script,
+        "for program in chpst runsv runsvdir sv svlogd; do \
+         test ! -e usr/bin/$program || mount --bind opt/sunup/sunup usr/bin/$program; done"
+    );
     let _ = writeln!(
         script,
         "for file in {KEPT}; do test ! -e /etc/$file || cp -a /etc/$file etc; done\n\

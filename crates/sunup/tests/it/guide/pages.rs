@@ -1,13 +1,21 @@
 //! Each page of the guide, from its first line to its last, as a reader follows it on a
 //! machine of its own.
 
+mod inits;
+
 use super::house::House;
 use super::{Step, page, steps};
 
 fn follow(name: &str) {
     let steps = steps(&page(name));
     assert!(!steps.is_empty(), "{name} has nothing to do");
-    let mut house = House::new();
+    let starts_it =
+        |step: &Step| matches!(step, Step::Enter(line, _) if line.starts_with("runsvdir "));
+    let mut house = match name {
+        "from-runit" => House::of_runit(),
+        _ if steps.iter().any(starts_it) => House::without_supervisor(),
+        _ => House::new(),
+    };
     for step in &steps {
         match step {
             Step::Write(file, content) => house.write(file, content),
