@@ -1,16 +1,18 @@
 //! `sv watch`: a line for each service, and one for each change, whoever supervises.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::Signal;
+use rustix::process::{Signal, geteuid};
 
 use super::super::common::{
-    Fixture, SLEEP, end_by, kill, patience, read_status, running, status, wait_exit,
+    Fixture, SLEEP, copy_program, end_by, kill, patience, read_status, running, status, sunup,
+    wait_exit,
 };
 use super::super::runsvdir::Runsvdir;
 use super::json::{Foreign, Json, Schemas};
@@ -171,6 +173,67 @@ fn it_ends_when_nobody_reads_any_more() {
     watching.out = BufReader::new(ended.stdout.take().unwrap());
     assert_eq!(wait_exit(&mut watching.child).code(), Some(0));
     wait_exit(&mut ended);
+}
+
+/// Each supervisor is held by a descriptor, and there are fewer.
+#[test]
+fn more_services_than_descriptors_are_seen_to_the_end() {
+    let names: Vec<String> = (0..30).map(|at| format!("s{at}")).collect();
+    let fixture = Fixture::new(&[("scan/", "")]);
+    for name in &names {
+        fixture.add(&format!("scan/{name}/run"), SLEEP);
+        fixture.add(&format!("scan/{name}/down"), "");
+    }
+    let scan = fixture.path("scan");
+    let supervisor = Runsvdir::start(&fixture);
+    let is_root = geteuid().is_root();
+    let bounds = is_root.then_some(["setpriv", "--bounding-set=-sys_resource"]);
+    for name in &names {
+        status(&scan.join(name), "status", |_| true);
+    }
+    let few = |goal| {
+        let words = ["sh", "-c", "ulimit -n 24; exec \"$@\"", "sh"];
+        let mut words = bounds.into_iter().flatten().chain(words);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).arg(sunup());
+        command.args(["sv", "watch", "-w", "600", "-u", goal]);
+        let mut child = command
+            .env("SVDIR", &scan)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        Watching { child, out }
+    };
+    assert_eq!(wait_exit(&mut few("down").child).code(), Some(0));
+    let mut watching = few("gone");
+    watching.until("s9: down");
+    supervisor.end_alone(Signal::KILL);
+    assert_eq!(watching.until("s9: "), "s9: down -> gone, no supervisor");
+    assert_eq!(wait_exit(&mut watching.child).code(), Some(0));
+}
+
+/// A group may command a service, and not list its `supervise`.
+#[test]
+fn what_may_not_be_watched_is_looked_at() {
+    let fixture = Fixture::new(&[("scan/web/run", SLEEP), ("scan/web/supervise/", "")]);
+    let copy = fixture.path("sunup");
+    copy_program(sunup(), &copy);
+    let set_mode = |path: &str, mode| {
+        fs::set_permissions(fixture.path(path), Permissions::from_mode(mode)).unwrap();
+    };
+    set_mode("scan/web/supervise", 0o311);
+    let mut watch = Command::new(&copy);
+    watch.args(["sv", "watch", "-w", "0", "web"]);
+    if geteuid().is_root() {
+        set_mode(".", 0o755);
+        watch.uid(65_534);
+    }
+    let output = watch.env("SVDIR", fixture.path("scan")).output().unwrap();
+    set_mode("scan/web/supervise", 0o700);
+    let said = super::text(&output);
+    assert!(said.ends_with(" web: gone, no supervisor\n"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
 }
 
 /// The kernel keeps so many events, and drops the others.

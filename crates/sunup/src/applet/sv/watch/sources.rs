@@ -17,6 +17,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::stat;
+use rustix::io::Errno;
 
 use super::super::client::Service;
 use super::super::directories::{locate, scan_directory};
@@ -38,7 +39,7 @@ const OUTPUT: u64 = u64::MAX - 1;
 /// What happened, as far as the kernel tells.
 #[derive(Default)]
 pub struct News {
-    /// Of services.
+    /// Of services; one may be named again.
     pub names: Vec<Vec<u8>>,
     /// Of entries of the scan directory.
     pub has_entries: bool,
@@ -59,8 +60,8 @@ struct Held {
     watch_of_dir: Option<i32>,
     /// Whether there was a supervisor when these were made.
     is_alive: bool,
-    /// Whether there is one now, as far as is known.
-    has_supervisor: bool,
+    /// Whether there is none now, as far as is known: most have one.
+    lacks_supervisor: bool,
     /// Where `supervise` is, if not in the service directory.
     room: Option<PathBuf>,
 }
@@ -72,7 +73,11 @@ pub struct Sources {
     /// A watch was refused.
     is_blind: bool,
     services: Named<Held>,
-    /// Whose a watch is; services may share a directory.
+    /// Those from this one on are not held.
+    descriptors: usize,
+    /// When the last wait ended.
+    woke_ns: u64,
+    /// Whose a watch is, sorted; services may share a directory.
     owners: Vec<(i32, Vec<u8>)>,
     /// Watches of directories that services are entries of.
     parents: Vec<(PathBuf, i32)>,
@@ -90,6 +95,9 @@ impl Sources {
             inotify: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok(),
             is_blind: false,
             services: Named::new(),
+            // What the limit is now, without some.
+            descriptors: raise_descriptor_limit(0),
+            woke_ns: clock::boot_ns(),
             owners: Vec::new(),
             parents: Vec::new(),
             scanned: None,
@@ -120,12 +128,12 @@ impl Sources {
             self.watch_parent(&dir);
         }
         let held = self.services.of(name);
-        let is_alive = held.has_supervisor;
+        let is_alive = !held.lacks_supervisor;
         let is_watched = held.watch.is_some() && held.is_alive == is_alive;
         let supervise = held.room.as_ref().unwrap_or(&dir).join("supervise");
         // It may be another file now.
         let status = self.add(&supervise.join("status"), WatchFlags::MODIFY);
-        if let Some(watch) = status {
+        if let Ok(watch) = status {
             self.own(watch, name);
         }
         if is_watched {
@@ -138,11 +146,15 @@ impl Sources {
             appears | WatchFlags::OPEN
         };
         let watch = self.add(&supervise, events);
+        // What is there and may not be watched does not become so by another try.
+        let is_refused = !matches!(watch, Ok(_) | Err(Errno::NOENT));
+        let watch = watch.ok();
         let watch_of_dir = match watch {
             Some(_) => None,
-            None => self.add(&dir, appears),
+            None => self.add(&dir, appears).ok(),
         };
-        self.is_blind |= watch.or(watch_of_dir).is_none() && stat(&dir).is_ok();
+        let is_unwatched = watch.or(watch_of_dir).is_none() && stat(&dir).is_ok();
+        self.is_blind |= is_refused || is_unwatched;
         for watch in [watch, watch_of_dir].into_iter().flatten() {
             self.own(watch, name);
         }
@@ -161,7 +173,7 @@ impl Sources {
     /// the other way, so that it has to be watched otherwise, and looked at again.
     pub fn hold(&mut self, name: &[u8], is_alive: bool, service: Option<Service>) -> bool {
         let held = self.services.of(name);
-        held.has_supervisor = is_alive;
+        held.lacks_supervisor = !is_alive;
         if let Some(service) = &service {
             let (_, path) = service.state();
             let room = (path != service.dir()).then(|| path.to_owned());
@@ -171,7 +183,9 @@ impl Sources {
                 return false;
             }
         }
-        let lifeline = service.and_then(Service::into_lifeline);
+        // The last descriptors are for looking.
+        let is_spare = |fd: &OwnedFd| (fd.as_raw_fd() as usize) < self.descriptors;
+        let lifeline = service.and_then(Service::into_lifeline).filter(is_spare);
         // Of a supervisor that may not be asked nobody tells the end.
         self.is_blind |= is_alive && lifeline.is_none();
         if held.lifeline.is_some() != lifeline.is_some() {
@@ -202,9 +216,9 @@ impl Sources {
     }
 
     fn own(&mut self, watch: i32, name: &[u8]) {
-        let is_known = |(known, owner): &(i32, Vec<u8>)| *known == watch && owner == name;
-        if !self.owners.iter().any(is_known) {
-            self.owners.push((watch, name.to_vec()));
+        let owner = (watch, name.to_vec());
+        if let Err(at) = self.owners.binary_search(&owner) {
+            self.owners.insert(at, owner);
         }
     }
 
@@ -236,13 +250,14 @@ impl Sources {
             | WatchFlags::MOVE_SELF
             | WatchFlags::ONLYDIR;
         match self.add(parent, events) {
-            Some(watch) => self.parents.push((parent.to_owned(), watch)),
-            None => self.is_blind = true,
+            Ok(watch) => self.parents.push((parent.to_owned(), watch)),
+            Err(_) => self.is_blind = true,
         }
     }
 
-    fn add(&self, path: &Path, events: WatchFlags) -> Option<i32> {
-        inotify::add_watch(self.inotify.as_ref()?, path, events).ok()
+    fn add(&self, path: &Path, events: WatchFlags) -> Result<i32, Errno> {
+        let inotify = self.inotify.as_ref().ok_or(Errno::MFILE)?;
+        inotify::add_watch(inotify, path, events)
     }
 
     /// Waits for news, at most until then. `None`: nobody reads standard output any more.
@@ -251,8 +266,11 @@ impl Sources {
         // The next looks find out whether it still is so.
         let is_blind =
             std::mem::take(&mut self.is_blind) || self.inotify.is_none() || self.epoll.is_none();
-        let left_ns = end.map(|end| end.0.saturating_sub(clock::boot_ns()));
-        let look_ns = is_blind.then_some(LOOK_NS);
+        let now_ns = clock::boot_ns();
+        let left_ns = end.map(|end| end.0.saturating_sub(now_ns));
+        // To look at thousands takes a while itself.
+        let looked_ns = now_ns.saturating_sub(self.woke_ns);
+        let look_ns = is_blind.then_some(LOOK_NS.max(looked_ns.saturating_mul(9)));
         let timeout = left_ns
             .into_iter()
             .chain(look_ns)
@@ -267,6 +285,7 @@ impl Sources {
                 let _ = rustix::event::poll(&mut [], timeout.as_ref());
             }
         }
+        self.woke_ns = clock::boot_ns();
         for event in ready {
             match event.data.u64() {
                 INOTIFY => self.read_watches(&mut news),
@@ -307,9 +326,10 @@ impl Sources {
                 news.is_overflow = true;
                 news.is_vague = true;
             }
-            let owners = self.owners.iter().filter(|(owned, _)| *owned == watch);
-            for (_, name) in owners {
-                if !news.names.contains(name) {
+            let first = self.owners.partition_point(|(owned, _)| *owned < watch);
+            let owners = self.owners.iter().skip(first);
+            for (_, name) in owners.take_while(|(owned, _)| *owned == watch) {
+                if news.names.last() != Some(name) {
                     news.names.push(name.clone());
                 }
             }
