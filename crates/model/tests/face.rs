@@ -257,7 +257,7 @@ fn no_width_breaks_a_row_or_hides_who_it_is_about() {
                     .all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte))
             );
             assert_eq!(shown.lines().count(), all.len() + 1);
-            assert!(width < 20 || widest(&shown) <= width, "{width}");
+            assert!(width < 13 || widest(&shown) <= width, "{width}");
             assert!(shown.lines().all(|line| !line.ends_with(' ')), "{width}");
             let has_states = all
                 .iter()

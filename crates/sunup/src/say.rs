@@ -120,13 +120,15 @@ pub fn print(text: &str) {
     print_bytes(text.as_bytes());
 }
 
-/// As [`print`], for bytes that may not be UTF-8.
-pub fn print_bytes(bytes: &[u8]) {
+/// As [`print`], for bytes that may not be UTF-8. Whether they were taken.
+pub fn print_bytes(bytes: &[u8]) -> bool {
     let mut out = std::io::stdout();
     let written = out.write_all(bytes).and_then(|()| out.flush());
+    let is_taken = written.is_ok();
     if written.is_err_and(|e| e.kind() != std::io::ErrorKind::BrokenPipe) {
         LACKS.store(true, Ordering::Relaxed);
     }
+    is_taken
 }
 
 static LACKS: AtomicBool = AtomicBool::new(false);

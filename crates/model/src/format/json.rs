@@ -103,13 +103,17 @@ fn quote(value: &str, out: &mut String) {
     out.push('"');
 }
 
-/// A moment in UTC, with microseconds (<https://www.rfc-editor.org/rfc/rfc3339>).
+/// The moments that have such a form: those of the years 0 to 9999.
+const SECONDS: (i64, i64) = (-62_167_219_200, 253_402_300_799);
+
+/// A moment in UTC, with microseconds (<https://www.rfc-editor.org/rfc/rfc3339>). A file that
+/// is broken may have any label: it becomes the nearest moment that readers can parse.
 pub fn rfc3339(time: Tai64n) -> String {
-    let seconds = time.unix_seconds();
+    let seconds = time.unix_seconds().clamp(SECONDS.0, SECONDS.1);
     let (year, month, day) = super::stamp::date_of(seconds.div_euclid(super::stamp::DAY_SECONDS));
     let of_day = seconds.rem_euclid(super::stamp::DAY_SECONDS);
     let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    let micros = time.nanos() / 1000;
+    let micros = time.nanos().min(999_999_999) / 1000;
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
 }
 
@@ -149,5 +153,13 @@ mod tests {
             rfc3339(Tai64n::from_unix(-1, 0)),
             "1969-12-31T23:59:59.000000Z"
         );
+        for (seconds, expected) in [
+            (-62_167_219_201, "0000-01-01T00:00:00.999999Z"),
+            (253_402_300_800, "9999-12-31T23:59:59.999999Z"),
+            (i64::MIN, "0000-01-01T00:00:00.999999Z"),
+            (i64::MAX, "9999-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(rfc3339(Tai64n::from_unix(seconds, u32::MAX)), expected);
+        }
     }
 }

@@ -82,7 +82,7 @@ fn last(last: &Last) -> Object {
     };
     json.time("at", last.at);
     if let Some(ms) = last.lived_ms {
-        json.number("lived_ms", ms as i64);
+        json.number("lived_ms", i64::try_from(ms).unwrap_or(i64::MAX));
     }
     json.boolean("given_up", last.given_up);
     json

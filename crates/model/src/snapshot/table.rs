@@ -32,7 +32,7 @@ const GAP: usize = 2;
 
 /// What gives way where the terminal is too narrow, one after the other: a column, and how
 /// wide it stays; 0: it goes as a whole.
-const GIVE_WAY: [(usize, usize); 9] = [
+const GIVE_WAY: [(usize, usize); 10] = [
     (NOTE, 24),
     (SERVICE, 24),
     (PID, 0),
@@ -42,6 +42,7 @@ const GIVE_WAY: [(usize, usize); 9] = [
     (MEMORY, 0),
     (AGE, 0),
     (SERVICE, 1),
+    (CPU, 0),
 ];
 
 /// How a table is shown.

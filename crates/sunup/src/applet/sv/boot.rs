@@ -7,6 +7,7 @@ use std::path::Path;
 use model::boot_summary::{Boot, text};
 use model::format::boot_record::{BYTES_MAX, PATH, Record};
 
+use super::verb;
 use crate::say;
 use crate::sys::file;
 
@@ -25,7 +26,7 @@ pub fn print(path: Option<&[u8]>) -> u8 {
     match record {
         Ok(record) => {
             say::print(&text(&Boot::of(&record)));
-            0
+            verb::or_unwritten(0)
         }
         Err(reason) => {
             say::line("sv", format_args!("{}: {reason}", path.escape_ascii()));

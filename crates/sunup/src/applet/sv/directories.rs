@@ -75,7 +75,7 @@ pub fn locate(name: &[u8]) -> PathBuf {
         return path;
     }
     // Not `join`, which would take a name that begins with a slash.
-    let Some(base) = scan_directory() else {
+    let Some(base) = scan_directory().filter(|_| !name.is_empty()) else {
         return PathBuf::new();
     };
     let bytes = [base.as_os_str().as_bytes(), b"/", name].concat();

@@ -114,8 +114,12 @@ impl Top<'_> {
         let passed_ms = now.saturating_sub(self.at_ns) / 1_000_000;
         let seen: Vec<Snapshot> = names.iter().map(|name| look(name, Depth::All)).collect();
         let cpu = |now: &Snapshot| {
-            let mut before = self.seen.iter().filter(|before| before.name == now.name);
-            let before = before.next().filter(|before| before.pid() == now.pid());
+            // Names are sorted.
+            let at = self
+                .seen
+                .binary_search_by(|before| before.name.cmp(&now.name));
+            let before = at.ok().and_then(|at| self.seen.get(at));
+            let before = before.filter(|before| before.pid() == now.pid());
             let used = |usage: Usage| usage.cpu_ms;
             // Of a new process, all that it has used.
             let used_before = before.and_then(|before| before.usage.and_then(used));

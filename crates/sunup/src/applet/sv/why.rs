@@ -16,7 +16,7 @@ use model::snapshot::why::{Answer, Case, Fault, Place, Why};
 use rustix::fs::{Access, access};
 
 use super::super::usage_error;
-use super::directories::{database, enabled, locate};
+use super::directories::{database, enabled, locate, scan_directory};
 use super::order::sibling;
 use super::snapshot::{Depth, look};
 use super::verb::{Call, Operands, Verb};
@@ -116,7 +116,13 @@ fn answer(name: &[u8]) -> (Snapshot, Answer) {
 /// What there is to know, but for what it waits for.
 fn case<'s>(name: &[u8], seen: &'s Snapshot) -> Case<'s> {
     let dir = PathBuf::from(OsStr::from_bytes(&seen.dir));
-    let scan = dir.parent().map(Path::to_owned).unwrap_or_default();
+    let scan = match (dir.parent(), dir.file_name()) {
+        (Some(parent), _) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        // `web/`, and `.` or `..`.
+        (Some(_), Some(_)) => ".".into(),
+        (Some(_), None) => dir.join(".."),
+        (None, _) => scan_directory().unwrap_or_default(),
+    };
     let scanners = match seen.supervised {
         Some(false) => scanners(&scan),
         _ => Vec::new(),
@@ -141,6 +147,9 @@ fn case<'s>(name: &[u8], seen: &'s Snapshot) -> Case<'s> {
 
 fn place(name: &[u8]) -> Place {
     let dir = locate(name);
+    if name.is_empty() {
+        return Place::Nowhere;
+    }
     if dir.as_os_str().is_empty() {
         return Place::NoScanDirectory(enabled().err().unwrap_or_default());
     }
@@ -153,7 +162,7 @@ fn place(name: &[u8]) -> Place {
     if dir.exists() {
         return Place::NoDirectory;
     }
-    if is_path(name) || name.is_empty() {
+    if is_path(name) {
         return Place::Nowhere;
     }
     if let Err(why) = enabled() {

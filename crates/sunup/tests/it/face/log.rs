@@ -202,6 +202,7 @@ fn where_lines_go_that_are_in_no_log() {
             "it has no log service; its lines go to the output of its supervisor",
         ),
         ("none", "there is no service "),
+        ("", "there is no service "),
         (
             "lost",
             &format!("{lost} leads to ../sv/lost, which does not exist"),

@@ -47,10 +47,22 @@ fn a_service_without_a_supervisor_has_one_row() {
 /// A full disk: the file of before must not be replaced by less.
 #[test]
 fn what_could_not_be_written_is_a_failure() {
-    let fixture = Fixture::new(&[("scan/web/", "")]);
-    for args in [["metrics"], ["list"], ["tree"]] {
+    let fixture = Fixture::new(&[
+        ("scan/web/log/main/current", "hello\n"),
+        ("boot", "sunup-boot 1\n"),
+    ]);
+    let boot = fixture.path("boot");
+    let boot = ["boot", boot.to_str().unwrap()];
+    for args in [
+        &["metrics"][..],
+        &["list"],
+        &["tree"],
+        &["log", "web"],
+        &["watch"],
+        &boot,
+    ] {
         let full = std::fs::File::options().write(true).open("/dev/full");
-        let mut sv = super::sv(&fixture.path("scan"), &args);
+        let mut sv = super::sv(&fixture.path("scan"), args);
         let output = sv.stdout(full.unwrap()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(said.contains("could not be written"), "{args:?} {said}");

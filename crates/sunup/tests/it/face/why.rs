@@ -253,6 +253,10 @@ fn what_is_no_service_has_no_reason() {
          name another\n",
         none.display()
     );
+    let nameless = format!(
+        ": there is no such service in {}, nor in the database\n  try: sv list -a\n",
+        scan.display()
+    );
     for (dir, name, expected) in [
         (&scan, "file", &file[..]),
         (&none, "web", &missing),
@@ -261,10 +265,29 @@ fn what_is_no_service_has_no_reason() {
             "web",
             "web: SVDIR is empty: it names no directory\n",
         ),
+        (&scan, "", &nameless),
     ] {
         let output = sv(dir, &["why", name]).output().unwrap();
         assert_eq!(text(&output), expected);
         assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+/// As a shell completes it, where the service is.
+#[test]
+fn a_path_without_a_directory_is_looked_up_here() {
+    let fixture = Fixture::new(&[("scan/web/run", SLEEP)]);
+    let scan = fixture.path("scan");
+    for (dir, name, told) in [
+        ("scan", "web/", " ."),
+        ("scan/web", ".", " ./.."),
+        ("scan/web/supervise", "..", " ../.."),
+    ] {
+        std::fs::create_dir_all(fixture.path(dir)).unwrap();
+        let mut why = sv(&scan, &["why", name]);
+        let said = text(&why.current_dir(fixture.path(dir)).output().unwrap());
+        let first = said.lines().next().unwrap_or_default();
+        assert!(first.ends_with(told), "{name}: {first}");
     }
 }
 

@@ -62,7 +62,8 @@ fn service(name: &[u8]) -> Result<PathBuf, String> {
     let places = database()
         .into_iter()
         .map(|db| db.join(OsStr::from_bytes(name)));
-    let mut places = std::iter::once(dir.clone()).chain(places.filter(|_| !name.contains(&b'/')));
+    let mut places = std::iter::once(dir.clone())
+        .chain(places.filter(|_| !name.is_empty() && !name.contains(&b'/')));
     let found = places.find(|dir| !dir.as_os_str().is_empty() && dir.join(".").is_dir());
     found.ok_or_else(|| {
         let missing = || format!("there is no service {}", dir.display());

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use model::format::json::Object;
 use model::format::stamp;
@@ -12,6 +12,7 @@ use model::options::Parsed;
 
 use super::super::view;
 use super::source::Source;
+use crate::say;
 use crate::sys::local_time;
 
 /// Held back at most, in bytes.
@@ -150,9 +151,7 @@ impl Show {
     }
 
     fn flush(&mut self) {
-        let mut out = io::stdout();
-        let written = out.write_all(&self.held).and_then(|()| out.flush());
-        self.is_closed |= written.is_err();
+        self.is_closed |= !say::print_bytes(&self.held);
         self.held.clear();
     }
 }

@@ -7,8 +7,6 @@
 mod named;
 mod sources;
 
-use std::io::Write;
-
 use model::format::json::Object;
 use model::format::tai64n::Tai64n;
 use model::moment::Moment;
@@ -135,7 +133,7 @@ impl Watch {
         };
         loop {
             let lines = self.look(news);
-            if !print(&lines) || self.is_reached() {
+            if !say::print_bytes(&lines) || self.is_reached() {
                 return 0;
             }
             let now = clock::now();
@@ -227,7 +225,7 @@ impl Watch {
         }
         if !self.is_json {
             let time = time(local_time::of(clock::wall().unix_seconds()));
-            print(format!("{time} resync\n").as_bytes());
+            say::print(&format!("{time} resync\n"));
         }
     }
 
@@ -244,9 +242,3 @@ const ANY: Moment = Moment {
     at: Instant(0),
     wall: Tai64n::from_unix(0, 0),
 };
-
-/// Whether somebody still reads.
-fn print(lines: &[u8]) -> bool {
-    let mut out = std::io::stdout();
-    out.write_all(lines).and_then(|()| out.flush()).is_ok()
-}
