@@ -287,10 +287,11 @@ fn a_log_is_followed_through_rotations_and_restarts() {
     let fixture = Fixture::new(&[
         ("scan/web/log/run", SVLOGD),
         ("scan/web/log/main/config", "s4096\nn500\n"),
-        ("scan/web/log/main/current", ""),
+        ("scan/web/log/main/current", "begin\n"),
     ]);
     let main = fixture.path("scan/web/log/main");
-    let mut follower = Follower::start(&fixture.path("scan"), &["-n0", "web"]);
+    let mut follower = Follower::start(&fixture.path("scan"), &["-n1", "web"]);
+    assert_eq!(follower.line(), "begin");
     let (mut logger, mut input) = svlogd(&main);
     let line = |number: usize| format!("line {number} {}", "x".repeat(number % 90));
     let mut seen = 0;

@@ -289,16 +289,24 @@ fn head(file: &File) -> Vec<u8> {
     bytes
 }
 
-/// The older files of a log; `current` may be one of them meanwhile.
+/// The older files of a log. `current` may be one of them meanwhile, and others may be newer than
+/// it is: these come later.
 fn older_files(dir: &Path, current: &File) -> Files {
     let mut files = Files::default();
     let current = inode(current);
+    let mut end = None;
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let found = fs::metadata(entry.path()).ok();
         let found = found.map(|found| (found.dev(), found.ino()));
+        let name = entry.file_name().into_vec();
         if found.is_none() || found != current {
-            files.add(&entry.file_name().into_vec());
+            files.add(&name);
+        } else if label(&name).is_some() {
+            end = Some(name);
         }
+    }
+    while end.is_some() && files.names.last() > end.as_ref() {
+        files.names.pop_last();
     }
     files
 }
@@ -318,4 +326,38 @@ fn search_file(file: &File, search: &mut Backwards) -> io::Result<()> {
         end = begin;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// A logger rotates again and again; each file holds the number that becomes its name.
+    #[test]
+    fn no_older_file_is_newer_than_current() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, next) = (dir.path().join("current"), dir.path().join("next"));
+        let name = |number: usize| format!("@{number:024x}.s").into_bytes();
+        fs::write(&path, "0").unwrap();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 0..400 {
+                    fs::write(&next, (number + 1).to_string()).unwrap();
+                    let older = dir.path().join(OsStr::from_bytes(&name(number)));
+                    fs::rename(&path, older).unwrap();
+                    fs::rename(&next, &path).unwrap();
+                }
+                is_over.store(true, Ordering::Relaxed);
+            });
+            while !is_over.load(Ordering::Relaxed) {
+                let Ok(current) = open(&path) else { continue };
+                let older = older_files(dir.path(), &current);
+                let number = String::from_utf8(head(&current)).unwrap();
+                let end = name(number.parse().unwrap());
+                assert!(older.names.last() < Some(&end), "{older:?}");
+            }
+        });
+    }
 }
