@@ -2,23 +2,34 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Instant;
 
 use model::format::stamp::Stamp;
 use model::format::tai64n::Tai64n;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
 use super::super::common::{
-    Fixture, SLEEP, applet, end_by, kill, make_fifo, read_status, running, sunup, wait_exit,
-    yield_until,
+    Fixture, SLEEP, applet, end_by, kill, make_fifo, patience, read_status, running, sunup,
+    wait_exit, yield_until,
 };
 use super::super::line::Line;
 use super::super::runsvdir::Runsvdir;
 use super::json::{Json, Schema};
 use super::{printed, sv, text};
 
-const SVLOGD: &str = "#!/bin/sh\nexec svlogd -t ./main\n";
+/// It is ours that is executed, where [`with_svlogd`] has put it.
+const SVLOGD: &str = "#!/bin/sh\nexec ../../../bin/svlogd -t ./main\n";
+
+/// A fixture whose log services find our svlogd. Debian's, which is in PATH, sleeps on if
+/// TERM comes just before it waits for its next line.
+fn with_svlogd(files: &[(&str, &str)]) -> Fixture {
+    let fixture = Fixture::new(files);
+    fixture.applet("svlogd");
+    fixture
+}
 
 fn stamped(form: Stamp, seconds: i64, line: &str) -> String {
     let mut bytes = Vec::new();
@@ -225,11 +236,11 @@ fn where_lines_go_that_are_in_no_log() {
 /// Where nothing names the directory, what the log service has open does.
 #[test]
 fn the_log_that_a_log_service_has_open_is_found() {
-    let fixture = Fixture::new(&[
+    let fixture = with_svlogd(&[
         ("scan/web/run", "#!/bin/sh\necho hello\nexec sleep 1000\n"),
         (
             "scan/web/log/run",
-            "#!/bin/sh\nD=../../../logs\nexec svlogd \"$D/a\" \"$D/main\"\n",
+            "#!/bin/sh\nD=../../../logs\nexec ../../../bin/svlogd \"$D/a\" \"$D/main\"\n",
         ),
         ("logs/a/config", "-*\n"),
         ("logs/main/", ""),
@@ -249,6 +260,7 @@ fn the_log_that_a_log_service_has_open_is_found() {
 struct Follower {
     child: Child,
     lines: BufReader<ChildStdout>,
+    scan: PathBuf,
 }
 
 impl Follower {
@@ -256,21 +268,56 @@ impl Follower {
         let args = [&["log", "-f"], args].concat();
         let mut child = sv(scan, &args).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
-        Self { child, lines }
+        let scan = scan.into();
+        Self { child, lines, scan }
     }
 
-    /// The next line; the deadline of the test is the only limit.
+    /// The next line, with patience.
     fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
-        assert!(line.ends_with('\n'), "{line:?}");
-        line.pop();
-        line
+        let end = Instant::now() + patience();
+        let mut line = Vec::new();
+        while line.pop_if(|byte| *byte == b'\n').is_none() {
+            if self.lines.buffer().is_empty() && !is_readable(self.lines.get_ref(), end) {
+                let shown = line.escape_ascii();
+                panic!("after \"{shown}\" nothing is shown of\n{}", self.logs());
+            }
+            let bytes = self.lines.fill_buf().unwrap();
+            let newline = bytes.iter().position(|byte| *byte == b'\n');
+            let part = &bytes[..newline.map_or(bytes.len(), |at| at + 1)];
+            assert!(!part.is_empty(), "it has ended: {}", line.escape_ascii());
+            line.extend_from_slice(part);
+            let length = part.len();
+            self.lines.consume(length);
+        }
+        String::from_utf8(line).unwrap()
+    }
+
+    /// The ends of all files that there are, and who keeps them.
+    fn logs(&self) -> String {
+        let mut all = String::new();
+        for service in fs::read_dir(&self.scan).unwrap().flatten() {
+            let log = service.path().join("log");
+            all += &format!("{} {:?}\n", log.display(), read_status(&log));
+            for file in fs::read_dir(log.join("main")).into_iter().flatten() {
+                let path = file.unwrap().path();
+                let bytes = fs::read(&path).unwrap_or_default();
+                let end = bytes[bytes.len().saturating_sub(200)..].escape_ascii();
+                all += &format!("{}, {}: {end}\n", path.display(), bytes.len());
+            }
+        }
+        all
     }
 
     fn end(mut self) {
         end_by(&mut self.child, Signal::INT);
     }
+}
+
+/// Whether there is something to read, or an end, before that time.
+fn is_readable(stdout: &ChildStdout, end: Instant) -> bool {
+    let left = end.saturating_duration_since(Instant::now());
+    let left = Timespec::try_from(left).unwrap();
+    poll(&mut [PollFd::new(stdout, PollFlags::IN)], Some(&left)).unwrap() > 0
 }
 
 /// A svlogd that writes what it is given.
@@ -389,7 +436,9 @@ fn following_ends_when_nobody_reads() {
     let fixture = Fixture::new(&[("scan/web/log/main/current", "one\n")]);
     let mut follower = Follower::start(&fixture.path("scan"), &["web"]);
     assert_eq!(follower.line(), "one");
-    let Follower { mut child, lines } = follower;
+    let Follower {
+        mut child, lines, ..
+    } = follower;
     drop(lines);
     assert_eq!(wait_exit(&mut child).code(), Some(0));
 }
@@ -463,7 +512,7 @@ fn a_line_is_shown_as_soon_as_it_is_written() {
     let mut file = File::options().append(true).open(path).unwrap();
     let mut times = Vec::new();
     for number in 0..50 {
-        let from = std::time::Instant::now();
+        let from = Instant::now();
         writeln!(file, "{number}").unwrap();
         assert_eq!(follower.line(), number.to_string());
         times.push(from.elapsed());
@@ -476,8 +525,8 @@ fn a_line_is_shown_as_soon_as_it_is_written() {
 /// A log service that is restarted writes into the same directory.
 #[test]
 fn a_supervised_log_is_followed_through_a_restart() {
-    let run = "#!/bin/sh\nn=0\nwhile read -r word; do echo \"$word\"; done <fifo\n";
-    let fixture = Fixture::new(&[
+    let run = "#!/bin/sh\nwhile read -r word; do echo \"$word\"; done <fifo\n";
+    let fixture = with_svlogd(&[
         ("scan/web/run", run),
         ("scan/web/log/run", SVLOGD),
         ("scan/web/log/main/", ""),

@@ -197,9 +197,13 @@ fn the_last_lines_of_its_log_follow() {
     let run = "#!/bin/sh\nexec 2>&1\nfor n in 1 2 3 4 5 6 7; do echo \"line $n\"; done\nexec sleep 1000\n";
     let fixture = Fixture::new(&[
         ("scan/web/run", run),
-        ("scan/web/log/run", "#!/bin/sh\nexec svlogd ./main\n"),
+        (
+            "scan/web/log/run",
+            "#!/bin/sh\nexec ../../../bin/svlogd ./main\n",
+        ),
         ("scan/web/log/main/", ""),
     ]);
+    fixture.applet("svlogd");
     let scan = fixture.path("scan");
     let _scanner = Runsvdir::start(&fixture);
     let lines = "  last lines of its log:\nline 3\nline 4\nline 5\nline 6\nline 7\n";
