@@ -418,6 +418,11 @@ pub fn down(s: &Status) -> bool {
     s.phase == Phase::Down && s.pid == 0
 }
 
+/// Whether a service without `./run` has done what it has to do.
+pub fn done(s: &Status) -> bool {
+    s.phase == Phase::Run && s.pid == 0 && s.want_up
+}
+
 /// The process group and the session of a process; 0 for one whose leader
 /// lives outside this pid namespace.
 pub fn group_and_session(pid: u32) -> (u32, u32) {

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use model::format::status::{Phase, Status};
+use model::format::status::Phase;
 use rustix::process::Signal;
 
-use super::common::{Fixture, down, kill, lives, read_status, running, status, wait_for};
+use super::common::{Fixture, done, down, kill, lives, read_status, running, status, wait_for};
 use super::runsvdir::Runsvdir;
 
 const SETUP: &str = "#!/bin/sh\necho setup >>../../notes/all\n";
@@ -42,12 +42,8 @@ fn until_noted(fixture: &Fixture, expected: &[&str]) {
     });
 }
 
-fn is_done(s: &Status) -> bool {
-    s.phase == Phase::Run && s.pid == 0 && s.want_up
-}
-
 fn until_done(fixture: &Fixture) {
-    status(&job(fixture), "done", is_done);
+    status(&job(fixture), "done", done);
 }
 
 fn command(fixture: &Fixture, letter: &str) {
@@ -101,7 +97,7 @@ fn what_is_done_is_not_done_again_however_often_the_supervisor_is_killed() {
         if n % 20 == 0 {
             // It obeys, and knows since when it is done.
             command(&fixture, "u");
-            let now = status(&job(&fixture), "done", is_done);
+            let now = status(&job(&fixture), "done", done);
             assert_eq!(now.changed, before.changed);
         }
     }

@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use super::super::common::{Fixture, SLEEP, down, kill, read_status, running, status};
+use super::super::common::{Fixture, SLEEP, done, down, kill, read_status, running, status};
 use super::super::runsvdir::Runsvdir;
 use super::json::{Json, Schema};
 use super::{printed, sv, text};
@@ -38,7 +38,7 @@ fn what_should_be_up_and_is_not_is_named() {
     let scanner = Runsvdir::start(&fixture);
     status(&scan.join("web"), "run", running);
     status(&scan.join("web/log"), "run", running);
-    status(&scan.join("mount"), "done", |s| !down(s));
+    status(&scan.join("mount"), "done", done);
     // Nobody wants ftp up, unless it is named.
     assert_eq!(health(&fixture, &[]), well());
     assert_eq!(health(&fixture, &["web", "mount"]), well());
