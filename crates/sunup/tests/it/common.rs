@@ -98,6 +98,13 @@ impl Fixture {
         fixture
     }
 
+    /// An empty one for thousands of files, which no disk has to take. Often no program may
+    /// be executed there, but what a link leads to.
+    pub fn in_memory() -> Self {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        Self { dir }
+    }
+
     /// Adds one file, as in [`Fixture::new`].
     pub fn add(&self, name: &str, content: &str) {
         if let Some((name, target)) = name.split_once(" -> ") {
