@@ -3,7 +3,7 @@
 //! root and as an ordinary user. Where they differ, docs/compatibility.md says so.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use lab::{debian, workspace};
 use model::format::status::{Phase, Status};
+use rustix::fs::OFlags;
 use tempfile::TempDir;
 
 use super::common::{succeed, write};
@@ -142,6 +143,21 @@ impl Stage {
         command.arg(self.dir());
         command.stdout(said.try_clone().unwrap()).stderr(said);
         self.supervisor = Some(command.spawn().unwrap());
+        if self.by == By::Sunup {
+            // A service may be up, and its status written, before there are fifos.
+            self.await_that("supervisor", || self.is_supervised());
+        }
+    }
+
+    /// Whether a runsv reads what sv writes.
+    fn is_supervised(&self) -> bool {
+        let mut options = fs::OpenOptions::new();
+        let options = options.write(true);
+        let options = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+        ["ok", "control"].iter().all(|fifo| {
+            let path = self.dir().join("supervise").join(fifo);
+            options.open(path).is_ok()
+        })
     }
 
     fn said(&self) -> String {
@@ -306,6 +322,8 @@ fn a_newline_on_the_descriptor_is_readiness() {
         stage.await_state(UP);
         stage.command("hup");
         stage.await_state(READY);
+        // It is ready before it says so.
+        stage.await_told("said", 2);
     });
 }
 
@@ -485,6 +503,7 @@ fn differs_a_word_makes_nobody_deaf() {
     let files = [("run", run.as_str()), ("notification-fd", "3\n")];
     alone(By::Sunup, "", &files, |stage| {
         stage.await_told("up", 1);
+        stage.await_state(UP);
         stage.lasts(UP);
         stage.command("hup");
         stage.wait_ready();
