@@ -9,6 +9,7 @@
 
 use std::env;
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -337,11 +338,14 @@ pub fn ends(pid: u32) -> bool {
     let Ok(fd) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else {
         return true;
     };
-    let timeout = Timespec {
-        tv_sec: patience().as_secs() as i64,
-        tv_nsec: 0,
-    };
-    poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout)).unwrap() > 0
+    becomes(&fd, PollFlags::IN)
+}
+
+/// Waits until this can be done with a descriptor, or its other end is gone; false when
+/// patience is out.
+pub fn becomes(fd: impl AsFd, flags: PollFlags) -> bool {
+    let timeout = Timespec::try_from(patience()).unwrap();
+    poll(&mut [PollFd::new(&fd, flags)], Some(&timeout)).unwrap() > 0
 }
 
 /// Whether a process exists and is no zombie.

@@ -13,7 +13,9 @@ use std::time::SystemTime;
 use model::format::status::{Phase, Status};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::common::{Fixture, debian, make_fifo, read_status, status, until_ready, yield_until};
+use super::common::{
+    Fixture, debian, make_fifo, read_status, status, until_ready, wait_exit, yield_until,
+};
 
 mod calls;
 mod check;
@@ -141,7 +143,9 @@ fn masked(output: &Output) -> (Option<i32>, String) {
 }
 
 fn run(program: &Path, svdir: &Path, args: &[&str]) -> (Option<i32>, String) {
-    masked(&command(program, svdir, args).output().unwrap())
+    let mut child = command(program, svdir, args).spawn().unwrap();
+    wait_exit(&mut child);
+    masked(&child.wait_with_output().unwrap())
 }
 
 fn tested(fixture: &Fixture) -> PathBuf {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -10,7 +11,7 @@ use std::{fs, thread};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::common::{Fixture, applet, debian, ends, patience};
+use super::common::{Fixture, applet, becomes, debian, ends, patience};
 
 mod directories;
 mod full_disk;
@@ -55,7 +56,7 @@ impl Logger {
     }
 
     fn feed(&mut self, bytes: &[u8]) {
-        self.stdin.as_mut().unwrap().write_all(bytes).unwrap();
+        feed(self.stdin.as_mut().unwrap(), bytes);
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
@@ -106,6 +107,28 @@ impl Logger {
         assert!(ended, "it did not end");
         (status, reader.join().unwrap())
     }
+}
+
+/// Writes to a pipe, with patience each time that it is full.
+fn feed(stdin: &mut ChildStdin, bytes: &[u8]) {
+    // Who may write may write so much.
+    for part in bytes.chunks(rustix::pipe::PIPE_BUF) {
+        assert!(becomes(&*stdin, PollFlags::OUT), "nobody reads");
+        stdin.write_all(part).unwrap();
+    }
+}
+
+/// Reads so much, with patience.
+fn read_exact(mut file: impl Read + AsFd, len: usize) -> Vec<u8> {
+    let mut got = vec![0; len];
+    let mut have = 0;
+    while have < len {
+        assert!(becomes(&file, PollFlags::IN), "nothing is written");
+        let more = file.read(&mut got[have..]).unwrap();
+        assert!(more > 0, "{}", got[..have].escape_ascii());
+        have += more;
+    }
+    got
 }
 
 /// Name by shape (labels become `@`), mode and content of a log directory's

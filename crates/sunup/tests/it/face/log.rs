@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use model::format::stamp::Stamp;
 use model::format::tai64n::Tai64n;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use rustix::process::Signal;
 
 use super::super::common::{
-    Fixture, SLEEP, applet, end_by, kill, make_fifo, patience, read_status, running, sunup,
+    Fixture, SLEEP, applet, becomes, end_by, kill, make_fifo, read_status, running, sunup,
     wait_exit, yield_until,
 };
 use super::super::line::Line;
@@ -274,10 +274,9 @@ impl Follower {
 
     /// The next line, with patience.
     fn line(&mut self) -> String {
-        let end = Instant::now() + patience();
         let mut line = Vec::new();
         while line.pop_if(|byte| *byte == b'\n').is_none() {
-            if self.lines.buffer().is_empty() && !is_readable(self.lines.get_ref(), end) {
+            if self.lines.buffer().is_empty() && !becomes(self.lines.get_ref(), PollFlags::IN) {
                 let shown = line.escape_ascii();
                 panic!("after \"{shown}\" nothing is shown of\n{}", self.logs());
             }
@@ -311,13 +310,6 @@ impl Follower {
     fn end(mut self) {
         end_by(&mut self.child, Signal::INT);
     }
-}
-
-/// Whether there is something to read, or an end, before that time.
-fn is_readable(stdout: &ChildStdout, end: Instant) -> bool {
-    let left = end.saturating_duration_since(Instant::now());
-    let left = Timespec::try_from(left).unwrap();
-    poll(&mut [PollFd::new(stdout, PollFlags::IN)], Some(&left)).unwrap() > 0
 }
 
 /// A svlogd that writes what it is given.

@@ -3,14 +3,15 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
+use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::super::common::{Fixture, make_fifo};
-use super::{Logger, numbers, tested};
+use super::{Logger, feed, numbers, read_exact, tested};
 
 /// svlogd on `log`, whose `current` is a link, with this standard output.
 fn linked(fixture: &Fixture, target: &str, stdout: impl Into<Stdio>) -> Logger {
@@ -52,8 +53,7 @@ fn what_passes_is_not_rotated() {
     let (mut out, pipe) = std::io::pipe().unwrap();
     let mut logger = linked(&fixture, "/dev/stdout", pipe);
     logger.feed(&numbers(50, 9));
-    let mut got = vec![0; 500];
-    out.read_exact(&mut got).unwrap();
+    let mut got = read_exact(&out, 500);
     logger.signal(rustix::process::Signal::ALARM);
     logger.signal(rustix::process::Signal::HUP);
     logger.feed(&numbers(50, 9));
@@ -101,14 +101,8 @@ fn a_terminal() {
     let name = ptsname(&terminal, Vec::new()).unwrap();
     let mut logger = linked(&fixture, name.to_str().unwrap(), Stdio::null());
     logger.feed(b"1\n2\n");
-    let mut got = Vec::new();
-    let mut terminal = File::from(terminal);
-    while !got.ends_with(b"2\r\n") {
-        let mut buffer = [0; 100];
-        let n = terminal.read(&mut buffer).unwrap();
-        got.extend_from_slice(&buffer[..n]);
-    }
-    assert_eq!(got, b"1\r\n2\r\n");
+    let terminal = File::from(terminal);
+    assert_eq!(read_exact(&terminal, 6), b"1\r\n2\r\n");
     let (status, said) = logger.end();
     assert!(status.success() && said.is_empty(), "{said}");
 }
@@ -120,10 +114,11 @@ fn a_fifo_whose_reader_comes_later() {
     make_fifo(fixture.path("log/current"));
     let mut logger = Logger::on(&fixture, &[]);
     logger.feed(&numbers(10, 9));
-    let mut reader = File::open(fixture.path("log/current")).unwrap();
-    let mut got = vec![0; 100];
-    reader.read_exact(&mut got).unwrap();
-    assert_eq!(got, numbers(10, 9));
+    let mut options = File::options();
+    let options = options.read(true);
+    let options = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let reader = options.open(fixture.path("log/current")).unwrap();
+    assert_eq!(read_exact(&reader, 100), numbers(10, 9));
     assert!(logger.end().0.success());
 }
 
@@ -237,7 +232,7 @@ fn a_full_pipe_on_standard_error_does_not_stop_the_service() {
     command.arg(fixture.path("log"));
     let mut child = command.stdin(Stdio::piped()).stderr(pipe).spawn().unwrap();
     drop(command);
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"1\n").unwrap();
+    feed(&mut child.stdin.take().unwrap(), b"1\n");
     let status = super::super::common::wait_exit(&mut child);
     assert!(status.success());
     assert_eq!(fs::read(fixture.path("log/current")).unwrap(), b"1\n");
@@ -254,7 +249,7 @@ fn alerts_that_nobody_reads_do_not_stop_the_service() {
     let mut child = command.stdin(Stdio::piped()).stderr(pipe).spawn().unwrap();
     drop(command);
     let mut stdin = child.stdin.take().unwrap();
-    std::io::Write::write_all(&mut stdin, &numbers(100_000, 9)).unwrap();
+    feed(&mut stdin, &numbers(100_000, 9));
     let log = fixture.path("log");
     super::super::common::wait_for("all lines", &[&log], || {
         let all = fs::metadata(log.join("current")).is_ok_and(|file| file.len() == 1_000_000);
@@ -265,7 +260,7 @@ fn alerts_that_nobody_reads_do_not_stop_the_service() {
     rustix::io::ioctl_fionbio(&unread, true).unwrap();
     assert!(unread.read_to_end(&mut got).is_err());
     rustix::io::ioctl_fionbio(&unread, false).unwrap();
-    std::io::Write::write_all(&mut stdin, b"more\n").unwrap();
+    feed(&mut stdin, b"more\n");
     drop(stdin);
     unread.read_to_end(&mut got).unwrap();
     assert!(super::super::common::wait_exit(&mut child).success());
