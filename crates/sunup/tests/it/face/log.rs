@@ -293,18 +293,18 @@ impl Follower {
 
     /// The ends of all files that there are, and who keeps them.
     fn logs(&self) -> String {
-        let mut all = String::new();
+        let mut all = Vec::new();
         for service in fs::read_dir(&self.scan).unwrap().flatten() {
             let log = service.path().join("log");
-            all += &format!("{} {:?}\n", log.display(), read_status(&log));
+            all.push(format!("{} {:?}", log.display(), read_status(&log)));
             for file in fs::read_dir(log.join("main")).into_iter().flatten() {
                 let path = file.unwrap().path();
                 let bytes = fs::read(&path).unwrap_or_default();
                 let end = bytes[bytes.len().saturating_sub(200)..].escape_ascii();
-                all += &format!("{}, {}: {end}\n", path.display(), bytes.len());
+                all.push(format!("{}, {}: {end}", path.display(), bytes.len()));
             }
         }
-        all
+        all.join("\n")
     }
 
     fn end(mut self) {

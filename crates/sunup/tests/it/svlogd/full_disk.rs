@@ -4,7 +4,9 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Command;
 
-use super::super::common::{Fixture, make_fifo};
+use rustix::event::PollFlags;
+
+use super::super::common::{Fixture, becomes, make_fifo};
 use super::{Logger, numbers};
 
 /// Runs a script as root of a user and mount namespace with a small tmpfs on `full`.
@@ -36,6 +38,8 @@ fn a_full_disk_does_not_stop_the_service() {
     let mut said = String::new();
     let mut stderr = BufReader::new(logger.child.stderr.take().unwrap());
     while !said.contains("writing again") {
+        let has_more = !stderr.buffer().is_empty() || becomes(stderr.get_ref(), PollFlags::IN);
+        assert!(has_more, "{said}");
         assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
     }
     fs::write(fixture.path("gate"), "after\n").unwrap();
