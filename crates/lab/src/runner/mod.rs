@@ -69,9 +69,9 @@ impl Lane {
     const fn nice(self) -> Option<i32> {
         match self {
             Self::Emulates => Some(-10),
-            Self::Debian => Some(-5),
-            Self::Works => Some(-1),
-            Self::Waits | Self::Crowds | Self::Differs => None,
+            Self::Works => Some(-8),
+            Self::Crowds | Self::Debian => Some(-5),
+            Self::Waits | Self::Differs => None,
         }
     }
 }

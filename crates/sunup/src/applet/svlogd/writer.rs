@@ -116,11 +116,12 @@ impl Writer {
             return self.keep(bytes);
         }
         let (written, stop) = self.put(bytes);
-        self.settle(bytes.get(written..).unwrap_or_default(), stop, written > 0);
+        self.settle(stop, written > 0);
+        self.keep(bytes.get(written..).unwrap_or_default());
     }
 
-    /// Keeps what could not be written, and notes why.
-    fn settle(&mut self, rest: &[u8], stop: Option<Stop>, progress: bool) {
+    /// Notes why not all was written.
+    fn settle(&mut self, stop: Option<Stop>, progress: bool) {
         let Some(open) = &mut self.open else { return };
         let now = clock::boot_ns();
         let before = open.stuck.take();
@@ -148,7 +149,6 @@ impl Writer {
                 Some(Stuck::Failed { retry_at })
             }
         };
-        self.keep(rest);
     }
 
     /// Writes and rotates until something stops it. Returns how many bytes were written.
@@ -230,13 +230,12 @@ impl Writer {
     /// Tries to write the backlog.
     fn flush(&mut self) {
         let was_failing = self.is_failing();
-        let backlog = std::mem::take(&mut self.backlog);
+        let mut backlog = std::mem::take(&mut self.backlog);
         let (written, stop) = self.put(&backlog);
-        self.settle(
-            backlog.get(written..).unwrap_or_default(),
-            stop,
-            written > 0,
-        );
+        // What was kept once stays, also if what came later was dropped.
+        backlog.drain(..written);
+        self.backlog = backlog;
+        self.settle(stop, written > 0);
         if !was_failing || self.is_failing() {
             return;
         }
