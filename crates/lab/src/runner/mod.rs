@@ -39,17 +39,20 @@ pub enum Lane {
     Crowds,
     /// Debian's tree, and the machines made of it.
     Debian,
+    /// Our package in Debian, by dpkg again and again.
+    Package,
     /// Jobs that are to fail: they wait for what does not come, and need no processor.
     Differs,
 }
 
 impl Lane {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Waits,
         Self::Works,
         Self::Emulates,
         Self::Crowds,
         Self::Debian,
+        Self::Package,
         Self::Differs,
     ];
 
@@ -59,7 +62,7 @@ impl Lane {
         match self {
             Self::Waits | Self::Differs => 6 * processors,
             Self::Works => processors.div_ceil(2),
-            Self::Emulates | Self::Crowds | Self::Debian => 1,
+            Self::Emulates | Self::Crowds | Self::Debian | Self::Package => 1,
         }
     }
 
@@ -70,7 +73,7 @@ impl Lane {
         match self {
             Self::Emulates => Some(-10),
             Self::Works => Some(-8),
-            Self::Crowds | Self::Debian => Some(-5),
+            Self::Crowds | Self::Debian | Self::Package => Some(-5),
             Self::Waits | Self::Differs => None,
         }
     }

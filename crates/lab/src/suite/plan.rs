@@ -295,8 +295,8 @@ impl Plan {
     }
 
     /// The tree comes first, which all others need; of the others, all but what runs
-    /// in QEMU and what installs our package share two machines. That package has a lane
-    /// with others, whose jobs before it take longer than the tree.
+    /// in QEMU and what installs our package share two machines. The package has a lane
+    /// of its own, and waits for the tree there.
     fn debian(&mut self) {
         for binary in self.of("lab", |b| b.target == "debian") {
             let here = binary.tests.iter().filter(|test| !test.contains(TRIXIE));
@@ -310,7 +310,7 @@ impl Plan {
                 .partition(|test| test.contains("in_qemu"));
             self.group(Suite::Debian, &binary, Lane::Debian, tree, &[]);
             self.group(Suite::Debian, &binary, Lane::Debian, shared, &[]);
-            self.group(Suite::Debian, &binary, Lane::Crowds, package, &[]);
+            self.group(Suite::Debian, &binary, Lane::Package, package, &[]);
             self.group(Suite::Debian, &binary, Lane::Emulates, emulated, &[]);
         }
     }
