@@ -396,6 +396,13 @@ pub fn until_supervise(dir: &Path) {
     }
 }
 
+/// Waits until a supervisor takes commands for a service; its files may be older than it is.
+pub fn until_supervised(dir: &Path) {
+    let control = dir.join("supervise/control");
+    // Who opens a fifo waits until there is somebody to read.
+    yield_until(|| fs::OpenOptions::new().write(true).open(&control).ok());
+}
+
 /// Waits for a status of a service, whose directory `supervise` may not be there yet.
 pub fn status(dir: &Path, what: &str, check: impl Fn(&Status) -> bool) -> Status {
     until_supervise(dir);

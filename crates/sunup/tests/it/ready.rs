@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use model::format::state::ready::{Ready, Source};
 use rustix::process::Signal;
 
-use crate::common::{ends, kill, read_status, running, status, wait_for};
+use crate::common::{ends, kill, read_status, running, status, until_supervised, wait_for};
 use crate::web::World;
 
 /// Is ready by the newline when `go` is there.
@@ -108,6 +108,7 @@ fn a_newline_that_nobody_read_is_not_lost() {
     world.kill();
     world.replace();
     assert_eq!(world.until_ready(Some(Source::Descriptor)).pid, pid);
+    until_supervised(&world.web());
     let (done, said) = world.says(&["-w", "60", "check"]);
     assert!(done, "{said}");
 }

@@ -12,7 +12,8 @@ use model::format::status::Status;
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, kill, lives, make_fifo, read_status, status, sunup, wait_exit, wait_for, yield_until,
+    Fixture, kill, lives, make_fifo, read_status, status, sunup, until_supervised, wait_exit,
+    wait_for, yield_until,
 };
 
 mod copy;
@@ -140,8 +141,7 @@ impl Supervisor {
 
     /// Waits until somebody reads the service's commands.
     fn until_supervised(&self, name: &str) {
-        let control = self.dir(name).join("supervise/control");
-        yield_until(|| fs::OpenOptions::new().write(true).open(&control).ok());
+        until_supervised(&self.dir(name));
     }
 
     fn sv(&self, args: &[&str]) -> String {
