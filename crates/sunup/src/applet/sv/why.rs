@@ -56,8 +56,8 @@ fn run(call: &Call) -> u8 {
     }
     let mut failed = 0;
     for name in &call.args.operands {
-        let (seen, answer) = answer(name);
-        failed += usize::from(matches!(answer.why, Why::Unknown) || is_nowhere(name));
+        let (seen, place, answer) = answer(name);
+        failed += usize::from(matches!(answer.why, Why::Unknown) || is_nowhere(&place));
         if call.args.has(b'j') {
             say::print(&(json(&seen, &answer) + "\n"));
             continue;
@@ -84,14 +84,14 @@ fn json(seen: &Snapshot, answer: &Answer) -> String {
     json.end()
 }
 
-fn is_nowhere(name: &[u8]) -> bool {
+const fn is_nowhere(place: &Place) -> bool {
     matches!(
-        place(name),
+        place,
         Place::Nowhere | Place::NoDirectory | Place::NoScanDirectory(_)
     )
 }
 
-fn answer(name: &[u8]) -> (Snapshot, Answer) {
+fn answer(name: &[u8]) -> (Snapshot, Place, Answer) {
     let seen = look(name, Depth::All);
     let mut case = case(name, &seen);
     let mut met = vec![name.to_vec()];
@@ -110,7 +110,8 @@ fn answer(name: &[u8]) -> (Snapshot, Answer) {
         }
     }
     let answer = case.answer();
-    (seen, answer)
+    let place = case.place;
+    (seen, place, answer)
 }
 
 /// What there is to know, but for what it waits for.
