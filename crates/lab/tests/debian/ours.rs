@@ -39,10 +39,19 @@ fn pid(guest: &mut Guest) -> String {
     ))
 }
 
-/// While Debian's programs are at work, ours come and go and come; nothing is restarted by that.
-fn a_running_machine(release: Release) {
+/// A machine at work by Debian's programs, whose files change no more by themselves: the getty of
+/// a terminal that is not there takes its name out of /etc/service, and some start late.
+fn at_work(release: Release) -> Guest {
     let mut guest = Guest::boot_after(release, "");
     guest.log_in();
+    guest
+        .sh("await 'for s in /etc/service/getty-*; do test -c /dev/${s#*/getty-} || exit 1; done'");
+    guest
+}
+
+/// While Debian's programs are at work, ours come and go and come; nothing is restarted by that.
+fn a_running_machine(release: Release) {
+    let mut guest = at_work(release);
     let before = pid(&mut guest);
     guest.sh("sh /lab/files >/tmp/before");
     for _ in 0..2 {
@@ -105,8 +114,7 @@ fn a_boot_after_it(release: Release) {
 }
 
 fn every_state(release: Release) {
-    let mut guest = Guest::boot_after(release, "");
-    guest.log_in();
+    let mut guest = at_work(release);
     // A script is killed at its first command, and at one in so many.
     let step = match release {
         Release::Here => 97,
@@ -128,8 +136,7 @@ fn the_guide(release: Release) {
         let lines = blocks[block].split("```").next().unwrap().lines();
         lines.map(|line| line.strip_prefix("# ").unwrap())
     };
-    let mut guest = Guest::boot_after(release, "");
-    guest.log_in();
+    let mut guest = at_work(release);
     pid(&mut guest);
     // The kernel's log cannot be read in namespaces: that service ends again and again.
     let pids = "for s in /etc/service/*; do case $s in *klog) ;; \

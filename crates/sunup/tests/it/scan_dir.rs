@@ -11,7 +11,8 @@ use rustix::process::Signal;
 
 use super::bad_input::{enclosed, ours};
 use super::common::{
-    Fixture, SLEEP, down, end_by, ends, kill, running, status, wait_exit, wait_for, yield_until,
+    Fixture, SLEEP, down, end_by, ends, kill, running, status, until_ready, wait_exit, wait_for,
+    yield_until,
 };
 
 /// runsvdir on `scan` of a fixture; what it says goes to `said`.
@@ -172,12 +173,17 @@ fn without_watches_it_looks_and_says_so_once() {
 /// Its service is stopped, and what there is to show of that has no place.
 #[test]
 fn a_directory_that_is_removed_is_no_failure() {
-    let fixture = Fixture::new(&[("scan/web/run", SLEEP), ("scan/web/log/run", SLEEP)]);
+    // A shell that has not begun complains of the directory that it cannot find.
+    let run = "#!/bin/sh\n: >ready; exec sleep 1000\n";
+    let fixture = Fixture::new(&[("scan/web/run", run), ("scan/web/log/run", run)]);
     let mut command = ours("runsvdir");
     command.arg(fixture.path("scan"));
     let runsvdir = Runsvdir::start(&fixture, command);
     let web = fixture.path("scan/web");
-    let pids = [&web, &web.join("log")].map(|dir| status(dir, "run", running).pid);
+    let pids = [&web, &web.join("log")].map(|dir| {
+        until_ready(dir);
+        status(dir, "run", running).pid
+    });
     fs::remove_dir_all(&web).unwrap();
     assert!(pids.into_iter().all(ends));
     runsvdir.hang_up();

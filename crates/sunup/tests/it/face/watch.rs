@@ -12,7 +12,7 @@ use rustix::process::{Signal, geteuid};
 
 use super::super::common::{
     Fixture, SLEEP, copy_program, end_by, kill, patience, read_status, running, status, sunup,
-    wait_exit,
+    until_supervised, wait_exit,
 };
 use super::super::runsvdir::Runsvdir;
 use super::json::{Foreign, Json, Schemas};
@@ -189,7 +189,7 @@ fn more_services_than_descriptors_are_seen_to_the_end() {
     let is_root = geteuid().is_root();
     let bounds = is_root.then_some(["setpriv", "--bounding-set=-sys_resource"]);
     for name in &names {
-        status(&scan.join(name), "status", |_| true);
+        until_supervised(&scan.join(name));
     }
     let few = |goal| {
         let words = ["sh", "-c", "ulimit -n 24; exec \"$@\"", "sh"];
@@ -242,7 +242,7 @@ fn what_was_dropped_is_made_up_for() {
     let fixture = Fixture::new(&[("scan/web/run", SLEEP), ("scan/web/down", "")]);
     let scan = fixture.path("scan");
     let _supervisor = Runsvdir::start(&fixture);
-    status(&scan.join("web"), "status", |_| true);
+    until_supervised(&scan.join("web"));
     let mut plain = Watching::start(&scan, &[]);
     let mut json = Watching::start(&scan, &["-j"]);
     plain.until("web: down");
