@@ -155,7 +155,10 @@ impl Watch {
         let mut names = news.names;
         if self.is_of_all && (news.is_vague || news.has_entries) {
             self.sources.watch_scan_directory();
-            let mut entries = enabled().unwrap_or_default();
+            let mut entries = enabled().unwrap_or_else(|_| {
+                self.sources.look_again();
+                Vec::new()
+            });
             entries.retain(|name| !self.targets.has(name));
             names.extend(entries);
         }

@@ -215,6 +215,11 @@ impl Sources {
         }
     }
 
+    /// A look failed, perhaps for want of descriptors, which is no event when it ends.
+    pub const fn look_again(&mut self) {
+        self.is_blind = true;
+    }
+
     fn own(&mut self, watch: i32, name: &[u8]) {
         let owner = (watch, name.to_vec());
         if let Err(at) = self.owners.binary_search(&owner) {
