@@ -72,8 +72,8 @@ impl Lane {
     const fn nice(self) -> Option<i32> {
         match self {
             Self::Emulates => Some(-10),
-            Self::Works => Some(-8),
-            Self::Crowds | Self::Debian | Self::Package => Some(-5),
+            Self::Crowds | Self::Debian | Self::Package => Some(-8),
+            Self::Works => Some(-5),
             Self::Waits | Self::Differs => None,
         }
     }

@@ -157,6 +157,9 @@ pub fn run(options: &Options) -> Result<bool> {
             plan::ALIKE.join(" and ")
         ));
     }
+    if suites.contains(&Suite::Vm) && suites.contains(&Suite::Debian) {
+        summary.left_out("debian: its shutdown in QEMU (`cargo lab test --only debian` runs it)");
+    }
     if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Ports) {
         summary.left_out("trixie: the package on Debian 13 (`cargo lab test --only trixie`)");
         summary.left_out("scale: ten thousand services in QEMU (`cargo lab test --only scale`)");
