@@ -236,6 +236,34 @@ fn what_may_not_be_watched_is_looked_at() {
     assert_eq!(output.status.code(), Some(1));
 }
 
+/// What appeared meanwhile is not forgotten.
+#[test]
+fn a_scan_directory_that_could_not_be_read_is_looked_at_again() {
+    let fixture = Fixture::new(&[("scan/web/run", SLEEP)]);
+    let scan = fixture.path("scan");
+    let copy = fixture.path("sunup");
+    copy_program(sunup(), &copy);
+    let set_mode =
+        |dir: &Path, mode| fs::set_permissions(dir, Permissions::from_mode(mode)).unwrap();
+    let mut watch = Command::new(&copy);
+    watch.args(["sv", "watch"]).env("SVDIR", &scan);
+    if geteuid().is_root() {
+        set_mode(&fixture.path("."), 0o755);
+        watch.uid(65_534);
+    }
+    let mut child = watch.stdout(Stdio::piped()).spawn().unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let mut watching = Watching { child, out };
+    watching.until("web: gone");
+    set_mode(&scan, 0o311);
+    fixture.add("scan/early/run", SLEEP);
+    // When this is told of, so was that.
+    fs::rename(scan.join("web"), scan.join("other")).unwrap();
+    watching.until("web: gone -> disabled");
+    set_mode(&scan, 0o755);
+    watching.until("early: gone");
+}
+
 /// The kernel keeps so many events, and drops the others.
 #[test]
 fn what_was_dropped_is_made_up_for() {
