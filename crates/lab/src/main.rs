@@ -91,6 +91,8 @@ struct Inside {
 /// What the runner tells the warden of a test.
 #[derive(Args)]
 struct Warden {
+    #[arg(allow_negative_numbers = true)]
+    nice: i32,
     output: PathBuf,
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<OsString>,
@@ -120,7 +122,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::InsidePorter(i) => inside::porter(&i.console, &i.results, &i.words),
         Command::InsideInit(i) => inside::init(&i.console, &i.results, &i.words),
-        Command::InsideTest(w) => warden::run(&w.output, &w.words),
+        Command::InsideTest(w) => warden::run(w.nice, &w.output, &w.words),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -66,15 +66,15 @@ impl Lane {
         }
     }
 
-    /// Nice value of its jobs, if they have one of their own. What comes one after the other
-    /// and needs processors is what all wait for in the end, so it comes first, and the rest
-    /// is done beside it. A machine has clocks, so it comes before what compiles.
-    const fn nice(self) -> Option<i32> {
+    /// Nice value of its jobs. What comes one after the other and needs processors is what all
+    /// wait for in the end, so it comes first, and the rest is done beside it. A machine has
+    /// clocks, so it comes before what compiles.
+    const fn nice(self) -> i32 {
         match self {
-            Self::Emulates => Some(-10),
-            Self::Crowds | Self::Debian | Self::Package => Some(-8),
-            Self::Works => Some(-5),
-            Self::Waits | Self::Differs => None,
+            Self::Emulates => -10,
+            Self::Crowds | Self::Debian | Self::Package => -8,
+            Self::Works => -5,
+            Self::Waits | Self::Differs => 0,
         }
     }
 }

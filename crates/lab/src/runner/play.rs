@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, setpriority_process};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tempfile::TempDir;
 
 use super::warden::{self, Report};
@@ -33,16 +33,12 @@ impl Runner {
         let place = place()?;
         let output = place.path().join("output");
         let words = words(job, setting);
-        let mut child = warden::call(&self.lab, &output, &words)
+        let mut child = warden::call(&self.lab, job.lane.nice(), &output, &words)
             .current_dir(&setting.dir)
             .env("TMPDIR", place.path().join("tmp"))
             .envs(setting.env.iter().map(|(name, value)| (name, value)))
             .spawn()
             .context("start lab as a warden")?;
-        if let Some(nice) = job.lane.nice() {
-            // Only root may; it costs others no more than time.
-            let _ = setpriority_process(Some(Pid::from_child(&child)), nice);
-        }
         let in_time = self.await_end(&mut child, job, &output, ticket)?;
         let report = await_report(&mut child)?;
         let said = fs::read(&output).unwrap_or_default();

@@ -15,7 +15,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, WaitOptions, getpriority_process, wait};
+use rustix::process::{Pid, WaitOptions, getpriority_process, setpriority_process, wait};
 use signal_hook::consts::{SIGCHLD, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -31,10 +31,12 @@ pub struct Report {
     pub work: Duration,
 }
 
-/// The call of a warden for the test that `words` start, whose output goes to a file.
-pub fn call(lab: &Path, output: &Path, words: &[OsString]) -> Command {
+/// The call of a warden for the test that `words` start with a nice value, and whose output
+/// goes to a file.
+pub fn call(lab: &Path, nice: i32, output: &Path, words: &[OsString]) -> Command {
     let mut command = sys::pristine(lab);
-    command.arg("inside-test").arg(output).args(words);
+    command.args(["inside-test", &nice.to_string()]);
+    command.arg(output).args(words);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -47,7 +49,12 @@ pub fn call(lab: &Path, output: &Path, words: &[OsString]) -> Command {
 ///
 /// # Errors
 /// A test that cannot be started, and processes that cannot be ended.
-pub fn run(output: &Path, words: &[OsString]) -> Result<()> {
+pub fn run(nice: i32, output: &Path, words: &[OsString]) -> Result<()> {
+    // The test is started with it: a value given from outside may come too late. Only root may;
+    // it costs others no more than time.
+    if nice != 0 {
+        let _ = setpriority_process(None, nice);
+    }
     let mut signals = Signals::new([SIGCHLD, SIGTERM]).context("listen to signals")?;
     processes::adopt_orphans()?;
     let Some((program, words)) = words.split_first() else {

@@ -9,8 +9,9 @@
 
 use std::env;
 use std::fs;
+use std::io::Read;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use model::format::status::{Phase, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{CWD, Mode, inotify, mkfifoat};
+use rustix::fs::{CWD, Mode, OFlags, inotify, mkfifoat};
 use rustix::process::Signal;
 
 /// The directory of the programs under test, if they are not sunup's.
@@ -381,10 +382,18 @@ pub fn yield_until<T>(mut check: impl FnMut() -> Option<T>) -> T {
 /// A service that runs until it is stopped.
 pub const SLEEP: &str = "#!/bin/sh\nexec sleep 1000\n";
 
-/// What the supervisor of a service directory last wrote.
+/// What the supervisor of a service directory last wrote. Before that, somebody's fifo or
+/// device may be in the place of the file.
 pub fn read_status(dir: &Path) -> Option<Status> {
-    let bytes = fs::read(dir.join("supervise/status")).ok()?;
-    Status::decode(bytes.as_slice().try_into().ok()?)
+    let mut at_once = fs::OpenOptions::new();
+    at_once
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits() as i32);
+    let mut file = at_once.open(dir.join("supervise/status")).ok()?;
+    // One more than there may be.
+    let mut bytes = [0; 21];
+    let n = file.read(&mut bytes).ok()?;
+    Status::decode(bytes[..n].try_into().ok()?)
 }
 
 /// Waits until a supervisor has made the directory `supervise` of a service.
