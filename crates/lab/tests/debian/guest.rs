@@ -48,16 +48,16 @@ exec /sbin/init
 const PID_OF: &str = "#!/bin/sh\ncat \"/etc/service/$1/supervise/pid\"\n";
 
 /// Says what each file of the system is: permissions, time, content or target; and the diversions.
-/// What Debian's runit itself makes when any package is installed is there before.
+/// What Debian's runit itself makes when any package is installed is there before; only its
+/// runsvdir makes a file of its own some time after that.
 const FILES: &str = r"
 dpkg-trigger --by-package=runit /usr/bin && dpkg --triggers-only runit >/dev/null
-rm -f /etc/runit/runsvdir/default/.forced-rescan
 cd /
 LC_ALL=C
 export LC_ALL
-find bin sbin lib usr etc boot opt srv -xdev -printf '%p %y %m %U:%G %l ' \
+find bin sbin lib usr etc boot opt srv -xdev ! -name .forced-rescan -printf '%p %y %m %U:%G %l ' \
     \( -type f -printf '%T@ %s' \) , -printf '\n' | sort
-find usr/bin usr/sbin usr/lib/runit usr/share/man etc -xdev -type f -print0 | sort -z | xargs -0 sha1sum
+find usr/bin usr/sbin usr/lib/runit usr/share/man etc -xdev -type f ! -name .forced-rescan -print0 | sort -z | xargs -0 sha1sum
 sort var/lib/dpkg/diversions
 ";
 

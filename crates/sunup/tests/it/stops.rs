@@ -13,7 +13,7 @@ use rustix::fs::inotify;
 use rustix::process::Signal;
 
 use crate::common::{
-    SLEEP, down, group_and_session, kill, lives, make_fifo, read_status, running, status,
+    SLEEP, down, ends, group_and_session, kill, lives, make_fifo, read_status, running, status,
     until_ready, until_supervise, wait_for, yield_until,
 };
 use crate::machine::{Boot, INT, Machine};
@@ -282,7 +282,8 @@ fn a_successor_ends_the_rest_of_a_group_too() {
     let pid = read_status(&world.web()).unwrap().pid;
     world.kill();
     kill(pid, Signal::KILL);
-    wait_for("its end", &[&world.web()], || (!lives(pid)).then_some(()));
+    assert!(ends(pid));
+    fs::remove_file(world.web().join("ready")).unwrap();
     world.replace();
     status(&world.web(), "another run", |s| running(s) && s.pid != pid);
     assert!(!lives(polite) && !lives(deaf) && lives(stranger));
