@@ -148,29 +148,7 @@ pub fn run(options: &Options) -> Result<bool> {
         }
     }
     let mut summary = Summary::default();
-    if !root && suites.contains(&Suite::Vm) {
-        summary.left_out("debian: only root can make Debian's tree");
-    }
-    if suites.contains(&Suite::Sunup) && suites.contains(&Suite::User) {
-        summary.left_out(&format!(
-            "user: {}, which root's run shows for everybody (`--only user` runs them)",
-            plan::ALIKE.join(" and ")
-        ));
-    }
-    if suites.contains(&Suite::Vm) && suites.contains(&Suite::Debian) {
-        summary.left_out("debian: its shutdown in QEMU (`cargo lab test --only debian` runs it)");
-    }
-    if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Ports) {
-        summary.left_out("trixie: the package on Debian 13 (`cargo lab test --only trixie`)");
-        summary.left_out("scale: ten thousand services in QEMU (`cargo lab test --only scale`)");
-        summary.left_out("ports: machines of another kind (`cargo lab test --only ports`)");
-    }
-    if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Peers) {
-        summary.left_out("peers: the tests of tini and dumb-init (`cargo lab test --only peers`)");
-    }
-    if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Page) {
-        summary.left_out("page: a boot's page and the documents in a browser (`cargo lab test --only page`, with Debian's package chromium)");
-    }
+    name_left_out(&suites, root, &mut summary);
     let (binaries, reference) = build(options, &suites)?;
     if suites.contains(&Suite::Vm) || suites.contains(&Suite::Scale) {
         tell_kernel(&mut summary)?;
@@ -211,6 +189,33 @@ pub fn run(options: &Options) -> Result<bool> {
     others.close(options, &outcomes, &mut summary);
     print!("{}", summary.text());
     Ok(summary.passed())
+}
+
+/// Says what is not run, and how to have it run.
+fn name_left_out(suites: &[Suite], root: bool, summary: &mut Summary) {
+    if !root && suites.contains(&Suite::Vm) {
+        summary.left_out("debian: only root can make Debian's tree");
+    }
+    if suites.contains(&Suite::Sunup) && suites.contains(&Suite::User) {
+        summary.left_out(&format!(
+            "user: {}, which root's run shows for everybody (`--only user` runs them)",
+            plan::ALIKE.join(" and ")
+        ));
+    }
+    if suites.contains(&Suite::Vm) && suites.contains(&Suite::Debian) {
+        summary.left_out("debian: its shutdown in QEMU (`cargo lab test --only debian` runs it)");
+    }
+    if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Ports) {
+        summary.left_out("trixie: the package on Debian 13 (`cargo lab test --only trixie`)");
+        summary.left_out("scale: ten thousand services in QEMU (`cargo lab test --only scale`)");
+        summary.left_out("ports: machines of another kind (`cargo lab test --only ports`)");
+    }
+    if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Peers) {
+        summary.left_out("peers: the tests of tini and dumb-init (`cargo lab test --only peers`)");
+    }
+    if suites.contains(&Suite::Lab) && !suites.contains(&Suite::Page) {
+        summary.left_out("page: a boot's page and the documents in a browser (`cargo lab test --only page`, with Debian's package chromium)");
+    }
 }
 
 /// Says on which kernel the machines in QEMU are, and what of them is not tested there.
