@@ -31,7 +31,7 @@ pub const DEADLINE: Duration = Duration::from_mins(2);
 pub enum Lane {
     /// Jobs that wait most of their time: several for each processor.
     Waits,
-    /// Jobs that keep a processor busy.
+    /// Jobs that keep a processor busy: one for each.
     Works,
     /// Machines in QEMU, one at a time.
     Emulates,
@@ -61,7 +61,7 @@ impl Lane {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         match self {
             Self::Waits | Self::Differs => 6 * processors,
-            Self::Works => processors.div_ceil(2),
+            Self::Works => processors,
             Self::Emulates | Self::Crowds | Self::Debian | Self::Package => 1,
         }
     }

@@ -55,8 +55,8 @@ dpkg-trigger --by-package=runit /usr/bin && dpkg --triggers-only runit >/dev/nul
 cd /
 LC_ALL=C
 export LC_ALL
-find bin sbin lib usr etc boot opt srv -xdev ! -name .forced-rescan -printf '%p %y %m %U:%G %l ' \
-    \( -type f -printf '%T@ %s' \) , -printf '\n' | sort
+find bin sbin lib usr etc boot opt srv -xdev ! -name .forced-rescan \( \
+    -printf '%p %y %m %U:%G %l ' \( -type f -printf '%T@ %s' \) , -printf '\n' \) | sort
 find usr/bin usr/sbin usr/lib/runit usr/share/man etc -xdev -type f ! -name .forced-rescan -print0 | sort -z | xargs -0 sha1sum
 sort var/lib/dpkg/diversions
 ";
