@@ -182,14 +182,9 @@ impl Plan {
         Ok(())
     }
 
-    /// What may take longest comes first, so that nothing long is left for the end. Debian in
-    /// QEMU comes last: its tree is made meanwhile, and nobody waits for that in QEMU's place.
+    /// What may take longest comes first, so that nothing long is left for the end.
     pub fn sort(&mut self) {
-        let debian = Suite::Debian.name();
-        self.jobs.sort_by_key(|job| {
-            let needs_tree = job.lane == Lane::Emulates && job.suite == debian;
-            (needs_tree, std::cmp::Reverse(job.deadline))
-        });
+        self.jobs.sort_by_key(|job| std::cmp::Reverse(job.deadline));
     }
 
     /// Leaves out tests whose names lack a part.

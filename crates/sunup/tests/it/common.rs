@@ -405,11 +405,14 @@ pub fn until_supervise(dir: &Path) {
     }
 }
 
-/// Waits until a supervisor takes commands for a service; its files may be older than it is.
+/// Waits until a supervisor takes commands for a service, and every `sv` sees that it is there:
+/// `ok` comes last. Its files may be older than it is.
 pub fn until_supervised(dir: &Path) {
-    let control = dir.join("supervise/control");
-    // Who opens a fifo waits until there is somebody to read.
-    yield_until(|| fs::OpenOptions::new().write(true).open(&control).ok());
+    for fifo in ["supervise/control", "supervise/ok"] {
+        let fifo = dir.join(fifo);
+        // Who opens a fifo waits until there is somebody to read.
+        yield_until(|| fs::OpenOptions::new().write(true).open(&fifo).ok());
+    }
 }
 
 /// Waits for a status of a service, whose directory `supervise` may not be there yet.

@@ -269,7 +269,7 @@ fn a_scan_directory_that_could_not_be_read_is_looked_at_again() {
 fn what_was_dropped_is_made_up_for() {
     let fixture = Fixture::new(&[("scan/web/run", SLEEP), ("scan/web/down", "")]);
     let scan = fixture.path("scan");
-    let _supervisor = Runsvdir::start(&fixture);
+    let supervisor = Runsvdir::start(&fixture);
     until_supervised(&scan.join("web"));
     let mut plain = Watching::start(&scan, &[]);
     let mut json = Watching::start(&scan, &["-j"]);
@@ -278,8 +278,9 @@ fn what_was_dropped_is_made_up_for() {
     schemas.check(&Json::of(&json.next()));
     let most = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
     let most: usize = most.trim().parse().unwrap();
-    for watching in [&plain, &json] {
-        kill(watching.child.id(), Signal::STOP);
+    // The supervisor would look after each of the events.
+    for process in [&plain.child, &json.child, &supervisor.child] {
+        kill(process.id(), Signal::STOP);
     }
     let [a, b] = ["a", "b"].map(|name| scan.join("web/supervise").join(name));
     fs::write(&a, "").unwrap();
@@ -288,6 +289,7 @@ fn what_was_dropped_is_made_up_for() {
         fs::rename(&a, &b).unwrap();
         fs::rename(&b, &a).unwrap();
     }
+    kill(supervisor.child.id(), Signal::CONT);
     command(&scan, &["up", "web"]);
     let pid = status(&scan.join("web"), "run", running).pid;
     for watching in [&plain, &json] {
