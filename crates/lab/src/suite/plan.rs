@@ -30,7 +30,7 @@ const LONG: [(&str, Duration); 9] = [
     (PORTS, Duration::from_mins(10)),
     // dpkg, again and again; on Debian 13 beside a tree that is made first.
     (TRIXIE, Duration::from_mins(15)),
-    (PACKAGE, Duration::from_mins(5)),
+    (PACKAGE, Duration::from_mins(10)),
 ];
 
 /// The tests of machines of another kind begin with it.

@@ -7,7 +7,7 @@ use model::format::status::{Phase, Status};
 use rustix::process::Signal;
 
 use super::common::{
-    Fixture, down, lives, read_status, running, status, until_supervise, wait_for,
+    Fixture, down, lives, read_status, running, status, until_supervise, until_supervised, wait_for,
 };
 use super::runsvdir::Runsvdir;
 
@@ -232,6 +232,10 @@ fn a_successor_keeps_the_order() {
     let pids = names.map(|name| read_status(&dir(&fixture, name)).unwrap().pid);
     assert_eq!(first.end_alone(Signal::KILL), None);
     let second = Runsvdir::start(&fixture);
+    // The files of the first are still there; and HUP, before it is caught, is the end.
+    for name in ["held", "web", "db", "net"] {
+        until_supervised(&dir(&fixture, name));
+    }
     until_reason(&dir(&fixture, "held"), "needs nobody: not enabled");
     for (name, pid) in names.into_iter().zip(pids) {
         let there = status(&dir(&fixture, name), "the same run", |s| s.pid == pid);
