@@ -26,8 +26,11 @@ struct Watching {
 
 impl Watching {
     fn start(scan: &Path, args: &[&str]) -> Self {
-        let args = [&["watch"], args].concat();
-        let mut child = sv(scan, &args).stdout(Stdio::piped()).spawn().unwrap();
+        Self::by(&mut sv(scan, &[&["watch"], args].concat()))
+    }
+
+    fn by(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         Self { child, out }
     }
@@ -197,13 +200,7 @@ fn more_services_than_descriptors_are_seen_to_the_end() {
         let mut command = Command::new(words.next().unwrap());
         command.args(words).arg(sunup());
         command.args(["sv", "watch", "-w", "600", "-u", goal]);
-        let mut child = command
-            .env("SVDIR", &scan)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        Watching { child, out }
+        Watching::by(command.env("SVDIR", &scan))
     };
     assert_eq!(wait_exit(&mut few("down").child).code(), Some(0));
     let mut watching = few("gone");
@@ -213,24 +210,33 @@ fn more_services_than_descriptors_are_seen_to_the_end() {
     assert_eq!(wait_exit(&mut watching.child).code(), Some(0));
 }
 
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// `sv watch ARGS` of somebody whom the modes of files bind.
+fn of_a_user(fixture: &Fixture, args: &[&str]) -> Command {
+    let copy = fixture.path("sunup");
+    copy_program(sunup(), &copy);
+    let mut watch = Command::new(&copy);
+    watch.args(["sv", "watch"]).args(args);
+    if geteuid().is_root() {
+        set_mode(&fixture.path("."), 0o755);
+        watch.uid(65_534);
+    }
+    watch.env("SVDIR", fixture.path("scan"));
+    watch
+}
+
 /// A group may command a service, and not list its `supervise`.
 #[test]
 fn what_may_not_be_watched_is_looked_at() {
     let fixture = Fixture::new(&[("scan/web/run", SLEEP), ("scan/web/supervise/", "")]);
-    let copy = fixture.path("sunup");
-    copy_program(sunup(), &copy);
-    let set_mode = |path: &str, mode| {
-        fs::set_permissions(fixture.path(path), Permissions::from_mode(mode)).unwrap();
-    };
-    set_mode("scan/web/supervise", 0o311);
-    let mut watch = Command::new(&copy);
-    watch.args(["sv", "watch", "-w", "0", "web"]);
-    if geteuid().is_root() {
-        set_mode(".", 0o755);
-        watch.uid(65_534);
-    }
-    let output = watch.env("SVDIR", fixture.path("scan")).output().unwrap();
-    set_mode("scan/web/supervise", 0o700);
+    let supervise = fixture.path("scan/web/supervise");
+    set_mode(&supervise, 0o311);
+    let mut watch = of_a_user(&fixture, &["-w", "0", "web"]);
+    let output = watch.output().unwrap();
+    set_mode(&supervise, 0o700);
     let said = super::text(&output);
     assert!(said.ends_with(" web: gone, no supervisor\n"), "{said}");
     assert_eq!(output.status.code(), Some(1));
@@ -241,19 +247,7 @@ fn what_may_not_be_watched_is_looked_at() {
 fn a_scan_directory_that_could_not_be_read_is_looked_at_again() {
     let fixture = Fixture::new(&[("scan/web/run", SLEEP)]);
     let scan = fixture.path("scan");
-    let copy = fixture.path("sunup");
-    copy_program(sunup(), &copy);
-    let set_mode =
-        |dir: &Path, mode| fs::set_permissions(dir, Permissions::from_mode(mode)).unwrap();
-    let mut watch = Command::new(&copy);
-    watch.args(["sv", "watch"]).env("SVDIR", &scan);
-    if geteuid().is_root() {
-        set_mode(&fixture.path("."), 0o755);
-        watch.uid(65_534);
-    }
-    let mut child = watch.stdout(Stdio::piped()).spawn().unwrap();
-    let out = BufReader::new(child.stdout.take().unwrap());
-    let mut watching = Watching { child, out };
+    let mut watching = Watching::by(&mut of_a_user(&fixture, &[]));
     watching.until("web: gone");
     set_mode(&scan, 0o311);
     fixture.add("scan/early/run", SLEEP);
